@@ -1,0 +1,1 @@
+"""shopfuse: search and recommendation serving for online shops."""
