@@ -1,0 +1,1 @@
+"""The pure core of ranking: types, features, tensors, text, policy and metrics. numpy only, no input or output."""

@@ -1,0 +1,18 @@
+"""Recall channels: the names, the order of their columns, and what their raw scores are.
+
+`coverage` finds nothing by itself: it is the lexical channel's second score. One tuple fixes the column order of every
+`channel_scores` tensor, in logs, in training and in serving.
+"""
+
+from __future__ import annotations
+
+CHANNEL_MEANING = {
+    "lexical": "BM25 of the query in the item's text",
+    "coverage": "share of the words of the query that the item holds, rare words counting more, 0..1",
+    "semantic": "cosine of the query's and the item's text embeddings",
+    "behaviour": "cosine of the user's (or, in a search, the query's) and the item's vectors in the behaviour space",
+    "co_visit": "how often the item shares a session with the items of the history, 0..1",
+    "popular": "log share of recent engagement, 0..1",
+}
+CHANNELS = tuple(CHANNEL_MEANING)
+CHANNEL_COLUMN = {name: column for column, name in enumerate(CHANNELS)}

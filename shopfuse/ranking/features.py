@@ -1,0 +1,212 @@
+"""The feature table: every number the ranker sees beside vectors and channel scores, declared once.
+
+`candidate_features` and `context_features` are the only code that computes them, in training and in serving.
+Nothing here reads a store: callers bring the item rows and the user's state.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopfuse.ranking.user_state import EVENT_WEIGHT, MAX_HISTORY
+
+SCENE_SLOTS = 4
+
+# An item's row in the feature store: fixed width, so that 200 candidates are one read and one np.frombuffer.
+ITEM_ROW = np.dtype(
+    [
+        ("price", "f4"),  # NaN where unknown
+        ("price_percentile", "f4"),  # within the leaf category, 0..1; 0.5 where unknown
+        ("popularity", "f4"),  # log share of recent engagement, 0..1
+        ("click_rate", "f4"),  # smoothed clicks / impressions
+        ("cart_rate", "f4"),  # smoothed carts / clicks
+        ("purchase_rate", "f4"),  # smoothed purchases / clicks
+        ("published_at", "f8"),  # seconds since the epoch, NaN where unknown
+        ("has_image", "f4"),
+        ("available", "f4"),
+        ("brand", "i4"),  # text_code of the brand, 0 where none
+        ("category", "i4"),  # text_code of the whole path
+        ("parent", "i4"),  # text_code of the path without its leaf
+        ("scene_lift", "f4", (SCENE_SLOTS,)),  # log of the category's demand in the scene over its usual demand
+        ("updated_at", "f8"),
+    ]
+)
+
+FEATURES = (
+    "log_price",
+    "price_known",
+    "price_percentile",
+    "popularity",
+    "click_rate",
+    "cart_rate",
+    "purchase_rate",
+    "freshness",
+    "has_image",
+    "available",
+    "brand_affinity",
+    "category_affinity",
+    "parent_affinity",
+    "price_gap",
+    "in_history",
+    "purchased_before",
+    "scene_lift",
+)
+DEVICES = ("desktop", "mobile", "app")
+CONTEXT_FEATURES = (
+    "is_search",
+    "query_words",
+    "history_length",
+    "hour_sin",
+    "hour_cos",
+    "weekend",
+    *(f"device_{device}" for device in DEVICES),
+    *(f"scene_{slot}" for slot in range(SCENE_SLOTS)),
+)
+
+AFFINITY_HALF_LIFE_S = 7 * 86400.0
+FRESHNESS_S = 30 * 86400.0
+DAY_S = 86400.0
+EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday (Monday = 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The circumstances of a request. `at` is seconds since the epoch; `scene` is "" on an ordinary day."""
+
+    at: float
+    scene: str = ""
+    device: str = ""
+    query_words: int = 0
+
+    @property
+    def is_search(self) -> bool:
+        return self.query_words > 0
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A user's history beside the items it speaks of, oldest first; arrays of one length h <= 50."""
+
+    rows: NDArray[np.int32]  # the item's row in the release, -1 where unknown
+    items: NDArray[np.void]  # ITEM_ROW
+    events: NDArray[np.int64]  # user_state.EVENT_CODES
+    at: NDArray[np.float64]
+
+    def weights(self) -> NDArray[np.float32]:
+        """Event weight times recency (half-life one week), summing to 1 where there is a history.
+
+        Ages count from the newest event: after a year away a user still likes what they liked.
+        """
+        age = self.at.max(initial=0.0) - self.at
+        weight = EVENT_WEIGHT[self.events] * np.exp2(-age / AFFINITY_HALF_LIFE_S)
+        shares: NDArray[np.float32] = (weight / max(float(weight.sum()), 1e-9)).astype(np.float32)
+        return shares
+
+
+NO_HISTORY = History(np.zeros(0, np.int32), np.zeros(0, ITEM_ROW), np.zeros(0, np.int64), np.zeros(0, np.float64))
+
+
+def text_code(text: str) -> int:
+    """A stable positive 31-bit code of a name; 0 only for the empty name."""
+    folded = text.strip().casefold()
+    return (zlib.crc32(folded.encode()) & 0x7FFFFFFF) or 1 if folded else 0
+
+
+def missing_item_row() -> NDArray[Any]:
+    """The row that stands in for an item the store does not know: every feature at its neutral value."""
+    row = np.zeros(1, dtype=ITEM_ROW)
+    row["price"], row["published_at"], row["price_percentile"], row["available"] = np.nan, np.nan, 0.5, 1.0
+    return row
+
+
+def _share(
+    candidates: NDArray[np.int32], history: NDArray[np.int32], weight: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """For each candidate, the weight of the history entries with the same code: [c]; code 0 matches nothing."""
+    same = (candidates[:, None] == history[None, :]) & (candidates[:, None] != 0)
+    shares: NDArray[np.float32] = same.astype(np.float32) @ weight
+    return shares
+
+
+def _price_gap(log_price: NDArray[np.float32], history: History, weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    known = np.isfinite(history.items["price"]) & (history.items["price"] > 0)
+    if not known.any():
+        return np.zeros_like(log_price)
+    usual = float(np.average(np.log(history.items["price"][known]), weights=weight[known] + 1e-9))
+    gap: NDArray[np.float32] = np.where(log_price > 0, np.abs(log_price - usual), 0.0).astype(np.float32)
+    return gap
+
+
+def candidate_features(
+    rows: NDArray[np.int32], items: NDArray[np.void], history: History, context: Context, scenes: tuple[str, ...]
+) -> NDArray[np.float32]:
+    """Features of candidates, [c, len(FEATURES)], always finite.
+
+    `rows` [c] are the candidates' rows in the release (-1 where unknown), `items` [c] their ITEM_ROWs, `scenes` the
+    release's scene vocabulary in slot order.
+    """
+    weight = history.weights()
+    price = items["price"]
+    known = np.isfinite(price) & (price > 0)
+    log_price = np.log(np.where(known, price, 1.0)).astype(np.float32)
+    age = np.maximum(context.at - items["published_at"], 0.0)
+    same_item = (rows[:, None] == history.rows[None, :]) & (rows[:, None] >= 0)
+    slot = scenes.index(context.scene) if context.scene in scenes else -1
+    columns = {
+        "log_price": log_price,
+        "price_known": known,
+        "price_percentile": items["price_percentile"],
+        "popularity": items["popularity"],
+        "click_rate": items["click_rate"],
+        "cart_rate": items["cart_rate"],
+        "purchase_rate": items["purchase_rate"],
+        "freshness": np.where(np.isfinite(age), np.exp(-age / FRESHNESS_S), 0.0),
+        "has_image": items["has_image"],
+        "available": items["available"],
+        "brand_affinity": _share(items["brand"], history.items["brand"], weight),
+        "category_affinity": _share(items["category"], history.items["category"], weight),
+        "parent_affinity": _share(items["parent"], history.items["parent"], weight),
+        "price_gap": _price_gap(log_price, history, weight),
+        "in_history": np.log1p(same_item.sum(1)),
+        "purchased_before": (same_item & (history.events == 4)[None, :]).any(1),
+        "scene_lift": items["scene_lift"][:, slot] if slot >= 0 else np.zeros(len(rows), np.float32),
+    }
+    table = np.stack([columns[name].astype(np.float32) for name in FEATURES], axis=1)
+    finite: NDArray[np.float32] = np.nan_to_num(table, nan=0.0, posinf=0.0, neginf=0.0)
+    return finite
+
+
+def context_features(context: Context, history_length: int, scenes: tuple[str, ...]) -> NDArray[np.float32]:
+    """Features of the request, [len(CONTEXT_FEATURES)]."""
+    day, second = divmod(context.at, DAY_S)
+    hour = 2 * np.pi * second / DAY_S
+    values = [
+        float(context.is_search),
+        min(context.query_words, 16) / 16,
+        min(history_length, MAX_HISTORY) / MAX_HISTORY,
+        np.sin(hour),
+        np.cos(hour),
+        float((int(day) + EPOCH_WEEKDAY) % 7 >= 5),
+        *(float(context.device == device) for device in DEVICES),
+        *(float(slot < len(scenes) and scenes[slot] == context.scene) for slot in range(SCENE_SLOTS)),
+    ]
+    return np.array(values, dtype=np.float32)
+
+
+def schema_hash(scenes: tuple[str, ...], channels: tuple[str, ...]) -> str:
+    """The hash that binds a model to the features it was trained on."""
+    declared = {
+        "features": FEATURES,
+        "context": CONTEXT_FEATURES,
+        "channels": channels,
+        "item_row": [list(map(str, field)) for field in ITEM_ROW.descr],
+        "scenes": scenes,
+    }
+    return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,98 @@
+"""Score-level fusion: how the recall channels' scores become one relevance. The recipe is the one table `RECIPES`.
+
+This is the reference in numpy, for one request. The exported graph (training.score_fusion) follows it to the digit.
+It learns nothing and reads no vectors: channels come complete, or masked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopfuse.ranking.channels import CHANNELS
+from shopfuse.ranking.tensors import MODALITIES
+
+FloatArray = NDArray[np.float32]
+Normalisation = Literal["max", "min_max", "absolute"]
+
+FUSION_METHODS = ("weighted", "vote", "softmax")
+RRF_K = 60.0  # Cormack, Clarke and Buettcher (2009)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What one channel counts for. `max`: share of the best candidate's score; `min_max`: 0 for the worst candidate,
+    1 for the best; `absolute`: as it is, clipped to 0..1. `temperature` belongs to the method softmax."""
+
+    normalisation: Normalisation
+    search: float
+    recommend: float
+    modality: str
+    temperature: float = 0.1
+
+
+RECIPES = {
+    "lexical": Recipe("max", search=1.0, recommend=0.0, modality="text"),
+    "coverage": Recipe("absolute", search=1.0, recommend=0.0, modality="text"),
+    "semantic": Recipe("max", search=2.0, recommend=0.0, modality="text"),
+    "behaviour": Recipe("min_max", search=0.0, recommend=1.0, modality="behaviour"),
+    "co_visit": Recipe("max", search=0.1, recommend=1.0, modality="behaviour"),
+    "popular": Recipe("max", search=0.05, recommend=0.3, modality="behaviour"),
+}
+# Which modality each channel's contribution is counted for: [K, M].
+CHANNEL_MODALITY: FloatArray = np.array(
+    [[float(RECIPES[channel].modality == modality) for modality in MODALITIES] for channel in CHANNELS], np.float32
+)
+TEMPERATURES: FloatArray = np.array([RECIPES[channel].temperature for channel in CHANNELS], np.float32)
+EPSILON = 1e-6
+
+
+def channel_weights(is_search: bool) -> FloatArray:
+    """The channels' weights on a surface, [K]."""
+    return np.array([RECIPES[c].search if is_search else RECIPES[c].recommend for c in CHANNELS], np.float32)
+
+
+def normalise(scores: FloatArray, mask: FloatArray) -> FloatArray:
+    """Each channel's scores in 0..1 among the candidates where it applies, 0 elsewhere: [c, K]."""
+    known = mask > 0
+    top = np.where(known, scores, -np.inf).max(0, initial=-np.inf)
+    low = np.where(known, scores, np.inf).min(0, initial=np.inf)
+    top, low = np.where(np.isfinite(top), top, 0.0), np.where(np.isfinite(low), low, 0.0)
+    ways = [RECIPES[channel].normalisation for channel in CHANNELS]
+    zero = np.where([way == "min_max" for way in ways], low, 0.0)
+    span = np.where([way == "absolute" for way in ways], 1.0, top - zero)
+    shares = np.clip((scores - zero) / np.maximum(span, EPSILON), 0.0, 1.0)
+    return np.where(known, shares, 0.0).astype(np.float32)
+
+
+def votes(scores: FloatArray, mask: FloatArray) -> FloatArray:
+    """Reciprocal ranks in 0..1: 1 for a channel's best candidate, 0 for one that it did not find (score <= 0): [c, K].
+
+    Equal scores share the best of their ranks.
+    """
+    known = (mask > 0) & (scores > 0)
+    better = (scores[None, :, :] > scores[:, None, :]) & known[None, :, :]  # [c, other, K]
+    ranks = 1.0 + better.sum(1)
+    return np.where(known, (RRF_K + 1.0) / (RRF_K + ranks), 0.0).astype(np.float32)
+
+
+def soft_shares(scores: FloatArray, mask: FloatArray) -> FloatArray:
+    """Softmax of each channel's normalised scores over the candidates, as a share of the best one's: [c, K]."""
+    level = normalise(scores, mask)
+    return np.where(mask > 0, np.exp((level - level.max(0, initial=0.0)) / TEMPERATURES), 0.0).astype(np.float32)
+
+
+def fuse(method: str, scores: FloatArray, mask: FloatArray, is_search: bool) -> tuple[FloatArray, FloatArray]:
+    """(relevance [c] in 0..1, modality weights [c, M]) from channel scores and mask [c, K].
+
+    A channel that does not apply to a candidate is left out of that candidate's mean; it does not count as zero.
+    """
+    opinions = {"weighted": normalise, "vote": votes, "softmax": soft_shares}[method](scores, mask)
+    weights = channel_weights(is_search) * (mask > 0)  # [c, K]
+    relevance = (weights * opinions).sum(1) / np.maximum(weights.sum(1), EPSILON)
+    shares = (weights * (opinions + EPSILON)) @ CHANNEL_MODALITY
+    shares = shares / np.maximum(shares.sum(1, keepdims=True), EPSILON * EPSILON)
+    return relevance.astype(np.float32), shares.astype(np.float32)

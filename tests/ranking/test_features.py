@@ -1,0 +1,133 @@
+"""The feature table: finite, in order, and derived from what lies before the request."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.ranking.features import (
+    CONTEXT_FEATURES,
+    FEATURES,
+    ITEM_ROW,
+    NO_HISTORY,
+    Context,
+    History,
+    candidate_features,
+    context_features,
+    missing_item_row,
+    schema_hash,
+    text_code,
+)
+from shopfuse.ranking.history import history_tensors
+from shopfuse.ranking.user_state import MAX_HISTORY, pack_user, unpack_user, user_state
+
+NOW = 1_780_000_000.0
+SCENES = ("campaign", "holiday")
+
+
+def items(count: int) -> NDArray[np.void]:
+    return np.repeat(missing_item_row(), count)
+
+
+def column(table: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    return table[:, FEATURES.index(name)]
+
+
+def history_of(rows: list[int], table: NDArray[np.void], events: list[int]) -> History:
+    return History(np.array(rows, np.int32), table[rows], np.array(events, np.int64), np.full(len(rows), NOW - 60.0))
+
+
+def test_features_of_unknown_items_are_finite() -> None:
+    table = candidate_features(np.array([-1, -1], np.int32), items(2), NO_HISTORY, Context(NOW), SCENES)
+
+    assert table.shape == (2, len(FEATURES))
+    assert np.isfinite(table).all()
+
+
+def test_brand_affinity_is_the_weighted_share_of_the_history() -> None:
+    rows = items(3)
+    rows["brand"] = [text_code("Acme"), text_code("Other"), 0]
+    history = history_of([0, 1], rows, [4, 1])
+
+    table = candidate_features(np.arange(3, dtype=np.int32), rows, history, Context(NOW), SCENES)
+
+    assert column(table, "brand_affinity") == pytest.approx([0.75, 0.25, 0.0], abs=1e-3)
+    assert list(column(table, "purchased_before")) == [1.0, 0.0, 0.0]
+
+
+def test_nan_price_is_unknown_not_zero() -> None:
+    rows = items(2)
+    rows["price"] = [np.nan, 20.0]
+
+    table = candidate_features(np.arange(2, dtype=np.int32), rows, NO_HISTORY, Context(NOW), SCENES)
+
+    assert list(column(table, "price_known")) == [0.0, 1.0]
+    assert column(table, "log_price")[0] == 0.0
+
+
+def test_scene_lift_is_read_from_the_scene_of_the_request() -> None:
+    rows = items(1)
+    rows["scene_lift"][0] = [0.5, -0.5, 0, 0]
+
+    lifts = [
+        float(
+            column(
+                candidate_features(np.array([0], np.int32), rows, NO_HISTORY, Context(NOW, scene), SCENES), "scene_lift"
+            )[0]
+        )
+        for scene in ("campaign", "holiday", "", "unheard of")
+    ]
+
+    assert lifts == [0.5, -0.5, 0.0, 0.0]
+
+
+def test_context_features_mark_device_scene_and_surface() -> None:
+    values = dict(zip(CONTEXT_FEATURES, context_features(Context(NOW, "holiday", "app", 2), 10, SCENES), strict=True))
+
+    assert values["is_search"] == 1.0
+    assert values["device_app"] == 1.0
+    assert values["scene_1"] == 1.0
+    assert values["scene_0"] == 0.0
+
+
+def test_schema_hash_changes_with_the_scenes() -> None:
+    assert schema_hash(("a",), ("lexical",)) != schema_hash(("b",), ("lexical",))
+
+
+def test_text_codes_fold_case_and_keep_zero_for_nothing() -> None:
+    assert text_code("ACME ") == text_code("acme") > 0
+    assert text_code("") == 0
+
+
+def test_user_round_trips_and_keeps_the_newest_events() -> None:
+    state = user_state((f"item-{n}", "select_item", NOW - n) for n in range(80))
+
+    assert len(state.entries) == MAX_HISTORY
+    assert state.item_ids[-1] == b"item-0"
+    assert np.array_equal(unpack_user(pack_user(state)).entries, state.entries)
+
+
+def test_a_damaged_user_row_is_refused() -> None:
+    with pytest.raises(ShopfuseError, match="user row"):
+        unpack_user(b"\x01abc")
+
+
+def test_history_tensors_put_the_newest_event_last_and_mask_unknown_items() -> None:
+    rows = items(3)
+    history = History(
+        np.array([2, -1, 0], np.int32), rows, np.array([1, 1, 4]), np.array([NOW - 7200, NOW - 50, NOW - 3600])
+    )
+    vectors = np.ones((3, 128), np.float16)
+
+    tensors = history_tensors(history, vectors, NOW)
+
+    assert tensors["history_mask"].sum() == 2
+    assert tensors["history_events"][-1] == 4
+    assert tensors["history_gaps"][-1] == pytest.approx(np.log1p(1.0))
+    assert tensors["history_mask"][-3] == 0
+
+
+def test_item_row_has_a_fixed_width() -> None:
+    assert ITEM_ROW.itemsize == missing_item_row().nbytes
