@@ -1,0 +1,63 @@
+"""The release manifest: everything that changes together or not at all, with the sha256 of every file.
+
+Frozen values and their JSON form; reading and hashing files is verify.py's task.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from shopfuse.ranking.errors import ShopfuseError
+
+FORMAT = 1
+
+
+class ReleaseError(ShopfuseError):
+    """A release that cannot be used; the message names the file or field."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A submodel in the Triton repository. `files` maps paths under the model's folder to their sha256."""
+
+    version: int
+    files: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    release_id: str
+    created_at: str  # ISO 8601, UTC
+    models: dict[str, ModelVersion]
+    ensembles: dict[str, str]  # role (encode_query, encode_item, rank, rank_by_vector) -> Triton model name
+    ensemble_files: dict[str, str]  # path under the model repository -> sha256
+    files: dict[str, str]  # path under the release folder -> sha256
+    items: int
+    text_dim: int
+    text_encoder: str
+    max_tokens: int
+    feature_schema: str  # ranking.features.schema_hash
+    scenes: tuple[str, ...]
+    fusion: str  # weighted | vote | softmax | attention
+    tasks: dict[str, float]  # task -> its weight in an item's score; only these tasks are reported
+    metrics: dict[str, Any] = field(default_factory=dict)
+    parity: dict[str, Any] = field(default_factory=dict)
+    made_by: dict[str, Any] = field(default_factory=dict)  # seeds, data hashes, versions, git commit
+    format: int = FORMAT
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+
+
+def parse_manifest(text: str, source: str) -> Manifest:
+    """Raises ReleaseError naming `source` where the JSON is not a manifest of this format."""
+    try:
+        raw = json.loads(text)
+        if raw.get("format") != FORMAT:
+            raise ReleaseError(f"{source}: manifest format {raw.get('format')}, expected {FORMAT}")
+        models = {name: ModelVersion(**model) for name, model in raw.pop("models").items()}
+        return Manifest(models=models, scenes=tuple(raw.pop("scenes")), **raw)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ReleaseError(f"{source}: not a release manifest ({error})") from error
