@@ -1,0 +1,49 @@
+"""What the gateway reads of users and items, and what is written there, whichever database keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.ranking.user_state import UserState
+
+
+class StoreError(ShopfuseError):
+    """A store that cannot be opened, read or written; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """What a caller shows of an item."""
+
+    title: str
+    price: float | None = None
+    currency: str | None = None
+    image_uri: str | None = None
+    brand: str | None = None
+    category: tuple[str, ...] = ()
+
+
+class FeatureStore(Protocol):
+    def users(self, user_ids: Sequence[str]) -> list[UserState]:
+        """One state for each id, UNKNOWN_USER where the store has none."""
+
+    def items(self, item_ids: Sequence[bytes]) -> tuple[NDArray[np.void], NDArray[np.bool_]]:
+        """(ITEM_ROW [n], present [n]); missing_item_row() where the store has none or a damaged one."""
+
+    def display(self, item_ids: Sequence[bytes]) -> list[Display | None]: ...
+
+
+class FeatureWriter(Protocol):
+    """Each call is written whole or not at all, and replaces what the store had under these ids."""
+
+    def put_users(self, users: Mapping[str, UserState]) -> None: ...
+
+    def put_items(self, item_ids: Sequence[bytes], rows: NDArray[np.void]) -> None: ...
+
+    def put_display(self, displays: Mapping[bytes, Display]) -> None: ...
