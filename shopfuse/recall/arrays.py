@@ -1,0 +1,47 @@
+"""npy files of a release: written whole and synced to disk, opened as read-only memory maps."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from shopfuse.release.manifest import ReleaseError
+
+
+def write_array(path: Path, array: NDArray[Any]) -> None:
+    """Writes `array` so that `path` is either absent (or the old file) or whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    with staged.open("wb") as file:
+        np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+        file.flush()
+        os.fsync(file.fileno())
+    staged.replace(path)
+    sync_folder(path.parent)
+
+
+def open_array(path: Path, dtype: DTypeLike, dimensions: int = 1) -> NDArray[Any]:
+    """Raises ReleaseError naming `path` where the file is missing, cut short, or of another type."""
+    try:
+        # A plain view of the map: indexing np.memmap itself takes several times as long.
+        array: NDArray[Any] = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except OSError as error:
+        raise ReleaseError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, EOFError, SyntaxError) as error:
+        raise ReleaseError(f"{path}: not a whole npy file ({error})") from error
+    if array.dtype != np.dtype(dtype) or array.ndim != dimensions:
+        found = f"{array.dtype} with {array.ndim} dimensions"
+        raise ReleaseError(f"{path}: expected {np.dtype(dtype)} with {dimensions} dimensions, found {found}")
+    return array
+
+
+def sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

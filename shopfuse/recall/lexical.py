@@ -1,0 +1,173 @@
+"""The lexical channel: BM25 over the items' texts in a memory-mapped tantivy index.
+
+A filtered search is as exact as one without a filter: the filter narrows the query, and the search goes on until
+enough of the selected rows are found.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import tantivy
+from numpy.typing import NDArray
+
+from shopfuse.ranking.item import CatalogueItem
+from shopfuse.recall.arrays import sync_folder
+from shopfuse.recall.facets import item_facets
+from shopfuse.recall.found import NOTHING, Found, best
+from shopfuse.recall.lexical_filter import FACET_FIELD, PRICE_FIELD, ROW_FIELD, narrowing, restricted, with_rows
+from shopfuse.recall.lexical_recipe import (
+    ANALYSER,
+    TEXT_FIELDS,
+    analyser,
+    coverage_query,
+    indexed_texts,
+    query_words,
+    scoring_query,
+)
+from shopfuse.recall.selection import Selection, price_bound
+from shopfuse.release.manifest import ReleaseError
+
+# One thread and a large buffer give one segment with documents in row order up to a few million items; tantivy breaks
+# ties by that order. Beyond, ties at the k-th place follow the segments.
+WRITER_BYTES = 2_000_000_000
+SPARE_HITS = 64
+# To score given rows, naming them takes 1.3 us a row and taking all matches 0.2 us a match.
+MATCHES_PER_ROW = 5
+
+
+def _schema() -> tantivy.Schema:
+    builder = tantivy.SchemaBuilder()
+    builder.add_unsigned_field(ROW_FIELD, fast=True, indexed=True)
+    builder.add_unsigned_field(FACET_FIELD, indexed=True)
+    builder.add_float_field(PRICE_FIELD, fast=True)
+    for field in TEXT_FIELDS:
+        builder.add_text_field(field, tokenizer_name=ANALYSER, index_option="freq")
+    return builder.build()
+
+
+def _document(row: int, item: CatalogueItem) -> tantivy.Document:
+    document = tantivy.Document()
+    document.add_unsigned(ROW_FIELD, row)
+    for key in set(item_facets(item)):
+        document.add_unsigned(FACET_FIELD, key)
+    if item.price is not None:
+        document.add_float(PRICE_FIELD, float(price_bound(item.price)))
+    for field, text in indexed_texts(item).items():
+        document.add_text(field, text)
+    return document
+
+
+def build_lexical(folder: Path, items: Iterable[CatalogueItem]) -> None:
+    """Writes the index of items in row order into `folder`, which must be absent or empty."""
+    folder.mkdir(parents=True, exist_ok=True)
+    index = tantivy.Index(_schema(), path=str(folder), reuse=False)
+    index.register_tokenizer(ANALYSER, analyser())
+    writer = index.writer(heap_size=WRITER_BYTES, num_threads=1)
+    for row, item in enumerate(items):
+        writer.add_document(_document(row, item))
+    writer.commit()
+    writer.wait_merging_threads()
+    _finish(folder)
+
+
+def _finish(folder: Path) -> None:
+    for lock in folder.glob(".*.lock"):
+        lock.unlink()
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    sync_folder(folder)
+
+
+class LexicalIndex:
+    def __init__(self, index: tantivy.Index) -> None:
+        index.config_reader("manual")  # a release never changes: no thread that watches the folder
+        self._schema = index.schema
+        self._searcher = index.searcher()
+        self._run(scoring_query(self._schema, ["a"]), 1)  # some missing files and fields show at the first search only
+
+    @classmethod
+    def open(cls, folder: Path) -> LexicalIndex:
+        """Raises ReleaseError naming the folder where there is no whole index.
+
+        tantivy takes a lock file even to read. It lies beside links to the files, for a release may be read-only. The
+        links live as long as the index: tantivy may come back to its lock after it has opened.
+        """
+        links = tempfile.mkdtemp(prefix="shopfuse-lexical-")
+        try:
+            for path in folder.iterdir():
+                (Path(links) / path.name).symlink_to(path.resolve())
+            index = cls(tantivy.Index.open(links))
+        except (ValueError, OSError) as error:
+            shutil.rmtree(links, ignore_errors=True)
+            reason = str(error).replace(links, str(folder))
+            raise ReleaseError(f"{folder}: not a whole lexical index ({reason})") from error
+        weakref.finalize(index, shutil.rmtree, links, ignore_errors=True)
+        return index
+
+    def __len__(self) -> int:
+        return int(self._searcher.num_docs)
+
+    def search(self, query: str, k: int, selection: Selection | None = None) -> Found:
+        """The k items with the highest BM25 for the query, those without any of its words left out."""
+        words = query_words(query)
+        if not words or k <= 0 or len(self) == 0 or (selection is not None and selection.count == 0):
+            return NOTHING
+        scoring = scoring_query(self._schema, words)
+        return self._run(scoring, k) if selection is None else self._search_selected(scoring, k, selection)
+
+    def score(self, query: str, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """The BM25 of rows, [n]; 0 where no word of the query occurs."""
+        words = query_words(query)
+        if not words:
+            return np.zeros(len(rows), np.float32)
+        return self._score(scoring_query(self._schema, words), words, rows)
+
+    def coverage(self, query: str, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """The share of the query's words that rows hold, rare words counting more, 0..1: [n]."""
+        words = query_words(query)
+        if not words:
+            return np.zeros(len(rows), np.float32)
+        return self._score(coverage_query(self._schema, self._searcher, words), words, rows)
+
+    def _score(self, scoring: tantivy.Query, words: list[str], rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """The score of rows, [n], by a query that matches items with any of `words`; 0 where it does not match."""
+        if len(rows) == 0:
+            return np.zeros(0, np.float32)
+        matches = sum(self._searcher.doc_freq(field, word) for field in TEXT_FIELDS for word in words)  # at most
+        if matches <= MATCHES_PER_ROW * len(rows):
+            found = self._run(scoring, matches)
+        else:
+            found = self._run(restricted(scoring, [with_rows(self._schema, rows)]), len(rows))
+        if len(found) == 0:
+            return np.zeros(len(rows), np.float32)
+        order = np.argsort(found.rows)
+        at = order[np.minimum(np.searchsorted(found.rows, rows, sorter=order), len(order) - 1)]
+        return np.where(found.rows[at] == rows, found.scores[at], 0.0).astype(np.float32)
+
+    def _search_selected(self, scoring: tantivy.Query, k: int, selection: Selection) -> Found:
+        """Takes more and more of the best hits until k of them are selected, or there are no more hits."""
+        clauses = narrowing(self._schema, selection)
+        query = restricted(scoring, clauses)
+        limit = SPARE_HITS + int(k if clauses else k / selection.share)
+        while True:
+            found = self._run(query, limit)
+            kept = np.flatnonzero(selection.mask[found.rows])[:k]
+            if len(kept) == k or len(found) < limit:
+                return Found(found.rows[kept], found.scores[kept])
+            limit *= 4
+
+    def _run(self, query: tantivy.Query, limit: int) -> Found:
+        hits = self._searcher.search(query, limit=max(min(limit, len(self)), 1), count=False).hits
+        if not hits:
+            return NOTHING
+        rows = self._searcher.fast_field_values(ROW_FIELD, [address for _, address in hits])
+        scores = np.fromiter((score for score, _ in hits), np.float32, len(hits))
+        return best(np.array(rows, np.int32), scores, limit)

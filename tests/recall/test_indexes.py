@@ -1,0 +1,126 @@
+"""A release's indexes together: the scores of every channel for every candidate."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS
+from shopfuse.recall.co_visit import build_co_visit
+from shopfuse.recall.indexes import RecallIndexes, RecallQuery, channel_scores
+from shopfuse.recall.item_table import build_item_table
+from shopfuse.recall.lexical import build_lexical
+from shopfuse.recall.popular import build_popular
+from shopfuse.recall.vectors import build_vectors
+from shopfuse.release.layout import ReleaseLayout
+from shopfuse.release.manifest import ReleaseError
+
+from .shop import make_items, unit_vectors
+
+ITEMS = 200
+TEXT, BEHAVIOUR = unit_vectors(ITEMS, 24, seed=1), unit_vectors(ITEMS, 16, seed=2)
+QUERY = RecallQuery(
+    query="red shoe",
+    text_embedding=TEXT[7],
+    behaviour_vector=BEHAVIOUR[9],
+    history_rows=np.array([4, -1, 5], np.int32),
+    history_weights=np.array([0.5, 0.2, 0.3], np.float32),
+)
+
+
+def build(layout: ReleaseLayout, count: int) -> None:
+    items = make_items(count)
+    rng = np.random.default_rng(0)
+    build_item_table(layout.items, items)
+    build_lexical(layout.lexical, items)
+    build_vectors(layout.semantic, TEXT[:count])
+    build_vectors(layout.behaviour, BEHAVIOUR[:count])
+    events = 20 * count
+    rows = rng.integers(0, max(count, 1), events).astype(np.int32)
+    sessions = (rng.integers(0, events // 4 + 1, events), rows, np.ones(events, np.float32), np.zeros(events))
+    build_co_visit(layout.indexes, sessions, count)
+    build_popular(layout.indexes, rng.random(count).astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def layout(tmp_path_factory: pytest.TempPathFactory) -> ReleaseLayout:
+    layout = ReleaseLayout(tmp_path_factory.mktemp("release"))
+    build(layout, ITEMS)
+    return layout
+
+
+def test_every_channel_is_completed_for_every_candidate(layout: ReleaseLayout) -> None:
+    indexes = RecallIndexes.open(layout)
+    rows = np.random.default_rng(3).permutation(ITEMS).astype(np.int32)
+    scores, mask = channel_scores(indexes, rows, QUERY)
+
+    assert mask.tolist() == np.ones((ITEMS, len(CHANNELS))).tolist()
+    for name, found in {
+        "lexical": indexes.lexical.search("red shoe", ITEMS),
+        "semantic": indexes.semantic.search(TEXT[7], ITEMS),
+        "behaviour": indexes.behaviour.search(BEHAVIOUR[9], ITEMS),
+        "co_visit": indexes.co_visit.search(QUERY.history_rows, QUERY.history_weights, ITEMS),
+        "popular": indexes.popular.search(ITEMS),
+    }.items():
+        expected = np.zeros(ITEMS, np.float32)
+        expected[found.rows] = found.scores
+        np.testing.assert_allclose(scores[:, CHANNEL_COLUMN[name]], expected[rows], atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("query", "applying"),
+    [
+        (RecallQuery(), {"popular"}),
+        (RecallQuery(query="red"), {"popular", "lexical", "coverage"}),
+        (RecallQuery(text_embedding=TEXT[0]), {"popular", "semantic"}),
+        (RecallQuery(behaviour_vector=BEHAVIOUR[0]), {"popular", "behaviour"}),
+        (RecallQuery(history_rows=np.array([-1], np.int32), history_weights=np.ones(1, np.float32)), {"popular"}),
+        (
+            RecallQuery(history_rows=np.array([3], np.int32), history_weights=np.ones(1, np.float32)),
+            {"popular", "co_visit"},
+        ),
+    ],
+)
+def test_channels_without_their_input_are_masked(layout: ReleaseLayout, query: RecallQuery, applying: set[str]) -> None:
+    scores, mask = channel_scores(RecallIndexes.open(layout), np.array([0, 1], np.int32), query)
+
+    assert {name for name in CHANNELS if mask[:, CHANNEL_COLUMN[name]].all()} == applying
+    assert not scores[mask == 0].any()
+
+
+def test_unknown_candidates_are_masked(layout: ReleaseLayout) -> None:
+    scores, mask = channel_scores(RecallIndexes.open(layout), np.array([-1, 7], np.int32), QUERY)
+
+    assert not scores[0].any()
+    assert not mask[0].any()
+    assert mask[1].all()
+
+
+def test_no_candidates_have_no_scores(layout: ReleaseLayout) -> None:
+    scores, mask = channel_scores(RecallIndexes.open(layout), np.zeros(0, np.int32), QUERY)
+
+    assert scores.shape == mask.shape == (0, len(CHANNELS))
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_tiny_catalogues_open_and_search(tmp_path: Path, count: int) -> None:
+    layout = ReleaseLayout(tmp_path)
+    build(layout, count)
+    indexes = RecallIndexes.open(layout)
+
+    assert len(indexes.items) == count
+    assert len(indexes.popular.search(5)) == count
+    assert len(indexes.semantic.search(TEXT[0], 5)) == count
+    assert channel_scores(indexes, np.arange(count, dtype=np.int32), RecallQuery(query="red"))[0].shape[0] == count
+
+
+def test_an_index_of_another_catalogue_is_refused(layout: ReleaseLayout, tmp_path: Path) -> None:
+    shutil.copytree(layout.root, tmp_path / "mixed")
+    mixed = ReleaseLayout(tmp_path / "mixed")
+    build_vectors(mixed.behaviour, BEHAVIOUR[:-1])
+
+    with pytest.raises(ReleaseError, match="behaviour index of 199 items, expected 200"):
+        RecallIndexes.open(mixed)
