@@ -1,0 +1,83 @@
+"""The demo shop's items as the rows of items.parquet."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+
+from shopfuse.datasets.demo_shop.appearance import COLOUR_NAMES
+from shopfuse.datasets.demo_shop.items import FEATURE_NAMES, MATERIAL_NAMES, USE_NAMES
+from shopfuse.datasets.demo_shop.seeds import stream
+from shopfuse.datasets.demo_shop.wording import item_texts
+from shopfuse.datasets.demo_shop.world import DemoShop
+from shopfuse.datasets.schema import ATTRIBUTE, ITEM_SCHEMA
+
+_SIZES = {
+    "Fashion": ("XS", "S", "M", "L", "XL"),
+    "Home": ("small", "medium", "large"),
+    "Sport": ("S", "M", "L"),
+    "Electronics": ("compact", "standard", "plus"),
+}
+_LISTED = {"material": 0.85, "feature": 0.9, "use": 0.3, "size": 0.8}  # share of the items that list the attribute
+_ATTRIBUTE_DRAWS = 2**31  # a part of the wording stream that no chunk of texts reaches
+
+
+def item_ids(count: int) -> pl.Series:
+    """Ids of fixed width, so that their byte order is the order of the simulation's rows."""
+    width = max(6, len(str(count)))
+    return pl.Series("item_id", [f"item-{number:0{width}d}" for number in range(count)])
+
+
+def item_rows(shop: DemoShop) -> pl.DataFrame:
+    """All items in ITEM_SCHEMA, sorted by item_id."""
+    items = shop.items
+    texts = pl.concat(item_texts(shop))
+    start = shop.period.start_of(0)
+    published_us = (items.published_day.astype(np.float64) * 86_400).astype(np.int64) * 1_000_000
+    frame = pl.DataFrame(
+        {
+            "item_id": item_ids(len(items)),
+            "title": texts["title"],
+            "description": texts["description"],
+            "brand": pl.Series(shop.brands.names, dtype=pl.String).gather(items.brand),
+            "category": pl.Series([leaf.path for leaf in shop.leaves]).gather(items.leaf),
+            "price": items.price,
+            "currency": pl.repeat("EUR", len(items), eager=True),
+            "attributes": _attributes(shop),
+            "image_uri": pl.repeat(None, len(items), dtype=pl.String, eager=True),
+            "available": items.available,
+            "published_at": pl.Series(published_us).cast(pl.Duration("us")) + (start - timedelta()),
+        }
+    )
+    return frame.select(pl.col(name).cast(kind) for name, kind in ITEM_SCHEMA.items())
+
+
+def _attributes(shop: DemoShop) -> pl.Series:
+    """The listed attributes of each item; colour only where the text names it too."""
+    items = shop.items
+    rng = stream(shop.seed, "wording", _ATTRIBUTE_DRAWS)
+    listed = {name: rng.random(len(items)) < share for name, share in _LISTED.items()}
+    columns = [
+        ("material", pl.Series(MATERIAL_NAMES).gather(items.material), listed["material"]),
+        ("feature", pl.Series(FEATURE_NAMES).gather(items.features[:, 0]), listed["feature"]),
+        ("feature", pl.Series(FEATURE_NAMES).gather(items.features[:, 1]), listed["feature"]),
+        ("suited for", pl.Series(USE_NAMES).gather(items.use), listed["use"]),
+        ("size", _sizes(rng, shop), listed["size"]),
+        ("colour", pl.Series(COLOUR_NAMES).gather(items.colour), items.names_colour),
+    ]
+    pairs = [
+        pl.when(pl.Series(shown)).then(pl.struct(pl.lit(name).alias("name"), value.alias("value")))
+        for name, value, shown in columns
+    ]
+    lists = pl.concat_list(pairs).list.drop_nulls().cast(pl.List(ATTRIBUTE)).alias("attributes")
+    return pl.select(lists).to_series()
+
+
+def _sizes(rng: np.random.Generator, shop: DemoShop) -> pl.Series:
+    """A size from those of the item's department."""
+    names = [_SIZES[leaf.department] for leaf in shop.leaves]
+    draws = rng.random(len(shop.items)).tolist()
+    leaves = shop.items.leaf.tolist()
+    return pl.Series([names[leaf][int(draw * len(names[leaf]))] for leaf, draw in zip(leaves, draws, strict=True)])

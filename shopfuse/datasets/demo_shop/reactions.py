@@ -1,0 +1,60 @@
+"""What shoppers do with the lists: they look from the top, click what they want, and sometimes buy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopfuse.datasets.demo_shop.appearance import FloatArray
+from shopfuse.datasets.demo_shop.intents import meets_category, meets_wishes
+from shopfuse.datasets.demo_shop.seeds import stream
+from shopfuse.datasets.demo_shop.slates import SLOTS, show_lists
+from shopfuse.datasets.demo_shop.tastes import Rows, utility, wanted
+from shopfuse.datasets.demo_shop.visits import Requests, draw_requests
+from shopfuse.datasets.demo_shop.world import DemoShop
+
+_MISSED_WISH, _WRONG_CATEGORY = 0.3, 0.03  # how far a miss lowers the wish for an item
+_IMPATIENCE = np.array([0.5, 0.7, 0.6])  # by device: examination falls as (place + 1) ** -impatience
+_STRAY_CLICKS = 0.004
+
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class DayLog:
+    """One day of the shop: the requests, what was shown, and what came of it. Arrays are [requests, SLOTS]."""
+
+    requests: Requests
+    shown: Rows
+    filled: Flags
+    clicked: Flags
+    viewed: Flags  # stayed on the page of the item
+    carted: Flags
+    bought: Flags
+
+
+def simulate_day(shop: DemoShop, day: int) -> DayLog:
+    """Live through one day. Days are independent, given the shop."""
+    rng = stream(shop.seed, "day", day)
+    requests = draw_requests(rng, shop, day)
+    shown, filled = show_lists(rng, shop, requests)
+    utilities = utility(requests.liking, requests.person[:, None], shop.items, shown, requests.lift)
+    wish = wanted(utilities) * _fit(shop, requests, shown)
+    impatience = _IMPATIENCE[shop.users.device[requests.people[requests.person]]][:, None]
+    examined = rng.random(shown.shape) < (np.arange(SLOTS) + 1.0) ** -impatience
+    stray = rng.random(shown.shape) < _STRAY_CLICKS
+    clicked = filled & examined & ((rng.random(shown.shape) < wish) | stray)
+    viewed = clicked & (rng.random(shown.shape) < 0.4 + 0.6 * wish)
+    carted = viewed & (rng.random(shown.shape) < 0.08 + 0.5 * wish)
+    bought = carted & (rng.random(shown.shape) < 0.15 + 0.5 * wish)
+    return DayLog(requests, shown, filled, clicked, viewed, carted, bought)
+
+
+def _fit(shop: DemoShop, requests: Requests, shown: Rows) -> FloatArray:
+    """How well the items answer the request, 0..1; always 1 on the home page."""
+    category = meets_category(shop, requests.intents, shown)
+    wishes = meets_wishes(shop.items, requests.intents, shown)
+    fit = np.where(category, np.where(wishes, 1.0, _MISSED_WISH), _WRONG_CATEGORY)
+    return np.where(requests.is_search[:, None], fit, 1.0).astype(np.float32)

@@ -1,0 +1,12 @@
+"""A random stream for each stage of the simulation, so that a change in one stage leaves the others alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_STAGES = ("brands", "items", "wording", "pictures", "users", "day", "truth")
+
+
+def stream(seed: int, stage: str, part: int = 0) -> np.random.Generator:
+    """The generator of a stage; `part` tells apart the days or chunks of a stage."""
+    return np.random.default_rng([seed, _STAGES.index(stage), part])

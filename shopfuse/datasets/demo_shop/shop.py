@@ -1,0 +1,107 @@
+"""Builds a workspace that holds the demo shop: catalogue, pictures, events and truth.
+
+The same seed and sizes give the same bytes. The events are written day by day and the pictures as a stream, so that
+memory grows with the catalogue and the shoppers but not with the log. What the shop is comes from world.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shopfuse.datasets.atomic_files import atomic_file, write_parquet
+from shopfuse.datasets.demo_shop.catalogue_rows import item_ids, item_rows
+from shopfuse.datasets.demo_shop.event_rows import event_rows
+from shopfuse.datasets.demo_shop.period import LAST_DAY
+from shopfuse.datasets.demo_shop.pictures import picture_rows
+from shopfuse.datasets.demo_shop.reactions import DayLog, simulate_day
+from shopfuse.datasets.demo_shop.truth import judgement_rows, recommend_truth, search_truth
+from shopfuse.datasets.demo_shop.world import DemoShop, DemoShopError, simulate_shop
+from shopfuse.datasets.workspace import Workspace
+from shopfuse.datasets.workspace_lock import workspace_lock
+from shopfuse.ranking.progress import Progress, silent
+
+
+@dataclass(frozen=True, slots=True)
+class DemoShopSize:
+    """What was written, in rows."""
+
+    items: int
+    images: int
+    users: int
+    events: int
+    searches_judged: int
+    users_judged: int
+
+
+def build_demo_shop(
+    workspace: Workspace,
+    *,
+    items: int = 3000,
+    users: int = 2500,
+    days: int = 28,
+    seed: int = 0,
+    images: bool = True,
+    last_day: date = LAST_DAY,
+    progress: Progress = silent,
+) -> DemoShopSize:
+    """Fill a workspace without catalogue and events; DemoShopError when it has some or a size is out of bounds."""
+    if workspace.has_items or workspace.has_events:
+        raise DemoShopError(f"{workspace.root}: has a catalogue or events; the demo shop needs a new workspace")
+    with workspace_lock(workspace.root):
+        shop = simulate_shop(items=items, users=users, days=days, seed=seed, last_day=last_day)
+        return _write(workspace, shop, images, progress)
+
+
+def _write(workspace: Workspace, shop: DemoShop, images: bool, report: Progress) -> DemoShopSize:
+    ids = item_ids(len(shop.items))
+    report("items", 0, len(ids))
+    write_parquet(workspace.items_path, item_rows(shop))
+    report("items", len(ids), len(ids))
+    if images:
+        with atomic_file(workspace.images_path) as path:
+            pictures = picture_rows(shop, partial(report, "images"))
+            pictures.sink_parquet(path, compression="uncompressed", maintain_order=True)
+    events, bought = _write_events(workspace, shop, ids, report)
+    report("truth", 0, 1)
+    searches, shoppers = search_truth(shop), recommend_truth(shop, bought)
+    write_parquet(workspace.search_truth_path, judgement_rows(shop, searches, ids))
+    write_parquet(workspace.recommend_truth_path, judgement_rows(shop, shoppers, ids))
+    report("truth", 1, 1)
+    return DemoShopSize(
+        items=len(ids),
+        images=len(ids) if images else 0,
+        users=len(shop.users),
+        events=events,
+        searches_judged=len(searches.judged),
+        users_judged=len(shoppers.judged),
+    )
+
+
+def _write_events(
+    workspace: Workspace, shop: DemoShop, ids: pl.Series, report: Progress
+) -> tuple[int, dict[int, set[int]]]:
+    """Write day after day; returns the number of events and what each shopper bought."""
+    events = 0
+    bought: dict[int, set[int]] = {}
+    for day in range(shop.period.days):
+        log = simulate_day(shop, day)
+        rows = event_rows(shop, log, ids)
+        write_parquet(workspace.events_path(shop.period.date_of(day)), rows)
+        events += len(rows)
+        note_purchases(log, bought)
+        report("events", day + 1, shop.period.days)
+    return events, bought
+
+
+def note_purchases(log: DayLog, bought: dict[int, set[int]]) -> None:
+    """Add the day's purchases to `bought`: user row -> item rows."""
+    row, slot = np.nonzero(log.bought)
+    buyers: NDArray[np.intp] = log.requests.people[log.requests.person[row]]
+    for user, item in zip(buyers.tolist(), log.shown[row, slot].tolist(), strict=True):
+        bought.setdefault(user, set()).add(item)

@@ -1,0 +1,96 @@
+"""The pictures of a catalogue import: collected beside the rows, merged into images.parquet once the rows are settled.
+
+Pictures are far larger than rows, so runs and ranges are bounded by bytes, not by rows.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from shopfuse.datasets.import_report import RejectLog
+from shopfuse.datasets.item_images import ImageProblemError, is_web_address, read_image
+from shopfuse.datasets.schema import IMAGE_SCHEMA
+from shopfuse.datasets.sorted_runs import KeyRange, read_range, write_run, write_stream
+from shopfuse.datasets.source_rows import RowProblem
+
+RUN_BYTES: Final = 64 * 2**20
+_RUN_SCHEMA: Final = pl.Schema({"row": pl.UInt32(), **IMAGE_SCHEMA})
+
+
+class ImageRuns:
+    """Pictures read so far: sorted runs on disk, and a buffer of at most RUN_BYTES."""
+
+    def __init__(self, scratch: Path, folder: Path) -> None:
+        self.paths: list[Path] = []
+        self._scratch = scratch
+        self._folder = folder
+        self._buffer: list[tuple[int, str, bytes]] = []
+        self._buffered = 0
+
+    def collect(self, items: pl.DataFrame, log: RejectLog) -> pl.DataFrame:
+        """Read the pictures that lie beside the catalogue; gives the items without the uri of a broken picture."""
+        broken: list[int] = []
+        named = items.filter(pl.col("image_uri").is_not_null()).select("row", "item_id", "image_uri")
+        for row, item_id, uri in named.iter_rows():
+            if is_web_address(uri):
+                continue
+            try:
+                self._add(row, item_id, read_image(self._folder, uri))
+            except ImageProblemError as error:
+                broken.append(row)
+                log.leave_out(row, RowProblem("image", str(error), uri[:200]))
+        return items.with_columns(pl.when(~pl.col("row").is_in(broken)).then("image_uri"))
+
+    def flush(self) -> None:
+        """Write what is buffered as a run."""
+        if self._buffer:
+            frame = pl.DataFrame(self._buffer, schema=_RUN_SCHEMA, orient="row")
+            self.paths.append(write_run(self._scratch, f"images-{len(self.paths):05d}", frame, "item_id", group=64))
+        self._buffer, self._buffered = [], 0
+
+    def _add(self, row: int, item_id: str, data: bytes) -> None:
+        self._buffer.append((row, item_id, data))
+        self._buffered += len(data)
+        if self._buffered >= RUN_BYTES:
+            self.flush()
+
+
+def merge_images(old_path: Path, images: ImageRuns, winners: pl.DataFrame, target: Path) -> int:
+    """Write the pictures of all items to `target`, or nothing when none changed; gives how many this import brought.
+
+    `winners` (item_id, row) are the rows that the imported items come from: each brings its picture or has none now.
+    """
+    old = [old_path] if old_path.exists() else []
+    if not old and not images.paths:
+        return 0
+    stored = 0
+    changed = not old
+
+    def merged() -> Iterator[pl.DataFrame]:
+        nonlocal stored, changed
+        for key_range in _ranges([*old, *images.paths]):
+            before = read_range(old, IMAGE_SCHEMA, "item_id", key_range).select(list(IMAGE_SCHEMA))
+            read = read_range(images.paths, _RUN_SCHEMA, "item_id", key_range)
+            new = read.join(winners, on=["item_id", "row"], how="semi").select(list(IMAGE_SCHEMA))
+            after = pl.concat([before.join(winners, on="item_id", how="anti"), new]).sort("item_id")
+            stored += new.height
+            changed = changed or not after.equals(before)
+            yield after
+
+    write_stream(target, IMAGE_SCHEMA, merged(), group=256)
+    if not changed:
+        target.unlink()
+    return stored
+
+
+def _ranges(paths: list[Path]) -> list[KeyRange]:
+    """Ranges of ids whose pictures hold about RUN_BYTES."""
+    sizes = pl.scan_parquet(paths, hive_partitioning=False, glob=False, extra_columns="ignore").select(
+        "item_id", size=pl.col("image").bin.size()
+    )
+    keys = sizes.collect(engine="streaming").group_by("item_id").agg(pl.col("size").sum()).sort("item_id")
+    part = keys.select("item_id", part=pl.col("size").cum_sum() // RUN_BYTES)
+    starts = part.unique("part", keep="first", maintain_order=True)["item_id"].to_list()
+    return list(zip(starts, [*starts[1:], None], strict=True))

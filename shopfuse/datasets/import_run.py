@@ -1,0 +1,116 @@
+"""What every import does around its rows: lock the workspace, check the file against the mapping, log what is wrong.
+
+It knows nothing of items or events.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from shopfuse.datasets.atomic_files import finish_commit
+from shopfuse.datasets.import_report import ImportReport, RejectLog
+from shopfuse.datasets.mapping import CatalogueMapping, EventMapping, Source
+from shopfuse.datasets.row_merge import MergeCounts, Merged
+from shopfuse.datasets.source_file import SourceFile, SourceFileError, open_source
+from shopfuse.datasets.source_rows import BATCH_ROWS, NumberedRow, RowProblem, column_names, read_rows
+from shopfuse.datasets.workspace import Workspace
+from shopfuse.datasets.workspace_lock import workspace_lock
+from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.ranking.progress import Progress
+
+REJECTS: Final = "rejects.jsonl"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRun:
+    """One import under way: the file, a scratch folder that goes away with it, and the log of what was wrong."""
+
+    source: SourceFile
+    workspace: Workspace
+    scratch: Path
+    log: RejectLog
+    progress: Progress
+    started: float
+
+    def rows(self, mapping: CatalogueMapping | EventMapping, wanted: Callable[[str], bool]) -> Iterator[NumberedRow]:
+        """The rows of the file; SourceFileError when the file lacks a column that the mapping names."""
+        names = column_names(self.source, mapping.delimiter, self.scratch)
+        if names is not None:
+            _require_columns(self.source, names, mapping.sources)
+        return read_rows(self.source, mapping.delimiter, wanted, self.scratch, self.progress)
+
+    def log_superseded(self, merge: Merged, key: str) -> None:
+        """Report the rows that later rows of the same file overrule."""
+        for value, row, winner in merge.superseded.iter_rows():
+            problem = f"row {winner} has the same {key} and other content; it wins"
+            self.log.supersede(row, RowProblem(key, problem, value))
+
+    def report(self, counts: MergeCounts, rejects: Path, images: int = 0, unknown_items: int = 0) -> ImportReport:
+        """What the import did, once all is in place."""
+        return ImportReport(
+            file=str(self.source.path),
+            rows=self.log.rows,
+            added=counts.added,
+            updated=counts.updated,
+            unchanged=counts.unchanged,
+            rejected=self.log.rejected,
+            superseded=self.log.superseded,
+            images=images,
+            unknown_items=unknown_items,
+            notes=dict(self.log.notes),
+            first_rejections=tuple(self.log.first),
+            rejects_path=rejects,
+            seconds=time.perf_counter() - self.started,
+        )
+
+    def copy_rejects(self, folder: Path) -> None:
+        """Put the rejects file, complete by now, beside the tables."""
+        self.log.flush()
+        shutil.copyfile(self.scratch / REJECTS, folder / REJECTS)
+
+
+@contextmanager
+def import_run(
+    file: Path, workspace: Workspace, target: Path, max_bad_share: float, progress: Progress
+) -> Iterator[ImportRun]:
+    """Hold the workspace and `target`, the folder to be filled, while an import runs; leave no scratch files behind."""
+    if not 0 <= max_bad_share <= 1:
+        raise ShopfuseError(f"max_bad_share: expected a share from 0 to 1, got {max_bad_share}")
+    started = time.perf_counter()
+    source = open_source(file)
+    with workspace_lock(workspace.root):
+        finish_commit(target)
+        scratch = workspace.root / ".import"
+        shutil.rmtree(scratch, ignore_errors=True)  # of an import that was killed
+        scratch.mkdir()
+        try:
+            with (scratch / REJECTS).open("w", encoding="utf-8") as rejects:
+                yield ImportRun(source, workspace, scratch, RejectLog(file, rejects), progress, started)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def batches(rows: Iterator[T]) -> Iterator[Iterator[T]]:
+    """Batches of at most BATCH_ROWS rows, each to be read to its end before the next; no row is held here."""
+    for first in rows:
+        yield chain([first], islice(rows, BATCH_ROWS - 1))
+
+
+def wanted_roots(sources: Iterable[Source], *more: str | None) -> Callable[[str], bool]:
+    """Whether a column of a Parquet file feeds a source, by its name or as the object that holds the field."""
+    fields = [field for source in sources for field in source.fields] + [field for field in more if field]
+    roots = {*fields, *(field.split(".")[0] for field in fields)}
+    return lambda name: name in roots
+
+
+def _require_columns(source: SourceFile, names: list[str], sources: Any) -> None:
+    for key, field in ((key, field) for key, entry in sources.items() for field in entry.fields):
+        if field not in names and field.split(".")[0] not in names:
+            problem = f"the mapping reads '{key}' from '{field}', but the columns are {', '.join(names)[:300]}"
+            raise SourceFileError(f"{source.path}: {problem}")

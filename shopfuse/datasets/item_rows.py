@@ -1,0 +1,211 @@
+"""Rows of a shop's export turned into rows of the catalogue table.
+
+Each row is converted by itself, so that a bad one can be named; texts are cleaned afterwards, a whole batch at once.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import Any, Final
+
+import polars as pl
+
+from shopfuse.datasets.field_values import (
+    BadValueError,
+    as_available,
+    as_item_id,
+    as_price,
+    as_text,
+    as_timestamp,
+    getter,
+)
+from shopfuse.datasets.mapping import CatalogueMapping, Source
+from shopfuse.datasets.schema import (
+    ATTRIBUTE,
+    ITEM_SCHEMA,
+    MAX_ATTRIBUTE_VALUE,
+    MAX_ATTRIBUTES,
+    MAX_CATEGORY_DEPTH,
+    MAX_DESCRIPTION,
+    MAX_LABEL,
+    MAX_TITLE,
+    MAX_URI,
+)
+from shopfuse.datasets.source_rows import Row, RowProblem
+from shopfuse.datasets.text_cleaning import clean_text, filled, too_long
+
+_RAW_SCHEMA: Final = pl.Schema(
+    {"row": pl.UInt32()}
+    | {name: kind for name, kind in ITEM_SCHEMA.items() if name != "attributes"}
+    | {"published_at": pl.Int64()}
+)
+_ATTRIBUTE_SCHEMA: Final = pl.Schema({"row": pl.UInt32(), "name": pl.String(), "value": pl.String()})
+_FIRST_YEAR: Final = 1900
+_KEYS: Final = {"item_id": "id", "image_uri": "image"}  # columns whose key in a mapping has another name
+_MAX_NESTING: Final = 3
+
+Attributes = list[tuple[str, str]]
+Convert = Callable[[Row], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemValues:
+    """One item as its row gives it: the values of _RAW_SCHEMA after `row`, and its (name, value) attributes."""
+
+    values: tuple[Any, ...]
+    attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True)
+class ItemTable:
+    """A batch in the stored form: ITEM_SCHEMA and `row`."""
+
+    frame: pl.DataFrame
+    problems: list[tuple[int, RowProblem]]  # rows that turned out bad when cleaned
+    notes: dict[str, int]
+
+
+class ItemReader:
+    """A catalogue mapping made ready to run over rows."""
+
+    def __init__(self, mapping: CatalogueMapping) -> None:
+        self._converts = [(_KEYS.get(name, name), _convert(name, mapping)) for name in _RAW_SCHEMA if name != "row"]
+        self._patterns = mapping.attributes
+        self._taken = {field for source in mapping.sources.values() for field in source.fields}
+        self._names: dict[str, str | None] = {}  # field of the export -> name of the attribute; None: not one
+
+    def read(self, row: Row | RowProblem) -> ItemValues | RowProblem:
+        """The item, or the first problem of its row."""
+        if isinstance(row, RowProblem):
+            return row
+        values: list[Any] = []
+        for name, convert in self._converts:
+            try:
+                values.append(convert(row))
+            except BadValueError as error:
+                return RowProblem(name, error.problem, str(error.value)[:200])
+        return ItemValues(tuple(values), self._attributes(row))
+
+    def _attributes(self, row: Row) -> Attributes:
+        """The item's attributes in the order of the row; lists give several of one name, objects one for each key."""
+        found: Attributes = []
+        for field, value in row.items():
+            name = self.attribute_name(field)
+            if name is not None and value is not None:
+                _collect(name, value, found)
+        return found
+
+    def attribute_name(self, field: str) -> str | None:
+        """What a field of the export is called as an attribute; None where it is none."""
+        if field not in self._names:
+            match = next((p for p in self._patterns if self._matches(field, p.fields[0])), None)
+            self._names[field] = (field.removeprefix(match.strip_prefix) or field) if match else None
+        return self._names[field]
+
+    def _matches(self, field: str, pattern: str) -> bool:
+        return field == pattern or (field not in self._taken and fnmatchcase(field, pattern))
+
+
+def item_table(values: list[tuple[Any, ...]], attributes: list[tuple[int, str, str]]) -> ItemTable:
+    """Clean a batch. `values` begin with the row number; `attributes` are (row number, name, value)."""
+    raw = pl.DataFrame(values, schema=_RAW_SCHEMA, orient="row")
+    cleaned = raw.with_columns(
+        clean_text(pl.col("title"), MAX_TITLE),
+        clean_text(pl.col("description"), MAX_DESCRIPTION).fill_null(""),
+        filled(clean_text(pl.col("brand"), MAX_LABEL)),
+        filled(clean_text(pl.col("currency"), MAX_LABEL)),
+        filled(clean_text(pl.col("image_uri"), MAX_URI)),
+        _clean_category(),
+        pl.col("published_at").cast(ITEM_SCHEMA["published_at"]),
+    )
+    nameless = cleaned.filter(pl.col("title") == "")["row"].to_list()
+    grouped, dropped = _grouped_attributes(attributes)
+    frame = cleaned.filter(pl.col("title") != "").join(grouped, on="row", how="left", maintain_order="left")
+    frame = frame.with_columns(pl.col("attributes").fill_null([]))
+    notes = _cuts(raw) | {f"attributes beyond the first {MAX_ATTRIBUTES} left out": dropped}
+    problems = [(row, RowProblem("title", "has no visible character")) for row in nameless]
+    return ItemTable(frame.select("row", *ITEM_SCHEMA), problems, notes)
+
+
+def _convert(name: str, mapping: CatalogueMapping) -> Convert:
+    """How one column is read out of a row."""
+    source = mapping.sources.get(_KEYS.get(name, name))
+    if source is None:
+        absent: Any = True if name == "available" else [] if name == "category" else None
+        return lambda _row: absent
+    if source.value is not None:
+        return lambda _row: source.value
+    if name in ("title", "description"):
+        return partial(_joined, [getter(field) for field in source.fields], name == "title")
+    if name == "category":
+        return partial(_category, [getter(field) for field in source.fields], source.separator)
+    return _single(name, getter(source.fields[0]), source)
+
+
+def _single(name: str, get: Convert, source: Source) -> Convert:
+    if name == "item_id":
+        return lambda row: as_item_id(get(row))
+    if name == "price":
+        return lambda row: as_price(get(row), source)
+    if name == "available":
+        return lambda row: as_available(get(row))
+    if name == "published_at":
+        return lambda row: as_timestamp(get(row), source, _FIRST_YEAR)
+    return lambda row: as_text(get(row))
+
+
+def _joined(gets: list[Convert], required: bool, row: Row) -> str | None:
+    texts = [text for get in gets if (text := as_text(get(row)))]
+    if required and not texts:
+        raise BadValueError("is missing")
+    return " ".join(texts) or None
+
+
+def _category(gets: list[Convert], separator: str | None, row: Row) -> list[str]:
+    levels: list[str] = []
+    for get in gets:
+        value = get(row)
+        for entry in value if isinstance(value, list) else [value]:
+            if text := as_text(entry):
+                levels += text.split(separator) if separator else [text]
+    return levels
+
+
+def _collect(name: str, value: Any, found: Attributes, depth: int = 0) -> None:
+    if depth > _MAX_NESTING:
+        return
+    if isinstance(value, str | int | float):
+        if not isinstance(value, float) or math.isfinite(value):
+            found.append((name, as_text(value) or ""))
+    elif isinstance(value, list):
+        for entry in value:
+            _collect(name, entry, found, depth + 1)
+    elif isinstance(value, dict):
+        pair = (value.get("name"), value.get("value"))
+        entries = [pair] if value.keys() == {"name", "value"} else value.items()
+        for key, entry in entries:
+            _collect(str(key), entry, found, depth + 1)
+
+
+def _clean_category() -> pl.Expr:
+    levels = pl.col("category").list.eval(filled(clean_text(pl.element(), MAX_LABEL)))
+    return levels.list.drop_nulls().list.head(MAX_CATEGORY_DEPTH)
+
+
+def _grouped_attributes(attributes: list[tuple[int, str, str]]) -> tuple[pl.DataFrame, int]:
+    """Columns row and attributes, and how many attributes were too many."""
+    flat = pl.DataFrame(attributes, schema=_ATTRIBUTE_SCHEMA, orient="row").select(
+        "row", clean_text(pl.col("name"), MAX_LABEL), clean_text(pl.col("value"), MAX_ATTRIBUTE_VALUE)
+    )
+    flat = flat.filter((pl.col("name") != "") & (pl.col("value") != "")).unique(maintain_order=True)
+    kept = flat.filter(pl.int_range(pl.len()).over("row") < MAX_ATTRIBUTES)
+    grouped = kept.group_by("row", maintain_order=True).agg(attributes=pl.struct("name", "value"))
+    return grouped.with_columns(pl.col("attributes").cast(pl.List(ATTRIBUTE))), flat.height - kept.height
+
+
+def _cuts(raw: pl.DataFrame) -> dict[str, int]:
+    limits = {"title": MAX_TITLE, "description": MAX_DESCRIPTION, "brand": MAX_LABEL}
+    counts = raw.select(too_long(pl.col(name), limit).alias(name) for name, limit in limits.items()).row(0, named=True)
+    return {f"{name} cut to {limits[name]} characters": count for name, count in counts.items()}

@@ -1,0 +1,217 @@
+"""A mapping file: which fields of a shop's export feed which fields of ours.
+
+Read from TOML into frozen values; a key that means nothing here is refused by name. Converting values is field_values.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from shopfuse.datasets.schema import EVENT_NAMES
+from shopfuse.ranking.errors import ShopfuseError
+
+
+class MappingError(ShopfuseError):
+    """The mapping file is missing, not TOML, or says something that is not understood."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where one of our fields comes from, and how to read it."""
+
+    fields: tuple[str, ...] = ()  # names in the export; "a.b" looks inside objects and GA4 key/value lists
+    value: str | None = None  # a constant instead of a field
+    separator: str | None = None  # category: splits "Home > Sofas"
+    scale: float = 1.0  # price: 0.01 turns cents into units
+    decimal: str = "."  # price: "," reads 1.299,00
+    format: str = "iso"  # time: iso, s, ms, us, or a strptime pattern
+    base: int = 0  # position: 1 where the export counts from one
+    strip_prefix: str = ""  # attribute names lose it
+    names: Mapping[str, str] = field(default_factory=dict)  # words of the export -> our words
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueMapping:
+    """`sources` by item field; `attributes` are field names or patterns such as attr_*."""
+
+    sources: Mapping[str, Source]
+    attributes: tuple[Source, ...] = ()
+    delimiter: str = ","
+
+
+@dataclass(frozen=True, slots=True)
+class EventMapping:
+    """`sources` by event field; each entry of the list `items_field` becomes an event, read by `item_sources`."""
+
+    sources: Mapping[str, Source]
+    items_field: str | None = None
+    item_sources: Mapping[str, Source] = field(default_factory=dict)
+    delimiter: str = ","
+
+
+_TEXT: Final = ("field", "fields", "value")
+_ITEM_KEYS: Final[dict[str, tuple[str, ...]]] = {
+    "id": ("field",),
+    "title": ("field", "fields"),
+    "description": ("field", "fields"),
+    "brand": _TEXT,
+    "category": ("field", "fields", "separator"),
+    "price": ("field", "scale", "decimal"),
+    "currency": _TEXT,
+    "image": ("field",),
+    "available": ("field",),
+    "published_at": ("field", "format"),
+}
+_ATTRIBUTE_KEYS: Final = ("field", "strip_prefix")
+_EVENT_KEYS: Final[dict[str, tuple[str, ...]]] = {
+    "event_id": ("field", "fields"),
+    "event_name": ("field", "value", "names"),
+    "timestamp": ("field", "format"),
+    "user_id": ("field", "fields"),
+    "session_id": ("field", "fields"),
+    "request_id": ("field", "fields"),
+    "query": ("field",),
+    "item_id": ("field",),
+    "position": ("field", "base"),
+    "list_name": ("field", "value", "names"),
+    "price": ("field", "scale", "decimal"),
+    "quantity": ("field",),
+    "scene": ("field", "value", "names"),
+    "device": ("field", "value", "names"),
+    "locale": ("field", "value"),
+}
+_NESTED: Final = ("item_id", "position", "list_name", "price", "quantity")
+_OPTION_TYPES: Final[dict[str, tuple[type, ...]]] = {
+    "field": (str,),
+    "fields": (list,),
+    "value": (str,),
+    "separator": (str,),
+    "scale": (int, float),
+    "decimal": (str,),
+    "format": (str,),
+    "base": (int,),
+    "strip_prefix": (str,),
+    "names": (dict,),
+}
+
+
+def read_catalogue_mapping(path: Path) -> CatalogueMapping:
+    """Read `[item]` of a mapping file; MappingError names the key that is wrong."""
+    table, delimiter = _read(path, "item")
+    attributes = table.pop("attributes", [])
+    if not isinstance(attributes, list):
+        raise MappingError(f"{path}: item.attributes: expected a list, got {attributes!r}")
+    entries = tuple(
+        _source(path, f"item.attributes[{number}]", entry, _ATTRIBUTE_KEYS) for number, entry in enumerate(attributes)
+    )
+    known = {**_ITEM_KEYS, "attributes": ()}
+    _require_known(path, "item", table, known)
+    sources = {key: _source(path, f"item.{key}", entry, _ITEM_KEYS[key]) for key, entry in table.items()}
+    _require(path, "item", sources, ("id", "title"))
+    return CatalogueMapping(sources, entries, delimiter)
+
+
+def read_event_mapping(path: Path) -> EventMapping:
+    """Read `[event]` of a mapping file; MappingError names the key that is wrong."""
+    table, delimiter = _read(path, "event")
+    nested = table.pop("items", None)
+    known = {**_EVENT_KEYS, "items": ()}
+    _require_known(path, "event", table, known)
+    sources = {key: _source(path, f"event.{key}", entry, _EVENT_KEYS[key]) for key, entry in table.items()}
+    _require(path, "event", sources, ("event_name", "timestamp"))
+    if "user_id" not in sources and "session_id" not in sources:
+        raise MappingError(f"{path}: event: one of user_id and session_id is needed")
+    _check_event_names(path, sources["event_name"])
+    items_field, item_sources = _nested(path, nested)
+    return EventMapping(sources, items_field, item_sources, delimiter)
+
+
+def _read(path: Path, section: str) -> tuple[dict[str, Any], str]:
+    """The table `section` of the file, and the CSV delimiter."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MappingError(f"{path}: cannot read the mapping: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise MappingError(f"{path}: not valid TOML: {error}") from error
+    _require_known(path, "", document, (section, "csv"))
+    table = document.get(section)
+    if not isinstance(table, dict):
+        raise MappingError(f"{path}: expected a table [{section}]")
+    options = document.get("csv", {})
+    _require_known(path, "csv", options, ("delimiter",))
+    delimiter = options.get("delimiter", ",")
+    if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n':
+        raise MappingError(f"{path}: csv.delimiter: expected one character, got {delimiter!r}")
+    return dict(table), delimiter
+
+
+def _source(path: Path, key: str, entry: object, allowed: tuple[str, ...]) -> Source:
+    """A name alone is short for { field = NAME }, a list of names for { fields = [...] }."""
+    if isinstance(entry, str | list):
+        entry = {"field" if isinstance(entry, str) else "fields": entry}
+    if not isinstance(entry, dict):
+        raise MappingError(f"{path}: {key}: expected a field name or a table, got {entry!r}")
+    options = dict(entry)
+    _require_known(path, key, options, allowed)
+    for option, value in options.items():
+        _check_option(path, f"{key}.{option}", option, value)
+    given = [option for option in _TEXT if option in options]
+    if len(given) != 1:
+        raise MappingError(f"{path}: {key}: expected exactly one of {', '.join(o for o in _TEXT if o in allowed)}")
+    single = options.pop("field", None)
+    fields = (single,) if single is not None else tuple(options.pop("fields", ()))
+    return Source(fields=fields, **options)
+
+
+def _check_option(path: Path, key: str, option: str, value: object) -> None:
+    types = _OPTION_TYPES[option]
+    if not isinstance(value, types) or isinstance(value, bool):
+        raise MappingError(f"{path}: {key}: expected {' or '.join(t.__name__ for t in types)}, got {value!r}")
+    if value in ("", []) and option != "strip_prefix":
+        raise MappingError(f"{path}: {key}: is empty")
+    if option == "fields" and not all(isinstance(name, str) and name for name in value):  # type: ignore[attr-defined]
+        raise MappingError(f"{path}: {key}: expected a list of field names, got {value!r}")
+    if option == "names" and not all(isinstance(word, str) for word in value.values()):  # type: ignore[attr-defined]
+        raise MappingError(f"{path}: {key}: expected a table of words, got {value!r}")
+    if option == "scale" and not 0 < float(value) < float("inf"):  # type: ignore[arg-type]
+        raise MappingError(f"{path}: {key}: expected a positive number, got {value!r}")
+    if option == "decimal" and value not in (".", ","):
+        raise MappingError(f"{path}: {key}: expected '.' or ',', got {value!r}")
+    if option == "format" and value not in ("iso", "s", "ms", "us") and "%" not in str(value):
+        raise MappingError(f"{path}: {key}: expected iso, s, ms, us or a pattern such as %d.%m.%Y, got {value!r}")
+
+
+def _nested(path: Path, nested: object) -> tuple[str | None, dict[str, Source]]:
+    if nested is None:
+        return None, {}
+    if not isinstance(nested, dict) or not isinstance(nested.get("field"), str) or not nested["field"]:
+        raise MappingError(f"{path}: event.items: expected a table with a field, got {nested!r}")
+    table = {key: entry for key, entry in nested.items() if key != "field"}
+    _require_known(path, "event.items", table, ("field", *_NESTED))
+    sources = {key: _source(path, f"event.items.{key}", entry, _EVENT_KEYS[key]) for key, entry in table.items()}
+    _require(path, "event.items", sources, ("item_id",))
+    return nested["field"], sources
+
+
+def _check_event_names(path: Path, source: Source) -> None:
+    for word in (*source.names.values(), *([source.value] if source.value is not None else [])):
+        if word not in EVENT_NAMES:
+            raise MappingError(f"{path}: event.event_name: expected one of {', '.join(EVENT_NAMES)}, got {word!r}")
+
+
+def _require_known(path: Path, section: str, table: object, known: Mapping[str, object] | tuple[str, ...]) -> None:
+    if not isinstance(table, dict):
+        raise MappingError(f"{path}: {section}: expected a table, got {table!r}")
+    unknown = [key for key in table if key not in known]
+    if unknown:
+        name = f"{section}.{unknown[0]}" if section else unknown[0]
+        raise MappingError(f"{path}: unknown key '{name}' (known: {', '.join(known)})")
+
+
+def _require(path: Path, section: str, sources: Mapping[str, Source], names: tuple[str, ...]) -> None:
+    for name in names:
+        if name not in sources:
+            raise MappingError(f"{path}: {section}.{name} is missing; it is needed")

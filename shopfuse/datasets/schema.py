@@ -1,0 +1,67 @@
+"""Column names, types and bounds of the three tables a workspace holds: items, images and events.
+
+Only the declaration: who fills the tables (an importer, the demo shop) cleans the values, readers may rely on them.
+"""
+
+import re
+from typing import Final
+
+import polars as pl
+
+TIMESTAMP: Final = pl.Datetime("us", "UTC")
+ATTRIBUTE: Final = pl.Struct({"name": pl.String(), "value": pl.String()})
+
+ITEM_SCHEMA: Final = pl.Schema(
+    {
+        "item_id": pl.String(),
+        "title": pl.String(),
+        "description": pl.String(),
+        "brand": pl.String(),
+        "category": pl.List(pl.String()),
+        "price": pl.Float64(),
+        "currency": pl.String(),
+        "attributes": pl.List(ATTRIBUTE),
+        "image_uri": pl.String(),
+        "available": pl.Boolean(),
+        "published_at": TIMESTAMP,
+    }
+)
+
+IMAGE_SCHEMA: Final = pl.Schema({"item_id": pl.String(), "image": pl.Binary()})
+
+EVENT_SCHEMA: Final = pl.Schema(
+    {
+        "event_id": pl.String(),
+        "event_name": pl.String(),
+        "timestamp": TIMESTAMP,
+        "user_id": pl.String(),
+        "session_id": pl.String(),
+        "request_id": pl.String(),
+        "query": pl.String(),
+        "item_id": pl.String(),
+        "position": pl.Int32(),
+        "list_name": pl.String(),
+        "price": pl.Float64(),
+        "quantity": pl.Int32(),
+        "scene": pl.String(),
+        "device": pl.String(),
+        "locale": pl.String(),
+    }
+)
+
+EVENT_NAMES: Final = ("view_item_list", "search", "select_item", "view_item", "add_to_cart", "purchase")
+LIST_NAMES: Final = ("search", "recommend")
+DEVICES: Final = ("desktop", "mobile", "app")
+
+ID_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+MAX_TITLE: Final = 512  # code points, as all lengths of text here
+MAX_DESCRIPTION: Final = 4096
+MAX_ATTRIBUTE_VALUE: Final = 256
+MAX_ATTRIBUTES: Final = 256
+MAX_LABEL: Final = 128  # brand, one category level, attribute name
+MAX_ID: Final = 128  # user, session and request ids, which come from elsewhere and follow no pattern of ours
+MAX_SCENE: Final = 64
+MAX_LOCALE: Final = 35
+MAX_CATEGORY_DEPTH: Final = 6
+MAX_QUERY: Final = 512
+MAX_URI: Final = 2048

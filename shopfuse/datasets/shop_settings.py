@@ -1,0 +1,61 @@
+"""The settings of one shop: `shop.toml`, read once into a frozen value, refused when anything in it is unknown.
+
+It holds choices that belong to the shop's data and models; ports and deadlines belong to the gateway.
+"""
+
+import json
+import re
+import tomllib
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Final
+
+from shopfuse.ranking.errors import ShopfuseError
+
+FUSIONS: Final = ("auto", "weighted", "vote", "softmax", "attention")
+_LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?")
+
+
+class SettingsError(ShopfuseError):
+    """`shop.toml` holds something that shopfuse does not understand."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShopSettings:
+    """What `shop.toml` may say; every field has a default that works."""
+
+    name: str = "shop"  # shown in logs and release manifests
+    text_encoder: str = "embedded"  # "embedded" (MiniLM in the training extra), a hub id, or a folder with a checkpoint
+    fusion: str = "auto"  # auto: attention when it was trained on events and measured better, else weighted
+    language: str = "en"  # of titles and queries: picks the stemmer of the lexical index
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, str) or not value.strip():
+                raise SettingsError(f"setting '{field.name}': expected a non-empty text, got {value!r}")
+        if self.fusion not in FUSIONS:
+            raise SettingsError(f"setting 'fusion': expected one of {', '.join(FUSIONS)}, got {self.fusion!r}")
+        if not _LANGUAGE.fullmatch(self.language):
+            raise SettingsError(f"setting 'language': expected a code such as 'en' or 'de-AT', got {self.language!r}")
+
+
+def read_settings(path: Path) -> ShopSettings:
+    """Read `shop.toml`; SettingsError names the file and the key that is wrong."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}") from error
+    known = [field.name for field in fields(ShopSettings)]
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise SettingsError(f"{path}: unknown setting '{unknown[0]}' (known: {', '.join(known)})")
+    try:
+        return ShopSettings(**values)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from error
+
+
+def settings_toml(settings: ShopSettings) -> str:
+    """The text of a `shop.toml` that reads back as `settings`."""
+    return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in asdict(settings).items())
