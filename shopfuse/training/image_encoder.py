@@ -1,0 +1,76 @@
+"""The embedded image encoder: a small vision transformer on a convolutional stem, trained from scratch on the shop.
+
+No pretrained weights exist that a machine without internet could load, so it stays small enough to train in seconds.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from shopfuse.ranking.tensors import D_IMAGE
+
+WIDTH = 96
+_STEM = (3, 24, 48, WIDTH)
+_PATCHES = 64  # 8 x 8 places of 8 x 8 pixels
+_HEADS = 4
+_LAYERS = 1
+
+
+class ImageEncoder(nn.Module):
+    """pixels uint8 [B, 64, 64, 3] -> image_embedding [B, 128], L2-normalised. Scaling of the pixels is in the graph.
+
+    The head reads the mean and the spread over the picture of every stage of the stem beside the transformer's tokens:
+    colour and texture are such statistics, and hardly need training, while outlines do.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(narrow, wide, 3, stride=2, padding=1), nn.GroupNorm(4, wide), nn.GELU())
+            for narrow, wide in pairwise(_STEM)
+        )
+        self.places = nn.Parameter(0.02 * torch.randn(1, _PATCHES, WIDTH))
+        self.layers = nn.ModuleList(_Layer() for _ in range(_LAYERS))
+        facts = 2 * sum(_STEM[1:]) + WIDTH
+        self.scale = nn.BatchNorm1d(facts)
+        self.head = nn.Linear(facts, D_IMAGE)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        picture = pixels.permute(0, 3, 1, 2).float() / 127.5 - 1.0  # [B, 3, 64, 64]
+        facts = []
+        for stage in self.stages:
+            picture = stage(picture)
+            spread = (picture.var((2, 3), unbiased=False) + 1e-5).sqrt()
+            facts += [picture.mean((2, 3)), spread]
+        tokens = picture.flatten(2).transpose(1, 2) + self.places  # [B, 64, WIDTH]
+        for layer in self.layers:
+            tokens = layer(tokens)
+        facts.append(tokens.mean(1))
+        return normalize(self.head(self.scale(torch.cat(facts, dim=1))), dim=-1)
+
+
+class _Layer(nn.Module):
+    """Pre-norm self-attention and a feed-forward net."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(WIDTH)
+        self.mix = nn.Linear(WIDTH, 3 * WIDTH)
+        self.joined = nn.Linear(WIDTH, WIDTH)
+        self.feed = nn.Sequential(
+            nn.LayerNorm(WIDTH), nn.Linear(WIDTH, 2 * WIDTH), nn.GELU(), nn.Linear(2 * WIDTH, WIDTH)
+        )
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        batch, places, _ = tokens.shape
+        heads = self.mix(self.attention_norm(tokens)).reshape(batch, places, 3, _HEADS, WIDTH // _HEADS)
+        query, key, value = heads.permute(2, 0, 3, 1, 4).unbind(0)  # [B, heads, places, width]
+        attention = torch.softmax(query @ key.transpose(-1, -2) * (WIDTH // _HEADS) ** -0.5, dim=-1)
+        mixed = (attention @ value).transpose(1, 2).reshape(batch, places, WIDTH)
+        tokens = tokens + self.joined(mixed)
+        fed: Tensor = tokens + self.feed(tokens)
+        return fed

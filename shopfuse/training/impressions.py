@@ -1,0 +1,177 @@
+"""Replays logged requests point in time: what the ranker would have been given, had this shop's release served them.
+
+Item statistics are those of the morning of the request's day, indexes those of the cut before all replayed requests,
+histories end strictly before the request. Beside what was shown each list holds candidates that were recalled but not
+shown: at serving time the ranker meets whole pools, not only lists that some policy has chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopfuse.ranking.channels import CHANNELS
+from shopfuse.ranking.features import DAY_S, FEATURES, Context, History, candidate_features
+from shopfuse.ranking.progress import Progress, silent
+from shopfuse.recall.indexes import RecallQuery, channel_scores
+from shopfuse.training.candidate_pool import candidate_pool
+from shopfuse.training.catalogue import Catalogue
+from shopfuse.training.event_log import IMPRESSION, EventLog
+from shopfuse.training.item_statistics import item_rows_at
+from shopfuse.training.logged_features import NOT_SHOWN, LoggedLists
+from shopfuse.training.snapshot import Snapshot
+from shopfuse.training.user_histories import UserHistories
+from shopfuse.training.user_inputs import request_context
+
+STAGE = "replay impressions"
+LISTED = 16  # shown items of a list that are kept: the first ones, and every one that was clicked
+RECALLED = 12  # candidates of the pool that were not shown
+ANYWHERE = 4  # further items from the whole catalogue
+LENGTH = LISTED + RECALLED + ANYWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One replayed request: the items shown, where, and the strongest event on each."""
+
+    request: int
+    rows: NDArray[np.int32]
+    position: NDArray[np.int16]
+    outcome: NDArray[np.int8]
+
+
+def shown_lists(log: EventLog, since: float, most: int) -> list[Shown]:
+    """The newest `most` lists since then with at least one click, by time."""
+    events = log.events
+    asked = events.take((events.request >= 0) & (events.at >= since))
+    strongest: dict[tuple[int, int], int] = {}
+    engaged = asked.engaged
+    for request, row, kind in zip(engaged.request.tolist(), engaged.row.tolist(), engaged.kind.tolist(), strict=True):
+        strongest[request, row] = max(kind, strongest.get((request, row), 0))
+    listed = asked.take(asked.kind == IMPRESSION)
+    listed = listed.take(np.lexsort((listed.position, listed.request)))
+    codes, starts = np.unique(listed.request, return_index=True)
+    lists = []
+    for code, start, end in zip(codes.tolist(), starts, np.append(starts[1:], len(listed)), strict=True):
+        rows = listed.row[start:end]
+        outcome = np.array([strongest.get((code, row), 0) for row in rows.tolist()], np.int8)
+        if outcome.any():
+            lists.append(_kept(Shown(code, rows, listed.position[start:end], outcome)))
+    lists.sort(key=lambda shown: float(log.requests.at[shown.request]))
+    return lists[-most:]
+
+
+def _kept(shown: Shown) -> Shown:
+    """The first LISTED items, the clicked ones before the others where not all fit."""
+    kept = np.sort(np.argsort(shown.outcome == 0, kind="stable")[:LISTED])
+    return Shown(shown.request, shown.rows[kept], shown.position[kept], shown.outcome[kept])
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as recall and the feature table see it."""
+
+    surface: str
+    context: Context
+    history: History
+    query: RecallQuery
+
+
+class Replay:
+    """Computes features of requests as of their own moment."""
+
+    def __init__(
+        self, catalogue: Catalogue, log: EventLog, histories: UserHistories, snapshot: Snapshot, seed: int
+    ) -> None:
+        self._catalogue, self._log, self._histories, self._snapshot = catalogue, log, histories, snapshot
+        self._random = np.random.default_rng(seed)
+        self._mornings: dict[int, NDArray[np.void]] = {}
+
+    def run(
+        self,
+        lists: Sequence[Shown],
+        queries: NDArray[np.float32],
+        query_vectors: NDArray[np.float32],
+        user_vectors: NDArray[np.float32],
+        seeds: NDArray[np.int32],
+        progress: Progress = silent,
+    ) -> LoggedLists:
+        """Logged lists; row n of `queries` (text embeddings), `query_vectors`, `user_vectors` and `seeds` is list n's.
+
+        Zeros stand for an absent vector, -1 for no seed.
+        """
+        logged = _empty(len(lists))
+        for place, shown in enumerate(lists):
+            asked = self._asked(shown, queries[place], query_vectors[place], user_vectors[place], int(seeds[place]))
+            self._fill(logged, place, shown, asked)
+            logged.seed[place] = seeds[place]
+            if place % 50 == 0 or place + 1 == len(lists):
+                progress(STAGE, place + 1, len(lists))
+        return logged
+
+    def _asked(
+        self,
+        shown: Shown,
+        text: NDArray[np.float32],
+        query_vector: NDArray[np.float32],
+        user_vector: NDArray[np.float32],
+        seed: int,
+    ) -> Asked:
+        requests = self._log.requests
+        context = request_context(requests, shown.request)
+        history = self._histories.history(int(requests.user[shown.request]), context.at, self._morning(context.at))
+        query = requests.query[shown.request]
+        if seed >= 0:
+            items = self._snapshot.indexes
+            text, vector = (index.vectors[seed].astype(np.float32) for index in (items.semantic, items.behaviour))
+            like = RecallQuery("", text, vector, np.array([seed], np.int32), np.ones(1, np.float32))
+            return Asked("similar", context, history, like)
+        vector = query_vector if query else user_vector
+        asked = RecallQuery(
+            query, text if query else None, vector if vector.any() else None, history.rows, history.weights()
+        )
+        return Asked("search" if query else "recommend", context, history, asked)
+
+    def _morning(self, at: float) -> NDArray[np.void]:
+        """Item rows from the events before the UTC day of `at`."""
+        day = int(at // DAY_S)
+        if day not in self._mornings:
+            start = day * DAY_S
+            self._mornings[day] = item_rows_at(self._catalogue, self._log.events.before(start), start)
+        return self._mornings[day]
+
+    def _fill(self, logged: LoggedLists, place: int, shown: Shown, asked: Asked) -> None:
+        others = self._not_shown(shown, asked)
+        rows = np.concatenate([shown.rows, others])
+        count, items = len(rows), self._morning(asked.context.at)
+        scores, mask = channel_scores(self._snapshot.indexes, rows, asked.query)
+        logged.request[place] = shown.request
+        logged.rows[place, :count] = rows
+        logged.position[place, : len(shown.rows)] = shown.position
+        logged.outcome[place, : len(shown.rows)] = shown.outcome
+        logged.features[place, :count] = candidate_features(
+            rows, items[rows], asked.history, asked.context, self._log.scenes
+        )
+        logged.channel_scores[place, :count], logged.channel_mask[place, :count] = scores, mask
+
+    def _not_shown(self, shown: Shown, asked: Asked) -> NDArray[np.int32]:
+        pool = np.setdiff1d(candidate_pool(self._snapshot.indexes, asked.query, asked.surface), shown.rows)
+        recalled = self._random.choice(pool, min(RECALLED, len(pool)), replace=False)
+        anywhere = self._random.integers(0, len(self._catalogue), ANYWHERE).astype(np.int32)
+        return np.concatenate([recalled, np.setdiff1d(anywhere, np.concatenate([shown.rows, recalled]))])
+
+
+def _empty(count: int) -> LoggedLists:
+    return LoggedLists(
+        request=np.zeros(count, np.int32),
+        seed=np.full(count, -1, np.int32),
+        rows=np.full((count, LENGTH), -1, np.int32),
+        position=np.full((count, LENGTH), NOT_SHOWN, np.int16),
+        outcome=np.zeros((count, LENGTH), np.int8),
+        features=np.zeros((count, LENGTH, len(FEATURES)), np.float32),
+        channel_scores=np.zeros((count, LENGTH, len(CHANNELS)), np.float32),
+        channel_mask=np.zeros((count, LENGTH, len(CHANNELS)), np.float32),
+    )

@@ -1,0 +1,34 @@
+"""How the models of a shop were made: the settings of every trainer and a hash of what they were trained on."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from typing import Any
+
+from shopfuse.datasets.workspace import Workspace
+from shopfuse.training.train_image_encoder import ImageTraining
+from shopfuse.training.train_ranker import RankerTraining
+from shopfuse.training.train_towers import TowerTraining
+
+
+def data_hash(workspace: Workspace) -> str:
+    """The sha256 of the catalogue, the pictures and the events, in that order."""
+    digest = hashlib.sha256()
+    for path in (workspace.items_path, workspace.images_path, *workspace.event_paths):
+        if path.is_file():
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def training_record(workspace: Workspace, clicks: int, lists: int) -> dict[str, Any]:
+    return {
+        "towers": "trained",
+        "clicks": clicks,
+        "lists": lists,
+        "data": data_hash(workspace),
+        "image_training": asdict(ImageTraining()),
+        "tower_training": asdict(TowerTraining()),
+        "ranker_training": asdict(RankerTraining()),
+    }

@@ -1,0 +1,142 @@
+"""Score-level fusion as a `fusion_ranker`: the recipe of ranking.fusion in a graph, with a trained ranker's signature.
+
+Where a channel has no score but its vectors are there (RankItems sends items, not scores), their cosine stands in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS
+from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.ranking.features import CONTEXT_FEATURES
+from shopfuse.ranking.fusion import (
+    CHANNEL_MODALITY,
+    EPSILON,
+    FUSION_METHODS,
+    RECIPES,
+    RRF_K,
+    TEMPERATURES,
+    channel_weights,
+)
+from shopfuse.ranking.tensors import TASKS
+
+_IS_SEARCH = CONTEXT_FEATURES.index("is_search")
+_FAR = 1e9  # beyond any score; finite, so that no candidate list gives inf - inf
+
+
+def complete_channels(
+    scores: Tensor,
+    mask: Tensor,
+    query_cosine: Tensor,
+    query_present: Tensor,
+    user_cosine: Tensor,
+    user_present: Tensor,
+    is_search: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Channel scores and mask [B, C, K] with cosines [B, C] in the place of missing semantic and behaviour scores.
+
+    As the channel does, behaviour speaks of the query in a search, and of the user elsewhere.
+    """
+    personal = torch.where(is_search > 0, query_cosine, user_cosine)
+    personal_present = torch.where(is_search > 0, query_present, user_present)
+    for name, cosine, present in (
+        ("semantic", query_cosine, query_present),
+        ("behaviour", personal, personal_present),
+    ):
+        column = one_hot(torch.tensor(CHANNEL_COLUMN[name]), len(CHANNELS)).to(scores.dtype)  # [K]
+        missing = column * (1.0 - mask) * present.unsqueeze(-1)  # [B, C, K]
+        scores = torch.where(missing > 0, cosine.unsqueeze(-1), scores)
+        mask = mask + missing
+    return scores, mask
+
+
+def normalise(scores: Tensor, mask: Tensor) -> Tensor:
+    """ranking.fusion.normalise over [B, C, K]."""
+    known = mask > 0
+    any_known = known.any(1, keepdim=True)
+    top = torch.where(any_known, torch.where(known, scores, -_FAR).amax(1, keepdim=True), 0.0)
+    low = torch.where(any_known, torch.where(known, scores, _FAR).amin(1, keepdim=True), 0.0)
+    ways = [RECIPES[channel].normalisation for channel in CHANNELS]
+    zero = low * torch.tensor([float(way == "min_max") for way in ways])
+    span = torch.where(torch.tensor([way == "absolute" for way in ways]), 1.0, top - zero)
+    return torch.where(known, ((scores - zero) / span.clamp(min=EPSILON)).clamp(0.0, 1.0), 0.0)
+
+
+def votes(scores: Tensor, mask: Tensor) -> Tensor:
+    """ranking.fusion.votes over [B, C, K]; ranks by comparing every pair, so that no sort is needed in the graph."""
+    known = (mask > 0) & (scores > 0)
+    level = torch.where(known, scores, 0.0)
+    better = (level.unsqueeze(1) > level.unsqueeze(2)).to(scores.dtype)  # [B, C, other, K]
+    return torch.where(known, (RRF_K + 1.0) / (RRF_K + 1.0 + better.sum(2)), 0.0)
+
+
+def soft_shares(scores: Tensor, mask: Tensor) -> Tensor:
+    """ranking.fusion.soft_shares over [B, C, K]."""
+    level = normalise(scores, mask)
+    gap = level - level.amax(1, keepdim=True)
+    return torch.where(mask > 0, torch.exp(gap / torch.from_numpy(TEMPERATURES)), 0.0)
+
+
+_OPINIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "weighted": normalise,
+    "vote": votes,
+    "softmax": soft_shares,
+}
+
+
+class ScoreFusion(nn.Module):
+    """The fusion_ranker of a shop whose ranker is not trained: only the task "relevance" is filled."""
+
+    search_weights: Tensor
+    recommend_weights: Tensor
+    channel_modality: Tensor
+    task: Tensor
+
+    def __init__(self, method: str) -> None:
+        super().__init__()
+        if method not in FUSION_METHODS:
+            raise ShopfuseError(f"fusion {method!r}: expected one of {', '.join(FUSION_METHODS)}")
+        self.method = method
+        self.register_buffer("search_weights", torch.from_numpy(channel_weights(is_search=True)))
+        self.register_buffer("recommend_weights", torch.from_numpy(channel_weights(is_search=False)))
+        self.register_buffer("channel_modality", torch.from_numpy(CHANNEL_MODALITY.copy()))
+        self.register_buffer("task", torch.tensor([float(name == "relevance") for name in TASKS]))
+
+    def forward(
+        self,
+        query_vector: Tensor,
+        query_present: Tensor,
+        user_vector: Tensor,
+        user_present: Tensor,
+        context: Tensor,
+        item_vectors: Tensor,
+        modality_vectors: Tensor,
+        modality_mask: Tensor,
+        channel_scores: Tensor,
+        channel_mask: Tensor,
+        features: Tensor,
+        candidate_mask: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        items = item_vectors.float()
+        is_search = context[:, _IS_SEARCH : _IS_SEARCH + 1]  # [B, 1]
+        scores, mask = complete_channels(
+            channel_scores,
+            channel_mask,
+            (items @ query_vector.unsqueeze(-1)).squeeze(-1),  # [B, C]
+            query_present,
+            (items @ user_vector.unsqueeze(-1)).squeeze(-1),
+            user_present,
+            is_search,
+        )
+        mask = mask * candidate_mask.unsqueeze(-1)
+        weights = torch.where(is_search > 0, self.search_weights, self.recommend_weights).unsqueeze(1) * mask
+        opinions = _OPINIONS[self.method](scores, mask)  # [B, C, K]
+        relevance = (weights * opinions).sum(-1) / weights.sum(-1).clamp(min=EPSILON)
+        shares = (weights * (opinions + EPSILON)) @ self.channel_modality  # [B, C, M]
+        shares = shares / shares.sum(-1, keepdim=True).clamp(min=EPSILON * EPSILON)
+        return relevance.unsqueeze(-1) * self.task, shares

@@ -1,0 +1,170 @@
+"""The models over a shop as the gateway would run them, in this process: a case in, scores of its pool out.
+
+No batching across requests, no deadline and no fallback: it measures models, not serving.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from shopfuse.ranking.channels import CHANNEL_COLUMN
+from shopfuse.ranking.features import FEATURES, Context, History, candidate_features, context_features
+from shopfuse.ranking.tensors import MODALITIES, TASKS
+from shopfuse.recall.indexes import RecallQuery, channel_scores
+from shopfuse.training.baselines import OUTSIDE, spread
+from shopfuse.training.candidate_pool import candidate_pool
+from shopfuse.training.catalogue import Catalogue
+from shopfuse.training.event_log import EventLog, Requests
+from shopfuse.training.item_inputs import ItemInputs, encode_items
+from shopfuse.training.snapshot import ItemVectors, take_snapshot
+from shopfuse.training.tower_vectors import query_vectors, user_vectors
+from shopfuse.training.truth_cases import Case, Scorer
+from shopfuse.training.user_histories import UserHistories
+from shopfuse.training.user_inputs import user_inputs
+
+# What else an absent modality takes with it: channels and features that are computed from it.
+OF_MODALITY: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "text": (("lexical", "coverage", "semantic"), ("brand_affinity", "category_affinity", "parent_affinity")),
+    "image": ((), ("has_image",)),
+    "behaviour": (("co_visit", "popular"), ("popularity", "click_rate", "cart_rate", "purchase_rate")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The modules that answer a request."""
+
+    item_tower: nn.Module
+    query_tower: nn.Module
+    user_tower: nn.Module
+    ranker: nn.Module
+    tasks: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What is known of the shop at the moment of the evaluation."""
+
+    catalogue: Catalogue
+    log: EventLog
+    histories: UserHistories
+    text_vectors: NDArray[np.float32]
+    at: float
+
+
+class ServedShop:
+    """One set of models over one world, perhaps without some modalities (masked everywhere, nothing is retrained)."""
+
+    def __init__(
+        self, world: World, models: Models, inputs: ItemInputs, folder: Path, without: Sequence[str] = ()
+    ) -> None:
+        self._world, self._models = world, models
+        self._channels = frozenset(channel for name in without for channel in OF_MODALITY[name][0])
+        self._features = [FEATURES.index(feature) for name in without for feature in OF_MODALITY[name][1]]
+        kept = inputs.without(*without)
+        vectors, tokens = encode_items(models.item_tower, kept)
+        self.items = ItemVectors(vectors.astype(np.float16), tokens.astype(np.float16), kept.presence.numpy())
+        self.snapshot = take_snapshot(
+            folder, world.catalogue, world.text_vectors, self.items, world.log.events, world.at
+        )
+        self._asked: dict[int, _Asked] = {}
+
+    def prepare(self, cases: Sequence[Case], query_embeddings: NDArray[np.float32]) -> None:
+        """Encodes the cases' queries (embeddings [n, D], zeros for none) and users, all at once."""
+        world = self._world
+        count = len(cases)
+        requests = Requests(
+            ids=[""] * count,
+            at=np.full(count, world.at),
+            user=np.array([case.user for case in cases], np.int32),
+            query=[case.query for case in cases],
+            device=[""] * count,
+            scene=[case.scene for case in cases],
+        )
+        codes = np.arange(count, dtype=np.int32)
+        inputs = user_inputs(world.histories, requests, codes, world.log.scenes)
+        users = user_vectors(self._models.user_tower, inputs, self.items.vectors)
+        queries = query_vectors(self._models.query_tower, query_embeddings)
+        for place, case in enumerate(cases):
+            context = Context(world.at, case.scene, "", len(case.query.split()))
+            history = world.histories.history(case.user, world.at, self.snapshot.item_rows)
+            text = query_embeddings[place] if case.query else None
+            self._asked[id(case)] = _Asked(context, history, text, queries[place], users[place])
+
+    def ask(self, case: Case) -> RecallQuery:
+        """The case as recall sees it."""
+        asked = self._asked[id(case)]
+        vector = asked.query if case.query else asked.user
+        history = asked.history
+        return RecallQuery(case.query, asked.text, vector if vector.any() else None, history.rows, history.weights())
+
+    def vectors(self, case: Case) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The case's query and user vectors, [128] each."""
+        asked = self._asked[id(case)]
+        return asked.query, asked.user
+
+    def scorer(self) -> Scorer:
+        return lambda case: self._score(case)
+
+    def _score(self, case: Case) -> NDArray[np.float32]:
+        query = self.ask(case)
+        rows = candidate_pool(self.snapshot.indexes, query, case.surface, case.selection, self._channels)
+        if len(rows) == 0:
+            return np.full(len(self._world.catalogue), OUTSIDE, np.float32)
+        tasks, _ = self.rank(case, query, rows)
+        weights = np.array([self._models.tasks.get(task, 0.0) for task in TASKS], np.float32)
+        return spread(rows, tasks @ weights, len(self._world.catalogue))
+
+    @torch.no_grad()
+    def rank(
+        self, case: Case, query: RecallQuery, rows: NDArray[np.int32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(task probabilities [c, T], modality weights [c, M]) of the candidates `rows`."""
+        asked, items = self._asked[id(case)], self.items
+        scores, mask = channel_scores(self.snapshot.indexes, rows, query)
+        mask[:, [CHANNEL_COLUMN[name] for name in self._channels]] = 0.0
+        features = candidate_features(
+            rows, self.snapshot.item_rows[rows], asked.history, asked.context, self._world.log.scenes
+        )
+        features[:, self._features] = self._neutral()
+        context = context_features(asked.context, len(asked.history.rows), self._world.log.scenes)
+        arrays = (
+            asked.query,
+            np.array([asked.query.any()], np.float32),
+            asked.user,
+            np.array([asked.user.any()], np.float32),
+            context,
+            items.vectors[rows],
+            items.tokens[rows],
+            items.mask[rows],
+            scores,
+            mask,
+            features,
+            np.ones(len(rows), np.float32),
+        )
+        tasks, weights = self._models.ranker(*(torch.from_numpy(array)[None] for array in arrays))
+        return tasks[0].numpy(), weights[0].numpy()
+
+    def _neutral(self) -> NDArray[np.float32]:
+        """What stands in for the features of an absent modality: the ranker's idea of an average item, else 0."""
+        mean = getattr(self._models.ranker, "feature_mean", None)
+        return np.zeros(len(self._features), np.float32) if mean is None else mean.numpy()[self._features]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    context: Context
+    history: History
+    text: NDArray[np.float32] | None
+    query: NDArray[np.float32]
+    user: NDArray[np.float32]
+
+
+assert tuple(OF_MODALITY) == MODALITIES

@@ -1,0 +1,81 @@
+"""All models of one shop but the text encoder, fitted or trained, and how they were made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from shopfuse.datasets.workspace import Workspace
+from shopfuse.ranking.tensors import TOKEN
+from shopfuse.training.checkpoints import save_checkpoint
+from shopfuse.training.fitted_towers import FittedItemTower, FittedQueryTower, FittedUserTower, fit_projection
+from shopfuse.training.score_fusion import ScoreFusion
+
+RELEVANCE_ONLY = {"relevance": 1.0}
+
+
+@dataclass(frozen=True, slots=True)
+class ShopModels:
+    """Modules with the signatures of ranking.tensors. `tasks` is each reported task's weight in an item's score."""
+
+    query_tower: nn.Module
+    item_tower: nn.Module
+    user_tower: nn.Module
+    fusion_ranker: nn.Module
+    image_encoder: nn.Module | None
+    behaviour_embeddings: NDArray[np.float32]  # [N, TOKEN]
+    behaviour_present: NDArray[np.bool_]  # [N]
+    scenes: tuple[str, ...]
+    tasks: dict[str, float]
+    fusion: str
+    metrics: dict[str, Any] = field(default_factory=dict)
+    made_by: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """The modules by the names of ranking.tensors."""
+        named = {
+            "image_encoder": self.image_encoder,
+            "query_tower": self.query_tower,
+            "item_tower": self.item_tower,
+            "user_tower": self.user_tower,
+            "fusion_ranker": self.fusion_ranker,
+        }
+        return {name: module for name, module in named.items() if module is not None}
+
+
+def fitted_models(text_vectors: NDArray[np.float32], scenes: tuple[str, ...], fusion: str) -> ShopModels:
+    """What a shop without events is served by: projections of its texts and a score-level fusion."""
+    projection = fit_projection(text_vectors)
+    count = len(text_vectors)
+    return ShopModels(
+        query_tower=FittedQueryTower(projection).eval(),
+        item_tower=FittedItemTower(projection).eval(),
+        user_tower=FittedUserTower().eval(),
+        fusion_ranker=ScoreFusion(fusion).eval(),
+        image_encoder=None,
+        behaviour_embeddings=np.zeros((count, TOKEN), np.float32),
+        behaviour_present=np.zeros(count, np.bool_),
+        scenes=scenes,
+        tasks=dict(RELEVANCE_ONLY),
+        fusion=fusion,
+        made_by={"towers": "fitted"},
+    )
+
+
+def save_models(workspace: Workspace, models: ShopModels, seed: int) -> None:
+    """One checkpoint for each module; how they were made is written beside every one."""
+    meta = {
+        "seed": seed,
+        "fusion": models.fusion,
+        "tasks": models.tasks,
+        "scenes": list(models.scenes),
+        "metrics": models.metrics,
+        "made_by": models.made_by,
+    }
+    for name, module in models.modules.items():
+        save_checkpoint(workspace.checkpoint_dir(name), module, {**meta, "class": type(module).__name__})

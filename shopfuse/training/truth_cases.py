@@ -1,0 +1,94 @@
+"""The demo shop's true relevance as cases to rank: who asks what in which scene, and the grade of every item."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.ranking.metrics import bootstrap_interval, dcg
+from shopfuse.ranking.text import normalise_query
+from shopfuse.ranking.user_state import EVENT_CODES
+from shopfuse.recall.selection import Selection
+from shopfuse.training.catalogue import Catalogue
+from shopfuse.training.event_log import EventLog
+
+K = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One search (with a query) or one shopper's recommendations (query ""). `user` is -1 for a stranger."""
+
+    query: str
+    user: int
+    scene: str
+    grades: NDArray[np.float32]  # [N]
+    allowed: NDArray[np.bool_]  # [N] items that may be ranked: available, and not bought by the shopper before
+
+    @property
+    def surface(self) -> str:
+        return "search" if self.query else "recommend"
+
+    @property
+    def selection(self) -> Selection:
+        return Selection(self.allowed)
+
+
+Scorer = Callable[[Case], NDArray[np.float32]]  # a score for every item [N]; higher is better
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Mean NDCG@10 with its 95 % bootstrap interval, and the values it is the mean of."""
+
+    mean: float
+    low: float
+    high: float
+    values: NDArray[np.float64]
+
+
+def load_cases(path: Path, catalogue: Catalogue, log: EventLog) -> list[Case]:
+    """The cases of a judgements file in order. Recommendations leave out what the shopper bought, searches do not."""
+    if not path.is_file():
+        raise ShopfuseError(f"{path}: no judgements; only the demo shop knows the true relevance")
+    frame = pl.read_parquet(path)
+    has_query = "query" in frame.columns
+    keys = ["query", "user_id", "scene"] if has_query else ["user_id", "scene"]
+    users = {user: code for code, user in enumerate(log.users)}
+    cases = []
+    for key, rows in frame.group_by(keys, maintain_order=True):
+        query = normalise_query(str(key[0])) if has_query else ""
+        user = users.get(str(key[-2]), -1)
+        grades = np.zeros(len(catalogue), np.float32)
+        places = catalogue.rows(rows["item_id"])
+        grades[places[places >= 0]] = rows["grade"].to_numpy()[places >= 0]
+        allowed = catalogue.available.copy()
+        if not has_query:
+            allowed[_bought(log, user)] = False
+        cases.append(Case(query, user, str(key[-1] or ""), grades, allowed))
+    return cases
+
+
+def _bought(log: EventLog, user: int) -> NDArray[np.int32]:
+    events = log.events
+    bought: NDArray[np.int32] = events.row[(events.user == user) & (events.kind == EVENT_CODES["purchase"])]
+    return bought
+
+
+def quality(cases: list[Case], scorer: Scorer, *, seed: int = 0) -> Quality:
+    """NDCG@10 of the ranking of all allowed items by the scorer; equal scores keep the order of the rows."""
+    values = np.array([_ndcg(case, scorer(case)) for case in cases], np.float64)
+    low, high = bootstrap_interval(values, seed=seed)
+    return Quality(float(values.mean()) if len(values) else 0.0, low, high, values)
+
+
+def _ndcg(case: Case, scores: NDArray[np.float32]) -> float:
+    ranked = np.argsort(-np.where(case.allowed, scores, -np.inf), kind="stable")[:K]
+    ideal = dcg(np.sort(case.grades)[::-1][:K].tolist())
+    return dcg(case.grades[ranked].tolist()) / ideal if ideal > 0 else 0.0

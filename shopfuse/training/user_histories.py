@@ -1,0 +1,68 @@
+"""What the shop knew of a user at a moment: the point-in-time view of histories, for replay and for the first store.
+
+Strictly before: an event at the moment of the request itself is not yet known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shopfuse.ranking.features import History
+from shopfuse.ranking.user_state import ENTRY, MAX_HISTORY, UserState
+from shopfuse.training.event_log import EventLog, Events
+
+
+@dataclass(frozen=True, slots=True)
+class UserHistories:
+    """Engaged events by user, then time."""
+
+    events: Events
+    starts: NDArray[np.int64]  # first event of each user, and the end: [users + 1]
+
+    def entries(self, user: int, at: float) -> NDArray[np.int64]:
+        """Places of the user's last MAX_HISTORY events strictly before `at`, oldest first; none for user -1."""
+        if user < 0:
+            return np.zeros(0, np.int64)
+        start, end = int(self.starts[user]), int(self.starts[user + 1])
+        end = start + int(np.searchsorted(self.events.at[start:end], at, side="left"))
+        return np.arange(max(start, end - MAX_HISTORY), end)
+
+    def history(self, user: int, at: float, item_rows: NDArray[np.void]) -> History:
+        """The user's history before `at` beside the rows `item_rows` [N] of its items."""
+        entries = self.entries(user, at)
+        rows = self.events.row[entries]
+        return History(rows, item_rows[rows], self.events.kind[entries].astype(np.int64), self.events.at[entries])
+
+
+def user_histories(events: Events, users: int) -> UserHistories:
+    """The histories of users 0 .. users-1; events without a user belong to nobody's."""
+    engaged = events.engaged
+    engaged = engaged.take(engaged.user >= 0)
+    engaged = engaged.take(np.lexsort((engaged.at, engaged.user)))  # stable: ties keep the order of the log
+    return UserHistories(engaged, np.searchsorted(engaged.user, np.arange(users + 1)).astype(np.int64))
+
+
+def user_states(log: EventLog, item_ids: list[str], at: float) -> dict[str, UserState]:
+    """The state of every user who did something before `at`, for the online store."""
+    histories = user_histories(log.events.before(at), len(log.users))
+    ids = np.array(item_ids, dtype=ENTRY["item"])
+    states = {}
+    for code, user in enumerate(log.users):
+        places = histories.entries(code, np.inf)
+        if len(places):
+            entries = np.zeros(len(places), ENTRY)
+            entries["item"] = ids[histories.events.row[places]]
+            entries["event"] = histories.events.kind[places]
+            entries["at"] = histories.events.at[places]
+            states[user] = UserState(entries)
+    return states
+
+
+def last_moment(events: pl.LazyFrame) -> float:
+    """A moment after every event, in seconds; 0 where there is none."""
+    newest = events.select(pl.col("timestamp").max().dt.epoch("us")).collect().item()
+    return 0.0 if newest is None else float(newest) / 1e6 + 1.0
