@@ -1,0 +1,162 @@
+"""From a workspace's catalogue and events to a served release, in one call: what `shopfuse build` runs.
+
+Only the order of the steps; each step has a file of its own.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from shopfuse.datasets.workspace import Workspace
+from shopfuse.datasets.workspace_lock import workspace_lock
+from shopfuse.exporters import real_inputs
+from shopfuse.exporters.build_record import StepTimes, disk_errors_named, made_by
+from shopfuse.exporters.catalogue_encoding import EncodedItems, ItemInputs, encode_images, encode_items, encode_texts
+from shopfuse.exporters.release_build import ReleaseParts, make_release
+from shopfuse.exporters.sample_inputs import Arrays
+from shopfuse.exporters.shop import Shop, load_catalogue_of, load_shop
+from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
+from shopfuse.exporters.vector_cache import VectorCache
+from shopfuse.exporters.verified_model import VerifiedModel, export_verified
+from shopfuse.ranking.progress import Progress, silent
+from shopfuse.ranking.tensors import D_IMAGE, MODALITIES, Submodel, submodels
+from shopfuse.release.manifest import Manifest
+from shopfuse.release.verify import sha256_file
+from shopfuse.training.build_models import build_models
+from shopfuse.training.catalogue import Catalogue
+from shopfuse.training.shop_models import ShopModels
+from shopfuse.training.text_encoder import LoadedTextEncoder, load_text_encoder
+
+CACHE_KEY_LENGTH = 16
+
+
+def build_workspace(workspace: Workspace, *, seed: int = 0, fusion: str = "", progress: Progress = silent) -> Manifest:
+    """Builds the next release of the workspace and serves it as "stable"; `fusion` defaults to the shop's setting.
+
+    Raises a ShopfuseError naming the step, model or file that stopped it; the release that was served stays.
+    """
+    with disk_errors_named("build"), workspace_lock(workspace.root), _scratch(workspace.root) as scratch:
+        build = _Build(workspace, scratch, progress)
+        text = build.encode_texts()
+        with build.times.step("train models"):
+            models = build_models(
+                workspace,
+                text.vectors.astype(np.float32),
+                text.encoding.encode,
+                seed=seed,
+                fusion=fusion or workspace.settings.fusion,
+                progress=progress,
+            )
+        shop, items = build.encode_catalogue(text, models)
+        record = {**made_by(workspace, seed), "fusion_asked": fusion or workspace.settings.fusion}
+        parts = ReleaseParts(shop, items, build.verified, text.encoder, models, build.metrics, record)
+        return make_release(workspace, parts, build.times, progress)
+
+
+@contextmanager
+def _scratch(root: Path) -> Iterator[Path]:
+    """An empty folder for exported files, in the workspace's own file system; gone afterwards."""
+    folder = root / ".build"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _EncodedTexts:
+    encoder: LoadedTextEncoder
+    encoding: TextEncoding
+    catalogue: Catalogue
+    vectors: NDArray[np.float16]  # [N, text_dim]
+
+
+@dataclass(slots=True)
+class _Build:
+    """One run: what it has verified and measured so far."""
+
+    workspace: Workspace
+    scratch: Path
+    progress: Progress
+    times: StepTimes = field(init=False)
+    declared: dict[str, Submodel] = field(default_factory=dict)
+    verified: dict[str, VerifiedModel] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.times = StepTimes(self.progress)
+
+    def encode_texts(self) -> _EncodedTexts:
+        """Exports and verifies the text encoder, and encodes what the cache does not hold."""
+        with self.times.step("read catalogue"):
+            catalogue = load_catalogue_of(self.workspace)
+            texts = catalogue.texts()
+        with self.times.step("load text encoder"):
+            encoder = load_text_encoder(self.workspace.settings.text_encoder)
+            self.declared = submodels(encoder.text_dim)
+            tokenizer = open_tokenizer(Path(encoder.tokenizer_json), encoder.max_tokens)
+        sample = [encoding.ids for encoding in tokenizer.encode_batch_fast(texts[: real_inputs.ROWS])]
+        verified = self.export("text_encoder", encoder.module, real_inputs.text_inputs(sample))
+        encoding = TextEncoding(verified.open(), tokenizer)
+        with self.times.step("encode texts"):
+            cache = VectorCache(self._cache_folder(verified, encoder), encoder.text_dim)
+            started = time.perf_counter()
+            vectors, computed = encode_texts(texts, encoding, cache, self.progress)
+        seconds = time.perf_counter() - started
+        self.metrics["texts"] = {"encoded": computed, "per_s": round(computed / seconds, 1) if computed else 0.0}
+        return _EncodedTexts(encoder, encoding, catalogue, vectors)
+
+    def encode_catalogue(self, text: _EncodedTexts, models: ShopModels) -> tuple[Shop, EncodedItems]:
+        """Exports and verifies the other models, in the order in which each one's outputs feed the next."""
+        with self.times.step("read events"):
+            shop = load_shop(self.workspace, text.catalogue, models.scenes)
+        inputs = self._item_inputs(text, models)
+        self.export("query_tower", models.query_tower, {"text_embedding": text.vectors[: real_inputs.ROWS]})
+        tower = self.export("item_tower", models.item_tower, real_inputs.item_tower_inputs(inputs))
+        with self.times.step("encode items"):
+            items = encode_items(tower.open(), inputs, self.progress)
+        user_inputs = real_inputs.user_tower_inputs(shop, items)
+        self.export("user_tower", models.user_tower, user_inputs)
+        self.export("fusion_ranker", models.fusion_ranker, real_inputs.ranker_inputs(shop, items, user_inputs))
+        return shop, items
+
+    def export(self, name: str, module: nn.Module, real: Arrays) -> VerifiedModel:
+        """Exports and verifies one model; from now on it is part of the release."""
+        with self.times.step(f"export {name}"):
+            self.verified[name] = export_verified(self.declared[name], module, self.scratch, real)
+        return self.verified[name]
+
+    def _item_inputs(self, text: _EncodedTexts, models: ShopModels) -> ItemInputs:
+        count = len(text.catalogue)
+        images = np.zeros((count, D_IMAGE), np.float16)
+        present = {"text": np.ones(count, np.bool_), "image": np.zeros(count, np.bool_)}
+        present["behaviour"] = models.behaviour_present
+        if models.image_encoder is not None:
+            pictures = self.workspace.images()
+            encoder = self.export("image_encoder", models.image_encoder, real_inputs.image_inputs(pictures))
+            with self.times.step("encode pictures"):
+                images, present["image"] = encode_images(encoder.open(), pictures, text.catalogue.ids, self.progress)
+        return ItemInputs(
+            text_embedding=text.vectors,
+            image_embedding=images,
+            behaviour_embedding=models.behaviour_embeddings,
+            attributes=text.catalogue.attributes,
+            presence=np.stack([present[name] for name in MODALITIES], axis=1).astype(np.uint8),
+        )
+
+    def _cache_folder(self, verified: VerifiedModel, encoder: LoadedTextEncoder) -> Path:
+        """One for each encoder, tokenizer and truncation."""
+        parts = (sha256_file(verified.path), sha256_file(Path(encoder.tokenizer_json)), str(encoder.max_tokens))
+        return self.workspace.root / "cache" / "texts" / "-".join(part[:CACHE_KEY_LENGTH] for part in parts)

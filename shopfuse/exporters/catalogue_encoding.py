@@ -1,0 +1,130 @@
+"""The whole catalogue through the verified encoders and the item tower, in pieces: what the indexes are built from.
+
+Row n is the n-th item of items.parquet. Memory grows with the vectors, never with pictures or token lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shopfuse.exporters.errors import BuildError
+from shopfuse.exporters.onnx_session import OnnxModel
+from shopfuse.exporters.text_encoding import TEXTS_AT_ONCE, TextEncoding
+from shopfuse.exporters.vector_cache import VectorCache, keys_of
+from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.ranking.progress import Progress, silent
+from shopfuse.ranking.tensors import D_IMAGE, MODALITIES, TOKEN, VECTOR
+from shopfuse.training.pixels import decode_pixels
+
+WASTE = 2  # a cache of more than this many times the catalogue is rewritten
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedItems:
+    """Row-aligned arrays of the catalogue, [N, ...]."""
+
+    text_vectors: NDArray[np.float16]
+    item_vectors: NDArray[np.float16]
+    modality_vectors: NDArray[np.float16]  # [N, 3, 64]
+    modality_mask: NDArray[np.uint8]  # [N, 3]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemInputs:
+    """What the item tower reads, row-aligned; its names are those of the tower's tensors."""
+
+    text_embedding: NDArray[np.float16]
+    image_embedding: NDArray[np.float16]
+    behaviour_embedding: NDArray[np.float32]
+    attributes: NDArray[np.int64]
+    presence: NDArray[np.uint8]  # [N, 3]: which modalities are there
+
+    def batch(self, rows: slice) -> dict[str, NDArray[np.generic]]:
+        return {
+            "text_embedding": self.text_embedding[rows].astype(np.float32),
+            "image_embedding": self.image_embedding[rows].astype(np.float32),
+            "behaviour_embedding": self.behaviour_embedding[rows].astype(np.float32),
+            "attributes": self.attributes[rows],
+            "presence": self.presence[rows].astype(np.float32),
+        }
+
+
+def encode_texts(
+    texts: list[str], encoding: TextEncoding, cache: VectorCache, progress: Progress = silent
+) -> tuple[NDArray[np.float16], int]:
+    """(the vectors of texts [n, dims], how many of them had to be computed). Equal texts are encoded once."""
+    keys, first, place = np.unique(keys_of(texts), return_index=True, return_inverse=True)
+    missing = np.flatnonzero(~cache.known(keys))
+    for start in range(0, len(missing), TEXTS_AT_ONCE):
+        part = missing[start : start + TEXTS_AT_ONCE]
+        shifted = _Shifted(progress, start, len(missing))
+        cache.add(keys[part], encoding.encode([texts[row] for row in first[part]], shifted))
+    vectors = cache.find(keys)
+    if len(cache) > WASTE * len(keys):
+        cache.keep_only(keys, vectors)
+    return vectors[place], len(missing)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shifted:
+    """The progress of one part as progress of the whole."""
+
+    progress: Progress
+    start: int
+    total: int
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        self.progress(stage, self.start + done, self.total)
+
+
+def encode_images(
+    model: OnnxModel, images: pl.LazyFrame, item_ids: list[str], progress: Progress = silent
+) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
+    """(image embeddings [N, D_IMAGE], which items have one [N]); pictures of unknown items are left out.
+
+    Raises BuildError naming the item whose picture cannot be decoded.
+    """
+    embeddings = np.zeros((len(item_ids), D_IMAGE), np.float16)
+    present = np.zeros(len(item_ids), np.bool_)
+    rows = {item_id: row for row, item_id in enumerate(item_ids)}
+    for batch in _picture_batches(images, model.declaration.max_batch):
+        known = [(rows[item_id], item_id, image) for item_id, image in batch if item_id in rows]
+        if known:
+            places = [row for row, _, _ in known]
+            pixels = np.stack([_pixels(item_id, image) for _, item_id, image in known])
+            embeddings[places] = model.run({"pixels": pixels})["image_embedding"]
+            present[places] = True
+            progress("encode pictures", int(present.sum()), 0)
+    return embeddings, present
+
+
+def _picture_batches(images: pl.LazyFrame, size: int) -> Iterator[list[tuple[str, bytes]]]:
+    for frame in images.select("item_id", "image").collect_batches(chunk_size=1024, maintain_order=True):
+        for piece in frame.iter_slices(size):
+            yield list(piece.iter_rows())
+
+
+def _pixels(item_id: str, image: bytes) -> NDArray[np.uint8]:
+    try:
+        return decode_pixels(image)
+    except ShopfuseError as error:
+        raise BuildError(f"item {item_id!r}: {error}") from error
+
+
+def encode_items(model: OnnxModel, inputs: ItemInputs, progress: Progress = silent) -> EncodedItems:
+    """The catalogue through the item tower."""
+    count, step = len(inputs.presence), model.declaration.max_batch
+    item_vectors = np.zeros((count, VECTOR), np.float16)
+    modality_vectors = np.zeros((count, len(MODALITIES), TOKEN), np.float16)
+    for start in range(0, count, step):
+        rows = slice(start, start + step)
+        answer = model.run(inputs.batch(rows))
+        item_vectors[rows] = answer["item_vector"]
+        modality_vectors[rows] = answer["modality_vectors"]
+        progress("encode items", min(start + step, count), count)
+    return EncodedItems(inputs.text_embedding, item_vectors, modality_vectors, inputs.presence)

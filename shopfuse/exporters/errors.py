@@ -1,0 +1,21 @@
+"""What can go wrong between a trained module and a release, each with a message that names the model or file."""
+
+from __future__ import annotations
+
+from shopfuse.ranking.errors import ShopfuseError
+
+
+class ExportError(ShopfuseError):
+    """A module cannot be exported, or its graph is not what the declaration says."""
+
+
+class ParityError(ShopfuseError):
+    """An exported model does not answer as the torch module does."""
+
+
+class RepositoryError(ShopfuseError):
+    """The Triton model repository cannot take a model."""
+
+
+class BuildError(ShopfuseError):
+    """A workspace cannot be built into a release."""

@@ -1,0 +1,65 @@
+"""The files of one release below its folder: tokenizer, item arrays and recall indexes. The manifest comes later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from shopfuse.exporters.catalogue_encoding import EncodedItems
+from shopfuse.exporters.shop import Shop
+from shopfuse.exporters.text_encoding import open_tokenizer
+from shopfuse.ranking.progress import Progress
+from shopfuse.ranking.user_state import EVENT_WEIGHT
+from shopfuse.recall.arrays import write_array
+from shopfuse.recall.co_visit import build_co_visit
+from shopfuse.recall.item_table import build_item_table
+from shopfuse.recall.lexical import build_lexical
+from shopfuse.recall.popular import build_popular
+from shopfuse.recall.vectors import build_vectors
+from shopfuse.recall.visits import Sessions
+from shopfuse.release.layout import ReleaseLayout
+from shopfuse.release.verify import sha256_file
+from shopfuse.training.catalogue import catalogue_items
+
+
+def write_release_files(
+    layout: ReleaseLayout, shop: Shop, items: EncodedItems, tokenizer: Path, max_tokens: int, progress: Progress
+) -> None:
+    """Fills an empty release folder with everything but the manifest."""
+    frame = shop.catalogue.frame
+    steps: tuple[Callable[[], object], ...] = (
+        lambda: _write_items(layout, shop, items),
+        lambda: build_lexical(layout.lexical, catalogue_items(frame)),
+        lambda: build_vectors(layout.semantic, items.text_vectors),
+        lambda: build_vectors(layout.behaviour, items.item_vectors),
+        lambda: build_co_visit(layout.indexes, _sessions(shop), len(shop.catalogue)),
+        lambda: build_popular(layout.indexes, shop.item_rows["popularity"]),
+    )
+    for done, write in enumerate(steps, 1):
+        write()
+        progress("write indexes", done, len(steps))
+    # Saved as it is used: checkpoints often carry a padding to their longest input.
+    open_tokenizer(tokenizer, max_tokens).save(str(layout.tokenizer))
+
+
+def _write_items(layout: ReleaseLayout, shop: Shop, items: EncodedItems) -> None:
+    build_item_table(layout.items, catalogue_items(shop.catalogue.frame))
+    write_array(layout.items / "item_vectors.npy", items.item_vectors)
+    write_array(layout.items / "modality_vectors.npy", items.modality_vectors)
+    write_array(layout.items / "modality_mask.npy", items.modality_mask)
+
+
+def _sessions(shop: Shop) -> Sessions:
+    """Every engaged event that belongs to a session."""
+    engaged = shop.log.events.before(shop.at).engaged
+    engaged = engaged.take(engaged.session >= 0)
+    weights = EVENT_WEIGHT[engaged.kind].astype(np.float32)
+    return engaged.session.astype(np.int64), engaged.row, weights, engaged.at
+
+
+def file_hashes(folder: Path) -> dict[str, str]:
+    """The sha256 of every file below `folder`, by its path from there."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): sha256_file(path) for path in files}

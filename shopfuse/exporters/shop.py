@@ -1,0 +1,42 @@
+"""What a release is built from beside its models: the catalogue and its events, read once for all steps."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopfuse.datasets.workspace import Workspace
+from shopfuse.exporters.errors import BuildError
+from shopfuse.training.catalogue import Catalogue, load_catalogue
+from shopfuse.training.event_log import EventLog, load_event_log
+from shopfuse.training.item_statistics import item_rows_at
+from shopfuse.training.user_histories import last_moment
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """The catalogue and events as of `at`, a moment after the last event (now, where there is none)."""
+
+    catalogue: Catalogue
+    log: EventLog
+    at: float
+    item_rows: NDArray[np.void]  # ITEM_ROW [N]
+
+
+def load_catalogue_of(workspace: Workspace) -> Catalogue:
+    """Raises WorkspaceError or BuildError where there is no item."""
+    items = workspace.items().collect()
+    if items.is_empty():
+        raise BuildError(f"{workspace.items_path}: the catalogue holds no item; import one first")
+    with_image = workspace.images().select("item_id").collect()["item_id"]
+    return load_catalogue(items, with_image)
+
+
+def load_shop(workspace: Workspace, catalogue: Catalogue, scenes: tuple[str, ...]) -> Shop:
+    """The state of the shop from which the release's indexes and the store's rows are computed."""
+    log = load_event_log(workspace.events(), catalogue, scenes)
+    at = last_moment(workspace.events()) or time.time()
+    return Shop(catalogue, log, at, item_rows_at(catalogue, log.events.before(at), at))

@@ -1,0 +1,283 @@
+"""A workspace becomes a release that verifies and opens; whatever goes wrong, the release before it stays served."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from shopfuse.datasets.workspace import Workspace, WorkspaceError
+from shopfuse.datasets.workspace_lock import WorkspaceLockedError, workspace_lock
+from shopfuse.exporters import build, online_rows, release_build, release_files, verified_model
+from shopfuse.exporters.build import build_workspace
+from shopfuse.exporters.errors import BuildError, ExportError, ParityError
+from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.recall.indexes import RecallIndexes
+from shopfuse.release.layout import ReleaseLayout, read_channels
+from shopfuse.release.manifest import ReleaseError
+from shopfuse.release.verify import release_problems, verify_release
+from shopfuse.state.lmdb_store import LmdbStore
+
+from .conftest import Export
+from .small_shop import fit, tiny_text_encoder
+
+
+@pytest.fixture
+def workspace(built: Path, tmp_path: Path, export_once: Export, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A copy of it to change."""
+    shutil.copytree(built, tmp_path / "shop")
+    monkeypatch.setattr(verified_model, "export_submodel", export_once)
+    monkeypatch.setattr(build, "build_models", fit)
+    monkeypatch.setattr(build, "load_text_encoder", lambda _: tiny_text_encoder(tmp_path))
+    return Workspace.open(tmp_path / "shop")
+
+
+def assert_first_release_is_served(workspace: Workspace) -> None:
+    """Whole and chosen, and nothing half-made beside it."""
+    assert read_channels(workspace.releases_dir) == {"stable": "r1"}
+    verify_release(workspace.release_dir("r1"), workspace.model_repository)
+    assert not (workspace.root / ".build").exists()
+    assert not list(workspace.releases_dir.glob(".staging*"))
+
+
+def test_a_build_gives_a_whole_release_that_is_served(built: Path) -> None:
+    workspace = Workspace.open(built)
+
+    manifest = verify_release(workspace.release_dir("r1"), workspace.model_repository)
+    assert_first_release_is_served(workspace)
+    assert set(manifest.models) == {
+        "text_encoder", "image_encoder", "query_tower", "item_tower", "user_tower", "fusion_ranker"
+    }  # fmt: skip
+    assert all(version.version == 1 for version in manifest.models.values())
+    assert manifest.ensembles["rank"] == "rank_r1"
+    assert all((workspace.model_repository / name / "config.pbtxt").is_file() for name in manifest.ensembles.values())
+    assert all(report["passed"] for report in manifest.parity.values())
+    assert manifest.parity.keys() == manifest.models.keys()
+    assert (manifest.items, manifest.text_dim, manifest.max_tokens, manifest.fusion) == (12, 8, 16, "weighted")
+
+
+def test_the_manifest_says_how_it_was_made(built: Path) -> None:
+    made_by = verify_release(built / "releases/r1", built / "model_repository").made_by
+
+    assert made_by["seed"] == 3
+    assert made_by["dims"] == 8
+    assert set(made_by["data"]) == {"items", "images", "events"}
+    assert {"export text_encoder", "encode texts", "train models", "write indexes"} <= set(made_by["seconds"])
+    assert made_by["peak_memory_mb"] > 0
+
+
+def test_the_indexes_open_and_find(built: Path) -> None:
+    indexes = RecallIndexes.open(ReleaseLayout(built / "releases/r1"))
+
+    assert indexes.items.item_ids(np.arange(3, dtype=np.int32)) == ["i00", "i01", "i02"]
+    assert 0 < len(indexes.lexical.search("lamp", 5)) <= 5
+    own = indexes.semantic.vectors[4].astype(np.float32)
+    assert indexes.semantic.search(own, 1).scores[0] == pytest.approx(1.0, abs=1e-2)
+    assert indexes.co_visit.search(np.array([0], np.int32), np.ones(1, np.float32), 3).rows.tolist() == [1]
+    assert indexes.popular.search(1).rows.tolist() == [1]
+
+
+def test_items_without_picture_or_behaviour_are_masked(built: Path) -> None:
+    mask = np.load(built / "releases/r1/items/modality_mask.npy")
+
+    assert mask[:, 0].all()
+    assert mask[:, 1].tolist() == [at % 3 == 0 for at in range(12)]
+    assert not mask[:, 2].any()
+
+
+def test_the_store_holds_items_their_display_and_users(built: Path) -> None:
+    with LmdbStore.open(built / "state/store.lmdb") as store:
+        rows, present = store.items([b"i00", b"i01", b"nothing"])
+        shown = store.display([b"i01"])[0]
+        users = store.users(["u1", "stranger"])
+
+    assert present.tolist() == [True, True, False]
+    assert rows["has_image"].tolist()[:2] == [1.0, 0.0]
+    assert shown is not None
+    assert (shown.price, shown.currency, shown.brand, shown.category) == (11.0, "EUR", "Acme", ("home", "chair"))
+    assert users[0].item_ids.tolist() == [b"i00", b"i01"]
+    assert not users[1].present
+
+
+def test_the_tokenizer_of_the_release_truncates_and_does_not_pad(built: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(built / "releases/r1/tokenizer.json"))
+
+    assert len(tokenizer.encode("red lamp lamp").ids) == 3
+    assert len(tokenizer.encode("red " * 40).ids) == 16
+
+
+def test_a_rebuild_of_the_same_shop_keeps_every_version_and_encodes_nothing(workspace: Workspace) -> None:
+    manifest = build_workspace(workspace)
+
+    assert manifest.release_id == "r2"
+    assert {version.version for version in manifest.models.values()} == {1}
+    assert manifest.metrics["texts"]["encoded"] == 0
+    assert read_channels(workspace.releases_dir) == {"stable": "r2"}
+    verify_release(workspace.release_dir("r1"), workspace.model_repository)
+
+
+def test_a_shop_without_events_or_pictures_is_built_too(workspace: Workspace) -> None:
+    shutil.rmtree(workspace.events_dir)
+    workspace.images_path.unlink()
+
+    manifest = build_workspace(workspace)
+    assert "image_encoder" not in manifest.models
+    assert set(manifest.made_by["data"]) == {"items"}
+    assert not np.load(workspace.release_dir("r2") / "items/modality_mask.npy")[:, 1].any()
+
+
+def test_an_empty_catalogue_is_refused(workspace: Workspace) -> None:
+    pl.read_parquet(workspace.items_path).clear().write_parquet(workspace.items_path)
+
+    with pytest.raises(BuildError, match=r"items.parquet: the catalogue holds no item; import one first"):
+        build_workspace(workspace)
+    assert_first_release_is_served(workspace)
+
+
+def test_a_workspace_without_catalogue_is_refused(workspace: Workspace) -> None:
+    workspace.items_path.unlink()
+
+    with pytest.raises(WorkspaceError, match="no catalogue yet"):
+        build_workspace(workspace)
+
+
+def test_a_picture_that_cannot_be_decoded_names_its_item(workspace: Workspace) -> None:
+    frame = pl.read_parquet(workspace.images_path)
+    cut = pl.when(pl.col("item_id") == "i03").then(pl.lit(b"not a picture")).otherwise(pl.col("image"))
+    frame.with_columns(image=cut).write_parquet(workspace.images_path)
+
+    with pytest.raises(ShopfuseError, match=r"i03|picture"):
+        build_workspace(workspace)
+    assert_first_release_is_served(workspace)
+
+
+def test_two_builds_of_one_workspace_do_not_meet(workspace: Workspace) -> None:
+    with workspace_lock(workspace.root), pytest.raises(WorkspaceLockedError):
+        build_workspace(workspace)
+
+
+def test_an_unfaithful_encoder_stops_the_build_and_is_not_in_the_repository(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "load_text_encoder", lambda _: tiny_text_encoder(tmp_path, flaw="padding"))
+
+    with pytest.raises(ParityError, match=r"text_encoder: .* padded to"):
+        build_workspace(workspace)
+    assert sorted(path.name for path in (workspace.model_repository / "text_encoder").iterdir()) == [
+        "1", "config.pbtxt", "warmup"
+    ]  # fmt: skip
+    assert_first_release_is_served(workspace)
+
+
+def test_a_nan_weight_stops_the_build(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def poisoned(*arguments: Any, **options: Any) -> Any:
+        models = fit(*arguments, **options)
+        weight = models.query_tower.projection
+        assert isinstance(weight, torch.Tensor)
+        weight[0, 0] = float("nan")
+        return models
+
+    monkeypatch.setattr(build, "build_models", poisoned)
+    with pytest.raises(ParityError, match=r"query_tower: output 'query_vector' .* nan"):
+        build_workspace(workspace)
+    assert_first_release_is_served(workspace)
+
+
+def test_a_missing_tokenizer_is_named(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_tokenizer(_: str) -> Any:
+        return replace(tiny_text_encoder(tmp_path), tokenizer_json=tmp_path / "nowhere.json")
+
+    monkeypatch.setattr(build, "load_text_encoder", without_tokenizer)
+    with pytest.raises(ExportError, match=r"nowhere\.json: no tokenizer"):
+        build_workspace(workspace)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "step"),
+    [
+        (release_files, "build_lexical", "write indexes"),
+        (release_build, "put_model", "write models"),
+        (release_build, "put_ensemble", "write models"),
+        (release_build, "file_hashes", "write manifest"),
+        (online_rows, "user_states", "write feature store"),
+        (release_build, "write_channels", "build"),
+    ],
+)
+def test_a_full_disk_at_any_step_leaves_the_last_release(
+    module: Any, name: str, step: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        raise OSError(28, "No space left on device", "/shop/file")
+
+    monkeypatch.setattr(module, name, full)
+    with pytest.raises(BuildError, match=rf"^{step}: /shop/file: No space left on device$"):
+        build_workspace(workspace)
+    assert_first_release_is_served(workspace)
+
+
+def test_what_a_crash_left_behind_is_cleared_by_the_next_build(workspace: Workspace) -> None:
+    for name in (".build/text_encoder.onnx", "releases/.staging-r2/items/ids.npy", "model_repository/rank_r2/1/junk"):
+        (workspace.root / name).parent.mkdir(parents=True)
+        (workspace.root / name).write_bytes(b"half")
+
+    manifest = build_workspace(workspace)
+    assert manifest.release_id == "r2"
+    assert not (workspace.root / ".build").exists()
+    assert not (workspace.model_repository / "rank_r2/1/junk").exists()
+    assert sorted(path.name for path in workspace.releases_dir.iterdir()) == ["channels.json", "r1", "r2"]
+    verify_release(workspace.release_dir("r2"), workspace.model_repository)
+
+
+def test_a_workspace_that_cannot_be_written_is_named(workspace: Workspace) -> None:
+    shutil.rmtree(workspace.releases_dir)
+    workspace.releases_dir.write_text("a file in the way")
+
+    with pytest.raises(BuildError, match=r"build: .*releases.*: (Not a directory|File exists)"):
+        build_workspace(workspace)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["releases/r1/items/ids.npy", "releases/r1/indexes/semantic.faiss", "model_repository/query_tower/1/model.onnx"],
+)
+def test_a_cut_or_missing_file_of_a_release_is_found(path: str, workspace: Workspace) -> None:
+    file = workspace.root / path
+    os.truncate(file, file.stat().st_size // 2)
+    assert len(release_problems(workspace.release_dir("r1"), workspace.model_repository)) == 1
+
+    file.unlink()
+    with pytest.raises(ReleaseError, match=rf"release r1 is damaged: .*{file.name}: missing"):
+        verify_release(workspace.release_dir("r1"), workspace.model_repository)
+
+
+def test_progress_is_reported_for_every_stage(workspace: Workspace) -> None:
+    stages: dict[str, tuple[int, int]] = {}
+
+    def note(stage: str, done: int, total: int) -> None:
+        stages[stage] = (done, total)
+
+    build_workspace(workspace, progress=note)
+    assert {"encode items", "write indexes", "write feature store"} <= stages.keys()
+    assert stages["encode items"] == (12, 12)
+
+
+def _vectors(folder: Path) -> NDArray[np.float16]:
+    vectors: NDArray[np.float16] = np.load(folder / "items/item_vectors.npy")
+    return vectors
+
+
+def test_the_same_shop_gives_the_same_vectors(workspace: Workspace) -> None:
+    shutil.rmtree(workspace.root / "cache")
+    build_workspace(workspace)
+
+    first, second = (_vectors(workspace.release_dir(name)) for name in ("r1", "r2"))
+    np.testing.assert_array_equal(first, second)
