@@ -1,0 +1,19 @@
+"""What can go wrong between this process and Triton, by what a user would do about it."""
+
+from shopfuse.ranking.errors import ShopfuseError
+
+
+class TritonError(ShopfuseError):
+    """The root of the three below."""
+
+
+class TritonMissingError(TritonError):
+    """The pip package with the server, or its part for this Python, is not there."""
+
+
+class TritonStartError(TritonError):
+    """The server died, hung or answered wrong numbers while starting; the message ends with the log's tail."""
+
+
+class ModelControlError(TritonError):
+    """Triton refused to load, unload or list models; the message carries its reason."""

@@ -1,0 +1,38 @@
+"""One Triton for the whole session; tests add models of their own names to its repository."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shopfuse.serving.triton import LocalTriton
+
+from .tiny_models import QUICK, connect
+
+
+@pytest.fixture(scope="session")
+def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalTriton]:
+    folder = tmp_path_factory.mktemp("triton")
+    (folder / "repository").mkdir()
+    with LocalTriton(folder / "repository", folder / "triton.log", QUICK) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def stub(triton: LocalTriton) -> Any:
+    return connect(triton.address)
+
+
+@pytest.fixture
+def repository(triton: LocalTriton) -> Path:
+    return triton.model_repository
+
+
+@pytest.fixture
+def own_triton(tmp_path: Path) -> LocalTriton:
+    """Not started, with an empty repository: for tests that kill it."""
+    (tmp_path / "repository").mkdir()
+    return LocalTriton(tmp_path / "repository", tmp_path / "triton.log", QUICK)

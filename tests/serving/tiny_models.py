@@ -1,0 +1,138 @@
+"""Triton models of a few bytes, and the shortest way to ask them: what the tests of this folder are made of."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import onnx
+from google.protobuf import text_format
+from numpy.typing import NDArray
+from onnx import helper
+from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
+from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
+
+from shopfuse.serving.command import TritonSettings
+
+Array = NDArray[Any]
+QUICK = TritonSettings(stop_timeout_s=0, response_cache_bytes=1 << 20)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One input or output; `dims` without the batch axis."""
+
+    name: str
+    dtype: type[np.generic] = np.float32
+    dims: tuple[int, ...] = (-1,)
+
+    @property
+    def onnx_type(self) -> int:
+        return int(helper.np_dtype_to_tensor_dtype(np.dtype(self.dtype)))
+
+    def value_info(self) -> onnx.ValueInfoProto:
+        names = ["batch", *(size if size > 0 else f"axis{axis}" for axis, size in enumerate(self.dims))]
+        return helper.make_tensor_value_info(self.name, self.onnx_type, names)
+
+
+def add_model(
+    repository: Path,
+    name: str,
+    nodes: Sequence[onnx.NodeProto],
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    initializers: Sequence[onnx.TensorProto] = (),
+    version: int = 1,
+    options: str = "",
+) -> None:
+    """Writes config.pbtxt and <version>/model.onnx; `options` is config text that is merged over the defaults."""
+    folder = repository / name / str(version)
+    folder.mkdir(parents=True)
+    sources, results = ([tensor.value_info() for tensor in tensors] for tensors in (inputs, outputs))
+    graph = helper.make_graph(nodes, name, sources, results, list(initializers))
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), folder / "model.onnx"
+    )
+    write_config(repository, plain_config(name, inputs, outputs), options)
+
+
+def plain_config(name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Any:
+    config = model_config_pb2.ModelConfig(name=name, backend="onnxruntime", max_batch_size=16)
+    for tensors, field in ((inputs, config.input), (outputs, config.output)):
+        for tensor in tensors:
+            kind = f"TYPE_{np_to_triton_dtype(np.dtype(tensor.dtype))}"
+            field.add(name=tensor.name, data_type=model_config_pb2.DataType.Value(kind), dims=tensor.dims)
+    config.instance_group.add(count=1, kind=model_config_pb2.ModelInstanceGroup.KIND_CPU)
+    return config
+
+
+def write_config(repository: Path, config: Any, options: str = "") -> None:
+    other = text_format.Parse(options, model_config_pb2.ModelConfig())
+    if other.instance_group:
+        config.ClearField("instance_group")
+    config.MergeFrom(other)
+    (repository / config.name / "1").mkdir(parents=True, exist_ok=True)
+    (repository / config.name / "config.pbtxt").write_text(text_format.MessageToString(config))
+
+
+def add_doubling(repository: Path, name: str, tensor: Tensor, version: int = 1, options: str = "") -> None:
+    """y = x + x."""
+    node = helper.make_node("Add", ["x", "x"], ["y"])
+    result = Tensor("y", tensor.dtype, tensor.dims)
+    add_model(repository, name, [node], [tensor], [result], version=version, options=options)
+
+
+def add_scaling(repository: Path, name: str, factor: float, version: int = 1, options: str = "") -> None:
+    """y = x * factor."""
+    constant = helper.make_tensor("factor", onnx.TensorProto.FLOAT, [], [factor])
+    node = helper.make_node("Mul", ["x", "factor"], ["y"])
+    add_model(repository, name, [node], [Tensor("x")], [Tensor("y")], [constant], version, options)
+
+
+def infer(stub: Any, name: str, version: int | None = None, **inputs: Array) -> dict[str, Array]:
+    """The outputs by name."""
+    return outputs_of(stub.ModelInfer(inference(name, version, **inputs), timeout=20))
+
+
+def inference(name: str, version: int | None = None, **inputs: Array) -> Any:
+    request = service_pb2.ModelInferRequest(model_name=name, model_version=str(version or ""))
+    for key, value in inputs.items():
+        request.inputs.add(name=key, datatype=np_to_triton_dtype(value.dtype), shape=value.shape)
+        request.raw_input_contents.append(value.tobytes())
+    return request
+
+
+def outputs_of(answer: Any) -> dict[str, Array]:
+    raw = zip(answer.outputs, answer.raw_output_contents, strict=True)
+    return {out.name: np.frombuffer(data, triton_to_np_dtype(out.datatype)).reshape(out.shape) for out, data in raw}
+
+
+def connect(address: str) -> Any:
+    """A raw gRPC stub."""
+    return service_pb2_grpc.GRPCInferenceServiceStub(grpc.insecure_channel(address))
+
+
+def processes_mentioning(text: str) -> set[int]:
+    """The live processes that have this text in their command line, such as the model stubs of a repository."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and text in (entry / "cmdline").read_bytes().decode(errors="replace"):
+                found.add(int(entry.name))
+        except OSError:
+            continue  # it ended between the listing and the reading
+    return found - {os.getpid()}
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    """Returns as soon as the condition holds; fails the test when it does not in time."""
+    give_up = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < give_up, "the awaited condition did not come true"
+        time.sleep(0.01)
