@@ -1,0 +1,1 @@
+"""The gRPC server that answers searches and recommendations from one release. No torch, no transformers, no polars."""

@@ -1,0 +1,91 @@
+"""Stage "encode": what the request looks for, as vectors.
+
+A query is encoded (or found in the cache); the item of a similar-items request brings its own vectors; only where
+neither is there, the user's vector stands for the intent and must be known before recall. Everywhere else the user
+tower runs inside the ranking ensemble, in the same round trip.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopfuse.gateway.engine import Call, Engine
+from shopfuse.gateway.errors import ItemNotFound
+from shopfuse.gateway.query_cache import EncodedQuery
+from shopfuse.gateway.triton_client import TritonError
+from shopfuse.gateway.user import User, user_tensors
+from shopfuse.ranking.features import context_features
+from shopfuse.ranking.tensors import LENGTH_BUCKETS, bucket
+from shopfuse.recall.indexes import RecallQuery
+
+Vector = NDArray[np.float32]
+SHARE = 0.5  # of the time left: the ranker needs the rest
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    recall: RecallQuery
+    query_vector: Vector | None = None  # [128], of the query or of the item to find others like
+    user_vector: Vector | None = None  # [128], only where recall needed it
+
+
+async def encode(engine: Engine, call: Call, user: User) -> Intent:
+    """Raises ItemNotFound where the request's item is not in the catalogue. A failing Triton leaves vectors out."""
+    if call.request.seed:
+        return _like_item(engine, call.request.seed)
+    rows, weights = user.history.rows, user.history.weights()
+    if query := call.request.query:
+        encoded = await _query(engine, call, query)
+        if encoded is None:
+            return Intent(RecallQuery(query, None, None, rows, weights))
+        found = RecallQuery(query, encoded.text_embedding, encoded.query_vector, rows, weights)
+        return Intent(found, query_vector=encoded.query_vector)
+    needed = user.is_known and bool(call.request.surface.channels)
+    vector = await _user_vector(engine, call, user) if needed else None
+    return Intent(RecallQuery("", None, vector, rows, weights), user_vector=vector)
+
+
+def _like_item(engine: Engine, item_id: str) -> Intent:
+    indexes = engine.release.indexes
+    rows = indexes.items.rows([item_id])
+    if rows[0] < 0:
+        raise ItemNotFound(f"item_id: the catalogue has no item {item_id!r}")
+    text, vector = (index.vectors[rows[0]].astype(np.float32) for index in (indexes.semantic, indexes.behaviour))
+    return Intent(RecallQuery("", text, vector, rows, np.ones(1, np.float32)), query_vector=vector)
+
+
+async def _query(engine: Engine, call: Call, query: str) -> EncodedQuery | None:
+    if (cached := engine.queries.get(query)) is not None:
+        return cached
+    tokens = engine.release.tokenizer.encode(query)
+    length = bucket(len(tokens.ids), LENGTH_BUCKETS)
+    arrays = {"input_ids": _padded(tokens.ids, length), "attention_mask": _padded(tokens.attention_mask, length)}
+    model, budget_s = engine.release.models.encode_query, call.deadline.budget_s(SHARE)
+    try:
+        outputs = await engine.triton.infer(model, arrays, {"length": length}, budget_s)
+    except TritonError as error:
+        call.journal.degrade("encode", f"QUERY_ENCODER_{error.reason}")
+        return None
+    encoded = EncodedQuery(outputs["text_embedding"], outputs["query_vector"])
+    engine.queries.put(query, encoded)
+    return encoded
+
+
+async def _user_vector(engine: Engine, call: Call, user: User) -> Vector | None:
+    context = context_features(call.request.context, len(user.history.rows), engine.release.manifest.scenes)
+    arrays = {**user_tensors(engine, call, user), "context": context}
+    try:
+        outputs = await engine.triton.infer(engine.release.models.user_tower, arrays, {}, call.deadline.budget_s(SHARE))
+    except TritonError as error:
+        call.journal.degrade("encode", f"USER_ENCODER_{error.reason}")
+        return None
+    return outputs["user_vector"]
+
+
+def _padded(values: list[int], length: int) -> NDArray[np.int64]:
+    array = np.zeros(length, np.int64)
+    array[: min(len(values), length)] = values[:length]
+    return array

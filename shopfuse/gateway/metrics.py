@@ -1,0 +1,51 @@
+"""The gateway's Prometheus metrics: names, labels, buckets. Labels never hold user, query or item ids."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+# Seconds. Edges lie on the service level objectives (3.5 ms, 5 ms, 50 ms, 1 s).
+_LATENCY_MS = (0.5, 1, 2, 3, 3.5, 4, 5, 7.5, 10, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 500, 1000, 2500, 5000)
+_LATENCY = tuple(edge / 1000 for edge in _LATENCY_MS)
+_STAGE = (0.0001, 0.00025, *_LATENCY)
+_AGE = (60.0, 600.0, 3600.0, 6 * 3600.0, 86400.0, 3 * 86400.0, 7 * 86400.0, 30 * 86400.0)
+_COUNTS = (0, 1, 5, 10, 20, 50, 100, 150, 200, 256, 512)
+_METHOD = ("grpc_type", "grpc_service", "grpc_method")
+
+
+class Metrics:
+    """One registry per gateway, so that several gateways can live in one process."""
+
+    def __init__(self) -> None:
+        registry = self.registry = CollectorRegistry()
+        self.started = Counter("grpc_server_started", "Calls started.", _METHOD, registry=registry)
+        self.handled = Counter("grpc_server_handled", "Calls ended.", (*_METHOD, "grpc_code"), registry=registry)
+        self.handling = Histogram(
+            "grpc_server_handling_seconds", "Time of calls.", _METHOD, buckets=_LATENCY, registry=registry
+        )
+        self.stage = Histogram(
+            "shopfuse_stage_duration_seconds", "Time of one stage.", ("stage",), buckets=_STAGE, registry=registry
+        )
+        self.degraded = Counter(
+            "shopfuse_degraded", "Stages that failed or were late.", ("stage", "reason"), registry=registry
+        )
+        self.in_flight = Gauge("shopfuse_inflight_requests", "Requests being answered.", registry=registry)
+        self.shed = Counter("shopfuse_shed", "Requests refused at the door.", ("reason",), registry=registry)
+        self.candidates = Histogram(
+            "shopfuse_candidates", "Candidates a channel found.", ("channel",), buckets=_COUNTS, registry=registry
+        )
+        self.cache = Counter("shopfuse_cache_events", "Cache look-ups.", ("cache", "outcome"), registry=registry)
+        self.feature_missing = Counter(
+            "shopfuse_feature_missing", "Values the store lacked.", ("feature",), registry=registry
+        )
+        self.feature_age = Histogram(
+            "shopfuse_feature_age_seconds", "Age of the candidates' rows.", buckets=_AGE, registry=registry
+        )
+        self.index_age = Gauge("shopfuse_index_age_seconds", "Time since the release was made.", registry=registry)
+        self.release = Gauge("shopfuse_release_info", "The served release.", ("release_id",), registry=registry)
+        self.triton = Histogram(
+            "shopfuse_triton_request_seconds", "Time of calls to Triton.", ("model",), buckets=_STAGE, registry=registry
+        )
+        self.impressions_dropped = Counter(
+            "shopfuse_impressions_dropped", "Impressions that were not logged.", ("reason",), registry=registry
+        )

@@ -1,0 +1,141 @@
+"""A release in memory: verified once, then read only. Everything that must change together is reached through it.
+
+Loading the models into Triton is the task of whoever starts Triton; here they are only named.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from shopfuse.gateway.served_model import ServedModel
+from shopfuse.ranking.channels import CHANNELS
+from shopfuse.ranking.features import schema_hash
+from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR, Tensor, submodels
+from shopfuse.recall.arrays import open_array
+from shopfuse.recall.indexes import RecallIndexes
+from shopfuse.release.layout import ReleaseLayout, read_channels
+from shopfuse.release.manifest import Manifest, ReleaseError
+from shopfuse.release.verify import verify_release
+from shopfuse.v1 import item_pb2
+
+STABLE = "stable"
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseModels:
+    """The models that answer requests."""
+
+    encode_query: ServedModel  # text -> embedding and query vector
+    user_tower: ServedModel
+    fusion_ranker: ServedModel
+    rank_by_vector: ServedModel  # user tower and fusion ranker in one round trip
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> ReleaseModels:
+        declared = submodels(manifest.text_dim)
+        text, query, user, fusion = (
+            declared[name] for name in ("text_encoder", "query_tower", "user_tower", "fusion_ranker")
+        )
+        return cls(
+            _ensemble(manifest, "encode_query", text.inputs, text.outputs + query.outputs),
+            _plain(manifest, "user_tower", user.inputs, user.outputs),
+            _plain(manifest, "fusion_ranker", fusion.inputs, fusion.outputs),
+            _ensemble(manifest, "rank_by_vector", _joined(user.inputs, fusion.inputs, user.outputs), fusion.outputs),
+        )
+
+    @property
+    def all(self) -> tuple[ServedModel, ...]:
+        return (self.encode_query, self.user_tower, self.fusion_ranker, self.rank_by_vector)
+
+
+def _plain(manifest: Manifest, name: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> ServedModel:
+    if name not in manifest.models:
+        raise ReleaseError(f"release {manifest.release_id}: the manifest names no model {name}")
+    return ServedModel(name, str(manifest.models[name].version), inputs, outputs)
+
+
+def _ensemble(manifest: Manifest, role: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> ServedModel:
+    if role not in manifest.ensembles:
+        raise ReleaseError(f"release {manifest.release_id}: the manifest names no ensemble {role}")
+    return ServedModel(manifest.ensembles[role], "", inputs, outputs)
+
+
+def _joined(first: tuple[Tensor, ...], second: tuple[Tensor, ...], inner: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The inputs of two models in a row: each once, without what the first hands to the second."""
+    return tuple(dict.fromkeys(tensor for tensor in first + second if tensor not in inner))
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRelease:
+    manifest: Manifest
+    indexes: RecallIndexes
+    models: ReleaseModels
+    tokenizer: Tokenizer  # truncates to the manifest's max_tokens, does not pad
+    item_vectors: NDArray[np.float16]  # [items, 128]
+    modality_vectors: NDArray[np.float16]  # [items, 3, 64]
+    modality_mask: NDArray[np.uint8]  # [items, 3]
+    served_by: item_pb2.ServedBy
+
+    @classmethod
+    def open(cls, workspace: Path, release_id: str = "") -> LoadedRelease:
+        """Verifies and opens a release, by default the one of the channel "stable". Raises ReleaseError."""
+        root = workspace / "releases" / (release_id or _stable(workspace / "releases"))
+        manifest = verify_release(root, workspace / "model_repository")
+        if manifest.feature_schema != schema_hash(manifest.scenes, CHANNELS):
+            raise ReleaseError(
+                f"release {manifest.release_id}: feature schema {manifest.feature_schema[:12]} is not this program's; "
+                "serve it with the version of shopfuse that built it, or build a new release"
+            )
+        layout, indexes = ReleaseLayout(root), RecallIndexes.open(ReleaseLayout(root))
+        release = cls(
+            manifest,
+            indexes,
+            ReleaseModels.of(manifest),
+            _tokenizer(layout.tokenizer, manifest.max_tokens),
+            open_array(layout.items / "item_vectors.npy", np.float16, 2),
+            open_array(layout.items / "modality_vectors.npy", np.float16, 3),
+            open_array(layout.items / "modality_mask.npy", np.uint8, 2),
+            _served_by(manifest),
+        )
+        release._check_shapes()
+        return release
+
+    def _check_shapes(self) -> None:
+        items = self.manifest.items
+        expected = {
+            "ids": (len(self.indexes.items), items),
+            "item_vectors": (self.item_vectors.shape, (items, VECTOR)),
+            "modality_vectors": (self.modality_vectors.shape, (items, len(MODALITIES), TOKEN)),
+            "modality_mask": (self.modality_mask.shape, (items, len(MODALITIES))),
+            "text vectors": (self.indexes.semantic.vectors.shape, (items, self.manifest.text_dim)),
+        }
+        for name, (found, wanted) in expected.items():
+            if found != wanted:
+                raise ReleaseError(f"release {self.manifest.release_id}: {name} of shape {found}, expected {wanted}")
+
+
+def _stable(releases: Path) -> str:
+    channels = read_channels(releases)
+    if STABLE not in channels:
+        raise ReleaseError(f"{releases}: nothing is released yet; build the workspace first")
+    return channels[STABLE]
+
+
+def _tokenizer(path: Path, max_tokens: int) -> Tokenizer:
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises bare Exception
+        raise ReleaseError(f"{path}: not a tokenizer ({error})") from error
+    tokenizer.enable_truncation(max_tokens)
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _served_by(manifest: Manifest) -> item_pb2.ServedBy:
+    versions = {name: model.version for name, model in manifest.models.items()}
+    return item_pb2.ServedBy(release_id=manifest.release_id, model_versions=versions)

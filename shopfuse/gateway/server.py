@@ -1,0 +1,183 @@
+"""The composition root of one gateway process: everything is opened here, passed down, and closed in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from shopfuse.gateway.admission import Admission
+from shopfuse.gateway.engine import Engine
+from shopfuse.gateway.health import Health
+from shopfuse.gateway.impressions import Impressions
+from shopfuse.gateway.interceptor import Interceptor
+from shopfuse.gateway.loop_lag import LoopLag
+from shopfuse.gateway.metrics import Metrics
+from shopfuse.gateway.metrics_http import serve_metrics
+from shopfuse.gateway.missing_store import MissingStore
+from shopfuse.gateway.page_token import PageTokens, read_key
+from shopfuse.gateway.query_cache import QueryCache
+from shopfuse.gateway.release import LoadedRelease
+from shopfuse.gateway.services import Answering, RecommendationService, SearchService
+from shopfuse.gateway.settings import Settings, SettingsError
+from shopfuse.gateway.triton_client import TritonClient
+from shopfuse.state.lmdb_store import LmdbStore
+from shopfuse.state.store import FeatureStore, StoreError
+from shopfuse.v1 import recommendation_pb2, recommendation_pb2_grpc, search_pb2, search_pb2_grpc
+
+log = logging.getLogger(__name__)
+
+SERVICES = (
+    search_pb2.DESCRIPTOR.services_by_name["SearchService"],
+    recommendation_pb2.DESCRIPTOR.services_by_name["RecommendationService"],
+)
+METHODS = tuple(f"/{service.full_name}/{method.name}" for service in SERVICES for method in service.methods)
+OPTIONS = (
+    ("grpc.max_receive_message_length", 3 << 20),  # a request with a picture of 2 MiB
+    ("grpc.max_send_message_length", 4 << 20),
+    ("grpc.max_metadata_size", 8 << 10),
+    ("grpc.max_concurrent_streams", 128),
+    # gRPC core refuses with CANCELLED, which looks like the client's doing: our own admission must refuse first.
+    # Yet its queue must stay short: what waits there longer than its deadline is work for nobody.
+    ("grpc.server.max_pending_requests", 64),
+    ("grpc.server.max_pending_requests_hard_limit", 128),
+    ("grpc.server_handshake_timeout_ms", 3_000),
+    ("grpc.max_connection_idle_ms", 300_000),
+    # Clients look for new servers only when a connection ends.
+    ("grpc.max_connection_age_ms", 600_000),
+    ("grpc.max_connection_age_grace_ms", 10_000),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 20_000),
+)
+READY_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A running gateway process."""
+
+    grpc_port: int
+    metrics_port: int
+    engine: Engine
+    health: Health
+    server: grpc.aio.Server
+
+    async def drain(self) -> None:
+        """Stops without losing a request: balancers are told first, running calls may end, then the port closes."""
+        settings = self.engine.settings
+        await self.health.set_all(serving=False)
+        await asyncio.sleep(settings.drain_s)
+        await self.health.close()
+        await self.server.stop(settings.grace_s)
+
+
+@asynccontextmanager
+async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
+    """A gateway that serves. Raises ReleaseError where the release cannot be served, SettingsError for a taken port.
+
+    Without Triton or the feature store it starts all the same, and answers degraded.
+    """
+    async with AsyncExitStack() as stack:
+        metrics = Metrics()
+        release = LoadedRelease.open(settings.workspace, settings.release_id)
+        _publish_release(metrics, release)
+        engine = Engine(
+            settings,
+            release,
+            _open_store(stack, settings.workspace / "state" / "store.lmdb"),
+            await _open_triton(stack, settings, release, metrics),
+            QueryCache(settings.query_cache, metrics),
+            stack.enter_context(ThreadPoolExecutor(settings.recall_threads, "recall")),
+            _page_tokens(settings, release),
+            metrics,
+        )
+        folder = settings.workspace / "impressions" if settings.log_impressions else None
+        impressions = stack.enter_context(closing(Impressions(folder, metrics)))
+        server, health = await _make_server(stack, engine, impressions)
+        port = _listen(server, settings)
+        await server.start()
+        stack.push_async_callback(server.stop, None)
+        metrics_port = _serve_metrics(stack, settings, metrics)
+        await health.set_all(serving=True)
+        yield Gateway(port, metrics_port, engine, health, server)
+
+
+def _publish_release(metrics: Metrics, release: LoadedRelease) -> None:
+    created = datetime.fromisoformat(release.manifest.created_at).timestamp()
+    metrics.release.labels(release.manifest.release_id).set(1)
+    metrics.index_age.set_function(lambda: time.time() - created)
+
+
+def _open_store(stack: AsyncExitStack, path: Path) -> FeatureStore:
+    try:
+        return stack.enter_context(LmdbStore.open(path))
+    except StoreError as error:
+        log.error("answers are degraded: %s", error)
+        return MissingStore(str(error))
+
+
+async def _open_triton(
+    stack: AsyncExitStack, settings: Settings, release: LoadedRelease, metrics: Metrics
+) -> TritonClient:
+    triton = TritonClient(settings.triton, settings.breaker_failures, settings.breaker_retry_s, metrics)
+    stack.push_async_callback(triton.close)
+    ready = await asyncio.gather(*(triton.ready(model, READY_TIMEOUT_S) for model in release.models.all))
+    for model, is_ready in zip(release.models.all, ready, strict=True):
+        if not is_ready:
+            log.error("answers are degraded: Triton at %s does not serve %s", settings.triton, model.name)
+    return triton
+
+
+def _page_tokens(settings: Settings, release: LoadedRelease) -> PageTokens:
+    key = read_key(settings.workspace / "state" / "page_token.key")
+    return PageTokens(key, release.manifest.release_id, release.manifest.items)
+
+
+async def _make_server(
+    stack: AsyncExitStack, engine: Engine, impressions: Impressions
+) -> tuple[grpc.aio.Server, Health]:
+    lag = LoopLag()
+    stack.callback(lag.stop)
+    admission = Admission(engine.settings.max_in_flight, engine.settings.max_lag_s, lag, engine.metrics)
+    # Only workers share a port: two gateways that did so by accident would each answer half of the calls.
+    options = (*OPTIONS, ("grpc.so_reuseport", int(engine.settings.workers > 1)))
+    server = grpc.aio.server(interceptors=[Interceptor(engine.metrics, admission, METHODS)], options=options)
+    answering = Answering(engine, impressions)
+    search_pb2_grpc.add_SearchServiceServicer_to_server(SearchService(answering), server)
+    recommendation_pb2_grpc.add_RecommendationServiceServicer_to_server(RecommendationService(answering), server)
+    names = [service.full_name for service in SERVICES]
+    health = Health(names)
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+    reflection.enable_server_reflection([*names, health_name, reflection.SERVICE_NAME], server)
+    return server, health
+
+
+def _listen(server: grpc.aio.Server, settings: Settings) -> int:
+    address = f"{settings.host}:{settings.grpc_port}"
+    try:
+        port = int(server.add_insecure_port(address))
+    except RuntimeError as error:
+        raise SettingsError(f"grpc_port: cannot listen on {address}") from error
+    if port == 0:
+        raise SettingsError(f"grpc_port: cannot listen on {address}")
+    return port
+
+
+def _serve_metrics(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> int:
+    host, port = settings.host, settings.metrics_port
+    try:
+        return stack.enter_context(serve_metrics(host, port, metrics.registry))
+    except OSError as error:
+        raise SettingsError(f"metrics_port: cannot listen on {host}:{port} ({error.strerror})") from error

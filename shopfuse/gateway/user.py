@@ -1,0 +1,62 @@
+"""Stage "features": what the shop remembers of the user, beside the items it speaks of."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopfuse.gateway.engine import Call, Engine
+from shopfuse.ranking.features import NO_HISTORY, History
+from shopfuse.ranking.history import history_tensors
+from shopfuse.ranking.tensors import VECTOR
+from shopfuse.state.store import StoreError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    history: History
+
+    @property
+    def is_known(self) -> bool:
+        """True where the history holds an item of the served release."""
+        return bool((self.history.rows >= 0).any())
+
+
+NO_USER = User(NO_HISTORY)
+
+
+def read_user(engine: Engine, call: Call) -> User:
+    """The user's history up to the request's time; empty for a stranger or where the store fails (degraded)."""
+    if not call.request.user_id:
+        return NO_USER
+    try:
+        return User(_history(engine, call))
+    except StoreError as error:
+        log.warning("%s", error)
+        call.journal.degrade("features", "STORE_UNAVAILABLE")
+        return NO_USER
+
+
+def _history(engine: Engine, call: Call) -> History:
+    entries = engine.store.users([call.request.user_id])[0].entries
+    entries = entries[entries["at"] <= call.request.context.at]
+    if len(entries) == 0:
+        engine.metrics.feature_missing.labels("user").inc()
+        return NO_HISTORY
+    ids = entries["item"]
+    items, _ = engine.store.items(ids.tolist())
+    rows = engine.release.indexes.items.rows(ids)
+    return History(rows, items, entries["event"].astype(np.int64), entries["at"].astype(np.float64))
+
+
+def user_tensors(engine: Engine, call: Call, user: User) -> dict[str, NDArray[np.generic]]:
+    """The user tower's tensors but `context`."""
+    rows = user.history.rows
+    vectors = np.zeros((len(rows), VECTOR), np.float16)
+    vectors[rows >= 0] = engine.release.item_vectors[rows[rows >= 0]]
+    return history_tensors(user.history, vectors, call.request.context.at)

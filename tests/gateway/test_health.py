@@ -1,0 +1,78 @@
+"""Health (Check, Watch) and reflection, as balancers and grpcurl use them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
+
+
+@pytest.mark.parametrize("service", ["", "shopfuse.v1.SearchService", "shopfuse.v1.RecommendationService"])
+async def test_every_service_is_serving(serve: Any, service: str) -> None:
+    async with serve() as shop:
+        response = await shop.health.Check(HealthCheckRequest(service=service))
+
+    assert response.status == SERVING
+
+
+async def test_unknown_service_is_not_found_and_its_watch_waits(serve: Any) -> None:
+    async with serve() as shop:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await shop.health.Check(HealthCheckRequest(service="nope"))
+        watched = await shop.health.Watch(HealthCheckRequest(service="nope")).read()
+
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+    assert watched.status == HealthCheckResponse.SERVICE_UNKNOWN
+
+
+async def test_health_does_not_hang_on_triton(serve: Any) -> None:
+    async with serve() as shop:
+        await shop.triton.stop()
+        response = await shop.health.Check(HealthCheckRequest())
+
+    assert response.status == SERVING
+
+
+async def test_watchers_hear_of_a_drain_also_after_another_left(serve: Any) -> None:
+    async with serve() as shop:
+        leaving, staying = (shop.health.Watch(HealthCheckRequest()) for _ in range(2))
+        assert (await leaving.read()).status == (await staying.read()).status == SERVING
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving.read()
+        drained = asyncio.create_task(shop.gateway.drain())
+        told = (await staying.read()).status
+        ended = await staying.read()
+        await drained
+
+    assert told == NOT_SERVING and ended is grpc.aio.EOF
+
+
+async def test_reflection_lists_the_services(serve: Any) -> None:
+    async with serve() as shop:
+        stub = reflection_pb2_grpc.ServerReflectionStub(shop.channel)
+        request = reflection_pb2.ServerReflectionRequest(list_services="")
+        answers = [answer async for answer in stub.ServerReflectionInfo(iter([request]))]
+    names = {service.name for service in answers[0].list_services_response.service}
+
+    assert names == {
+        "shopfuse.v1.SearchService",
+        "shopfuse.v1.RecommendationService",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
+
+
+async def test_reflection_describes_the_methods(serve: Any) -> None:
+    async with serve() as shop:
+        stub = reflection_pb2_grpc.ServerReflectionStub(shop.channel)
+        request = reflection_pb2.ServerReflectionRequest(file_containing_symbol="shopfuse.v1.SearchService")
+        answers = [answer async for answer in stub.ServerReflectionInfo(iter([request]))]
+
+    assert b"SearchRequest" in answers[0].file_descriptor_response.file_descriptor_proto[0]

@@ -1,0 +1,129 @@
+"""A gateway serves a whole release of its own feature schema, or refuses to start with one clear line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shopfuse.gateway.release import LoadedRelease
+from shopfuse.gateway.server import open_gateway
+from shopfuse.gateway.settings import Settings, SettingsError
+from shopfuse.ranking.tensors import submodels
+from shopfuse.release.manifest import ReleaseError
+
+
+@pytest.fixture
+def copied(built: Path, tmp_path: Path) -> Path:
+    """A workspace of which a test may break the files."""
+    return Path(shutil.copytree(built, tmp_path / "copied"))
+
+
+def refusal(workspace: Path, release_id: str = "") -> str:
+    async def start() -> None:
+        async with open_gateway(Settings(workspace, "127.0.0.1:1", release_id=release_id)):
+            pass
+
+    with pytest.raises(ReleaseError) as caught:
+        asyncio.run(start())
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["items/item_vectors.npy", "indexes/semantic.faiss", "indexes/popular_rows.npy", "tokenizer.json"]
+)
+def test_truncated_file_is_named(copied: Path, name: str) -> None:
+    path = copied / "releases" / "r1" / name
+    path.write_bytes(path.read_bytes()[:-10])
+
+    assert name in refusal(copied)
+
+
+@pytest.mark.parametrize("name", ["items/ids.npy", "indexes/behaviour.faiss", "manifest.json"])
+def test_missing_file_is_named(copied: Path, name: str) -> None:
+    (copied / "releases" / "r1" / name).unlink()
+
+    assert name in refusal(copied)
+
+
+def edit_manifest(workspace: Path, **changes: Any) -> None:
+    path = workspace / "releases" / "r1" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_missing_model_file_is_named(copied: Path) -> None:
+    models = json.loads((copied / "releases" / "r1" / "manifest.json").read_text())["models"]
+    models["fusion_ranker"]["files"] = {"3/model.onnx": "0" * 64}
+    edit_manifest(copied, models=models)
+
+    assert "fusion_ranker/3/model.onnx" in refusal(copied)
+
+
+def test_other_feature_schema_is_refused(copied: Path) -> None:
+    edit_manifest(copied, scenes=["holiday", "campaign"])
+
+    assert "feature schema" in refusal(copied)
+
+
+@pytest.mark.parametrize(("field", "value"), [("items", 61), ("text_dim", 9)])
+def test_manifest_that_does_not_fit_its_files_is_refused(copied: Path, field: str, value: int) -> None:
+    edit_manifest(copied, **{field: value})
+
+    assert "expected" in refusal(copied)
+
+
+@pytest.mark.parametrize("part", ["models", "ensembles"])
+def test_manifest_without_a_model_is_refused(copied: Path, part: str) -> None:
+    edit_manifest(copied, **{part: {}})
+
+    assert "names no" in refusal(copied)
+
+
+def test_unknown_release_and_empty_workspace_are_refused(copied: Path, tmp_path: Path) -> None:
+    assert "r9" in refusal(copied, "r9")
+    assert "nothing is released yet" in refusal(tmp_path)
+
+
+def test_ensemble_takes_what_both_its_models_take_but_what_one_hands_to_the_other(built: Path) -> None:
+    release = LoadedRelease.open(built)
+    names = [tensor.name for tensor in release.models.rank_by_vector.inputs]
+    declared = submodels(release.manifest.text_dim)
+
+    assert len(names) == len(set(names)) and "user_vector" not in names
+    assert set(names) | {"user_vector"} == {
+        tensor.name for model in ("user_tower", "fusion_ranker") for tensor in declared[model].inputs
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("deadline_s", 0.0),
+        ("pool", 0),
+        ("pool", 513),
+        ("reserve_s", -1.0),
+        ("grpc_port", 70_000),
+        ("triton", "localhost"),
+        ("workspace", Path("/no/such/folder")),
+    ],
+)
+def test_setting_that_cannot_work_is_named(built: Path, name: str, value: Any) -> None:
+    with pytest.raises(SettingsError, match=name):
+        Settings(**{"workspace": built, "triton": "127.0.0.1:8001", name: value})
+
+
+def test_two_gateways_do_not_share_a_port_by_accident(built: Path) -> None:
+    async def start() -> None:
+        async with open_gateway(Settings(built, "127.0.0.1:1")) as first:
+            with pytest.raises(SettingsError, match="grpc_port"):
+                async with open_gateway(Settings(built, "127.0.0.1:1", grpc_port=first.grpc_port)):
+                    pass
+            with pytest.raises(SettingsError, match="metrics_port"):
+                async with open_gateway(Settings(built, "127.0.0.1:1", metrics_port=first.metrics_port)):
+                    pass
+
+    asyncio.run(start())
