@@ -1,0 +1,97 @@
+"""`shopfuse demo`: a whole shop from nothing, served for real, asked a few questions, and stopped again."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+import typer
+
+from shopfuse.cli.ask import show
+from shopfuse.cli.build import print_summary
+from shopfuse.cli.client import Client, connect
+from shopfuse.cli.console import out, progress_bars
+from shopfuse.cli.local_stack import local_stack, stable_release
+from shopfuse.cli.serve import wait_for_end
+from shopfuse.datasets.demo_shop import build_demo_shop
+from shopfuse.datasets.workspace import Workspace
+from shopfuse.exporters.build import build_workspace
+from shopfuse.ranking.progress import Progress
+from shopfuse.release.layout import read_channels
+from shopfuse.v1.item_pb2 import RequestContext
+from shopfuse.v1.recommendation_pb2 import RankItemsRequest, RecommendRequest, RecommendSimilarItemsRequest
+from shopfuse.v1.search_pb2 import SearchRequest
+
+TIMEOUT_S = 5.0
+QUESTIONS = 3
+
+FolderOption = Annotated[Path, typer.Option("--workspace", "-w", help="Folder of the demo shop.", file_okay=False)]
+ItemsOption = Annotated[int, typer.Option(min=50, max=1_000_000, help="Products.")]
+UsersOption = Annotated[int, typer.Option(min=20, help="Users.")]
+DaysOption = Annotated[int, typer.Option(min=5, max=365, help="Days of events.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of the shop and of training.")]
+StayOption = Annotated[bool, typer.Option("--stay", help="Keep serving until Ctrl-C.")]
+
+
+def yesterday() -> date:
+    """The shop's last day: what is served today follows on it, as in a shop that lives."""
+    return datetime.now(UTC).date() - timedelta(days=1)
+
+
+def ensure_shop(folder: Path, items: int, users: int, days: int, seed: int, progress: Progress) -> Workspace:
+    """The demo shop with a release; what an earlier run has finished is not done again."""
+    shop = Workspace.open_or_create(folder)
+    if not shop.has_items:
+        build_demo_shop(shop, items=items, users=users, days=days, seed=seed, last_day=yesterday(), progress=progress)
+    if "stable" not in read_channels(shop.releases_dir):
+        build_workspace(shop, seed=seed, progress=progress)
+    return shop
+
+
+def topics(path: Path, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The first things that the simulator's truth asks for, each once."""
+    return pl.read_parquet(path).select(columns).unique(maintain_order=True).fill_null("").head(QUESTIONS).rows()
+
+
+def ask_everything(shop: Workspace, client: Client) -> None:
+    """Searches, recommendations, similar items and a rank call, each with reasons and the time of every stage."""
+    for query, user in topics(shop.search_truth_path, ("query", "user_id")):
+        request = SearchRequest(query=query, user_id=user, page_size=5, explain=True)
+        show(f'search "{query}" for {user}', client.searches.Search, request, TIMEOUT_S, False)
+    service = client.recommendations
+    for user, scene in topics(shop.recommend_truth_path, ("user_id", "scene")):
+        wanted = RecommendRequest(user_id=user, context=RequestContext(scene=scene), page_size=5, explain=True)
+        show(f"recommend for {user}", service.Recommend, wanted, TIMEOUT_S, False)
+    ids = shop.items().select("item_id").collect()["item_id"].to_list()
+    similar = RecommendSimilarItemsRequest(item_id=ids[0], page_size=5, explain=True)
+    show(f"similar to {ids[0]}", service.RecommendSimilarItems, similar, TIMEOUT_S, False)
+    ranked = RankItemsRequest(item_ids=ids[:8], user_id=user, explain=True)
+    show(f"rank 8 items for {user}", service.RankItems, ranked, TIMEOUT_S, False)
+
+
+def demo(
+    workspace: FolderOption = Path("demo"),
+    items: ItemsOption = 3000,
+    users: UsersOption = 2500,
+    days: DaysOption = 28,
+    seed: SeedOption = 0,
+    stay: StayOption = False,
+) -> None:
+    """Simulate a shop, train, export and serve it, ask it, and stop.
+
+    A second run uses the shop and the release of the first. With --stay it keeps serving.
+    """
+    started = time.monotonic()
+    with progress_bars() as progress:
+        shop = ensure_shop(workspace, items, users, days, seed, progress)
+        manifest = stable_release(shop.root)
+        with local_stack(shop.root, progress=progress) as stack:
+            print_summary(manifest)
+            with connect(stack.endpoints.grpc) as client:
+                ask_everything(shop, client)
+            out.print(f"the demo took {time.monotonic() - started:.0f} s")
+            if stay:
+                wait_for_end(stack)

@@ -1,0 +1,69 @@
+"""Where a served workspace answers: WORKSPACE/run/endpoints.json, written once ready and removed when it stops."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from shopfuse.ranking.errors import ShopfuseError
+
+
+class NotServed(ShopfuseError):
+    """No process serves this workspace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Addresses HOST:PORT, and the process that owns them."""
+
+    grpc: str
+    metrics: str
+    triton_grpc: str
+    triton_http: str
+    pid: int
+
+
+def endpoints_path(workspace: Path) -> Path:
+    return workspace / "run" / "endpoints.json"
+
+
+def write_endpoints(workspace: Path, endpoints: Endpoints) -> None:
+    path = endpoints_path(workspace)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_suffix(f".{os.getpid()}")
+    staged.write_text(json.dumps(asdict(endpoints), indent=2) + "\n")
+    staged.replace(path)
+
+
+def remove_endpoints(workspace: Path) -> None:
+    endpoints_path(workspace).unlink(missing_ok=True)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def read_endpoints(workspace: Path) -> Endpoints:
+    """Raises NotServed where no living process serves the workspace."""
+    path = endpoints_path(workspace)
+    try:
+        endpoints = Endpoints(**json.loads(path.read_text()))
+    except FileNotFoundError:
+        raise NotServed(f"{workspace} is not being served: start it with `shopfuse serve -w {workspace}`") from None
+    except (ValueError, TypeError) as error:
+        raise NotServed(
+            f"{path}: damaged ({error}); start the shop again with `shopfuse serve -w {workspace}`"
+        ) from error
+    if not alive(endpoints.pid):
+        raise NotServed(
+            f"{path}: process {endpoints.pid} is gone; start the shop again with `shopfuse serve -w {workspace}`"
+        )
+    return endpoints

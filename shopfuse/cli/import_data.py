@@ -1,0 +1,85 @@
+"""`shopfuse import`: rows from a shop's own files into its workspace."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shopfuse.cli.console import out, print_json, progress_bars
+from shopfuse.cli.options import JsonOption, WorkspaceOption
+from shopfuse.datasets.catalogue import import_catalogue
+from shopfuse.datasets.events import import_events
+from shopfuse.datasets.import_report import ImportReport
+from shopfuse.datasets.mapping import read_catalogue_mapping, read_event_mapping
+from shopfuse.datasets.workspace import Workspace
+
+app = typer.Typer(no_args_is_help=True, help="Bring a catalogue or events into a workspace.", rich_markup_mode=None)
+
+FileArgument = Annotated[Path, typer.Argument(help="JSONL, CSV or Parquet, plain or .gz.")]
+MappingOption = Annotated[
+    Path, typer.Option("--mapping", "-m", help="TOML that names the source's fields; see examples/mappings/.")
+]
+BadShareOption = Annotated[
+    float, typer.Option(min=0.0, max=1.0, help="Stop, changing nothing, when more than this share of rows is bad.")
+]
+
+
+def _show(report: ImportReport, as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(report) | {"rejects_path": str(report.rejects_path)})
+        return
+    out.print(
+        f"{report.file}: {report.rows} rows in {report.seconds:.1f} s: {report.added} added, {report.updated} updated, "
+        f"{report.unchanged} unchanged, {report.rejected} rejected",
+        soft_wrap=True,
+        markup=False,
+    )
+    for note, count in report.notes.items():
+        out.print(f"  {count} x {note}", soft_wrap=True, markup=False)
+    for bad in report.first_rejections[:5]:
+        out.print(f"  row {bad.row}, {bad.field}: {bad.problem}", soft_wrap=True, markup=False)
+    if report.unknown_items:
+        out.print(f"  {report.unknown_items} items are not in the catalogue", soft_wrap=True)
+    if report.rejected or report.superseded:
+        out.print(f"  set aside in {report.rejects_path}", soft_wrap=True, markup=False)
+
+
+@app.command()
+def catalog(
+    file: FileArgument,
+    mapping: MappingOption,
+    workspace: WorkspaceOption,
+    max_bad_share: BadShareOption = 0.05,
+    json: JsonOption = False,
+) -> None:
+    """Add or update items. The same import twice changes nothing.
+
+    shopfuse import catalog products.jsonl.gz --mapping examples/mappings/icecat.toml -w myshop
+    """
+    fields = read_catalogue_mapping(mapping)
+    with progress_bars() as progress:
+        shop = Workspace.open_or_create(workspace)
+        report = import_catalogue(file, fields, shop, max_bad_share=max_bad_share, progress=progress)
+    _show(report, json)
+
+
+@app.command()
+def events(
+    file: FileArgument,
+    mapping: MappingOption,
+    workspace: WorkspaceOption,
+    max_bad_share: BadShareOption = 0.05,
+    json: JsonOption = False,
+) -> None:
+    """Add what users did: views, searches, clicks, carts, purchases. Events known by their id are not added again.
+
+    shopfuse import events clicks.csv --mapping examples/mappings/events_csv.toml -w myshop
+    """
+    fields = read_event_mapping(mapping)
+    with progress_bars() as progress:
+        shop = Workspace.open_or_create(workspace)
+        report = import_events(file, fields, shop, max_bad_share=max_bad_share, progress=progress)
+    _show(report, json)

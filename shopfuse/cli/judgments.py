@@ -1,0 +1,68 @@
+"""Judgments: which items people (or the simulator's truth) found how relevant, from CSV or Parquet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from shopfuse.ranking.errors import ShopfuseError
+
+MAX_GRADE = 10
+
+
+class JudgmentsError(ShopfuseError):
+    """A judgments file that cannot be used; the message names file, row and field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One thing asked, and the grades of its judged items."""
+
+    query: str
+    user_id: str
+    scene: str
+    grades: dict[str, float]
+
+    @property
+    def answerable(self) -> bool:
+        return any(grade > 0 for grade in self.grades.values())
+
+
+def _table(path: Path) -> pl.DataFrame:
+    if not path.is_file():
+        raise JudgmentsError(f"{path}: no such file")
+    try:
+        if path.suffix == ".parquet":
+            return pl.read_parquet(path)
+        return pl.read_csv(path, schema_overrides={"item_id": pl.String, "query": pl.String, "user_id": pl.String})
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise JudgmentsError(f"{path}: cannot be read ({error})") from error
+
+
+def _checked(table: pl.DataFrame, path: Path, key: str) -> pl.DataFrame:
+    """With the columns of a judgments file and no impossible row."""
+    for column in (key, "item_id", "grade"):
+        if column not in table.columns:
+            raise JudgmentsError(f"{path}: no column '{column}' (found {', '.join(table.columns)})")
+    optional = [pl.lit("").alias(name) for name in ("query", "user_id", "scene") if name not in table.columns]
+    table = table.with_columns(*optional, pl.col("grade").cast(pl.Float64, strict=False)).with_row_index(
+        "row", offset=2
+    )
+    bad = table.filter(~pl.col("grade").is_between(0, MAX_GRADE).fill_null(False) | pl.col("item_id").is_null())
+    if len(bad):
+        raise JudgmentsError(f"{path} row {bad['row'][0]}: expected an item_id and a grade of 0 to {MAX_GRADE}")
+    return table
+
+
+def load_topics(path: Path, key: str) -> list[Topic]:
+    """Topics in the file's order; `key` is the column that must be there, "query" or "user_id"."""
+    table = _checked(_table(path), path, key).with_columns(pl.col("query", "user_id", "scene").fill_null(""))
+    topics = [
+        Topic(str(query), str(user), str(scene), dict(zip(group["item_id"], group["grade"], strict=True)))
+        for (query, user, scene), group in table.group_by("query", "user_id", "scene", maintain_order=True)
+    ]
+    if not topics:
+        raise JudgmentsError(f"{path}: no rows")
+    return topics

@@ -1,0 +1,161 @@
+"""One workspace served on this machine: Triton with the release's models, and a gateway process, on free ports.
+
+Whoever enters the block owns both; nothing of them is left when it ends. `supervise` brings a dead Triton back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from shopfuse.cli.endpoints import Endpoints, remove_endpoints, write_endpoints
+from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.ranking.progress import Progress, silent
+from shopfuse.release.layout import read_channels
+from shopfuse.release.manifest import Manifest
+from shopfuse.release.verify import verify_release
+from shopfuse.serving.errors import TritonError
+from shopfuse.serving.model_control import ModelControl
+from shopfuse.serving.triton import LocalTriton
+
+READY_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 15.0
+LOOK_EVERY_S = 0.1
+LOG_TAIL_LINES = 5
+
+
+class StackError(ShopfuseError):
+    """The workspace cannot be served."""
+
+
+@dataclass(frozen=True, slots=True)
+class StackOptions:
+    """What an operator may choose; a port of 0 means any free one."""
+
+    grpc_port: int = 0
+    metrics_port: int = 0
+    triton: str = ""  # HOST:PORT of a Triton that serves this workspace's repository; "" starts one here
+    workers: int = 1
+    log_impressions: bool = True
+
+
+@dataclass(slots=True)
+class Stack:
+    """The running parts. `triton` is None where a remote one serves."""
+
+    endpoints: Endpoints
+    gateway: subprocess.Popen[bytes]
+    triton: LocalTriton | None
+
+    def supervise(self) -> None:
+        """Returns when the gateway has ended; a local Triton that dies meanwhile is started again."""
+        while self.gateway.poll() is None:
+            time.sleep(LOOK_EVERY_S)
+            if self.triton is not None and not self.triton.alive:
+                print("Triton died; starting it again", file=sys.stderr, flush=True)
+                self._revive(self.triton)
+
+    def _revive(self, triton: LocalTriton) -> None:
+        try:
+            triton.restart()
+        except TritonError as error:
+            print(f"Triton did not come back, trying again: {error}", file=sys.stderr, flush=True)
+
+
+def stable_release(workspace: Path) -> Manifest:
+    """The manifest of the release to serve, its files verified. Raises StackError or ReleaseError."""
+    channels = read_channels(workspace / "releases")
+    if "stable" not in channels:
+        raise StackError(f"{workspace}: nothing is released yet; run `shopfuse build -w {workspace}`")
+    return verify_release(workspace / "releases" / channels["stable"], workspace / "model_repository")
+
+
+def load_release(control: LocalTriton | ModelControl, manifest: Manifest) -> None:
+    """Submodels first, then the ensembles that pin them."""
+    control.load(*manifest.models)
+    control.load(*manifest.ensembles.values())
+
+
+def _start_triton(stack: ExitStack, workspace: Path, manifest: Manifest, progress: Progress) -> LocalTriton:
+    triton = LocalTriton(workspace / "model_repository", workspace / "run" / "triton.log", progress=progress)
+    stack.enter_context(triton)
+    load_release(triton, manifest)
+    return triton
+
+
+def _gateway_command(workspace: Path, triton: str, options: StackOptions, release_id: str, ready: Path) -> list[str]:
+    return [
+        *(sys.executable, "-m", "shopfuse.gateway"),
+        *("--workspace", str(workspace), "--triton", triton, "--release-id", release_id),
+        *("--grpc-port", str(options.grpc_port), "--metrics-port", str(options.metrics_port)),
+        *("--workers", str(options.workers), "--ready-file", str(ready)),
+        "--log-impressions" if options.log_impressions else "--no-log-impressions",
+    ]
+
+
+def _log_tail(log: Path) -> str:
+    return " | ".join(log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
+
+
+def _wait_until_ready(gateway: subprocess.Popen[bytes], ready: Path, log: Path) -> dict[str, int]:
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while not ready.exists():
+        if gateway.poll() is not None:
+            raise StackError(f"the gateway ended with code {gateway.returncode}: {_log_tail(log)}")
+        if time.monotonic() > deadline:
+            raise StackError(f"the gateway is not ready after {READY_TIMEOUT_S:.0f} s: {_log_tail(log)}")
+        time.sleep(0.02)
+    ports: dict[str, int] = json.loads(ready.read_text())
+    return ports
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _start_gateway(
+    stack: ExitStack, workspace: Path, triton: str, options: StackOptions, release_id: str
+) -> tuple[subprocess.Popen[bytes], dict[str, int]]:
+    log, ready = workspace / "run" / "gateway.log", workspace / "run" / "gateway.json"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    ready.unlink(missing_ok=True)
+    with log.open("wb") as file:
+        command = _gateway_command(workspace, triton, options, release_id, ready)
+        # In a session of its own, so that Ctrl-C reaches only us and the gateway is drained before Triton stops.
+        gateway = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True)
+    stack.callback(_stop, gateway)
+    return gateway, _wait_until_ready(gateway, ready, log)
+
+
+@contextmanager
+def local_stack(workspace: Path, options: StackOptions | None = None, progress: Progress = silent) -> Iterator[Stack]:
+    """Serves the workspace's stable release inside the block. Raises StackError, ReleaseError or TritonError."""
+    options = options or StackOptions()
+    workspace = workspace.absolute()
+    manifest = stable_release(workspace)
+    with ExitStack() as stack:
+        local = None if options.triton else _start_triton(stack, workspace, manifest, progress)
+        address = local.address if local else options.triton
+        gateway, ports = _start_gateway(stack, workspace, address, options, manifest.release_id)
+        endpoints = Endpoints(
+            grpc=f"127.0.0.1:{ports['grpc']}",
+            metrics=f"127.0.0.1:{ports['metrics']}",
+            triton_grpc=address,
+            triton_http=f"127.0.0.1:{local.http_port}" if local else "",
+            pid=os.getpid(),
+        )
+        write_endpoints(workspace, endpoints)
+        stack.callback(remove_endpoints, workspace)
+        yield Stack(endpoints, gateway, local)

@@ -1,0 +1,54 @@
+"""The program `shopfuse`: its commands, and what an error looks like.
+
+An error that a user can repair is one line on stderr and exit code 1; a bug keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from shopfuse.cli.ask import rank, recommend, search, similar
+from shopfuse.cli.bench import app as bench
+from shopfuse.cli.build import build
+from shopfuse.cli.console import err
+from shopfuse.cli.demo import demo
+from shopfuse.cli.evaluate import app as evaluate
+from shopfuse.cli.import_data import app as import_data
+from shopfuse.cli.release import app as release
+from shopfuse.cli.serve import serve
+from shopfuse.ranking.errors import ShopfuseError
+
+HELP = """Search and recommendations for an online shop.
+
+A shop is a folder, its workspace. From an empty folder to answers:
+
+\b
+  shopfuse import catalog products.jsonl.gz --mapping map.toml -w myshop
+  shopfuse import events  clicks.csv        --mapping ga4.toml -w myshop
+  shopfuse build -w myshop
+  shopfuse serve -w myshop
+  shopfuse search "running shoes" -w myshop
+
+`shopfuse demo` does all of it on a simulated shop. Events are optional: without them nothing is trained and the shop
+is searched by words and meaning.
+"""
+
+app = typer.Typer(
+    name="shopfuse", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+for command in (demo, build, serve, search, recommend, similar, rank):
+    app.command()(command)
+for name, group in (("import", import_data), ("evaluate", evaluate), ("release", release), ("bench", bench)):
+    app.add_typer(group, name=name)
+
+
+def main() -> None:
+    try:
+        app()
+    except ShopfuseError as error:
+        err.print(f"error: {' '.join(str(error).split())}", style="red", markup=False, soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
