@@ -1,0 +1,75 @@
+"""Imports point down: each package may import only the packages that it is allowed to."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "shopfuse"
+EVERYTHING = {"ranking", "release", "state", "recall", "datasets", "training", "exporters", "serving", "gateway", "v1"}
+ALLOWED: dict[str, set[str]] = {
+    "ranking": set(),
+    "v1": set(),
+    "release": {"ranking"},
+    "state": {"ranking"},
+    "recall": {"ranking", "release"},
+    "datasets": {"ranking"},
+    "training": {"ranking", "release", "datasets", "recall"},
+    "exporters": {"ranking", "release", "state", "recall", "datasets", "training"},
+    "serving": {"ranking"},
+    "gateway": {"ranking", "release", "state", "recall", "v1"},
+    "cli": EVERYTHING,
+}
+HEAVY = {"torch", "transformers", "onnx", "onnxruntime", "onnxscript", "polars", "PIL", "pytriton", "safetensors"}
+WITHOUT_HEAVY = {"ranking", "release", "state", "recall", "gateway", "v1"}
+
+
+def imported_modules(source: str) -> set[str]:
+    """The absolute names that a module imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def package_imports(package: str) -> dict[Path, set[str]]:
+    files = sorted((PACKAGE / package).rglob("*.py"))
+    return {file: imported_modules(file.read_text()) for file in files}
+
+
+def siblings(modules: set[str]) -> set[str]:
+    return {name.split(".")[1] for name in modules if name.startswith("shopfuse.")}
+
+
+@pytest.mark.parametrize("package", sorted(ALLOWED))
+def test_package_imports_only_what_lies_below_it(package: str) -> None:
+    for file, modules in package_imports(package).items():
+        above = siblings(modules) - ALLOWED[package] - {package}
+
+        assert not above, f"{file.relative_to(ROOT)} imports {sorted(above)}"
+
+
+@pytest.mark.parametrize("package", sorted(WITHOUT_HEAVY))
+def test_gateway_image_needs_no_training_library(package: str) -> None:
+    for file, modules in package_imports(package).items():
+        heavy = {name.split(".")[0] for name in modules} & HEAVY
+
+        assert not heavy, f"{file.relative_to(ROOT)} imports {sorted(heavy)}"
+
+
+def test_every_package_has_its_arrows_declared() -> None:
+    found = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.glob("*.py"))}
+
+    assert found == set(ALLOWED)
+
+
+def test_an_arrow_up_is_seen() -> None:
+    modules = imported_modules("def f():\n    from shopfuse.gateway import server\n")
+
+    assert siblings(modules) - ALLOWED["training"] == {"gateway"}

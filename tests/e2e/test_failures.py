@@ -1,0 +1,139 @@
+"""Parts fail: Triton killed under load, files lost. Answers are degraded and in time, or the refusal is clear."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from shopfuse.cli.client import call, connect
+from shopfuse.cli.load import Load, load_in_background
+from shopfuse.cli.local_stack import Stack, StackError, StackOptions, local_stack, stable_release
+from shopfuse.datasets.workspace import Workspace
+from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.release.manifest import ReleaseError
+from shopfuse.v1.recommendation_pb2 import RecommendRequest
+
+METHOD = "/shopfuse.v1.RecommendationService/Recommend"
+BACK_WITHIN_S = 5.0
+
+
+def seconds_until_whole(stack: Stack, user: str) -> float:
+    """How long until an answer is not degraded."""
+    started = time.monotonic()
+    with connect(stack.endpoints.grpc) as client:
+        while call(client.recommendations.Recommend, RecommendRequest(user_id=user), 2.0).degraded:
+            if time.monotonic() - started > 30:
+                pytest.fail("answers are still degraded after 30 s")
+    return time.monotonic() - started
+
+
+def test_killing_triton_under_load_costs_no_request_and_full_answers_return(shop: Workspace, users: list[str]) -> None:
+    with local_stack(shop.root, StackOptions(log_impressions=False)) as stack:
+        assert stack.triton is not None
+        requests = tuple(RecommendRequest(user_id=user).SerializeToString() for user in users[:20])
+        load = Load(stack.endpoints.grpc, METHOD, requests, clients=4, seconds=5.0, warm_up_s=1.0, timeout_s=1.0)
+        with connect(stack.endpoints.grpc) as client, load_in_background(load) as result:
+            while result.running() and not stack.triton.alive:
+                pass
+            os.kill(stack.triton.pid, signal.SIGKILL)
+            degraded = call(client.recommendations.Recommend, RecommendRequest(user_id=users[0]), 1.0)
+            stack.triton.restart()
+            back_s = seconds_until_whole(stack, users[0])
+            outcome = result.result()
+
+        assert degraded.items
+        assert degraded.degraded
+        assert outcome.errors == {}
+        assert len(outcome.latencies_s) > 50
+        assert max(outcome.latencies_s) < 1.0
+        assert back_s < BACK_WITHIN_S
+
+
+def test_a_dead_triton_is_started_again_by_the_supervisor(shop: Workspace, users: list[str]) -> None:
+    with local_stack(shop.root, StackOptions(log_impressions=False)) as stack:
+        assert stack.triton is not None
+        supervisor = threading.Thread(target=stack.supervise, daemon=True)
+        supervisor.start()
+        first = stack.triton.pid
+        os.kill(first, signal.SIGKILL)
+        seconds_until_whole(stack, users[0])
+
+        assert stack.triton.pid != first
+        stack.gateway.terminate()
+        supervisor.join(timeout=10)
+        assert not supervisor.is_alive()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["truncate an index", "lose a model file", "lose an ensemble", "change one byte of the vectors"],
+)
+def test_a_damaged_release_is_refused_by_name(workspace_copy: Path, damage: str) -> None:
+    release = workspace_copy / "releases" / "r1"
+    victim = {
+        "truncate an index": next((release / "indexes").glob("*.npy")),
+        "lose a model file": next((workspace_copy / "model_repository" / "fusion_ranker").rglob("model.onnx")),
+        "lose an ensemble": workspace_copy / "model_repository" / "rank_r1" / "config.pbtxt",
+        "change one byte of the vectors": release / "items" / "item_vectors.npy",
+    }[damage]
+    content = bytearray(victim.read_bytes())
+    if damage.startswith("lose"):
+        victim.unlink()
+    elif damage == "truncate an index":
+        victim.write_bytes(content[: len(content) // 2])
+    else:
+        content[-1] ^= 1
+        victim.write_bytes(content)
+
+    with pytest.raises(ReleaseError, match=victim.name), local_stack(workspace_copy):
+        pytest.fail("a damaged release was served")
+
+
+def test_a_release_without_manifest_is_refused(workspace_copy: Path) -> None:
+    (workspace_copy / "releases" / "r1" / "manifest.json").unlink()
+
+    with pytest.raises(ReleaseError, match=r"manifest\.json"):
+        stable_release(workspace_copy)
+
+
+def test_a_workspace_without_release_says_what_to_do(tmp_path: Path) -> None:
+    Workspace.create(tmp_path / "shop")
+
+    with pytest.raises(StackError, match="shopfuse build"), local_stack(tmp_path / "shop"):
+        pytest.fail("nothing was released")
+
+
+def test_without_the_feature_store_answers_are_degraded_not_lost(workspace_copy: Path, users: list[str]) -> None:
+    (workspace_copy / "state" / "store.lmdb").unlink()
+
+    with local_stack(workspace_copy) as stack, connect(stack.endpoints.grpc) as client:
+        answer = call(client.recommendations.Recommend, RecommendRequest(user_id=users[0]), 5.0)
+
+    assert len(answer.items) == 20
+    assert "features" in {gap.stage for gap in answer.degradations}
+
+
+def test_a_second_gateway_on_the_same_port_is_refused(stack: Stack, workspace_copy: Path) -> None:
+    port = int(stack.endpoints.grpc.rpartition(":")[2])
+    options = StackOptions(grpc_port=port, triton=stack.endpoints.triton_grpc)
+
+    with pytest.raises(ShopfuseError, match="grpc_port"), local_stack(workspace_copy, options):
+        pytest.fail("two gateways on one port")
+
+
+def test_nothing_is_left_behind(workspace_copy: Path) -> None:
+    with local_stack(workspace_copy) as stack:
+        assert stack.triton is not None
+        pids = [stack.triton.pid, stack.gateway.pid]
+        maps = Path(f"/proc/{stack.triton.pid}/maps").read_text().splitlines()
+        regions = {Path(line.split()[-1]) for line in maps if "/dev/shm/shopfuse-" in line}
+
+    assert regions
+    assert not any(region.exists() for region in regions)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert not (workspace_copy / "run" / "endpoints.json").exists()
