@@ -1,6 +1,7 @@
 """Admission: what does not fit is refused at the door, at once, rather than queued without end.
 
 Two bounds: requests at once (they may all wait for Triton), and how far the event loop is behind (they all compute).
+A loop that is behind with few requests in hand waits for the machine, not for its own queue: refusing would not help.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from shopfuse.gateway.loop_lag import LoopLag
 from shopfuse.gateway.metrics import Metrics
 
 RETRY_AFTER_S = 0.2
+FEW = 8  # requests at once that make no queue worth refusing for
 
 
 class Admission:
@@ -28,7 +30,7 @@ class Admission:
         """Why the next request does not fit, already counted; None where it does. Call it once for each request."""
         if self._in_flight >= self._max_in_flight:
             return self._full()
-        if self._lag.seconds > self._max_lag_s and self._in_flight:
+        if self._lag.seconds > self._max_lag_s and self._in_flight >= FEW:
             self._shed.labels("lag").inc()
             return Overloaded("requests wait too long for their turn", RETRY_AFTER_S)
         return None
