@@ -1,13 +1,9 @@
-"""Where the parts of a release lie, below WORKSPACE/releases/<release_id>/, and which release is served."""
+"""Where the parts of a release lie, below WORKSPACE/releases/<release_id>/."""
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
-
-from shopfuse.release.manifest import ReleaseError
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +13,21 @@ class ReleaseLayout:
     @property
     def manifest(self) -> Path:
         return self.root / "manifest.json"
+
+    @property
+    def signature(self) -> Path:
+        """Of the manifest's bytes; through the manifest's hashes it covers every file."""
+        return self.root / "manifest.sig"
+
+    @property
+    def models(self) -> Path:
+        """The release's part of a Triton model repository."""
+        return self.root / "models"
+
+    @property
+    def golden(self) -> Path:
+        """Golden queries: inputs, and the outputs that every model must give."""
+        return self.root / "golden.safetensors"
 
     @property
     def tokenizer(self) -> Path:
@@ -42,30 +53,3 @@ class ReleaseLayout:
     @property
     def behaviour(self) -> Path:
         return self.indexes / "behaviour.faiss"
-
-
-def read_channels(releases: Path) -> dict[str, str]:
-    """The release of each channel, e.g. {"stable": "r1"}; empty where nothing was released.
-
-    Raises ReleaseError where channels.json is damaged.
-    """
-    path = releases / "channels.json"
-    if not path.exists():
-        return {}
-    try:
-        channels = json.loads(path.read_text())
-    except ValueError as error:
-        raise ReleaseError(f"{path}: not JSON ({error})") from error
-    if not isinstance(channels, dict):
-        raise ReleaseError(f"{path}: expected an object of channel -> release id")
-    return {str(name): str(release) for name, release in channels.items()}
-
-
-def write_channels(releases: Path, channels: dict[str, str]) -> None:
-    """Flips the pointer atomically: a crash leaves the old or the new one."""
-    staged = releases / f".channels.{os.getpid()}.json"
-    with staged.open("w") as file:
-        json.dump(channels, file, indent=2, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    staged.replace(releases / "channels.json")

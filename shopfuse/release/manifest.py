@@ -11,7 +11,7 @@ from typing import Any
 
 from shopfuse.ranking.errors import ShopfuseError
 
-FORMAT = 1
+FORMAT = 2
 
 
 class ReleaseError(ShopfuseError):
@@ -20,10 +20,12 @@ class ReleaseError(ShopfuseError):
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """A submodel in the Triton repository. `files` maps paths under the model's folder to their sha256."""
+    """One submodel as Triton serves it: `models/<model>/<version>/model.onnx` of the release, and its sha256."""
 
+    model: str  # its name in Triton: the submodel's, numbered where models with another config have that name
     version: int
-    files: dict[str, str]
+    precision: str  # fp32 | fp16 | int8 | int8_static
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,9 @@ class Manifest:
     created_at: str  # ISO 8601, UTC
     models: dict[str, ModelVersion]
     ensembles: dict[str, str]  # role (encode_query, encode_item, rank, rank_by_vector) -> Triton model name
-    ensemble_files: dict[str, str]  # path under the model repository -> sha256
-    files: dict[str, str]  # path under the release folder -> sha256
+    files: dict[str, str]  # path under the release folder -> sha256: everything but manifest and signature
+    target: str  # what the models run on: cpu | gpu-ort | tensorrt
+    built_with: dict[str, dict[str, str]]  # file -> what it was computed with (submodel or file) and its sha256
     items: int
     text_dim: int
     text_encoder: str
@@ -44,6 +47,7 @@ class Manifest:
     tasks: dict[str, float]  # task -> its weight in an item's score; only these tasks are reported
     metrics: dict[str, Any] = field(default_factory=dict)
     parity: dict[str, Any] = field(default_factory=dict)
+    overrides: dict[str, str] = field(default_factory=dict)  # model that failed its parity gate -> why it was accepted
     made_by: dict[str, Any] = field(default_factory=dict)  # seeds, data hashes, versions, git commit
     format: int = FORMAT
 

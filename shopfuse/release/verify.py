@@ -1,4 +1,4 @@
-"""Checks that a release is whole: every file of the manifest is there, with the bytes it was released with."""
+"""Checks that a release is genuine and whole: its manifest is signed, every file has the bytes it was released with."""
 
 from __future__ import annotations
 
@@ -7,47 +7,44 @@ from pathlib import Path
 
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, ReleaseError, parse_manifest
-
-CHUNK = 1 << 20
+from shopfuse.release.signature import check_signature
 
 
 def sha256_file(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_manifest(root: Path) -> Manifest:
-    """Raises ReleaseError where the release folder has no readable manifest."""
+    """Raises ReleaseError where the release folder has no readable manifest. The signature is not checked."""
     path = ReleaseLayout(root).manifest
     try:
-        return parse_manifest(path.read_text(), str(path))
+        return parse_manifest(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         raise ReleaseError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _problem(path: Path, expected: str) -> str | None:
+def file_problem(path: Path, expected: str) -> str | None:
+    """What is wrong with a file that should have this sha256; None where nothing is."""
     if not path.is_file():
         return f"{path}: missing"
     found = sha256_file(path)
     return None if found == expected else f"{path}: sha256 {found[:12]}, released with {expected[:12]}"
 
 
-def release_problems(root: Path, repository: Path) -> list[str]:
-    """Everything that is missing or changed, one line each; empty where the release is whole."""
-    manifest = read_manifest(root)
-    expected = {root / name: sha for name, sha in manifest.files.items()}
-    expected |= {repository / name: sha for name, sha in manifest.ensemble_files.items()}
-    for name, model in manifest.models.items():
-        expected |= {repository / name / file: sha for file, sha in model.files.items()}
-    return [problem for path, sha in expected.items() if (problem := _problem(path, sha))]
+def release_problems(root: Path, public_key: Path) -> list[str]:
+    """Everything that is missing, changed or not signed, one line each; empty where the release is genuine and whole."""
+    try:
+        check_signature(root, public_key)
+        manifest = read_manifest(root)
+    except ReleaseError as error:
+        return [str(error)]
+    return [problem for name, sha in manifest.files.items() if (problem := file_problem(root / name, sha))]
 
 
-def verify_release(root: Path, repository: Path) -> Manifest:
-    """The manifest of a whole release; raises ReleaseError listing the first problems otherwise."""
-    if problems := release_problems(root, repository):
+def verify_release(root: Path, public_key: Path) -> Manifest:
+    """The manifest of a genuine and whole release; raises ReleaseError listing the first problems otherwise."""
+    if problems := release_problems(root, public_key):
         more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
-        raise ReleaseError(f"release {root.name} is damaged: {'; '.join(problems[:3])}{more}")
+        raise ReleaseError(f"release {root.name} cannot be used: {'; '.join(problems[:3])}{more}")
     return read_manifest(root)
