@@ -26,7 +26,7 @@ class ItemTower(nn.Module):
     def __init__(self, text_dim: int) -> None:
         super().__init__()
         self.text = nn.Sequential(nn.Linear(text_dim, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, TOKEN))
-        self.attributes = nn.EmbeddingBag(ATTRIBUTE_BUCKETS, TOKEN, mode="sum", padding_idx=0)
+        self.attributes = nn.Embedding(ATTRIBUTE_BUCKETS, TOKEN, padding_idx=0)
         self.image = nn.Sequential(nn.Linear(D_IMAGE, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, TOKEN))
         self.share = nn.Parameter(torch.randn(len(MODALITIES), TOKEN, VECTOR) * TOKEN**-0.5)
         self.correction = nn.Sequential(
@@ -44,7 +44,8 @@ class ItemTower(nn.Module):
         attributes: Tensor,
         presence: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        text = self.text(text_embedding) + self.attributes(attributes)
+        # Padding adds its row, zeros for ever. An EmbeddingBag would sum too, but is a loop over the batch in a graph.
+        text = self.text(text_embedding) + self.attributes(attributes).sum(1)  # [B, 64]
         tokens = torch.stack([text, self.image(image_embedding), behaviour_embedding], dim=1)
         tokens = normalize(tokens, dim=-1) * presence.unsqueeze(-1)  # [B, 3, 64]
         summed = torch.einsum("bmt,mtv->bv", tokens, self.share)
