@@ -1,4 +1,4 @@
-"""From a workspace's catalogue and events to a served release, in one call: what `shopfuse build` runs.
+"""From a workspace's catalogue and events to a release, in one call: what `shopfuse build` runs.
 
 Only the order of the steps; each step has a file of its own.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,32 +34,47 @@ from shopfuse.release.manifest import Manifest
 from shopfuse.release.verify import sha256_file
 from shopfuse.training.build_models import build_models
 from shopfuse.training.catalogue import Catalogue
+from shopfuse.training.model_files import load_models
 from shopfuse.training.shop_models import ShopModels
 from shopfuse.training.text_encoder import LoadedTextEncoder, load_text_encoder
 
 CACHE_KEY_LENGTH = 16
 
 
-def build_workspace(workspace: Workspace, *, seed: int = 0, fusion: str = "", progress: Progress = silent) -> Manifest:
-    """Builds the next release of the workspace and serves it as "stable"; `fusion` defaults to the shop's setting.
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """How a release is made."""
 
-    Raises a ShopfuseError naming the step, model or file that stopped it; the release that was served stays.
+    train: bool = True  # False: from the checkpoints of the last training
+    seed: int = 0
+    fusion: str = ""  # "": what the shop's settings say
+    precisions: Mapping[str, str] = field(default_factory=dict)  # submodel -> precision; fp32 where it is not named
+    target: str = "cpu"
+    accepted: Mapping[str, str] = field(default_factory=dict)  # submodel whose parity gate may fail -> recorded reason
+
+
+def build_workspace(workspace: Workspace, options: BuildOptions | None = None, progress: Progress = silent) -> Manifest:
+    """Builds and signs the next release of the workspace. What is served stays served: see shopfuse.publishing.
+
+    Raises a ShopfuseError naming the step, model or file that stopped it.
     """
+    options = options or BuildOptions()
     with disk_errors_named("build"), workspace_lock(workspace.root), _scratch(workspace.root) as scratch:
-        build = _Build(workspace, scratch, progress)
+        build = _Build(workspace, options, scratch, progress)
         text = build.encode_texts()
-        with build.times.step("train models"):
-            models = build_models(
-                workspace,
-                text.vectors.astype(np.float32),
-                text.encoding.encode,
-                seed=seed,
-                fusion=fusion or workspace.settings.fusion,
-                progress=progress,
-            )
+        with build.times.step("train models" if options.train else "read checkpoints"):
+            models = build.models(text)
         shop, items = build.encode_catalogue(text, models)
-        record = {**made_by(workspace, seed), "fusion_asked": fusion or workspace.settings.fusion}
-        parts = ReleaseParts(shop, items, build.verified, text.encoder, models, build.metrics, record)
+        parts = ReleaseParts(
+            shop,
+            items,
+            build.verified,
+            text.encoder,
+            models,
+            build.metrics,
+            {**made_by(workspace, options.seed), "fusion_asked": options.fusion or workspace.settings.fusion},
+            options.target,
+        )
         return make_release(workspace, parts, build.times, progress)
 
 
@@ -88,6 +103,7 @@ class _Build:
     """One run: what it has verified and measured so far."""
 
     workspace: Workspace
+    options: BuildOptions
     scratch: Path
     progress: Progress
     times: StepTimes = field(init=False)
@@ -117,6 +133,19 @@ class _Build:
         seconds = time.perf_counter() - started
         self.metrics["texts"] = {"encoded": computed, "per_s": round(computed / seconds, 1) if computed else 0.0}
         return _EncodedTexts(encoder, encoding, catalogue, vectors)
+
+    def models(self, text: _EncodedTexts) -> ShopModels:
+        """Trained now, or read from the last training's checkpoints."""
+        if not self.options.train:
+            return load_models(self.workspace.checkpoints_dir, text.catalogue.ids)
+        return build_models(
+            self.workspace,
+            text.vectors.astype(np.float32),
+            text.encoding.encode,
+            seed=self.options.seed,
+            fusion=self.options.fusion or self.workspace.settings.fusion,
+            progress=self.progress,
+        )
 
     def encode_catalogue(self, text: _EncodedTexts, models: ShopModels) -> tuple[Shop, EncodedItems]:
         """Exports and verifies the other models, in the order in which each one's outputs feed the next."""

@@ -13,6 +13,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from shopfuse.exporters.model_config import model_input, model_output
 from shopfuse.ranking.tensors import Submodel, Tensor
+from shopfuse.release.manifest import ModelVersion
 
 # role -> (steps in order, outputs)
 ROLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -33,7 +34,9 @@ def ensemble_name(role: str, release_id: str) -> str:
     return f"{role}_{release_id}"
 
 
-def ensemble_config(role: str, release_id: str, declared: Mapping[str, Submodel], versions: Mapping[str, int]) -> Any:
+def ensemble_config(
+    role: str, release_id: str, declared: Mapping[str, Submodel], versions: Mapping[str, ModelVersion]
+) -> Any:
     """The ModelConfig message of one ensemble. Steps that the release has no version of are left out: without an
     image encoder, encode_item takes an image_embedding."""
     step_names, output_names = ROLES[role]
@@ -62,8 +65,8 @@ def joined_tensors(steps: Sequence[Submodel]) -> tuple[list[Tensor], dict[str, T
     return list(inputs.values()), given
 
 
-def _add_step(config: Any, step: Submodel, version: int) -> None:
-    added = config.ensemble_scheduling.step.add(model_name=step.name, model_version=version)
+def _add_step(config: Any, step: Submodel, version: ModelVersion) -> None:
+    added = config.ensemble_scheduling.step.add(model_name=version.model, model_version=version.version)
     for tensor in step.inputs:
         added.input_map[tensor.name] = tensor.name
     for tensor in step.outputs:

@@ -1,14 +1,13 @@
-"""Puts a release together: staged, hashed, renamed, and only then served. A crash leaves the last good one in place.
+"""Puts a release together: staged, hashed, signed, renamed. It appears whole, and nothing is served by it yet.
 
-Everything that can fail comes before what others see: the release appears by one rename, the store is written after
-it, and the channel is flipped last.
+Publishing it is another step: see shopfuse.publishing.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from shopfuse.exporters.catalogue_encoding import EncodedItems
 from shopfuse.exporters.ensemble_config import ROLES, ensemble_config
 from shopfuse.exporters.online_rows import write_online_rows
 from shopfuse.exporters.release_files import file_hashes, write_release_files
-from shopfuse.exporters.repository import put_ensemble, put_model
+from shopfuse.exporters.release_models import known_models, put_ensemble, put_models
 from shopfuse.exporters.shop import Shop
 from shopfuse.exporters.staging import staged_folder, write_synced
 from shopfuse.exporters.verified_model import VerifiedModel
@@ -27,13 +26,12 @@ from shopfuse.ranking.channels import CHANNELS
 from shopfuse.ranking.features import schema_hash
 from shopfuse.ranking.progress import Progress
 from shopfuse.recall.indexes import RecallIndexes
-from shopfuse.release.layout import ReleaseLayout, read_channels, write_channels
+from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, ModelVersion
-from shopfuse.release.verify import sha256_file
+from shopfuse.release.signature import create_keys, private_key_of, public_key_of, sign
 from shopfuse.training.shop_models import ShopModels
 from shopfuse.training.text_encoder import LoadedTextEncoder
 
-STABLE = "stable"
 _RELEASE = re.compile(r"r([1-9][0-9]*)")
 
 
@@ -48,11 +46,14 @@ class ReleaseParts:
     models: ShopModels
     metrics: dict[str, Any]
     made_by: dict[str, Any]
+    target: str = "cpu"
+    overrides: Mapping[str, str] = field(default_factory=dict)  # model that failed its gate -> why it was accepted
 
 
 def make_release(workspace: Workspace, parts: ReleaseParts, times: StepTimes, progress: Progress) -> Manifest:
-    """Writes the next release of the workspace and serves it as "stable" from now on; the caller holds its lock."""
+    """Writes and signs the next release of the workspace; the caller holds its lock."""
     release_id = next_release_id(workspace.releases_dir)
+    key = _signing_key(workspace.root)
     with staged_folder(workspace.release_dir(release_id)) as staged:
         layout = ReleaseLayout(staged)
         with times.step("write indexes"):
@@ -61,16 +62,24 @@ def make_release(workspace: Workspace, parts: ReleaseParts, times: StepTimes, pr
             write_release_files(layout, parts.shop, parts.items, Path(tokenizer), max_tokens, progress)
             RecallIndexes.open(layout)  # what cannot be opened here is not released
         with times.step("write models"):
-            versions = _put_models(workspace.model_repository, parts.verified)
-            ensembles = _put_ensembles(workspace.model_repository, release_id, parts.verified, versions)
-            configs = _ensemble_hashes(workspace.model_repository, ensembles)
+            known = known_models(workspace.releases_dir, workspace.model_repository)
+            versions = put_models(layout.models, parts.verified, known, parts.target)
+            ensembles = _put_ensembles(layout.models, release_id, parts.verified, versions)
         with times.step("write manifest"):
-            manifest = _manifest(release_id, parts, versions, ensembles, configs, file_hashes(staged), times)
+            manifest = _manifest(release_id, parts, versions, ensembles, file_hashes(staged), times)
             write_synced(layout.manifest, manifest.to_json().encode())
+            write_synced(layout.signature, sign(manifest.to_json().encode(), key))
     with times.step("write feature store"):
         write_online_rows(workspace.store_path, parts.shop, progress)
-    write_channels(workspace.releases_dir, {**read_channels(workspace.releases_dir), STABLE: release_id})
     return manifest
+
+
+def _signing_key(workspace: Path) -> Path:
+    """The workspace's private key; a workspace that never had keys gets a pair."""
+    private = private_key_of(workspace)
+    if not private.exists() and not public_key_of(workspace).exists():
+        create_keys(private.parent)
+    return private
 
 
 def next_release_id(releases: Path) -> str:
@@ -79,21 +88,26 @@ def next_release_id(releases: Path) -> str:
     return f"r{1 + max((int(match[1]) for name in names if (match := _RELEASE.fullmatch(name))), default=0)}"
 
 
-def _put_models(repository: Path, verified: Mapping[str, VerifiedModel]) -> dict[str, ModelVersion]:
-    return {name: put_model(repository, model.declaration, model.path) for name, model in verified.items()}
-
-
 def _put_ensembles(
-    repository: Path, release_id: str, verified: Mapping[str, VerifiedModel], versions: Mapping[str, ModelVersion]
+    folder: Path, release_id: str, verified: Mapping[str, VerifiedModel], versions: Mapping[str, ModelVersion]
 ) -> dict[str, str]:
     declared = {name: model.declaration for name, model in verified.items()}
-    numbers = {name: version.version for name, version in versions.items()}
-    return {role: put_ensemble(repository, ensemble_config(role, release_id, declared, numbers)) for role in ROLES}
+    return {role: put_ensemble(folder, ensemble_config(role, release_id, declared, versions)) for role in ROLES}
 
 
-def _ensemble_hashes(repository: Path, ensembles: Mapping[str, str]) -> dict[str, str]:
-    configs = [repository / name / "config.pbtxt" for name in ensembles.values()]
-    return {str(config.relative_to(repository)): sha256_file(config) for config in configs}
+def _built_with(versions: Mapping[str, ModelVersion], files: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Which models computed which files, by their hashes: an index of another encoder is found out before it serves."""
+    text = {"text_encoder": versions["text_encoder"].sha256}
+    pictures = {"image_encoder": versions["image_encoder"].sha256} if "image_encoder" in versions else {}
+    items = text | pictures | {"item_tower": versions["item_tower"].sha256}
+    text_encoder = versions["text_encoder"]
+    return {
+        f"models/{text_encoder.model}/{text_encoder.version}/model.onnx": {"tokenizer.json": files["tokenizer.json"]},
+        "indexes/semantic.faiss": text,
+        "indexes/behaviour.faiss": items,
+        "items/item_vectors.npy": items,
+        "items/modality_vectors.npy": items,
+    }
 
 
 def _manifest(
@@ -101,7 +115,6 @@ def _manifest(
     parts: ReleaseParts,
     versions: dict[str, ModelVersion],
     ensembles: dict[str, str],
-    ensemble_files: dict[str, str],
     files: dict[str, str],
     times: StepTimes,
 ) -> Manifest:
@@ -111,8 +124,9 @@ def _manifest(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         models=versions,
         ensembles=ensembles,
-        ensemble_files=ensemble_files,
         files=files,
+        target=parts.target,
+        built_with=_built_with(versions, files),
         items=len(parts.shop.catalogue),
         text_dim=parts.text_encoder.text_dim,
         text_encoder=parts.text_encoder.source,
@@ -122,6 +136,7 @@ def _manifest(
         fusion=models.fusion,
         tasks=models.tasks,
         metrics={**models.metrics, **parts.metrics},
+        overrides=dict(parts.overrides),
         parity={name: model.report.as_dict() for name, model in parts.verified.items()},
         made_by={**models.made_by, **parts.made_by, "seconds": dict(times.seconds), "peak_memory_mb": peak_memory_mb()},
     )

@@ -35,9 +35,7 @@ def create_keys(folder: Path) -> None:
     private, public = folder / PRIVATE, folder / PUBLIC
     folder.mkdir(parents=True, exist_ok=True)
     key = Ed25519PrivateKey.generate()
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     try:
         private.touch(mode=0o600, exist_ok=False)
     except FileExistsError as error:

@@ -13,7 +13,8 @@ from shopfuse.ranking.fusion import FUSION_METHODS
 from shopfuse.ranking.progress import Progress, silent
 from shopfuse.training.catalogue import load_catalogue
 from shopfuse.training.event_log import load_event_log
-from shopfuse.training.shop_models import ShopModels, fitted_models, save_models
+from shopfuse.training.model_files import save_models
+from shopfuse.training.shop_models import ShopModels, fitted_models
 from shopfuse.training.train_shop import enough_to_train, train_shop
 
 EncodeTexts = Callable[[list[str]], NDArray[np.float32]]
@@ -42,9 +43,10 @@ def build_models(
     if not enough_to_train(log):
         if fusion == "attention":
             raise ShopfuseError("fusion 'attention' needs events to train on; set 'auto' or a score-level fusion")
-        return fitted_models(text_vectors, log.scenes, WITHOUT_EVENTS if fusion == "auto" else fusion)
-    models = train_shop(
-        workspace, catalogue, log, text_vectors, encode_texts, seed=seed, fusion=fusion, progress=progress
-    )
-    save_models(workspace, models, seed)
+        models = fitted_models(text_vectors, log.scenes, WITHOUT_EVENTS if fusion == "auto" else fusion)
+    else:
+        models = train_shop(
+            workspace, catalogue, log, text_vectors, encode_texts, seed=seed, fusion=fusion, progress=progress
+        )
+    save_models(workspace.checkpoints_dir, models, catalogue.ids, seed)
     return models

@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.tensors import TOKEN
-from shopfuse.training.checkpoints import save_checkpoint
 from shopfuse.training.fitted_towers import FittedItemTower, FittedQueryTower, FittedUserTower, fit_projection
 from shopfuse.training.score_fusion import ScoreFusion
 
@@ -65,17 +63,3 @@ def fitted_models(text_vectors: NDArray[np.float32], scenes: tuple[str, ...], fu
         fusion=fusion,
         made_by={"towers": "fitted"},
     )
-
-
-def save_models(workspace: Workspace, models: ShopModels, seed: int) -> None:
-    """One checkpoint for each module; how they were made is written beside every one."""
-    meta = {
-        "seed": seed,
-        "fusion": models.fusion,
-        "tasks": models.tasks,
-        "scenes": list(models.scenes),
-        "metrics": models.metrics,
-        "made_by": models.made_by,
-    }
-    for name, module in models.modules.items():
-        save_checkpoint(workspace.checkpoint_dir(name), module, {**meta, "class": type(module).__name__})

@@ -13,7 +13,7 @@ from torch import nn
 
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters import build, verified_model
-from shopfuse.exporters.build import build_workspace
+from shopfuse.exporters.build import BuildOptions, build_workspace
 from shopfuse.exporters.onnx_export import export_submodel
 from shopfuse.ranking.tensors import Submodel
 
@@ -62,5 +62,5 @@ def built(tmp_path_factory: pytest.TempPathFactory, export_once: Export) -> Path
         patch.setattr(verified_model, "export_submodel", export_once)
         patch.setattr(build, "build_models", fit)
         patch.setattr(build, "load_text_encoder", lambda _: tiny_text_encoder(root))
-        build_workspace(workspace, seed=3)
+        build_workspace(workspace, BuildOptions(seed=3))
     return workspace.root

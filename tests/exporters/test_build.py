@@ -1,4 +1,4 @@
-"""A workspace becomes a release that verifies and opens; whatever goes wrong, the release before it stays served."""
+"""A workspace becomes a release that verifies and opens; whatever goes wrong, the release before it stays as it was."""
 
 from __future__ import annotations
 
@@ -17,15 +17,19 @@ from tokenizers import Tokenizer
 
 from shopfuse.datasets.workspace import Workspace, WorkspaceError
 from shopfuse.datasets.workspace_lock import WorkspaceLockedError, workspace_lock
-from shopfuse.exporters import build, online_rows, release_build, release_files, verified_model
-from shopfuse.exporters.build import build_workspace
+from shopfuse.exporters import build, release_build, release_files, verified_model
+from shopfuse.exporters.build import BuildOptions, build_workspace
 from shopfuse.exporters.errors import BuildError, ExportError, ParityError
 from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.recall.indexes import RecallIndexes
-from shopfuse.release.layout import ReleaseLayout, read_channels
-from shopfuse.release.manifest import ReleaseError
+from shopfuse.release.channels import Channels, read_channels
+from shopfuse.release.layout import ReleaseLayout
+from shopfuse.release.manifest import Manifest, ReleaseError
+from shopfuse.release.signature import public_key_of
 from shopfuse.release.verify import release_problems, verify_release
 from shopfuse.state.lmdb_store import LmdbStore
+from shopfuse.training.model_files import save_models
+from shopfuse.training.shop_models import fitted_models
 
 from .conftest import Export
 from .small_shop import fit, tiny_text_encoder
@@ -41,32 +45,48 @@ def workspace(built: Path, tmp_path: Path, export_once: Export, monkeypatch: pyt
     return Workspace.open(tmp_path / "shop")
 
 
-def assert_first_release_is_served(workspace: Workspace) -> None:
-    """Whole and chosen, and nothing half-made beside it."""
-    assert read_channels(workspace.releases_dir) == {"stable": "r1"}
-    verify_release(workspace.release_dir("r1"), workspace.model_repository)
+def verified(root: Path, release_id: str) -> Manifest:
+    return verify_release(root / "releases" / release_id, public_key_of(root))
+
+
+def assert_only_the_first_release(workspace: Workspace) -> None:
+    """Whole, and nothing half-made beside it."""
+    verified(workspace.root, "r1")
+    assert not workspace.release_dir("r2").exists()
     assert not (workspace.root / ".build").exists()
     assert not list(workspace.releases_dir.glob(".staging*"))
 
 
-def test_a_build_gives_a_whole_release_that_is_served(built: Path) -> None:
+def test_a_build_gives_a_whole_and_signed_release(built: Path) -> None:
     workspace = Workspace.open(built)
 
-    manifest = verify_release(workspace.release_dir("r1"), workspace.model_repository)
-    assert_first_release_is_served(workspace)
+    manifest = verified(built, "r1")
+    assert_only_the_first_release(workspace)
     assert set(manifest.models) == {
         "text_encoder", "image_encoder", "query_tower", "item_tower", "user_tower", "fusion_ranker"
     }  # fmt: skip
     assert all(version.version == 1 for version in manifest.models.values())
     assert manifest.ensembles["rank"] == "rank_r1"
-    assert all((workspace.model_repository / name / "config.pbtxt").is_file() for name in manifest.ensembles.values())
+    assert all(
+        (workspace.release_dir("r1") / "models" / name / "config.pbtxt").is_file()
+        for name in manifest.ensembles.values()
+    )
     assert all(report["passed"] for report in manifest.parity.values())
     assert manifest.parity.keys() == manifest.models.keys()
     assert (manifest.items, manifest.text_dim, manifest.max_tokens, manifest.fusion) == (12, 8, 16, "weighted")
 
 
+def test_every_file_names_what_computed_it(built: Path) -> None:
+    manifest = verified(built, "r1")
+
+    assert manifest.built_with["indexes/semantic.faiss"] == {"text_encoder": manifest.models["text_encoder"].sha256}
+    assert manifest.built_with["items/item_vectors.npy"].keys() == {"text_encoder", "image_encoder", "item_tower"}
+    tokenizer = manifest.built_with["models/text_encoder/1/model.onnx"]
+    assert tokenizer == {"tokenizer.json": manifest.files["tokenizer.json"]}
+
+
 def test_the_manifest_says_how_it_was_made(built: Path) -> None:
-    made_by = verify_release(built / "releases/r1", built / "model_repository").made_by
+    made_by = verified(built, "r1").made_by
 
     assert made_by["seed"] == 3
     assert made_by["dims"] == 8
@@ -121,8 +141,32 @@ def test_a_rebuild_of_the_same_shop_keeps_every_version_and_encodes_nothing(work
     assert manifest.release_id == "r2"
     assert {version.version for version in manifest.models.values()} == {1}
     assert manifest.metrics["texts"]["encoded"] == 0
-    assert read_channels(workspace.releases_dir) == {"stable": "r2"}
-    verify_release(workspace.release_dir("r1"), workspace.model_repository)
+    verified(workspace.root, "r1")
+    encoders = [workspace.release_dir(name) / "models/text_encoder/1/model.onnx" for name in ("r1", "r2")]
+    assert encoders[0].samefile(encoders[1])  # 90 MB of a real one are not copied
+
+
+def test_a_build_serves_nothing_by_itself(workspace: Workspace) -> None:
+    assert read_channels(workspace.releases_dir) == Channels()
+    assert not list(workspace.model_repository.glob("*/config.pbtxt"))
+
+
+def test_a_release_from_checkpoints_has_the_models_of_the_training(workspace: Workspace) -> None:
+    first = verified(workspace.root, "r1")
+    models = fitted_models(np.eye(8, dtype=np.float32), (), "vote")
+    save_models(workspace.checkpoints_dir, models, [f"i{number:02d}" for number in range(12)], seed=1)
+
+    manifest = build_workspace(workspace, BuildOptions(train=False))
+    assert manifest.fusion == "vote"
+    assert "training_run" in manifest.made_by
+    assert manifest.models["fusion_ranker"].sha256 != first.models["fusion_ranker"].sha256
+    assert manifest.models["text_encoder"] == first.models["text_encoder"]
+
+
+def test_without_checkpoints_there_is_no_release_from_them(workspace: Workspace) -> None:
+    with pytest.raises(ShopfuseError, match=r"query_tower.*missing; train the shop first"):
+        build_workspace(workspace, BuildOptions(train=False))
+    assert_only_the_first_release(workspace)
 
 
 def test_a_shop_without_events_or_pictures_is_built_too(workspace: Workspace) -> None:
@@ -140,7 +184,7 @@ def test_an_empty_catalogue_is_refused(workspace: Workspace) -> None:
 
     with pytest.raises(BuildError, match=r"items.parquet: the catalogue holds no item; import one first"):
         build_workspace(workspace)
-    assert_first_release_is_served(workspace)
+    assert_only_the_first_release(workspace)
 
 
 def test_a_workspace_without_catalogue_is_refused(workspace: Workspace) -> None:
@@ -157,7 +201,7 @@ def test_a_picture_that_cannot_be_decoded_names_its_item(workspace: Workspace) -
 
     with pytest.raises(ShopfuseError, match=r"i03|picture"):
         build_workspace(workspace)
-    assert_first_release_is_served(workspace)
+    assert_only_the_first_release(workspace)
 
 
 def test_two_builds_of_one_workspace_do_not_meet(workspace: Workspace) -> None:
@@ -165,17 +209,14 @@ def test_two_builds_of_one_workspace_do_not_meet(workspace: Workspace) -> None:
         build_workspace(workspace)
 
 
-def test_an_unfaithful_encoder_stops_the_build_and_is_not_in_the_repository(
+def test_an_unfaithful_encoder_stops_the_build(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(build, "load_text_encoder", lambda _: tiny_text_encoder(tmp_path, flaw="padding"))
 
     with pytest.raises(ParityError, match=r"text_encoder: .* padded to"):
         build_workspace(workspace)
-    assert sorted(path.name for path in (workspace.model_repository / "text_encoder").iterdir()) == [
-        "1", "config.pbtxt", "warmup"
-    ]  # fmt: skip
-    assert_first_release_is_served(workspace)
+    assert_only_the_first_release(workspace)
 
 
 def test_a_nan_weight_stops_the_build(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +230,7 @@ def test_a_nan_weight_stops_the_build(workspace: Workspace, monkeypatch: pytest.
     monkeypatch.setattr(build, "build_models", poisoned)
     with pytest.raises(ParityError, match=r"query_tower: output 'query_vector' .* nan"):
         build_workspace(workspace)
-    assert_first_release_is_served(workspace)
+    assert_only_the_first_release(workspace)
 
 
 def test_a_missing_tokenizer_is_named(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,11 +246,10 @@ def test_a_missing_tokenizer_is_named(workspace: Workspace, tmp_path: Path, monk
     ("module", "name", "step"),
     [
         (release_files, "build_lexical", "write indexes"),
-        (release_build, "put_model", "write models"),
+        (release_build, "put_models", "write models"),
         (release_build, "put_ensemble", "write models"),
         (release_build, "file_hashes", "write manifest"),
-        (online_rows, "user_states", "write feature store"),
-        (release_build, "write_channels", "build"),
+        (release_build, "sign", "write manifest"),
     ],
 )
 def test_a_full_disk_at_any_step_leaves_the_last_release(
@@ -221,20 +261,19 @@ def test_a_full_disk_at_any_step_leaves_the_last_release(
     monkeypatch.setattr(module, name, full)
     with pytest.raises(BuildError, match=rf"^{step}: /shop/file: No space left on device$"):
         build_workspace(workspace)
-    assert_first_release_is_served(workspace)
+    assert_only_the_first_release(workspace)
 
 
 def test_what_a_crash_left_behind_is_cleared_by_the_next_build(workspace: Workspace) -> None:
-    for name in (".build/text_encoder.onnx", "releases/.staging-r2/items/ids.npy", "model_repository/rank_r2/1/junk"):
+    for name in (".build/text_encoder.onnx", "releases/.staging-r2/items/ids.npy"):
         (workspace.root / name).parent.mkdir(parents=True)
         (workspace.root / name).write_bytes(b"half")
 
     manifest = build_workspace(workspace)
     assert manifest.release_id == "r2"
     assert not (workspace.root / ".build").exists()
-    assert not (workspace.model_repository / "rank_r2/1/junk").exists()
-    assert sorted(path.name for path in workspace.releases_dir.iterdir()) == ["channels.json", "r1", "r2"]
-    verify_release(workspace.release_dir("r2"), workspace.model_repository)
+    assert sorted(path.name for path in workspace.releases_dir.iterdir()) == ["r1", "r2"]
+    verified(workspace.root, "r2")
 
 
 def test_a_workspace_that_cannot_be_written_is_named(workspace: Workspace) -> None:
@@ -247,16 +286,16 @@ def test_a_workspace_that_cannot_be_written_is_named(workspace: Workspace) -> No
 
 @pytest.mark.parametrize(
     "path",
-    ["releases/r1/items/ids.npy", "releases/r1/indexes/semantic.faiss", "model_repository/query_tower/1/model.onnx"],
+    ["releases/r1/items/ids.npy", "releases/r1/indexes/semantic.faiss", "releases/r1/models/query_tower/1/model.onnx"],
 )
 def test_a_cut_or_missing_file_of_a_release_is_found(path: str, workspace: Workspace) -> None:
     file = workspace.root / path
     os.truncate(file, file.stat().st_size // 2)
-    assert len(release_problems(workspace.release_dir("r1"), workspace.model_repository)) == 1
+    assert len(release_problems(workspace.release_dir("r1"), public_key_of(workspace.root))) == 1
 
     file.unlink()
-    with pytest.raises(ReleaseError, match=rf"release r1 is damaged: .*{file.name}: missing"):
-        verify_release(workspace.release_dir("r1"), workspace.model_repository)
+    with pytest.raises(ReleaseError, match=rf"release r1 cannot be used: .*{file.name}: missing"):
+        verified(workspace.root, "r1")
 
 
 def test_progress_is_reported_for_every_stage(workspace: Workspace) -> None:
