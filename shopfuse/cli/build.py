@@ -1,17 +1,25 @@
-"""`shopfuse build`: from the catalogue and events of a workspace to a verified release."""
+"""`shopfuse build`: from the catalogue and events of a workspace to a verified and published release."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from shopfuse.cli.console import out, print_json, progress_bars
 from shopfuse.cli.options import JsonOption, WorkspaceOption
+from shopfuse.cli.precision_option import PrecisionOption, parse_precisions
+from shopfuse.cli.publication import triton_of
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.exporters.build import build_workspace
+from shopfuse.exporters.build import BuildOptions, build_workspace
+from shopfuse.publishing.publish import publish
+from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.ranking.progress import Progress
 from shopfuse.release.manifest import Manifest
+from shopfuse.release.signature import public_key_of
 
 
 class Fusion(StrEnum):
@@ -24,32 +32,79 @@ class Fusion(StrEnum):
     ATTENTION = "attention"
 
 
+class Target(StrEnum):
+    """What the models of a release run on."""
+
+    CPU = "cpu"
+    GPU_ORT = "gpu-ort"
+    TENSORRT = "tensorrt"
+
+
 SeedOption = Annotated[int, typer.Option(help="Seed of training; the same seed and data give the same models.")]
 FusionOption = Annotated[Fusion | None, typer.Option(help="Default: what shop.toml says.")]
+TargetOption = Annotated[Target, typer.Option(help="cpu: onnxruntime; gpu-ort: onnxruntime on CUDA; tensorrt: plans.")]
+AcceptOption = Annotated[
+    list[str] | None,
+    typer.Option(help="MODEL=REASON: release it although its parity gate failed; the reason is recorded and signed."),
+]
+PublishOption = Annotated[bool, typer.Option("--publish/--no-publish", help="Serve it as stable from now on.")]
+
+
+def parse_reasons(values: Sequence[str]) -> dict[str, str]:
+    """Submodel -> why its failed gate is accepted. Raises ShopfuseError for a value without a reason."""
+    reasons = {name: reason.strip() for name, _, reason in (value.partition("=") for value in values)}
+    for name, reason in reasons.items():
+        if not reason:
+            raise ShopfuseError(f"--accept {name}: expected MODEL=REASON; a failed gate is not accepted without one")
+    return reasons
 
 
 def print_summary(manifest: Manifest) -> None:
     seconds = manifest.made_by.get("seconds", {})
     slowest = sorted(seconds.items(), key=lambda step: -step[1])[:4]
-    out.print(f"release {manifest.release_id}: {manifest.items} items, fusion {manifest.fusion}, served as stable")
+    out.print(f"release {manifest.release_id}: {manifest.items} items, fusion {manifest.fusion}")
     out.print(
         f"took {sum(seconds.values()):.0f} s, of which " + ", ".join(f"{name} {took:.0f}" for name, took in slowest)
     )
+
+
+def build_and_publish(shop: Workspace, options: BuildOptions, progress: Progress) -> Manifest:
+    """Builds the next release and serves it as stable, through the Triton that serves the shop where one does."""
+    manifest = build_workspace(shop, options, progress)
+    publish_release(shop.root, manifest.release_id, progress)
+    return manifest
+
+
+def publish_release(workspace: Path, release_id: str, progress: Progress) -> None:
+    with triton_of(workspace, "") as control:
+        publish(workspace, release_id, control=control, public_key=public_key_of(workspace), progress=progress)
 
 
 def build(
     workspace: WorkspaceOption,
     seed: SeedOption = 0,
     fusion: FusionOption = None,
+    precision: PrecisionOption = None,
+    target: TargetOption = Target.CPU,
+    accept: AcceptOption = None,
+    publishes: PublishOption = True,
     json: JsonOption = False,
 ) -> None:
-    """Train what can be trained, export, verify, index, and release it as "stable".
+    """Train what can be trained, export, verify, index, sign, and publish as "stable".
 
     With events the towers and the ranker are trained; without, the shop is searched by words and meaning.
+    A shop that is being served goes over to the new release without losing a request.
     """
+    options = BuildOptions(
+        seed=seed,
+        fusion=fusion or "",
+        precisions=parse_precisions(precision or ()),
+        target=target,
+        accepted=parse_reasons(accept or ()),
+    )
     with progress_bars() as progress:
         shop = Workspace.open(workspace)
-        manifest = build_workspace(shop, seed=seed, fusion=fusion or "", progress=progress)
+        manifest = (build_and_publish if publishes else build_workspace)(shop, options, progress)
     if json:
         print_json({"release_id": manifest.release_id, "items": manifest.items, "fusion": manifest.fusion})
     else:

@@ -11,16 +11,16 @@ import polars as pl
 import typer
 
 from shopfuse.cli.ask import show
-from shopfuse.cli.build import print_summary
+from shopfuse.cli.build import build_and_publish, print_summary
 from shopfuse.cli.client import Client, connect
 from shopfuse.cli.console import out, progress_bars
 from shopfuse.cli.local_stack import local_stack, stable_release
 from shopfuse.cli.serve import wait_for_end
 from shopfuse.datasets.demo_shop import build_demo_shop
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.exporters.build import build_workspace
+from shopfuse.exporters.build import BuildOptions
 from shopfuse.ranking.progress import Progress
-from shopfuse.release.layout import read_channels
+from shopfuse.release.channels import read_channels
 from shopfuse.v1.item_pb2 import RequestContext
 from shopfuse.v1.recommendation_pb2 import RankItemsRequest, RecommendRequest, RecommendSimilarItemsRequest
 from shopfuse.v1.search_pb2 import SearchRequest
@@ -46,8 +46,8 @@ def ensure_shop(folder: Path, items: int, users: int, days: int, seed: int, prog
     shop = Workspace.open_or_create(folder)
     if not shop.has_items:
         build_demo_shop(shop, items=items, users=users, days=days, seed=seed, last_day=yesterday(), progress=progress)
-    if "stable" not in read_channels(shop.releases_dir):
-        build_workspace(shop, seed=seed, progress=progress)
+    if not read_channels(shop.releases_dir).stable:
+        build_and_publish(shop, BuildOptions(seed=seed), progress)
     return shop
 
 

@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shopfuse.cli.endpoints import Endpoints, remove_endpoints, write_endpoints
+from shopfuse.publishing.reconcile import reconcile
 from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.ranking.progress import Progress, silent
-from shopfuse.release.layout import read_channels
-from shopfuse.release.manifest import Manifest
+from shopfuse.release.channels import read_channels
+from shopfuse.release.manifest import Manifest, ReleaseError
+from shopfuse.release.signature import public_key_of
 from shopfuse.release.verify import verify_release
 from shopfuse.serving.errors import TritonError
 from shopfuse.serving.model_control import ModelControl
@@ -50,6 +52,7 @@ class StackOptions:
 class Stack:
     """The running parts. `triton` is None where a remote one serves."""
 
+    workspace: Path
     endpoints: Endpoints
     gateway: subprocess.Popen[bytes]
     triton: LocalTriton | None
@@ -65,35 +68,36 @@ class Stack:
     def _revive(self, triton: LocalTriton) -> None:
         try:
             triton.restart()
-        except TritonError as error:
+            load_published(self.workspace, triton)
+        except (TritonError, ReleaseError) as error:
             print(f"Triton did not come back, trying again: {error}", file=sys.stderr, flush=True)
 
 
 def stable_release(workspace: Path) -> Manifest:
     """The manifest of the release to serve, its files verified. Raises StackError or ReleaseError."""
-    channels = read_channels(workspace / "releases")
-    if "stable" not in channels:
+    stable = read_channels(workspace / "releases").stable
+    if not stable:
         raise StackError(f"{workspace}: nothing is released yet; run `shopfuse build -w {workspace}`")
-    return verify_release(workspace / "releases" / channels["stable"], workspace / "model_repository")
+    return verify_release(workspace / "releases" / stable, public_key_of(workspace))
 
 
-def load_release(control: LocalTriton | ModelControl, manifest: Manifest) -> None:
-    """Submodels first, then the ensembles that pin them."""
-    control.load(*manifest.models)
-    control.load(*manifest.ensembles.values())
-
-
-def _start_triton(stack: ExitStack, workspace: Path, manifest: Manifest, progress: Progress) -> LocalTriton:
+def _start_triton(stack: ExitStack, workspace: Path, progress: Progress) -> LocalTriton:
     triton = LocalTriton(workspace / "model_repository", workspace / "run" / "triton.log", progress=progress)
     stack.enter_context(triton)
-    load_release(triton, manifest)
+    load_published(workspace, triton, progress)
     return triton
 
 
-def _gateway_command(workspace: Path, triton: str, options: StackOptions, release_id: str, ready: Path) -> list[str]:
+def load_published(workspace: Path, triton: LocalTriton, progress: Progress = silent) -> None:
+    """Loads the models of every release that a channel names."""
+    with ModelControl(triton.address) as control:
+        reconcile(workspace, control, public_key=public_key_of(workspace), progress=progress)
+
+
+def _gateway_command(workspace: Path, triton: str, options: StackOptions, ready: Path) -> list[str]:
     return [
         *(sys.executable, "-m", "shopfuse.gateway"),
-        *("--workspace", str(workspace), "--triton", triton, "--release-id", release_id),
+        *("--workspace", str(workspace), "--triton", triton),
         *("--grpc-port", str(options.grpc_port), "--metrics-port", str(options.metrics_port)),
         *("--workers", str(options.workers), "--ready-file", str(ready)),
         "--log-impressions" if options.log_impressions else "--no-log-impressions",
@@ -126,13 +130,13 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _start_gateway(
-    stack: ExitStack, workspace: Path, triton: str, options: StackOptions, release_id: str
+    stack: ExitStack, workspace: Path, triton: str, options: StackOptions
 ) -> tuple[subprocess.Popen[bytes], dict[str, int]]:
     log, ready = workspace / "run" / "gateway.log", workspace / "run" / "gateway.json"
     log.parent.mkdir(parents=True, exist_ok=True)
     ready.unlink(missing_ok=True)
     with log.open("wb") as file:
-        command = _gateway_command(workspace, triton, options, release_id, ready)
+        command = _gateway_command(workspace, triton, options, ready)
         # In a session of its own, so that Ctrl-C reaches only us and the gateway is drained before Triton stops.
         gateway = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True)
     stack.callback(_stop, gateway)
@@ -144,11 +148,11 @@ def local_stack(workspace: Path, options: StackOptions | None = None, progress: 
     """Serves the workspace's stable release inside the block. Raises StackError, ReleaseError or TritonError."""
     options = options or StackOptions()
     workspace = workspace.absolute()
-    manifest = stable_release(workspace)
+    stable_release(workspace)
     with ExitStack() as stack:
-        local = None if options.triton else _start_triton(stack, workspace, manifest, progress)
+        local = None if options.triton else _start_triton(stack, workspace, progress)
         address = local.address if local else options.triton
-        gateway, ports = _start_gateway(stack, workspace, address, options, manifest.release_id)
+        gateway, ports = _start_gateway(stack, workspace, address, options)
         endpoints = Endpoints(
             grpc=f"127.0.0.1:{ports['grpc']}",
             metrics=f"127.0.0.1:{ports['metrics']}",
@@ -158,4 +162,4 @@ def local_stack(workspace: Path, options: StackOptions | None = None, progress: 
         )
         write_endpoints(workspace, endpoints)
         stack.callback(remove_endpoints, workspace)
-        yield Stack(endpoints, gateway, local)
+        yield Stack(workspace, endpoints, gateway, local)

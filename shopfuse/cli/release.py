@@ -1,23 +1,48 @@
-"""`shopfuse release`: which releases a workspace has, what one is made of, and whether it is whole."""
+"""`shopfuse release`: build, look at, compare, verify, publish, roll back and clear away releases."""
 
 from __future__ import annotations
 
-import json as json_text
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from shopfuse.cli.console import out, print_json, print_table
+from shopfuse.cli.build import AcceptOption, SeedOption, Target, TargetOption, parse_reasons, print_summary
+from shopfuse.cli.console import out, print_json, print_table, progress_bars
 from shopfuse.cli.options import JsonOption, WorkspaceOption
-from shopfuse.release.layout import read_channels
+from shopfuse.cli.precision_option import PrecisionOption, parse_precisions
+from shopfuse.cli.publication import KeyOption, TritonOption, key_of, triton_of
+from shopfuse.cli.release_page import difference, release_page, roles_of
+from shopfuse.datasets.workspace import Workspace
+from shopfuse.exporters.build import BuildOptions, build_workspace
+from shopfuse.publishing.prune import prune
+from shopfuse.publishing.publish import publish
+from shopfuse.publishing.rollback import promote, rollback
+from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.release.channels import read_channels
 from shopfuse.release.manifest import Manifest, ReleaseError
+from shopfuse.release.signature import create_keys
 from shopfuse.release.verify import read_manifest, release_problems
 
-app = typer.Typer(no_args_is_help=True, help="List, show and verify releases.", rich_markup_mode=None)
+HELP = """Build, look at, publish and roll back releases.
+
+A release is a signed folder with everything that belongs together: models, indexes, tokenizer, feature schema.
+
+\b
+  shopfuse release build   -w shop --precision text_encoder=int8   from the last training's checkpoints
+  shopfuse release show    -w shop r7
+  shopfuse release publish -w shop r7 --canary 5%                  for 5 % of the users
+  shopfuse release publish -w shop --promote                       the canary for everybody
+  shopfuse release rollback -w shop                                end the canary, or back to the release before
+"""
+
+app = typer.Typer(no_args_is_help=True, help=HELP, rich_markup_mode=None)
 
 ReleaseArgument = Annotated[str, typer.Argument(help="Release id such as r1; default: the stable one.")]
+NewReleaseArgument = Annotated[str, typer.Argument(help="Release id such as r2; default: the newest.")]
+CanaryOption = Annotated[str, typer.Option("--canary", help="Share of users such as 5%; the others keep the old one.")]
+PromoteOption = Annotated[bool, typer.Option("--promote", help="Give the running canary to everybody.")]
+KeepOption = Annotated[int, typer.Option(min=0, help="Newest releases to keep beside those in use.")]
 
 
 def releases_of(workspace: Path) -> list[Manifest]:
@@ -29,63 +54,173 @@ def releases_of(workspace: Path) -> list[Manifest]:
 def chosen(workspace: Path, release_id: str) -> Path:
     """The folder of a release, by default the stable one. Raises ReleaseError naming those that exist."""
     releases = workspace / "releases"
-    name = release_id or read_channels(releases).get("stable", "")
+    name = release_id or read_channels(releases).stable
     if not name or not (releases / name / "manifest.json").is_file():
         known = ", ".join(manifest.release_id for manifest in releases_of(workspace)) or "none; run `shopfuse build`"
         raise ReleaseError(f"{workspace}: no release {name or '(stable)'} (there are: {known})")
     return releases / name
 
 
+def parse_share(text: str) -> float:
+    """A share of the users from "5%" or "0.05". Raises ShopfuseError unless it is more than 0 and at most 1."""
+    try:
+        share = float(text.rstrip("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 < share <= 1:
+        raise ShopfuseError(f"--canary {text}: expected a share of the users such as 5% or 0.05")
+    return share
+
+
 @app.command("list")
 def list_releases(workspace: WorkspaceOption, json: JsonOption = False) -> None:
-    """Releases, oldest first, and which one is served."""
+    """Releases, oldest first, and which ones are served."""
     channels = read_channels(workspace / "releases")
+    columns = ("release", "channel", "created", "items", "fusion", "target")
     rows = [
         [
             manifest.release_id,
-            ", ".join(name for name, release in channels.items() if release == manifest.release_id),
+            roles_of(manifest.release_id, channels),
             manifest.created_at,
             manifest.items,
             manifest.fusion,
+            manifest.target,
         ]
         for manifest in releases_of(workspace)
     ]
-    columns = ("release", "channel", "created", "items", "fusion")
     if json:
-        print_json({"releases": [dict(zip(columns, row, strict=True)) for row in rows]})
+        print_json({"releases": [dict(zip(columns, row, strict=True)) for row in rows], "channels": asdict(channels)})
     else:
         print_table(f"releases of {workspace}", columns, rows)
 
 
 @app.command()
 def show(workspace: WorkspaceOption, release: ReleaseArgument = "", json: JsonOption = False) -> None:
-    """What a release is made of: models, parity, quality, and how it was made."""
-    manifest = read_manifest(chosen(workspace, release))
+    """What a release is made of: models, parity, quality, and who made it from what."""
+    folder = chosen(workspace, release)
+    manifest = read_manifest(folder)
     if json:
         print_json(asdict(manifest))
-        return
-    models = [[name, model.version, ", ".join(model.files)] for name, model in sorted(manifest.models.items())]
-    print_table(
-        f"{manifest.release_id}: {manifest.items} items, fusion {manifest.fusion}",
-        ("model", "version", "files"),
-        models,
-    )
-    print_table("ensembles", ("role", "Triton model"), sorted(manifest.ensembles.items()))
-    for title, part in (("parity", manifest.parity), ("metrics", manifest.metrics), ("made by", manifest.made_by)):
-        out.print(f"{title}:", style="bold")
-        out.print(json_text.dumps(part, indent=2, sort_keys=True), soft_wrap=True, markup=False)
+    else:
+        out.print(release_page(folder, manifest, read_channels(workspace / "releases")))
 
 
 @app.command()
-def verify(workspace: WorkspaceOption, release: ReleaseArgument = "", json: JsonOption = False) -> None:
-    """Check every file of a release against its sha256; exit code 1 where one is missing or changed."""
+def diff(
+    workspace: WorkspaceOption,
+    before: Annotated[str, typer.Argument(help="Release id.")],
+    after: Annotated[str, typer.Argument(help="Release id; default: the stable one.")] = "",
+    json: JsonOption = False,
+) -> None:
+    """What two releases do not share: models, files, data, settings, numbers."""
+    first, second = (read_manifest(chosen(workspace, name)) for name in (before, after))
+    rows = difference(first, second)
+    if json:
+        print_json({"differences": [{"what": what, "before": old, "after": new} for what, old, new in rows]})
+    elif rows:
+        title = f"{first.release_id} and {second.release_id}"
+        print_table(title, ("what", first.release_id, second.release_id), rows)
+    else:
+        out.print(f"{first.release_id} and {second.release_id} are made of the same parts")
+
+
+@app.command()
+def verify(
+    workspace: WorkspaceOption, release: ReleaseArgument = "", public_key: KeyOption = None, json: JsonOption = False
+) -> None:
+    """Check the signature and every file of a release; exit code 1 where something is missing, changed or unsigned."""
     folder = chosen(workspace, release)
-    problems = release_problems(folder, workspace / "model_repository")
+    problems = release_problems(folder, key_of(workspace, public_key))
     if json:
         print_json({"release_id": folder.name, "whole": not problems, "problems": problems})
     else:
         for problem in problems:
             out.print(problem, style="red", markup=False, soft_wrap=True)
-        out.print(f"{folder.name}: {'whole' if not problems else f'{len(problems)} files missing or changed'}")
+        out.print(f"{folder.name}: {'genuine and whole' if not problems else f'{len(problems)} problems'}")
     if problems:
         raise typer.Exit(1)
+
+
+@app.command("build")
+def build_release(
+    workspace: WorkspaceOption,
+    precision: PrecisionOption = None,
+    target: TargetOption = Target.CPU,
+    accept: AcceptOption = None,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Make a release of the last training's checkpoints and today's catalogue; nothing is trained or published."""
+    options = BuildOptions(
+        train=False,
+        seed=seed,
+        precisions=parse_precisions(precision or ()),
+        target=target,
+        accepted=parse_reasons(accept or ()),
+    )
+    with progress_bars() as progress:
+        manifest = build_workspace(Workspace.open(workspace), options, progress)
+    if json:
+        print_json({"release_id": manifest.release_id, "items": manifest.items, "fusion": manifest.fusion})
+    else:
+        print_summary(manifest)
+
+
+@app.command("publish")
+def publish_release(
+    workspace: WorkspaceOption,
+    release: NewReleaseArgument = "",
+    canary: CanaryOption = "",
+    promotes: PromoteOption = False,
+    triton: TritonOption = "",
+    public_key: KeyOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Serve a release: verified, loaded beside the old one, asked its golden queries, then the pointer is flipped.
+
+    No request is lost, and none sees two releases. Whatever fails, what was served stays served.
+    """
+    if promotes and (release or canary):
+        raise ShopfuseError("--promote stands alone: it gives the running canary to everybody")
+    key, share = key_of(workspace, public_key), parse_share(canary) if canary else None
+    with progress_bars() as progress, triton_of(workspace, triton) as control:
+        if promotes:
+            done: object = promote(workspace, control=control, public_key=key, progress=progress)
+        else:
+            name = release or newest(workspace)
+            done = publish(workspace, name, control=control, public_key=key, share=share, progress=progress)
+    report(done, json)
+
+
+@app.command("rollback")
+def roll_back(
+    workspace: WorkspaceOption, triton: TritonOption = "", public_key: KeyOption = None, json: JsonOption = False
+) -> None:
+    """End the running canary; without one, back to the release that was stable before."""
+    with progress_bars() as progress, triton_of(workspace, triton) as control:
+        done = rollback(workspace, control=control, public_key=key_of(workspace, public_key), progress=progress)
+    report(done, json)
+
+
+@app.command("prune")
+def prune_releases(
+    workspace: WorkspaceOption, keep: KeepOption = 2, triton: TritonOption = "", json: JsonOption = False
+) -> None:
+    """Remove releases and models that no channel names and no gateway holds."""
+    with progress_bars() as progress, triton_of(workspace, triton) as control:
+        done = prune(workspace, keep=keep, control=control, progress=progress)
+    report(done, json)
+
+
+@app.command("keygen")
+def keygen(folder: Annotated[Path, typer.Argument(help="Folder for release.pem and release.pub.")]) -> None:
+    """Make a pair of keys: the private one signs releases, gateways get the public one."""
+    create_keys(folder)
+    out.print(f"{folder / 'release.pem'} signs: keep it secret\n{folder / 'release.pub'} verifies: give it to gateways")
+
+
+def newest(workspace: Path) -> str:
+    releases = releases_of(workspace)
+    if not releases:
+        raise ReleaseError(f"{workspace}: no release to publish; run `shopfuse build` or `shopfuse release build`")
+    return releases[-1].release_id

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from shopfuse.cli.build import build_and_publish
 from shopfuse.cli.client import Client, connect
 from shopfuse.cli.local_stack import Stack, local_stack
 from shopfuse.datasets.demo_shop import build_demo_shop
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.exporters.build import build_workspace
+from shopfuse.exporters.build import BuildOptions
+from shopfuse.ranking.progress import silent
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +21,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Trained on events and released; tests that change files work on a copy."""
     workspace = Workspace.create(tmp_path_factory.mktemp("shop") / "demo")
     build_demo_shop(workspace, items=300, users=400, days=7, seed=1)
-    build_workspace(workspace, seed=1, fusion="attention")
+    build_and_publish(workspace, BuildOptions(seed=1, fusion="attention"), silent)
     return workspace
 
 

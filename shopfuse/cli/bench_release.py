@@ -1,0 +1,171 @@
+"""`shopfuse bench release`: publish, canary, promote and roll back under load, and what it costs the callers: nothing.
+
+Every answer is held against the manifest of the release that it names: an answer whose models or tasks are another
+release's is counted as mixed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from shopfuse.cli.bench_requests import search_requests
+from shopfuse.cli.console import out, print_json, print_table, progress_bars
+from shopfuse.cli.local_stack import Stack, StackOptions, local_stack
+from shopfuse.cli.options import JsonOption, WorkspaceOption
+from shopfuse.cli.steady_load import Observed, SteadyLoad, steady_load
+from shopfuse.publishing.publish import publish
+from shopfuse.publishing.rollback import promote, rollback
+from shopfuse.ranking.progress import Progress, silent
+from shopfuse.release.manifest import Manifest
+from shopfuse.release.signature import public_key_of
+from shopfuse.release.verify import read_manifest
+from shopfuse.serving.model_control import ModelControl
+from shopfuse.v1.search_pb2 import SearchRequest
+
+COLUMNS = (
+    "name",
+    "step_s",
+    "requests",
+    "errors",
+    "mixed",
+    "degraded",
+    "unsteady_users",
+    "p50_ms",
+    "p99_ms",
+    "answered_by",
+)
+USERS = 500  # so that a canary has a share to take
+CANARY = 0.05
+
+RateOption = Annotated[float, typer.Option(min=1, help="Requests a second.")]
+MinuteOption = Annotated[
+    float, typer.Option(min=4, help="Seconds of load for each step; the step is taken after a third.")
+]
+FirstArgument = Annotated[str, typer.Argument(help="Release that is served at the beginning, such as r1.")]
+SecondArgument = Annotated[str, typer.Argument(help="Release that is published, such as r2.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    name: str
+    take: Callable[[], object]
+
+
+def bench_release(
+    workspace: WorkspaceOption,
+    first: FirstArgument,
+    second: SecondArgument,
+    rate: RateOption = 50.0,
+    seconds: MinuteOption = 60.0,
+    json: JsonOption = False,
+) -> None:
+    """Publish, roll back, canary (5 % of users), promote, roll back again: two releases in turn, under steady load."""
+    manifests = {name: read_manifest(workspace / "releases" / name) for name in (first, second)}
+    with progress_bars() as progress:
+        publish(workspace, first, control=None, public_key=public_key_of(workspace))
+        with local_stack(workspace, StackOptions(log_impressions=False), progress) as stack:
+            rows = measured(stack, workspace, manifests, second, rate, seconds, progress)
+    if json:
+        print_json({"rows": rows})
+    else:
+        print_table(f"{rate:g} searches a second, {seconds:g} s a step", COLUMNS, [list(row.values()) for row in rows])
+        out.print("step_s: from the command to the last gateway's answer with the new pointer")
+
+
+def measured(
+    stack: Stack,
+    workspace: Path,
+    manifests: Mapping[str, Manifest],
+    second: str,
+    rate: float,
+    seconds: float,
+    progress: Progress,
+) -> list[dict[str, object]]:
+    """One row for each step."""
+    rows = []
+    requests = tuple(request.SerializeToString() for request in many_users(workspace))
+    with ModelControl(stack.endpoints.triton_grpc) as control:
+        taken = steps(workspace, second, control)
+        for done, step in enumerate(taken):
+            progress("roll releases under load", done, len(taken))
+            load = SteadyLoad(stack.endpoints.grpc, requests, rate, seconds)
+            with steady_load(load) as future:
+                took_s = _take(step, future, seconds / 3)
+                observed = future.result()
+            rows.append(row_of(step.name, took_s, observed, manifests))
+    return rows
+
+
+def many_users(workspace: Path) -> list[SearchRequest]:
+    """The shop's searches, each asked by several users."""
+    asked = search_requests(workspace)
+    return [SearchRequest(query=asked[at % len(asked)].query, user_id=f"user-{at:06d}") for at in range(USERS)]
+
+
+def steps(workspace: Path, second: str, control: ModelControl) -> tuple[Step, ...]:
+    key = public_key_of(workspace)
+    return (
+        Step("publish", lambda: publish(workspace, second, control=control, public_key=key, progress=silent)),
+        Step("roll back", lambda: rollback(workspace, control=control, public_key=key, progress=silent)),
+        Step("canary", lambda: publish(workspace, second, control=control, public_key=key, share=CANARY)),
+        Step("promote", lambda: promote(workspace, control=control, public_key=key, progress=silent)),
+        Step("roll back again", lambda: rollback(workspace, control=control, public_key=key, progress=silent)),
+    )
+
+
+def _take(step: Step, load: Future[list[Observed]], after_s: float) -> float:
+    """Takes the step in the midst of the load; gives its seconds."""
+    begins = time.monotonic() + after_s
+    while not load.done() and time.monotonic() < begins:
+        time.sleep(0.05)
+    started = time.monotonic()
+    step.take()
+    return time.monotonic() - started
+
+
+def row_of(
+    name: str, took_s: float, observed: Sequence[Observed], manifests: Mapping[str, Manifest]
+) -> dict[str, object]:
+    milliseconds = np.array([call.latency_s for call in observed]) * 1e3
+    answered = [call for call in observed if call.status == "OK"]
+    shares = Counter(call.release for call in answered)
+    return {
+        "name": name,
+        "step_s": round(took_s, 2),
+        "requests": len(observed),
+        "errors": len(observed) - len(answered),
+        "mixed": sum(is_mixed(call, manifests) for call in answered),
+        "degraded": sum(call.degraded for call in answered),
+        "unsteady_users": unsteady(answered),
+        "p50_ms": float(np.percentile(milliseconds, 50)),
+        "p99_ms": float(np.percentile(milliseconds, 99)),
+        "answered_by": ", ".join(f"{release} {count}" for release, count in sorted(shares.items())),
+    }
+
+
+def is_mixed(call: Observed, manifests: Mapping[str, Manifest]) -> bool:
+    """Whether an answer has models or tasks that the release it names does not have."""
+    manifest = manifests.get(call.release)
+    if manifest is None:
+        return True
+    versions = tuple(sorted((name, model.version) for name, model in manifest.models.items()))
+    return call.versions != versions or not set(call.tasks) <= manifest.tasks.keys()
+
+
+def unsteady(answered: Sequence[Observed]) -> int:
+    """Users who went from one release to another more than once: the flip moves each at most one time."""
+    changes: Counter[str] = Counter()
+    last: dict[str, str] = {}
+    for call in sorted(answered, key=lambda call: call.sent_at):
+        changes[call.user] += last.setdefault(call.user, call.release) != call.release
+        last[call.user] = call.release
+    return sum(count > 1 for count in changes.values())
