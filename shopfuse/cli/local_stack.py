@@ -91,7 +91,9 @@ def _start_triton(stack: ExitStack, workspace: Path, progress: Progress) -> Loca
 def load_published(workspace: Path, triton: LocalTriton, progress: Progress = silent) -> None:
     """Loads the models of every release that a channel names."""
     with ModelControl(triton.address) as control:
-        reconcile(workspace, control, public_key=public_key_of(workspace), progress=progress)
+        done = reconcile(workspace, control=control, public_key=public_key_of(workspace), progress=progress)
+    for release_id, problem in done.problems.items():
+        print(f"release {release_id} is not loaded: {problem}", file=sys.stderr, flush=True)
 
 
 def _gateway_command(workspace: Path, triton: str, options: StackOptions, ready: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -11,13 +12,13 @@ from shopfuse.cli.build import AcceptOption, SeedOption, Target, TargetOption, p
 from shopfuse.cli.console import out, print_json, print_table, progress_bars
 from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.cli.precision_option import PrecisionOption, parse_precisions
-from shopfuse.cli.publication import KeyOption, TritonOption, key_of, triton_of
+from shopfuse.cli.publication import KeyOption, TritonOption, key_of, print_pruned, print_published, triton_of
 from shopfuse.cli.release_page import difference, release_page, roles_of
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.build import BuildOptions, build_workspace
 from shopfuse.publishing.prune import prune
-from shopfuse.publishing.publish import publish
-from shopfuse.publishing.rollback import promote, rollback
+from shopfuse.publishing.publish import promote, publish
+from shopfuse.publishing.rollback import rollback
 from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.release.channels import read_channels
 from shopfuse.release.manifest import Manifest, ReleaseError
@@ -185,11 +186,11 @@ def publish_release(
     key, share = key_of(workspace, public_key), parse_share(canary) if canary else None
     with progress_bars() as progress, triton_of(workspace, triton) as control:
         if promotes:
-            done: object = promote(workspace, control=control, public_key=key, progress=progress)
+            done = promote(workspace, control=control, public_key=key, progress=progress)
         else:
             name = release or newest(workspace)
             done = publish(workspace, name, control=control, public_key=key, share=share, progress=progress)
-    report(done, json)
+    print_published(done, json)
 
 
 @app.command("rollback")
@@ -199,7 +200,7 @@ def roll_back(
     """End the running canary; without one, back to the release that was stable before."""
     with progress_bars() as progress, triton_of(workspace, triton) as control:
         done = rollback(workspace, control=control, public_key=key_of(workspace, public_key), progress=progress)
-    report(done, json)
+    print_published(done, json)
 
 
 @app.command("prune")
@@ -209,7 +210,7 @@ def prune_releases(
     """Remove releases and models that no channel names and no gateway holds."""
     with progress_bars() as progress, triton_of(workspace, triton) as control:
         done = prune(workspace, keep=keep, control=control, progress=progress)
-    report(done, json)
+    print_pruned(done, json)
 
 
 @app.command("keygen")
