@@ -1,4 +1,7 @@
-"""What answering a request needs: opened once by the composition root, passed to every stage."""
+"""What answering a request needs: opened once for each release, passed to every stage.
+
+A request keeps its engine from start to end: so whatever it reads of a release is of the same one.
+"""
 
 from __future__ import annotations
 

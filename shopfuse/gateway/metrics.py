@@ -10,6 +10,7 @@ _LATENCY = tuple(edge / 1000 for edge in _LATENCY_MS)
 _STAGE = (0.0001, 0.00025, *_LATENCY)
 _AGE = (60.0, 600.0, 3600.0, 6 * 3600.0, 86400.0, 3 * 86400.0, 7 * 86400.0, 30 * 86400.0)
 _COUNTS = (0, 1, 5, 10, 20, 50, 100, 150, 200, 256, 512)
+REFUSALS = ("channels", "signature", "incompatible", "damaged", "unreadable", "models_not_ready", "internal")
 _METHOD = ("grpc_type", "grpc_service", "grpc_method")
 
 
@@ -41,8 +42,16 @@ class Metrics:
         self.feature_age = Histogram(
             "shopfuse_feature_age_seconds", "Age of the candidates' rows.", buckets=_AGE, registry=registry
         )
-        self.index_age = Gauge("shopfuse_index_age_seconds", "Time since the release was made.", registry=registry)
-        self.release = Gauge("shopfuse_release_info", "The served release.", ("release_id",), registry=registry)
+        self.index_age = Gauge("shopfuse_index_age_seconds", "Time since the stable one was made.", registry=registry)
+        self.release = Gauge("shopfuse_release_info", "The stable release.", ("release_id",), registry=registry)
+        self.answers = Counter(
+            "shopfuse_release_answers", "Answers of each release.", ("release_id", "outcome"), registry=registry
+        )
+        self.refused = Counter(
+            "shopfuse_release_refused", "Published releases that are not served.", ("reason",), registry=registry
+        )
+        for reason in REFUSALS:  # a rate needs the 0 before the first one
+            self.refused.labels(reason)
         self.triton = Histogram(
             "shopfuse_triton_request_seconds", "Time of calls to Triton.", ("model",), buckets=_STAGE, registry=registry
         )

@@ -22,6 +22,7 @@ from shopfuse.gateway.errors import InvalidPageToken, PageTokenExpired
 
 MAX_CHARS = 1024  # the limit in the .proto files
 SIGNATURE = 16
+RELEASE_BYTES, RELEASE_CHARS = 8, 12  # the least characters of base64 that hold them without padding
 # release, request, pinned time, offset, rows
 HEADER = struct.Struct(">8s8sdHH")
 MAX_PACKED = MAX_CHARS * 3 // 4 - HEADER.size - SIGNATURE
@@ -58,6 +59,14 @@ def _pack(rows: NDArray[np.int32], width: int) -> bytes:
 def _unpack(packed: bytes, count: int, width: int) -> NDArray[np.int32]:
     bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=count * width).reshape(count, width)
     return bits.astype(np.int32) @ (1 << np.arange(width, dtype=np.int32))
+
+
+def release_of(token: str) -> bytes:
+    """The digest of the release that a token says it is of, unproven: `read` of that release checks it."""
+    try:
+        return base64.urlsafe_b64decode(token[:RELEASE_CHARS])[:RELEASE_BYTES]
+    except (binascii.Error, ValueError):
+        return b""
 
 
 class PageTokens:

@@ -12,18 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from shopfuse.gateway.compatibility import IncompatibleRelease, check_compatible
 from shopfuse.gateway.served_model import ServedModel
-from shopfuse.ranking.channels import CHANNELS
-from shopfuse.ranking.features import schema_hash
 from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR, Tensor, submodels
 from shopfuse.recall.arrays import open_array
 from shopfuse.recall.indexes import RecallIndexes
-from shopfuse.release.layout import ReleaseLayout, read_channels
+from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, ReleaseError
+from shopfuse.release.signature import check_signature
 from shopfuse.release.verify import verify_release
 from shopfuse.v1 import item_pb2
-
-STABLE = "stable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +53,14 @@ class ReleaseModels:
 
 def _plain(manifest: Manifest, name: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> ServedModel:
     if name not in manifest.models:
-        raise ReleaseError(f"release {manifest.release_id}: the manifest names no model {name}")
-    return ServedModel(name, str(manifest.models[name].version), inputs, outputs)
+        raise IncompatibleRelease(f"release {manifest.release_id}: the manifest names no model {name}")
+    model = manifest.models[name]
+    return ServedModel(model.model, str(model.version), inputs, outputs)
 
 
 def _ensemble(manifest: Manifest, role: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> ServedModel:
     if role not in manifest.ensembles:
-        raise ReleaseError(f"release {manifest.release_id}: the manifest names no ensemble {role}")
+        raise IncompatibleRelease(f"release {manifest.release_id}: the manifest names no ensemble {role}")
     return ServedModel(manifest.ensembles[role], "", inputs, outputs)
 
 
@@ -82,19 +81,19 @@ class LoadedRelease:
     served_by: item_pb2.ServedBy
 
     @classmethod
-    def open(cls, workspace: Path, release_id: str = "") -> LoadedRelease:
-        """Verifies and opens a release, by default the one of the channel "stable". Raises ReleaseError."""
-        root = workspace / "releases" / (release_id or _stable(workspace / "releases"))
-        manifest = verify_release(root, workspace / "model_repository")
-        if manifest.feature_schema != schema_hash(manifest.scenes, CHANNELS):
-            raise ReleaseError(
-                f"release {manifest.release_id}: feature schema {manifest.feature_schema[:12]} is not this program's; "
-                "serve it with the version of shopfuse that built it, or build a new release"
-            )
-        layout, indexes = ReleaseLayout(root), RecallIndexes.open(ReleaseLayout(root))
+    def open(cls, workspace: Path, release_id: str, public_key: Path) -> LoadedRelease:
+        """Verifies and opens a release. Raises SignatureError, IncompatibleRelease, or another ReleaseError where
+        files are missing or damaged."""
+        root = workspace / "releases" / release_id
+        check_signature(root, public_key)  # first and alone: who signed it is another question than what is damaged
+        manifest = verify_release(root, public_key)
+        if manifest.release_id != release_id:
+            raise IncompatibleRelease(f"{root}: the folder of release {release_id} holds {manifest.release_id}")
+        check_compatible(manifest)
+        layout = ReleaseLayout(root)
         release = cls(
             manifest,
-            indexes,
+            RecallIndexes.open(layout),
             ReleaseModels.of(manifest),
             _tokenizer(layout.tokenizer, manifest.max_tokens),
             open_array(layout.items / "item_vectors.npy", np.float16, 2),
@@ -116,14 +115,9 @@ class LoadedRelease:
         }
         for name, (found, wanted) in expected.items():
             if found != wanted:
-                raise ReleaseError(f"release {self.manifest.release_id}: {name} of shape {found}, expected {wanted}")
-
-
-def _stable(releases: Path) -> str:
-    channels = read_channels(releases)
-    if STABLE not in channels:
-        raise ReleaseError(f"{releases}: nothing is released yet; build the workspace first")
-    return channels[STABLE]
+                raise IncompatibleRelease(
+                    f"release {self.manifest.release_id}: {name} of shape {found}, expected {wanted}"
+                )
 
 
 def _tokenizer(path: Path, max_tokens: int) -> Tokenizer:
@@ -137,5 +131,5 @@ def _tokenizer(path: Path, max_tokens: int) -> Tokenizer:
 
 
 def _served_by(manifest: Manifest) -> item_pb2.ServedBy:
-    versions = {name: model.version for name, model in manifest.models.items()}
+    versions = {model.model: model.version for model in manifest.models.values()}
     return item_pb2.ServedBy(release_id=manifest.release_id, model_versions=versions)

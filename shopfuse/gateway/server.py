@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import grpc
@@ -18,9 +16,11 @@ from grpc_reflection.v1alpha import reflection
 
 from shopfuse.gateway.admission import Admission
 from shopfuse.gateway.engine import Engine
+from shopfuse.gateway.follower import Follower
 from shopfuse.gateway.health import Health
 from shopfuse.gateway.impressions import Impressions
 from shopfuse.gateway.interceptor import Interceptor
+from shopfuse.gateway.lease import leased
 from shopfuse.gateway.loop_lag import LoopLag
 from shopfuse.gateway.metrics import Metrics
 from shopfuse.gateway.metrics_http import serve_metrics
@@ -28,9 +28,13 @@ from shopfuse.gateway.missing_store import MissingStore
 from shopfuse.gateway.page_token import PageTokens, read_key
 from shopfuse.gateway.query_cache import QueryCache
 from shopfuse.gateway.release import LoadedRelease
+from shopfuse.gateway.releases import Releases
 from shopfuse.gateway.services import Answering, RecommendationService, SearchService
 from shopfuse.gateway.settings import Settings, SettingsError
 from shopfuse.gateway.triton_client import TritonClient
+from shopfuse.gateway.warm_up import not_served
+from shopfuse.release.channels import read_channels
+from shopfuse.release.manifest import ReleaseError
 from shopfuse.state.lmdb_store import LmdbStore
 from shopfuse.state.store import FeatureStore, StoreError
 from shopfuse.v1 import recommendation_pb2, recommendation_pb2_grpc, search_pb2, search_pb2_grpc
@@ -60,7 +64,6 @@ OPTIONS = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 20_000),
 )
-READY_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +72,23 @@ class Gateway:
 
     grpc_port: int
     metrics_port: int
-    engine: Engine
+    settings: Settings
+    releases: Releases
+    metrics: Metrics
     health: Health
     server: grpc.aio.Server
 
+    @property
+    def engine(self) -> Engine:
+        """Of the stable release."""
+        return self.releases.engine(self.releases.channels.stable)
+
     async def drain(self) -> None:
         """Stops without losing a request: balancers are told first, running calls may end, then the port closes."""
-        settings = self.engine.settings
         await self.health.set_all(serving=False)
-        await asyncio.sleep(settings.drain_s)
+        await asyncio.sleep(self.settings.drain_s)
         await self.health.close()
-        await self.server.stop(settings.grace_s)
+        await self.server.stop(self.settings.grace_s)
 
 
 @asynccontextmanager
@@ -90,33 +99,64 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
     """
     async with AsyncExitStack() as stack:
         metrics = Metrics()
-        release = LoadedRelease.open(settings.workspace, settings.release_id)
-        _publish_release(metrics, release)
-        engine = Engine(
-            settings,
-            release,
-            _open_store(stack, settings.workspace / "state" / "store.lmdb"),
-            await _open_triton(stack, settings, release, metrics),
-            QueryCache(settings.query_cache, metrics),
-            stack.enter_context(ThreadPoolExecutor(settings.recall_threads, "recall")),
-            _page_tokens(settings, release),
-            metrics,
-        )
+        open_engine = _engine_opener(stack, settings, metrics)
+        releases = Releases(open_engine(settings.release_id or _stable(settings)))
+        await _report_missing_models(releases, settings)
         folder = settings.workspace / "impressions" if settings.log_impressions else None
         impressions = stack.enter_context(closing(Impressions(folder, metrics)))
-        server, health = await _make_server(stack, engine, impressions)
+        answering = Answering(settings, releases, impressions, metrics)
+        await stack.enter_async_context(leased(settings.workspace, releases))
+        server, health = await _make_server(stack, settings, answering, metrics)
         port = _listen(server, settings)
         await server.start()
         stack.push_async_callback(server.stop, None)
         metrics_port = _serve_metrics(stack, settings, metrics)
+        if not settings.release_id:
+            follower = stack.enter_context(closing(Follower(settings, releases, open_engine, metrics)))
+            await stack.enter_async_context(_running(follower.follow()))
         await health.set_all(serving=True)
-        yield Gateway(port, metrics_port, engine, health, server)
+        yield Gateway(port, metrics_port, settings, releases, metrics, health, server)
 
 
-def _publish_release(metrics: Metrics, release: LoadedRelease) -> None:
-    created = datetime.fromisoformat(release.manifest.created_at).timestamp()
-    metrics.release.labels(release.manifest.release_id).set(1)
-    metrics.index_age.set_function(lambda: time.time() - created)
+def _stable(settings: Settings) -> str:
+    folder = settings.workspace / "releases"
+    if not (stable := read_channels(folder).stable):
+        raise ReleaseError(f"{folder}: nothing is published yet; build a release and publish it first")
+    return stable
+
+
+def _engine_opener(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> Callable[[str], Engine]:
+    """Opens what all releases share; gives the function that opens one release over it, in any thread."""
+    store = _open_store(stack, settings.workspace / "state" / "store.lmdb")
+    triton = TritonClient(settings.triton, settings.breaker_failures, settings.breaker_retry_s, metrics)
+    stack.push_async_callback(triton.close)
+    threads = stack.enter_context(ThreadPoolExecutor(settings.recall_threads, "recall"))
+    key = read_key(settings.workspace / "state" / "page_token.key")
+
+    def open_engine(release_id: str) -> Engine:
+        release = LoadedRelease.open(settings.workspace, release_id, settings.public_key_file)
+        queries = QueryCache(settings.query_cache, metrics)
+        tokens = PageTokens(key, release_id, release.manifest.items)
+        return Engine(settings, release, store, triton, queries, threads, tokens, metrics)
+
+    return open_engine
+
+
+async def _report_missing_models(releases: Releases, settings: Settings) -> None:
+    engine = releases.engine(releases.channels.stable)
+    for model in await not_served(engine.triton, engine.release.models):
+        log.error("answers are degraded: Triton at %s does not serve %s", settings.triton, model)
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Runs it beside the block, and cancels it at its end."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _open_store(stack: AsyncExitStack, path: Path) -> FeatureStore:
@@ -127,33 +167,15 @@ def _open_store(stack: AsyncExitStack, path: Path) -> FeatureStore:
         return MissingStore(str(error))
 
 
-async def _open_triton(
-    stack: AsyncExitStack, settings: Settings, release: LoadedRelease, metrics: Metrics
-) -> TritonClient:
-    triton = TritonClient(settings.triton, settings.breaker_failures, settings.breaker_retry_s, metrics)
-    stack.push_async_callback(triton.close)
-    ready = await asyncio.gather(*(triton.ready(model, READY_TIMEOUT_S) for model in release.models.all))
-    for model, is_ready in zip(release.models.all, ready, strict=True):
-        if not is_ready:
-            log.error("answers are degraded: Triton at %s does not serve %s", settings.triton, model.name)
-    return triton
-
-
-def _page_tokens(settings: Settings, release: LoadedRelease) -> PageTokens:
-    key = read_key(settings.workspace / "state" / "page_token.key")
-    return PageTokens(key, release.manifest.release_id, release.manifest.items)
-
-
 async def _make_server(
-    stack: AsyncExitStack, engine: Engine, impressions: Impressions
+    stack: AsyncExitStack, settings: Settings, answering: Answering, metrics: Metrics
 ) -> tuple[grpc.aio.Server, Health]:
     lag = LoopLag()
     stack.callback(lag.stop)
-    admission = Admission(engine.settings.max_in_flight, engine.settings.max_lag_s, lag, engine.metrics)
+    admission = Admission(settings.max_in_flight, settings.max_lag_s, lag, metrics)
     # Only workers share a port: two gateways that did so by accident would each answer half of the calls.
-    options = (*OPTIONS, ("grpc.so_reuseport", int(engine.settings.workers > 1)))
-    server = grpc.aio.server(interceptors=[Interceptor(engine.metrics, admission, METHODS)], options=options)
-    answering = Answering(engine, impressions)
+    options = (*OPTIONS, ("grpc.so_reuseport", int(settings.workers > 1)))
+    server = grpc.aio.server(interceptors=[Interceptor(metrics, admission, METHODS)], options=options)
     search_pb2_grpc.add_SearchServiceServicer_to_server(SearchService(answering), server)
     recommendation_pb2_grpc.add_RecommendationServiceServicer_to_server(RecommendationService(answering), server)
     names = [service.full_name for service in SERVICES]

@@ -1,4 +1,5 @@
-"""The gRPC services: validate, bring the request into its one form, run the flow, wrap the answer."""
+"""The gRPC services: validate, bring the request into its one form, pick its release, run the flow, wrap the
+answer."""
 
 from __future__ import annotations
 
@@ -10,12 +11,15 @@ from google.protobuf.message import Message
 
 from shopfuse.gateway.answer import Answer
 from shopfuse.gateway.deadline import Deadline
-from shopfuse.gateway.engine import Call, Engine
+from shopfuse.gateway.engine import Call
 from shopfuse.gateway.errors import DeadlineTooShort
 from shopfuse.gateway.flow import answer
 from shopfuse.gateway.impressions import Impressions
 from shopfuse.gateway.journal import Journal
+from shopfuse.gateway.metrics import Metrics
+from shopfuse.gateway.releases import HeldRelease, Releases
 from shopfuse.gateway.request import RankingRequest, from_rank, from_recommend, from_search, from_similar
+from shopfuse.gateway.settings import Settings
 from shopfuse.gateway.validation import RequestValidator
 from shopfuse.gateway.wire import length_delimited
 from shopfuse.v1 import (
@@ -36,8 +40,10 @@ ITEMS_FIELD = search_pb2.SearchResponse.ITEMS_FIELD_NUMBER  # the same in every 
 class Answering:
     """What both services do with every request."""
 
-    def __init__(self, engine: Engine, impressions: Impressions) -> None:
-        self._engine = engine
+    def __init__(self, settings: Settings, releases: Releases, impressions: Impressions, metrics: Metrics) -> None:
+        self._settings = settings
+        self._releases = releases
+        self._metrics = metrics
         self._impressions = impressions
         self._validator = RequestValidator()
         self._validator.warm(
@@ -54,27 +60,30 @@ class Answering:
         response: type[ResponseT],
         context: Context,
     ) -> ResponseT:
-        engine, journal = self._engine, Journal(self._engine.metrics)
-        deadline = Deadline.start(context.time_remaining(), engine.settings.deadline_s, engine.settings.reserve_s)
+        settings, journal = self._settings, Journal(self._metrics)
+        deadline = Deadline.start(context.time_remaining(), settings.deadline_s, settings.reserve_s)
         if deadline.left_s < MIN_DEADLINE_S:
             raise DeadlineTooShort("the deadline was over when the request came in")
         self._validator.check(message)
         call = Call(form(message), deadline, journal)
-        given = await answer(engine, call, self._impressions)
-        if call.request.explain:
-            context.set_trailing_metadata((("server-timing", journal.timing()),))
-        return self._response(response, given, journal)
+        with self._releases.of(call.request) as held:
+            given = await answer(held.engine, call, self._impressions)
+            held.count_answer(degraded=bool(journal.degradations))
+            if call.request.explain:
+                context.set_trailing_metadata((("server-timing", journal.timing()),))
+            return _response(response, held, given, journal)
 
-    def _response(self, response: type[ResponseT], given: Answer, journal: Journal) -> ResponseT:
-        fields: dict[str, Any] = {"next_page_token": given.next_page_token} if given.next_page_token else {}
-        rest = response(
-            request_id=given.request_id,
-            served_by=self._engine.release.served_by,
-            degraded=bool(journal.degradations),
-            degradations=[item_pb2.Degradation(stage=s, reason=r) for s, r in journal.degradations],
-            **fields,
-        )
-        return response.FromString(length_delimited(ITEMS_FIELD, given.items) + rest.SerializeToString())
+
+def _response(response: type[ResponseT], held: HeldRelease, given: Answer, journal: Journal) -> ResponseT:
+    fields: dict[str, Any] = {"next_page_token": given.next_page_token} if given.next_page_token else {}
+    rest = response(
+        request_id=given.request_id,
+        served_by=held.engine.release.served_by,
+        degraded=bool(journal.degradations),
+        degradations=[item_pb2.Degradation(stage=s, reason=r) for s, r in journal.degradations],
+        **fields,
+    )
+    return response.FromString(length_delimited(ITEMS_FIELD, given.items) + rest.SerializeToString())
 
 
 class SearchService(search_pb2_grpc.SearchServiceServicer):

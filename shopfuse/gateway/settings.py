@@ -7,6 +7,19 @@ from pathlib import Path
 
 from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.ranking.tensors import COUNT_BUCKETS
+from shopfuse.release.signature import public_key_of
+
+POSITIVE = (
+    "deadline_s",
+    "pool",
+    "per_channel",
+    "recall_threads",
+    "max_in_flight",
+    "max_lag_s",
+    "workers",
+    "follow_s",
+)
+NOT_NEGATIVE = ("reserve_s", "query_cache", "drain_s", "grace_s", "breaker_retry_s", "breaker_failures")
 
 
 class SettingsError(ShopfuseError):
@@ -17,7 +30,9 @@ class SettingsError(ShopfuseError):
 class Settings:
     workspace: Path  # the shop: its releases, store and impressions
     triton: str  # host:port of Triton's gRPC
-    release_id: str = ""  # "" is the release of the channel "stable"
+    release_id: str = ""  # answers with this release for ever; "" follows releases/channels.json
+    public_key: str = ""  # file of the key that releases are signed with; "" is keys/release.pub of the workspace
+    follow_s: float = 0.5  # between two looks at releases/channels.json
     host: str = "127.0.0.1"
     grpc_port: int = 0  # 0 takes a free port
     metrics_port: int = 0
@@ -37,10 +52,10 @@ class Settings:
     log_impressions: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("deadline_s", "pool", "per_channel", "recall_threads", "max_in_flight", "max_lag_s", "workers"):
+        for name in POSITIVE:
             if getattr(self, name) <= 0:
                 raise SettingsError(f"{name}: expected more than 0, got {getattr(self, name)}")
-        for name in ("reserve_s", "query_cache", "drain_s", "grace_s", "breaker_retry_s", "breaker_failures"):
+        for name in NOT_NEGATIVE:
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name}: expected 0 or more, got {getattr(self, name)}")
         for name in ("grpc_port", "metrics_port"):
@@ -52,3 +67,7 @@ class Settings:
             raise SettingsError(f"triton: expected HOST:PORT, got {self.triton!r}")
         if not self.workspace.is_dir():
             raise SettingsError(f"workspace: {self.workspace} is not a folder")
+
+    @property
+    def public_key_file(self) -> Path:
+        return Path(self.public_key) if self.public_key else public_key_of(self.workspace)

@@ -1,4 +1,5 @@
-"""Calls to Triton over the KServe v2 protocol: one channel per process, a timeout on every call, a circuit per model.
+"""Calls to Triton over the KServe v2 protocol: one channel per process, a timeout on every call, a circuit for
+each version of a model.
 
 It knows nothing of ranking. A call that cannot give a whole, finite answer in time raises TritonError; the caller
 answers without it. Retries are the clients' business: one layer retries, or a failing Triton meets a storm.
@@ -10,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -54,7 +56,7 @@ class TritonClient:
         self._infer = self._channel.unary_unary(METHOD, None, service_pb2.ModelInferResponse.FromString)
         self._control = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._breaker_settings = (breaker_failures, breaker_retry_s)
-        self._breakers: dict[str, CircuitBreaker] = {}
+        self._breakers: dict[tuple[str, str], CircuitBreaker] = {}
         self._metrics = metrics
 
     async def close(self) -> None:
@@ -73,7 +75,7 @@ class TritonClient:
         """The model's outputs for one batch of 1, without the batch axis. Raises TritonError."""
         if timeout_s < MIN_TIMEOUT_S:
             raise TritonError("LATE", f"{model.name}: {timeout_s * 1000:.0f} ms left")
-        breaker = self._breaker(model.name)
+        breaker = self._breaker(model)
         if not breaker.allows():
             raise TritonError("UNAVAILABLE", f"{model.name}: circuit open")
         try:
@@ -102,10 +104,19 @@ class TritonClient:
             breaker.failed()
         return error
 
-    def _breaker(self, model: str) -> CircuitBreaker:
-        if model not in self._breakers:
-            self._breakers[model] = CircuitBreaker(*self._breaker_settings)
-        return self._breakers[model]
+    def forget(self, model: ServedModel) -> None:
+        """Drops what is kept for a model that no release names any more."""
+        self._breakers.pop((model.name, model.version), None)
+        if not any(name == model.name for name, _ in self._breakers):
+            with suppress(KeyError):  # it was never called
+                self._metrics.triton.remove(model.name)
+
+    def _breaker(self, model: ServedModel) -> CircuitBreaker:
+        """One for each version: a canary's broken model must not open the circuit of the stable one."""
+        key = model.name, model.version
+        if key not in self._breakers:
+            self._breakers[key] = CircuitBreaker(*self._breaker_settings)
+        return self._breakers[key]
 
 
 def _named(model: ServedModel, error: grpc.aio.AioRpcError) -> TritonError:

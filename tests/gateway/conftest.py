@@ -32,8 +32,10 @@ from shopfuse.recall.item_table import build_item_table
 from shopfuse.recall.lexical import build_lexical
 from shopfuse.recall.popular import build_popular
 from shopfuse.recall.vectors import build_vectors
-from shopfuse.release.layout import ReleaseLayout, write_channels
+from shopfuse.release.channels import Channels, write_channels
+from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, ModelVersion
+from shopfuse.release.signature import create_keys, private_key_of, sign
 from shopfuse.release.verify import sha256_file
 from shopfuse.state.lmdb_store import LmdbStore
 from shopfuse.state.store import Display
@@ -46,6 +48,7 @@ KINDS = ("shoes", "lamp", "jacket", "teapot")
 BRANDS = ("Acme", "Globex")
 NOW = 1_790_000_000.0
 SCENES = ("holiday",)
+SUBMODELS = ("text_encoder", "query_tower", "item_tower", "user_tower", "fusion_ranker")
 
 
 def catalogue() -> list[CatalogueItem]:
@@ -72,8 +75,21 @@ def unit_rows(seed: int, *shape: int) -> NDArray[np.float32]:
 
 
 def build_workspace(root: Path) -> Path:
-    """A workspace with release r1 and a feature store; user "ann" looked at items 0, 4 and 8, which are co-visited."""
-    layout = ReleaseLayout(root / "releases" / "r1")
+    """A workspace with keys, releases r1 (stable), r2 and r3, and a feature store.
+
+    User "ann" looked at items 0, 4 and 8, which are co-visited.
+    """
+    create_keys(root / "keys")
+    for number in (1, 2, 3):
+        build_release(root, number)
+    write_channels(root / "releases", Channels(stable="r1"))
+    write_store(root / "state" / "store.lmdb", catalogue())
+    return root
+
+
+def build_release(root: Path, number: int) -> None:
+    """Release r<number>. Its models have version `number` + 2; every vector of an item begins with `number`."""
+    layout = ReleaseLayout(root / "releases" / f"r{number}")
     items = catalogue()
     build_item_table(layout.items, items)
     build_lexical(layout.lexical, items)
@@ -83,14 +99,22 @@ def build_workspace(root: Path) -> Path:
     sessions = np.array([0, 0, 0, 0, 1, 1, 1], np.int64)
     build_co_visit(layout.indexes, (sessions, rows, np.ones(7, np.float32), np.full(7, NOW)), ITEMS)
     build_popular(layout.indexes, np.linspace(1.0, 0.0, ITEMS, dtype=np.float32))
-    write_array(layout.items / "item_vectors.npy", unit_rows(2, ITEMS, VECTOR).astype(np.float16))
-    write_array(layout.items / "modality_vectors.npy", unit_rows(3, ITEMS, len(MODALITIES), TOKEN).astype(np.float16))
+    write_array(layout.items / "item_vectors.npy", marked(unit_rows(2, ITEMS, VECTOR), number).astype(np.float16))
+    modalities = marked(unit_rows(3, ITEMS, len(MODALITIES), TOKEN), number)
+    write_array(layout.items / "modality_vectors.npy", modalities.astype(np.float16))
     write_array(layout.items / "modality_mask.npy", np.ones((ITEMS, len(MODALITIES)), np.uint8))
     write_tokenizer(layout.tokenizer)
-    write_manifest(layout)
-    write_channels(root / "releases", {"stable": "r1"})
-    write_store(root / "state" / "store.lmdb", items)
-    return root
+    for name in SUBMODELS:
+        file = layout.models / name / str(number + 2) / "model.onnx"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(f"{name} {number}".encode())
+    write_manifest(layout, private_key_of(root))
+
+
+def marked(vectors: NDArray[np.float32], number: int) -> NDArray[np.float32]:
+    """The vectors with the number of their release in front, so that a mix of two releases can be told."""
+    vectors[..., 0] = number
+    return vectors
 
 
 def write_tokenizer(path: Path) -> None:
@@ -100,15 +124,29 @@ def write_tokenizer(path: Path) -> None:
     tokenizer.save(str(path))
 
 
-def write_manifest(layout: ReleaseLayout) -> None:
-    files = [path for path in layout.root.rglob("*") if path.is_file()]
+def write_manifest(layout: ReleaseLayout, key: Path) -> None:
+    number = int(layout.root.name[1:])
+    paths = sorted(path for path in layout.root.rglob("*") if path.is_file())
+    files = {str(path.relative_to(layout.root)): sha256_file(path) for path in paths}
+    version = number + 2
+    models = {
+        name: ModelVersion(name, version, "fp32", files[f"models/{name}/{version}/model.onnx"]) for name in SUBMODELS
+    }
+    items = {name: models[name].sha256 for name in ("text_encoder", "item_tower")}
     manifest = Manifest(
-        ensemble_files={},
-        release_id="r1",
-        created_at="2026-11-01T00:00:00+00:00",
-        models={name: ModelVersion(3, {}) for name in ("text_encoder", "query_tower", "user_tower", "fusion_ranker")},
-        ensembles={role: f"{role}_r1" for role in ("encode_query", "encode_item", "rank", "rank_by_vector")},
-        files={str(path.relative_to(layout.root)): sha256_file(path) for path in files},
+        release_id=f"r{number}",
+        created_at=f"2026-11-0{number}T00:00:00+00:00",
+        models=models,
+        ensembles={role: f"{role}_r{number}" for role in ("encode_query", "encode_item", "rank", "rank_by_vector")},
+        files=files,
+        target="cpu",
+        built_with={
+            f"models/text_encoder/{version}/model.onnx": {"tokenizer.json": files["tokenizer.json"]},
+            "indexes/semantic.faiss": {"text_encoder": models["text_encoder"].sha256},
+            "indexes/behaviour.faiss": items,
+            "items/item_vectors.npy": items,
+            "items/modality_vectors.npy": items,
+        },
         items=ITEMS,
         text_dim=TEXT_DIM,
         text_encoder="none",
@@ -118,7 +156,12 @@ def write_manifest(layout: ReleaseLayout) -> None:
         fusion="weighted",
         tasks={"click": 1.0, "purchase": 2.0},
     )
-    layout.manifest.write_text(manifest.to_json())
+    put_manifest(layout, manifest.to_json(), key)
+
+
+def put_manifest(layout: ReleaseLayout, text: str, key: Path) -> None:
+    layout.manifest.write_text(text)
+    layout.signature.write_bytes(sign(text.encode(), key))
 
 
 def write_store(path: Path, items: list[CatalogueItem]) -> None:
@@ -140,14 +183,22 @@ def write_store(path: Path, items: list[CatalogueItem]) -> None:
 
 @dataclass
 class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  # generated code is untyped
-    """Answers every model with numbers of the right shape; `behaviour` makes it hang, fail or lie."""
+    """Answers every model with numbers of the right shape; `behaviour` makes it hang, fail or lie.
+
+    Vectors that it gives begin with the number of the release they are of, as those of items do. Scores of release n
+    are 100 n higher; `mixed` lists the rank calls that got vectors of another release than that of the ranker.
+    """
 
     behaviour: str = "healthy"  # healthy | hanging | failing | nan | misshaped
     calls: list[str] = field(default_factory=list)
     gate: asyncio.Event | None = None  # where set, calls wait for it
+    missing: set[str] = field(default_factory=set)  # models that are not loaded
+    asked: set[str] = field(default_factory=set)  # models whose readiness was asked for
+    mixed: list[set[int]] = field(default_factory=list)
 
     async def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802  (gRPC's name)
-        return service_pb2.ModelReadyResponse(ready=True)
+        self.asked.add(request.name)
+        return service_pb2.ModelReadyResponse(ready=request.name not in self.missing)
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802  (gRPC's name)
         self.calls.append(request.model_name)
@@ -167,19 +218,39 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
 
     def outputs(self, request: Any) -> dict[str, NDArray[np.float32]]:
         inputs = {
-            given.name: (given, raw) for given, raw in zip(request.inputs, request.raw_input_contents, strict=True)
+            given.name: read(given, raw) for given, raw in zip(request.inputs, request.raw_input_contents, strict=True)
         }
+        number = release_number(request)
         if "input_ids" in inputs:
-            word = int(read(*inputs["input_ids"])[0, 0])
-            return {"text_embedding": unit_rows(word, 1, TEXT_DIM), "query_vector": unit_rows(word, 1, VECTOR)}
+            word = int(inputs["input_ids"][0, 0])
+            return {
+                "text_embedding": unit_rows(word, 1, TEXT_DIM),
+                "query_vector": marked(unit_rows(word, 1, VECTOR), number),
+            }
         if "item_vectors" not in inputs:
-            return {"user_vector": read(*inputs["history_vectors"])[:, -1].astype(np.float32)}
-        price = read(*inputs["features"])[:, :, 0]  # the dearer, the better: an order that no channel would give
+            return {"user_vector": marked(inputs["history_vectors"][:, -1].astype(np.float32), number)}
+        if not inputs["features"].all():  # else it is the warm-up, which is all ones
+            self.check_release(inputs, number)
+        price = inputs["features"][:, :, 0]  # the dearer, the better: an order that no channel would give
         shape = price.shape
         return {
-            "task_probabilities": np.repeat(price[:, :, None] / 10, len(TASKS), 2).astype(np.float32),
+            "task_probabilities": np.repeat(price[:, :, None] / 10 + 100 * number, len(TASKS), 2).astype(np.float32),
             "modality_weights": np.full((*shape, len(MODALITIES)), 1 / 3, np.float32),
         }
+
+    def check_release(self, inputs: dict[str, NDArray[Any]], number: int) -> None:
+        found = {number, int(inputs["item_vectors"][0, 0, 0]), int(inputs["modality_vectors"][0, 0, 0, 0])}
+        if inputs["query_present"].any():
+            found.add(int(inputs["query_vector"][0, 0]))
+        if inputs["user_present"].any() and "user_vector" in inputs:
+            found.add(int(inputs["user_vector"][0, 0]))
+        if len(found) > 1:
+            self.mixed.append(found)
+
+
+def release_number(request: Any) -> int:
+    """The release that a called model is of: from its version, or from the name of an ensemble."""
+    return int(request.model_version) - 2 if request.model_version else int(request.model_name.rpartition("_r")[2])
 
 
 def read(given: Any, raw: bytes) -> NDArray[Any]:
@@ -221,7 +292,7 @@ class Shop:
     health: Any
 
     def metric(self, name: str, **labels: str) -> float:
-        return self.gateway.engine.metrics.registry.get_sample_value(name, labels) or 0.0
+        return self.gateway.metrics.registry.get_sample_value(name, labels) or 0.0
 
 
 Serve = Callable[..., AbstractAsyncContextManager[Shop]]
@@ -247,9 +318,9 @@ def workspace(built: Path, tmp_path: Path) -> Path:
     """A workspace that shares the built release, but keeps what the gateway writes to itself."""
     for name in ("releases", "state"):
         (tmp_path / name).mkdir()
-    (tmp_path / "releases" / "r1").symlink_to(built / "releases" / "r1")
-    write_channels(tmp_path / "releases", {"stable": "r1"})
-    (tmp_path / "state" / "store.lmdb").symlink_to(built / "state" / "store.lmdb")
+    for name in ("keys", "releases/r1", "releases/r2", "releases/r3", "state/store.lmdb"):
+        (tmp_path / name).symlink_to(built / name)
+    write_channels(tmp_path / "releases", Channels(stable="r1"))
     return tmp_path
 
 
@@ -261,7 +332,9 @@ def serve(workspace: Path) -> Serve:
     async def served(**changes: Any) -> AsyncIterator[Shop]:
         triton = Triton(FakeTriton(), 0, [])
         triton = replace(triton, port=await triton.start())
-        settings = Settings(workspace, f"127.0.0.1:{triton.port}", drain_s=0.05, grace_s=2.0, breaker_retry_s=0.1)
+        settings = Settings(
+            workspace, f"127.0.0.1:{triton.port}", drain_s=0.05, grace_s=2.0, breaker_retry_s=0.1, follow_s=0.02
+        )
         try:
             async with (
                 open_gateway(replace(settings, **changes)) as gateway,

@@ -14,7 +14,9 @@ from shopfuse.gateway.release import LoadedRelease
 from shopfuse.gateway.server import open_gateway
 from shopfuse.gateway.settings import Settings, SettingsError
 from shopfuse.ranking.tensors import submodels
+from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import ReleaseError
+from shopfuse.release.signature import private_key_of, public_key_of, sign
 
 
 @pytest.fixture
@@ -43,24 +45,24 @@ def test_truncated_file_is_named(copied: Path, name: str) -> None:
     assert name in refusal(copied)
 
 
-@pytest.mark.parametrize("name", ["items/ids.npy", "indexes/behaviour.faiss", "manifest.json"])
+@pytest.mark.parametrize("name", ["items/ids.npy", "indexes/behaviour.faiss", "manifest.json", "manifest.sig"])
 def test_missing_file_is_named(copied: Path, name: str) -> None:
     (copied / "releases" / "r1" / name).unlink()
 
     assert name in refusal(copied)
 
 
+def manifest_of(workspace: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((workspace / "releases" / "r1" / "manifest.json").read_text())
+    return manifest
+
+
 def edit_manifest(workspace: Path, **changes: Any) -> None:
-    path = workspace / "releases" / "r1" / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-
-def test_missing_model_file_is_named(copied: Path) -> None:
-    models = json.loads((copied / "releases" / "r1" / "manifest.json").read_text())["models"]
-    models["fusion_ranker"]["files"] = {"3/model.onnx": "0" * 64}
-    edit_manifest(copied, models=models)
-
-    assert "fusion_ranker/3/model.onnx" in refusal(copied)
+    """Changes fields of r1's manifest, and signs it anew."""
+    layout = ReleaseLayout(workspace / "releases" / "r1")
+    text = json.dumps(manifest_of(workspace) | changes)
+    layout.manifest.write_text(text)
+    layout.signature.write_bytes(sign(text.encode(), private_key_of(workspace)))
 
 
 def test_other_feature_schema_is_refused(copied: Path) -> None:
@@ -76,20 +78,22 @@ def test_manifest_that_does_not_fit_its_files_is_refused(copied: Path, field: st
     assert "expected" in refusal(copied)
 
 
-@pytest.mark.parametrize("part", ["models", "ensembles"])
-def test_manifest_without_a_model_is_refused(copied: Path, part: str) -> None:
-    edit_manifest(copied, **{part: {}})
+@pytest.mark.parametrize(("part", "name"), [("models", "user_tower"), ("ensembles", "encode_query")])
+def test_manifest_without_a_model_is_refused(copied: Path, part: str, name: str) -> None:
+    named = manifest_of(copied)[part]
+    del named[name]
+    edit_manifest(copied, **{part: named})
 
-    assert "names no" in refusal(copied)
+    assert "names no" in refusal(copied) and name in refusal(copied)
 
 
 def test_unknown_release_and_empty_workspace_are_refused(copied: Path, tmp_path: Path) -> None:
     assert "r9" in refusal(copied, "r9")
-    assert "nothing is released yet" in refusal(tmp_path)
+    assert "nothing is published yet" in refusal(tmp_path)
 
 
 def test_ensemble_takes_what_both_its_models_take_but_what_one_hands_to_the_other(built: Path) -> None:
-    release = LoadedRelease.open(built)
+    release = LoadedRelease.open(built, "r1", public_key_of(built))
     names = [tensor.name for tensor in release.models.rank_by_vector.inputs]
     declared = submodels(release.manifest.text_dim)
 
@@ -108,6 +112,7 @@ def test_ensemble_takes_what_both_its_models_take_but_what_one_hands_to_the_othe
         ("reserve_s", -1.0),
         ("grpc_port", 70_000),
         ("triton", "localhost"),
+        ("follow_s", 0.0),
         ("workspace", Path("/no/such/folder")),
     ],
 )

@@ -1,0 +1,85 @@
+"""Whether the parts of a release belong together, and to this program. Told by the manifest, before a file is opened.
+
+An index of one encoder searched with the vectors of another gives wrong answers without any error: hence a release
+says what each of its files was computed with, and one that does not say it is not served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shopfuse.ranking.channels import CHANNELS
+from shopfuse.ranking.features import schema_hash
+from shopfuse.release.manifest import Manifest, ReleaseError
+
+# file -> the submodels whose vectors it holds
+VECTORS_OF = {
+    "indexes/semantic.faiss": ("text_encoder",),
+    "indexes/behaviour.faiss": ("text_encoder", "item_tower"),
+    "items/item_vectors.npy": ("text_encoder", "item_tower"),
+    "items/modality_vectors.npy": ("text_encoder", "item_tower"),
+}
+TOKENIZER = "tokenizer.json"
+SHOWN = 12  # characters of a sha256
+
+
+class IncompatibleRelease(ReleaseError):
+    """A genuine release whose parts do not fit each other or this program."""
+
+
+def check_compatible(manifest: Manifest) -> None:
+    """Raises IncompatibleRelease naming the first parts that do not belong."""
+    if problems := [*_schema_problems(manifest), *_model_problems(manifest), *_ingredient_problems(manifest)]:
+        raise IncompatibleRelease(f"release {manifest.release_id} cannot be served: {'; '.join(problems[:3])}")
+
+
+def _schema_problems(manifest: Manifest) -> Iterator[str]:
+    expected = schema_hash(manifest.scenes, CHANNELS)
+    if manifest.feature_schema != expected:
+        yield (
+            f"feature schema {manifest.feature_schema[:SHOWN]}, this program's is {expected[:SHOWN]}: serve it with "
+            "the version of shopfuse that built it, or build a new release"
+        )
+
+
+def _model_problems(manifest: Manifest) -> Iterator[str]:
+    for name in manifest.models:
+        path, expected = model_path(manifest, name), manifest.models[name].sha256
+        if (found := manifest.files.get(path)) != expected:
+            yield f"{name} is {expected[:SHOWN]}, its file {path} is {_short(found)}"
+
+
+def _ingredient_problems(manifest: Manifest) -> Iterator[str]:
+    for path, needed in _expected_ingredients(manifest).items():
+        for ingredient in needed:
+            if ingredient not in manifest.built_with.get(path, {}):
+                yield f"the manifest does not say which {ingredient} {path} was computed with"
+    for path, ingredients in manifest.built_with.items():
+        for ingredient, sha in ingredients.items():
+            if (found := _sha_of(manifest, ingredient)) != sha:
+                yield (
+                    f"{path} was computed with {ingredient} {sha[:SHOWN]}, the release has {_short(found)}: "
+                    "build the release again"
+                )
+
+
+def _expected_ingredients(manifest: Manifest) -> dict[str, tuple[str, ...]]:
+    """The files of vectors, and the text encoder, which reads the numbers that one tokenizer gives to words."""
+    encoder = {model_path(manifest, "text_encoder"): (TOKENIZER,)} if "text_encoder" in manifest.models else {}
+    return VECTORS_OF | encoder
+
+
+def model_path(manifest: Manifest, name: str) -> str:
+    """The file of a submodel in its release."""
+    model = manifest.models[name]
+    return f"models/{model.model}/{model.version}/model.onnx"
+
+
+def _sha_of(manifest: Manifest, ingredient: str) -> str | None:
+    if ingredient in manifest.models:
+        return manifest.models[ingredient].sha256
+    return manifest.files.get(ingredient)
+
+
+def _short(sha: str | None) -> str:
+    return sha[:SHOWN] if sha else "none"
