@@ -12,16 +12,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from shopfuse.exporters.encoding_run import TextEncoder, encode_all
 from shopfuse.exporters.errors import BuildError
 from shopfuse.exporters.onnx_session import OnnxModel
-from shopfuse.exporters.text_encoding import TEXTS_AT_ONCE, TextEncoding
-from shopfuse.exporters.vector_cache import VectorCache, keys_of
+from shopfuse.exporters.vector_cache import VectorCache
 from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.ranking.progress import Progress, silent
 from shopfuse.ranking.tensors import D_IMAGE, MODALITIES, TOKEN, VECTOR
 from shopfuse.training.pixels import decode_pixels
-
-WASTE = 2  # a cache of more than this many times the catalogue is rewritten
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +53,10 @@ class ItemInputs:
 
 
 def encode_texts(
-    texts: list[str], encoding: TextEncoding, cache: VectorCache, progress: Progress = silent
+    texts: list[str], encoding: TextEncoder, cache: VectorCache, progress: Progress = silent
 ) -> tuple[NDArray[np.float16], int]:
-    """(the vectors of texts [n, dims], how many of them had to be computed). Equal texts are encoded once."""
-    keys, first, place = np.unique(keys_of(texts), return_index=True, return_inverse=True)
-    missing = np.flatnonzero(~cache.known(keys))
-    for start in range(0, len(missing), TEXTS_AT_ONCE):
-        part = missing[start : start + TEXTS_AT_ONCE]
-        shifted = _Shifted(progress, start, len(missing))
-        cache.add(keys[part], encoding.encode([texts[row] for row in first[part]], shifted))
-    vectors = cache.find(keys)
-    if len(cache) > WASTE * len(keys):
-        cache.keep_only(keys, vectors)
-    return vectors[place], len(missing)
-
-
-@dataclass(frozen=True, slots=True)
-class _Shifted:
-    """The progress of one part as progress of the whole."""
-
-    progress: Progress
-    start: int
-    total: int
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        self.progress(stage, self.start + done, self.total)
+    """(the vectors of texts [n, dims], a read-only map; how many had to be computed). See encoding_run.encode_all."""
+    return encode_all(lambda: [texts], encoding, cache, progress)
 
 
 def encode_images(

@@ -1,7 +1,8 @@
 """Texts to vectors in this process, through the exported and verified encoder: the same graph that Triton serves.
 
 Texts are sorted by length and padded to a multiple of PAD_TO, which is finer than the buckets of the wire: here no
-other request has to fit the shape (measured: 20 % less work). It keeps nothing: see vector_cache.
+other request has to fit the shape (measured: 20 % less work). The same texts give the same bytes, however many threads
+run. It keeps nothing: see encoding_run.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
@@ -41,6 +43,11 @@ def open_tokenizer(path: Path, max_tokens: int) -> Tokenizer:
     return tokenizer
 
 
+def tokens_of(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    """The token ids of each text, truncated as the tokenizer says."""
+    return [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts))]
+
+
 class TextEncoding:
     """A tokenizer and its encoder."""
 
@@ -48,6 +55,7 @@ class TextEncoding:
         self._model = model
         self._tokenizer = tokenizer
         self.dims = int(model.declaration.outputs[0].dims[0])
+        self.runtime = f"onnxruntime {onnxruntime.__version__}, {TOKENS_AT_ONCE} tokens a call"
 
     def encode(
         self, texts: Sequence[str], progress: Progress = silent, stage: str = "encode texts"
@@ -74,7 +82,7 @@ class TextEncoding:
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """The token ids of each text."""
-        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+        return tokens_of(self._tokenizer, texts)
 
     def _run(self, tokens: list[list[int]], places: NDArray[np.int64]) -> NDArray[np.generic]:
         return self._model.run(padded([tokens[place] for place in places]))["text_embedding"]

@@ -1,95 +1,128 @@
 """Vectors that were computed before, by a hash of what they were computed from: a rebuild encodes only what changed.
 
-A folder of parts, each a pair of arrays; a part counts once its keys are there, so an interrupted build keeps what it
-had finished. The folder belongs to one encoder and may be deleted at any time.
+One folder for each text encoder, named after it (see `encoder_folder`); it may be deleted at any time.
+
+    known-000003/                          one whole catalogue: keys.npy, vectors.npy (both by row), made_with.json
+    parts/<plan>/000012.part.safetensors   finished chunks of an encoding that is not complete (see encoding_parts)
+
+Vectors are fp16, which is what indexes store: the first build and a rebuild see the same numbers. Both arrays are
+memory maps; what grows in this process are the keys, 16 bytes a text. It computes no vector.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shopfuse.exporters.staging import staged_folder, write_synced
 from shopfuse.recall.arrays import open_array, write_array
 from shopfuse.release.manifest import ReleaseError
 
-KEY = np.dtype("S32")
+KEY = np.dtype("S16")  # NumPy drops zero bytes at the end of a single key only; arrays compare whole
+SHA_LENGTH = 16
+KNOWN = "known-"
+Keys = NDArray[np.bytes_]
+Vectors = NDArray[np.float16]
 
 
-def keys_of(texts: Iterable[str]) -> NDArray[np.bytes_]:
-    """The key of each text: 128 bits of its sha256 in hex."""
-    return np.array([hashlib.sha256(text.encode()).hexdigest()[: KEY.itemsize] for text in texts], KEY)
+def keys_of(texts: Iterable[str]) -> Keys:
+    """The key of each text: 128 bits of its sha256."""
+    return np.array([hashlib.sha256(text.encode()).digest()[: KEY.itemsize] for text in texts], KEY)
+
+
+def places_among(known: Keys, keys: Keys) -> NDArray[np.int64]:
+    """Where each key is in `known`, [n]; -1 where it is not."""
+    if not len(known):
+        return np.full(len(keys), -1, np.int64)
+    order = np.argsort(known, kind="stable")
+    at = order[np.minimum(np.searchsorted(known, keys, sorter=order), len(known) - 1)]
+    return np.where(known[at] == keys, at, -1)
+
+
+def encoder_folder(workspace: Path, onnx_sha256: str, tokenizer_sha256: str, max_tokens: int) -> Path:
+    """Where the vectors of one encoder, tokenizer and truncation lie."""
+    name = f"{onnx_sha256[:SHA_LENGTH]}-{tokenizer_sha256[:SHA_LENGTH]}-{max_tokens}"
+    return workspace / "cache" / "texts" / name
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The vectors of one whole catalogue, and what computed them."""
+
+    keys: Keys  # [N]
+    vectors: Vectors  # [N, dims]
+    runtimes: tuple[str, ...] = ()
 
 
 class VectorCache:
-    """Vectors are kept as fp16, which is what indexes store: the first build and a rebuild see the same numbers."""
+    """One writer at a time (see datasets.workspace_lock), except for parts, which any number of processes may add."""
 
     def __init__(self, folder: Path, dims: int) -> None:
-        self._folder = folder
-        self._dims = dims
-        self._parts = [part for path in sorted(folder.glob("*.keys.npy")) if (part := _open_part(path, dims))]
+        self.folder = folder
+        self.dims = dims
+        self.known = self._newest()
 
-    def __len__(self) -> int:
-        return sum(len(keys) for keys, _ in self._parts)
+    @property
+    def encoder(self) -> str:
+        """Which encoder, tokenizer and truncation the vectors are of."""
+        return self.folder.name
 
-    def known(self, keys: NDArray[np.bytes_]) -> NDArray[np.bool_]:
-        """Which keys have a vector, [n]."""
-        known = np.zeros(len(keys), np.bool_)
-        for part_keys, _ in self._parts:
-            known |= _places(part_keys, keys) >= 0
-        return known
+    @property
+    def parts(self) -> Path:
+        return self.folder / "parts"
 
-    def find(self, keys: NDArray[np.bytes_]) -> NDArray[np.float16]:
-        """The vectors of keys, [n, dims]; zeros where a key is unknown."""
-        vectors = np.zeros((len(keys), self._dims), np.float16)
-        for part_keys, part_vectors in self._parts:
-            places = _places(part_keys, keys)
-            hits = np.flatnonzero(places >= 0)
-            vectors[hits] = part_vectors[places[hits]]
-        return vectors
+    def keep(self, keys: Keys, fill: Callable[[Vectors], None], runtimes: Iterable[str]) -> Vectors:
+        """From now on knows these keys and no others; `fill` writes their vectors into the zeros that it is given.
 
-    def add(self, keys: NDArray[np.bytes_], vectors: NDArray[np.floating[Any]]) -> None:
-        """Keeps vectors [n, dims], n > 0, from now on."""
-        number = 1 + max((_number(path) for path in self._folder.glob("*.keys.npy")), default=0)
-        path = self._folder / f"{number:06d}.keys.npy"
-        write_array(_vectors_path(path), vectors.astype(np.float16))
-        write_array(path, keys)
-        if part := _open_part(path, self._dims):
-            self._parts.append(part)
+        Until the end the cache holds what it held: a crash changes nothing.
+        """
+        folders = self._folders()
+        target = self.folder / f"{KNOWN}{1 + max(map(_number, folders), default=0):06d}"
+        with staged_folder(target) as staged:
+            vectors = _new_map(staged / "vectors.npy", (len(keys), self.dims))
+            fill(vectors)
+            vectors.flush()
+            write_array(staged / "keys.npy", keys)
+            write_synced(staged / "made_with.json", json.dumps({"runtimes": sorted(set(runtimes))}).encode())
+        for folder in folders:
+            shutil.rmtree(folder)
+        self.known = self._newest()
+        return self.known.vectors
 
-    def keep_only(self, keys: NDArray[np.bytes_], vectors: NDArray[np.float16]) -> None:
-        """Forgets all but these: afterwards the cache is one part."""
-        old = list(self._folder.glob("*.keys.npy"))
-        self.add(keys, vectors)
-        for path in old:
-            path.unlink()
-            _vectors_path(path).unlink()
-        self._parts = self._parts[-1:]
+    def _folders(self) -> list[Path]:
+        """Oldest first."""
+        return sorted(self.folder.glob(f"{KNOWN}*"))
 
-
-def _places(part: NDArray[np.bytes_], keys: NDArray[np.bytes_]) -> NDArray[np.int64]:
-    """Where each key is in `part`, [n]; -1 where it is not."""
-    order = np.argsort(part)
-    at = order[np.minimum(np.searchsorted(part, keys, sorter=order), len(part) - 1)]
-    return np.where(part[at] == keys, at, -1)
+    def _newest(self) -> Known:
+        """Of those that are whole; a crash may have left an older one beside it."""
+        found = (_open_known(folder, self.dims) for folder in reversed(self._folders()))
+        nothing = Known(np.empty(0, KEY), np.empty((0, self.dims), np.float16))
+        return next((known for known in found if known is not None), nothing)
 
 
-def _number(path: Path) -> int:
-    return int(path.name.partition(".")[0])
+def _new_map(path: Path, shape: tuple[int, int]) -> np.memmap[Any, np.dtype[np.float16]]:
+    """A new npy file of zeros, open for writing."""
+    create: Callable[..., np.memmap[Any, np.dtype[np.float16]]] = np.lib.format.open_memmap
+    return create(path, "w+", np.float16, shape)
 
 
-def _vectors_path(keys: Path) -> Path:
-    return keys.with_name(keys.name.replace(".keys.", ".vectors."))
+def _number(folder: Path) -> int:
+    return int(folder.name.removeprefix(KNOWN))
 
 
-def _open_part(path: Path, dims: int) -> tuple[NDArray[np.bytes_], NDArray[np.float16]] | None:
-    """None for a damaged part: its texts are encoded again."""
+def _open_known(folder: Path, dims: int) -> Known | None:
+    """None where a file is damaged or of another size: its texts are encoded again."""
     try:
-        keys, vectors = open_array(path, KEY), open_array(_vectors_path(path), np.float16, 2)
-    except ReleaseError:
+        keys, vectors = open_array(folder / "keys.npy", KEY), open_array(folder / "vectors.npy", np.float16, 2)
+        runtimes = tuple(json.loads((folder / "made_with.json").read_text())["runtimes"])
+    except (ReleaseError, OSError, ValueError, KeyError):
         return None
-    return (keys, vectors) if 0 < len(keys) == len(vectors) and vectors.shape[1] == dims else None
+    return Known(keys, vectors, runtimes) if vectors.shape == (len(keys), dims) else None

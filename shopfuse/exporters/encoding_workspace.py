@@ -1,0 +1,149 @@
+"""A workspace's catalogue through its text encoder: what `shopfuse encode` runs, and what a build finds done.
+
+The composition of the encoding_* files; the catalogue is read as a stream, and its items are those of `build`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from shopfuse.datasets.workspace import Workspace
+from shopfuse.datasets.workspace_lock import workspace_lock
+from shopfuse.exporters import real_inputs
+from shopfuse.exporters.build_record import disk_errors_named
+from shopfuse.exporters.encoding_merge import merge
+from shopfuse.exporters.encoding_model import export_once
+from shopfuse.exporters.encoding_plan import EncodingError, Shard, make_plan
+from shopfuse.exporters.encoding_run import STAGE, TextEncoder, Texts, encode_all, encode_chunks, keys_of_all
+from shopfuse.exporters.encoding_triton import IN_FLIGHT, TritonEncoding
+from shopfuse.exporters.errors import BuildError
+from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer, tokens_of
+from shopfuse.exporters.tolerances import tolerance
+from shopfuse.exporters.vector_cache import VectorCache, encoder_folder
+from shopfuse.exporters.verified_model import FULL, VerifiedModel, export_verified
+from shopfuse.ranking.progress import Progress, silent
+from shopfuse.ranking.tensors import submodels
+from shopfuse.ranking.text import item_text
+from shopfuse.release.manifest import ModelVersion, ReleaseError
+from shopfuse.release.verify import read_manifest, sha256_file
+from shopfuse.training.text_encoder import LoadedTextEncoder, load_text_encoder
+
+TEXT_COLUMNS = ("title", "brand", "category", "description")
+ROWS_AT_ONCE = 8192
+WITNESSES = 8  # texts that a Triton must encode as this process does
+LEAST_COSINE = 0.999  # of a witness's two vectors: a GPU's fp32 may be TF32
+
+
+def catalogue_texts(workspace: Workspace) -> Iterator[list[str]]:
+    """What the text encoder reads of each item, in the order of items.parquet, in batches."""
+    rows = workspace.items().select(TEXT_COLUMNS)
+    for frame in rows.collect_batches(chunk_size=ROWS_AT_ONCE, maintain_order=True):
+        yield [item_text(title, brand, category or (), about or "") for title, brand, category, about in frame.rows()]
+
+
+def export_text_encoder(workspace: Workspace, encoder: LoadedTextEncoder, precision: str = FULL) -> VerifiedModel:
+    """The workspace's text encoder, exported and verified, or found again. Raises ExportError or ParityError."""
+    declaration = submodels(encoder.text_dim)["text_encoder"]
+    tokenizer = open_tokenizer(Path(encoder.tokenizer_json), encoder.max_tokens)
+
+    def export(folder: Path) -> VerifiedModel:
+        sample = next(iter(catalogue_texts(workspace)), [])[: real_inputs.ROWS]
+        real = real_inputs.text_inputs(tokens_of(tokenizer, sample))
+        return export_verified(declaration, encoder.module, folder, real, precision)
+
+    return export_once(workspace.root / "cache" / "exports", declaration, encoder.module, precision, export)
+
+
+def encode_workspace(
+    workspace: Workspace,
+    shard: Shard | None = None,
+    precision: str = FULL,
+    triton: str = "",
+    in_flight: int = IN_FLIGHT,
+    progress: Progress = silent,
+) -> tuple[int, int]:
+    """Encodes the texts that have no vector yet: all of them, or the chunks of one shard, here or through a Triton.
+
+    Gives (the items of the catalogue, how many texts were computed now). Raises a ShopfuseError naming what is wrong; finished chunks stay, and the next run goes on.
+    """
+    with disk_errors_named(STAGE), ExitStack() as stack:
+        if shard is None:
+            stack.enter_context(workspace_lock(workspace.root))
+        job = _open(workspace, precision, progress)
+        encoder: TextEncoder = job.here
+        if triton:
+            encoder = stack.enter_context(job.through(triton, in_flight))
+        if shard is None:
+            vectors, computed = encode_all(job.texts, encoder, job.cache, progress)
+            return len(vectors), computed
+        keys = keys_of_all(job.texts)
+        plan = make_plan(keys, job.cache.known.keys, job.cache.encoder, encoder.runtime)
+        return len(keys), encode_chunks(job.texts, plan, encoder, job.cache, shard, progress)
+
+
+def merge_workspace(
+    workspace: Workspace, folders: list[Path], precision: str = FULL, progress: Progress = silent
+) -> int:
+    """Puts the shards below the folders and in the workspace together; how many items that are. See merge."""
+    with disk_errors_named("merge"), workspace_lock(workspace.root):
+        job = _open(workspace, precision, progress)
+        return len(merge(job.texts, job.cache, folders))
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    workspace: Workspace
+    texts: Texts
+    encoder: LoadedTextEncoder
+    model: VerifiedModel
+    here: TextEncoding
+    cache: VectorCache
+
+    @contextmanager
+    def through(self, address: str, in_flight: int) -> Iterator[TritonEncoding]:
+        """The same encoder in a Triton. Raises EncodingError where that serves another one."""
+        served = _served(self.workspace.releases_dir, sha256_file(self.model.path))
+        tokenizer = open_tokenizer(Path(self.encoder.tokenizer_json), self.encoder.max_tokens)
+        declaration = self.model.declaration
+        name, version = served.model, str(served.version)
+        with TritonEncoding(address, declaration, tokenizer, name, version, in_flight=in_flight) as there:
+            sample = next(iter(self.texts()))[:WITNESSES]
+            least = min(LEAST_COSINE, tolerance(declaration, "text_embedding", self.model.precision).cosine_min)
+            cosine = float(np.sum(there.encode(sample) * self.here.encode(sample), axis=1).min())
+            if not cosine >= least:
+                raise EncodingError(
+                    f"Triton at {address}: model '{name}' version {version} is not this workspace's text encoder: "
+                    f"a text's two vectors have cosine {cosine:.4f} (at least {least})"
+                )
+            yield there
+
+
+def _open(workspace: Workspace, precision: str, progress: Progress) -> _Job:
+    if not workspace.items().head(1).collect().height:
+        raise BuildError(f"{workspace.items_path}: the catalogue holds no item; import one first")
+    progress("load text encoder", 0, 0)
+    encoder = load_text_encoder(workspace.settings.text_encoder)
+    progress("export text encoder", 0, 0)
+    model = export_text_encoder(workspace, encoder, precision)
+    tokenizer = open_tokenizer(Path(encoder.tokenizer_json), encoder.max_tokens)
+    hashes = sha256_file(model.path), sha256_file(Path(encoder.tokenizer_json))
+    cache = VectorCache(encoder_folder(workspace.root, *hashes, encoder.max_tokens), encoder.text_dim)
+    here = TextEncoding(model.open(), tokenizer)
+    return _Job(workspace, lambda: catalogue_texts(workspace), encoder, model, here, cache)
+
+
+def _served(releases: Path, onnx_sha256: str) -> ModelVersion:
+    """The name and version under which Triton serves this file. Raises EncodingError where no release has it."""
+    for folder in sorted(releases.glob("r*"), key=lambda path: path.stat().st_mtime, reverse=True):
+        try:
+            model = read_manifest(folder).models["text_encoder"]
+        except (ReleaseError, KeyError):
+            continue  # not a release that could be served
+        if model.sha256 == onnx_sha256:
+            return model
+    raise EncodingError(f"{releases}: no release serves this text encoder ({onnx_sha256[:12]}); build and publish one")
