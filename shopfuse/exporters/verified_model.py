@@ -1,19 +1,22 @@
-"""A model that may go into a release: exported, and found to answer as its torch module does."""
+"""A model that may go into a release: exported, converted to its precision, and found to answer as its torch module."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from shopfuse.exporters.onnx_export import export_submodel
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.parity import ParityReport, verify_submodel
+from shopfuse.exporters.parity_cases import RealInputs, reference_cases
+from shopfuse.exporters.precision import convert
+from shopfuse.exporters.tolerances import known
+from shopfuse.exporters.weights_check import check_module_weights
 from shopfuse.ranking.tensors import Submodel
+
+FULL = "fp32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,7 @@ class VerifiedModel:
     declaration: Submodel
     path: Path
     report: ParityReport
+    precision: str = FULL
 
     def open(self) -> OnnxModel:
         return OnnxModel(self.declaration, self.path)
@@ -30,8 +34,23 @@ def export_verified(
     declaration: Submodel,
     module: nn.Module,
     folder: Path,
-    real_inputs: Mapping[str, NDArray[np.generic]] | None = None,
+    real_inputs: RealInputs | None = None,
+    precision: str = FULL,
+    accept: str | None = None,
 ) -> VerifiedModel:
-    """Exports `module` into `folder` and checks it. Raises ExportError or ParityError."""
+    """Exports `module` into `folder` in `precision` and checks it; `real_inputs` also calibrate static scales.
+
+    Raises ExportError or ParityError. `accept` is the reason to release a model whose answers are beyond their
+    tolerances; it goes into the report. Another precision is made from an fp32 file that passed: a wrong export is
+    never excused by a precision.
+    """
+    known(precision)
+    check_module_weights(declaration.name, module)
+    real = dict(real_inputs or {})
     path = export_submodel(declaration, module, folder / f"{declaration.name}.onnx")
-    return VerifiedModel(declaration, path, verify_submodel(declaration, module, path, real_inputs))
+    cases = reference_cases(declaration, module, real)
+    report = verify_submodel(declaration, cases, path, real, accept=accept if precision == FULL else None)
+    if precision != FULL:
+        path = convert(declaration, path, precision, real, folder / f"{declaration.name}.{precision}.onnx")
+        report = verify_submodel(declaration, cases, path, real, precision, accept)
+    return VerifiedModel(declaration, path, report, precision)

@@ -1,0 +1,92 @@
+"""How far a model may be from its torch fp32 module, by precision and kind of output, and how far its rankings may be.
+
+Every bound is a measurement with room: about twice the worst that an honest model gave, and far below what a broken
+one gives (docs/decisions.md has the numbers). fp32 is bounded by the declaration itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from shopfuse.exporters.errors import ParityError
+from shopfuse.ranking.tensors import Submodel
+
+Kind = Literal["vector", "probability", "weight"]
+LEAST_COSINE = 0.9999  # of fp32
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """Of one output. Cosines are of whole rows; `neighbours` and `padding` bound what other rows of the batch, and
+    masked positions, may change."""
+
+    max_abs: float
+    cosine_min: float
+    cosine_mean: float
+    neighbours: float
+    padding: float
+
+
+@dataclass(frozen=True, slots=True)
+class RankingBound:
+    """Means over the golden queries: the least overlap of the first ten, the largest loss of NDCG@10."""
+
+    overlap: float
+    ndcg_loss: float
+
+
+# Unit vectors are judged by their cosines: how large one number's difference may be depends on how many there are.
+# int8 with dynamic quantisation has one scale of activations for a whole batch, so a row depends on its neighbours and
+# on padding as much as on the quantisation itself; a static scale and fp16 do not.
+TOLERANCES: dict[str, dict[Kind, Tolerance]] = {
+    "fp16": {
+        "vector": Tolerance(0.005, 0.9995, 0.9999, 0.005, 0.005),
+        "probability": Tolerance(0.01, 0.999, 0.9999, 0.01, 0.01),
+        "weight": Tolerance(0.01, 0.999, 0.9999, 0.01, 0.01),
+    },
+    "int8": {
+        "vector": Tolerance(0.10, 0.95, 0.98, 0.10, 0.10),
+        "probability": Tolerance(0.10, 0.97, 0.99, 0.10, 0.10),
+        "weight": Tolerance(0.10, 0.97, 0.99, 0.10, 0.10),
+    },
+    "int8_static": {
+        "vector": Tolerance(0.10, 0.93, 0.97, 0.01, 0.01),
+        "probability": Tolerance(0.10, 0.97, 0.99, 0.01, 0.01),
+        "weight": Tolerance(0.10, 0.97, 0.99, 0.01, 0.01),
+    },
+}
+RANKING_BOUNDS = {
+    "fp32": RankingBound(0.99, 0.001),
+    "fp16": RankingBound(0.97, 0.002),
+    "int8": RankingBound(0.80, 0.03),
+    "int8_static": RankingBound(0.75, 0.04),
+}
+# From the best to the worst: an ensemble is as good as the worst of its steps.
+PRECISIONS = tuple(RANKING_BOUNDS)
+
+
+def tolerance(declaration: Submodel, output: str, precision: str) -> Tolerance:
+    """What `output` of the model may differ in `precision`. Raises ParityError for an unknown precision."""
+    if precision == "fp32":
+        declared = declaration.tolerance
+        return Tolerance(declared, LEAST_COSINE, LEAST_COSINE, declared, declared)
+    return TOLERANCES[known(precision)][kind_of(output)]
+
+
+def ranking_bound(precision: str) -> RankingBound:
+    return RANKING_BOUNDS[known(precision)]
+
+
+def known(precision: str) -> str:
+    """`precision` itself; raises ParityError where no tolerance was ever measured for it."""
+    if precision not in PRECISIONS:
+        raise ParityError(f"precision {precision!r}: expected one of {', '.join(PRECISIONS)}")
+    return precision
+
+
+def kind_of(output: str) -> Kind:
+    """By the names of ranking.tensors."""
+    if output.endswith("_probabilities"):
+        return "probability"
+    return "weight" if output.endswith("_weights") else "vector"
