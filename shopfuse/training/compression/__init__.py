@@ -1,0 +1,1 @@
+"""Smaller text encoders made from a larger one: pruned, or distilled. What comes out is a plain checkpoint."""

@@ -1,0 +1,80 @@
+"""The folder that a compressed encoder is written to: a plain checkpoint, and meta.json on how it was made.
+
+It appears whole or not at all, and never takes the place of anything but an earlier result of the same command.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from shopfuse.training.checkpoints import META
+from shopfuse.training.compression.errors import CompressionError
+
+TOKENIZER = "tokenizer.json"
+
+
+def check_result_folder(folder: Path, command: str) -> None:
+    """Raises CompressionError where `folder` is taken by something else than an earlier result of `command`."""
+    if not (folder.exists() or folder.is_symlink()):
+        return
+    if not folder.is_dir() or folder.is_symlink():
+        raise CompressionError(f"{folder}: a file or link of this name is in the way")
+    try:
+        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        meta = None
+    if not isinstance(meta, dict) or meta.get("compression") != command:
+        raise CompressionError(
+            f"{folder}: exists already and holds no earlier result of '{command}'; name a new folder"
+        )
+
+
+def write_result(folder: Path, encoder: nn.Module, tokenizer: Path, meta: Mapping[str, Any]) -> None:
+    """Writes config.json, model.safetensors, tokenizer.json and meta.json, replacing an earlier result."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise CompressionError(f"{folder}: cannot be written ({error})") from error
+    try:
+        encoder.save_pretrained(staging, max_shard_size="1TB")  # type: ignore[operator]
+        shutil.copyfile(tokenizer, staging / TOKENIZER)
+        (staging / META).write_text(json.dumps(meta, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        staging.chmod(0o755)
+        for path in (*staging.iterdir(), staging):
+            _sync(path)
+        _take_place(staging, folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    _sync(folder.parent)
+
+
+def _take_place(staging: Path, folder: Path) -> None:
+    """Renames `staging` to `folder`; an earlier result moves aside first, and back where that fails."""
+    if not folder.exists():
+        staging.rename(folder)
+        return
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as aside:
+        earlier = Path(aside) / folder.name
+        folder.rename(earlier)
+        try:
+            staging.rename(folder)
+        except OSError:
+            earlier.rename(folder)
+            raise
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
