@@ -1,0 +1,65 @@
+"""Where publishing reads and writes, below a workspace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shopfuse.publishing.errors import PublishError
+from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.release.layout import ReleaseLayout
+from shopfuse.release.manifest import Manifest
+from shopfuse.release.signature import check_signature
+from shopfuse.release.verify import read_manifest, verify_release
+
+
+def releases_of(workspace: Path) -> Path:
+    return workspace / "releases"
+
+
+def repository_of(workspace: Path) -> Path:
+    """What Triton serves from."""
+    return workspace / "model_repository"
+
+
+def release_names(workspace: Path) -> list[str]:
+    """Every release folder, the latest first; what a build or a prune has not finished is hidden and left out."""
+    folders = [path.name for path in releases_of(workspace).glob("[!.]*") if path.is_dir()]
+    return sorted(folders, key=lambda name: (len(name), name), reverse=True)
+
+
+def release_root(workspace: Path, release_id: str) -> Path:
+    """The folder of a release that exists."""
+    names = release_names(workspace)
+    if release_id not in names:
+        there = ", ".join(reversed(names)) or "none; run `shopfuse build`"
+        raise PublishError(f"{releases_of(workspace)}: there is no release {release_id!r} (there are: {there})")
+    return releases_of(workspace) / release_id
+
+
+def verified_manifest(workspace: Path, release_id: str, public_key: Path) -> Manifest:
+    """Of a genuine and whole release, every file hashed."""
+    root = release_root(workspace, release_id)
+    return _of_folder(verify_release(root, public_key), root)
+
+
+def signed_manifest(workspace: Path, release_id: str, public_key: Path) -> Manifest:
+    """Of a genuine release; its files are not looked at."""
+    root = release_root(workspace, release_id)
+    check_signature(root, public_key)
+    return _of_folder(read_manifest(root), root)
+
+
+def _of_folder(manifest: Manifest, root: Path) -> Manifest:
+    if manifest.release_id != root.name:
+        raise PublishError(
+            f"{ReleaseLayout(root).manifest}: this is release {manifest.release_id!r}, in the folder of another"
+        )
+    return manifest
+
+
+def readable_manifest(workspace: Path, release_id: str) -> Manifest | None:
+    """None where the folder has no manifest of this format."""
+    try:
+        return read_manifest(releases_of(workspace) / release_id)
+    except ShopfuseError:
+        return None

@@ -1,0 +1,56 @@
+"""Who changed what is served, and when: WORKSPACE/releases/journal.jsonl, one JSON object a line, only appended to."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from shopfuse.publishing.folders import releases_of
+from shopfuse.release.channels import Channels
+
+FILE = "journal.jsonl"
+
+
+def _who() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    action: str  # publish | canary | promote | rollback | prune
+    release_id: str  # that the action was about; "" for a prune
+    before: Channels
+    after: Channels
+    seconds: float
+    details: dict[str, Any] = field(default_factory=dict)
+    who: str = field(default_factory=_who)  # user@host
+    at: str = field(default_factory=_now)  # ISO 8601, UTC
+
+
+def append(workspace: Path, entry: Entry) -> None:
+    """On disk when it returns. A line that a crash cut short stays a line of its own."""
+    line = json.dumps(asdict(entry), sort_keys=True).encode() + b"\n"
+    with (releases_of(workspace) / FILE).open("a+b") as journal:
+        if journal.tell() and not _ends_a_line(journal.fileno(), journal.tell()):
+            line = b"\n" + line
+        journal.write(line)
+        journal.flush()
+        os.fsync(journal.fileno())
+
+
+def _ends_a_line(descriptor: int, size: int) -> bool:
+    return os.pread(descriptor, 1, size - 1) == b"\n"

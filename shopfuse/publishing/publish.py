@@ -1,0 +1,114 @@
+"""Publishing a release, for everybody or for a share of the users.
+
+Every step before the flip can be refused or killed: the releases that serve keep serving, and the next run begins
+with what it finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+from shopfuse.publishing.errors import PublishError
+from shopfuse.publishing.folders import release_root, releases_of, repository_of, verified_manifest
+from shopfuse.publishing.golden import check_golden
+from shopfuse.publishing.loading import check_live, load_release
+from shopfuse.publishing.parity_gate import check_parity
+from shopfuse.publishing.placing import place
+from shopfuse.publishing.removal import discard_other_versions, manifests_in_use, remove_models
+from shopfuse.publishing.steps import Steps
+from shopfuse.publishing.switch import Change, Published, change, flip
+from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.ranking.progress import Progress, silent
+from shopfuse.release.channels import Channels, read_channels
+from shopfuse.release.manifest import Manifest
+from shopfuse.serving.model_control import ModelControl
+
+
+def publish(
+    workspace: Path,
+    release_id: str,
+    *,
+    control: ModelControl | None,
+    public_key: Path,
+    share: float | None = None,
+    progress: Progress = silent,
+) -> Published:
+    """Puts a release into service: for everybody, or as the canary for a share (0 to 1] of the users.
+
+    Without `control` nothing runs: the models are placed, and loaded when Triton starts (see reconcile). Raises
+    PublishError, and then nothing that serves has changed.
+    """
+    with change(workspace, Steps("publish", release_id, progress)) as run:
+        with run.steps.step("channels"):
+            after = channels_with(run.before, release_id, share)
+        return put_into_service(run, "publish" if share is None else "canary", release_id, after, control, public_key)
+
+
+def channels_with(before: Channels, release_id: str, share: float | None) -> Channels:
+    """What the channels are once a release is published."""
+    if share is None:
+        return before.published(release_id)
+    if not 0 < share <= 1:
+        raise PublishError(f"share: expected more than 0 and at most 1, found {share}")
+    if not before.stable:
+        raise PublishError("nothing is published yet, so a canary has nothing beside it: publish without a share")
+    if before.stable == release_id:
+        raise PublishError(f"{release_id} is stable: it answers everybody already")
+    return before.with_canary(release_id, share)
+
+
+def put_into_service(
+    run: Change, action: str, release_id: str, after: Channels, control: ModelControl | None, public_key: Path
+) -> Published:
+    """All the checks, and at the end the flip to `after`."""
+    steps = run.steps
+    with steps.step("verify"):
+        manifest = verified_manifest(run.workspace, release_id, public_key)
+    with steps.step("parity"):
+        check_parity(manifest)
+    with _taken_back(run.workspace, control, manifest):
+        if control:
+            with steps.step("triton"):
+                check_live(control)
+                _discard_leftovers(run.workspace, control, manifest)
+        put_in_place(run, manifest)
+        if control:
+            with steps.step("load"):
+                load_release(control, manifest, lambda _, done, total: steps.report("load", done, total))
+            with steps.step("golden"):
+                run.golden = check_golden(release_root(run.workspace, release_id), manifest, control).summary()
+        else:
+            run.warnings.append("no Triton was given: the models are loaded, and checked, when one starts")
+        return flip(run, action, release_id, after)
+
+
+def put_in_place(run: Change, manifest: Manifest) -> None:
+    root = release_root(run.workspace, manifest.release_id)
+    with run.steps.step("place"):
+        report = partial(run.steps.report, "place")
+        run.placed = place(root, manifest, repository_of(run.workspace), report)
+
+
+def _discard_leftovers(workspace: Path, control: ModelControl, manifest: Manifest) -> None:
+    ready = {f"{entry.name}/{entry.version}" for entry in control.ready_models()}
+    in_use = manifests_in_use(workspace, read_channels(releases_of(workspace)))
+    used = {f"{model.model}/{model.version}" for each in in_use for model in each.models.values()}
+    discard_other_versions(repository_of(workspace), manifest, ready | used)
+
+
+@contextmanager
+def _taken_back(workspace: Path, control: ModelControl | None, manifest: Manifest) -> Iterator[None]:
+    """Where the block fails, what no release in use needs of this one leaves Triton and the repository.
+
+    Where that fails too (Triton may be what failed), what is left is found and used, or removed, by the next run.
+    """
+    try:
+        yield
+    except BaseException:
+        with suppress(ShopfuseError, OSError):
+            in_use = manifests_in_use(workspace, read_channels(releases_of(workspace)))
+            remove_models(workspace, control, [manifest], in_use)
+        raise
