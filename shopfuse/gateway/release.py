@@ -123,9 +123,9 @@ class LoadedRelease:
 def _tokenizer(path: Path, max_tokens: int) -> Tokenizer:
     try:
         tokenizer = Tokenizer.from_file(str(path))
+        tokenizer.enable_truncation(max_tokens)
     except Exception as error:  # the library raises bare Exception
-        raise ReleaseError(f"{path}: not a tokenizer ({error})") from error
-    tokenizer.enable_truncation(max_tokens)
+        raise ReleaseError(f"{path}: not a tokenizer of {max_tokens} tokens ({error})") from error
     tokenizer.no_padding()
     return tokenizer
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from grpc_health.v1 import health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers
 from tritonclient.grpc import service_pb2, service_pb2_grpc
@@ -26,7 +27,6 @@ from shopfuse.ranking.features import missing_item_row, schema_hash, text_code
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.ranking.tensors import MODALITIES, NUMPY_TYPE, TASKS, TOKEN, VECTOR
 from shopfuse.ranking.user_state import user_state
-from shopfuse.recall.arrays import write_array
 from shopfuse.recall.co_visit import build_co_visit
 from shopfuse.recall.item_table import build_item_table
 from shopfuse.recall.lexical import build_lexical
@@ -89,7 +89,25 @@ def build_workspace(root: Path) -> Path:
 
 def build_release(root: Path, number: int) -> None:
     """Release r<number>. Its models have version `number` + 2; every vector of an item begins with `number`."""
-    layout = ReleaseLayout(root / "releases" / f"r{number}")
+    layout, first = ReleaseLayout(root / "releases" / f"r{number}"), ReleaseLayout(root / "releases" / "r1")
+    if number == 1:
+        build_indexes(layout)
+        write_tokenizer(layout.tokenizer)
+    else:
+        shutil.copytree(first.root, layout.root, ignore=shutil.ignore_patterns("models"))
+    item_vectors = marked(unit_rows(2, ITEMS, VECTOR), number)
+    np.save(layout.items / "item_vectors.npy", item_vectors.astype(np.float16))
+    modalities = marked(unit_rows(3, ITEMS, len(MODALITIES), TOKEN), number)
+    np.save(layout.items / "modality_vectors.npy", modalities.astype(np.float16))
+    np.save(layout.items / "modality_mask.npy", np.ones((ITEMS, len(MODALITIES)), np.uint8))
+    for name in SUBMODELS:
+        file = layout.models / name / str(number + 2) / "model.onnx"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(f"{name} {number}".encode())
+    write_manifest(layout, private_key_of(root))
+
+
+def build_indexes(layout: ReleaseLayout) -> None:
     items = catalogue()
     build_item_table(layout.items, items)
     build_lexical(layout.lexical, items)
@@ -99,16 +117,6 @@ def build_release(root: Path, number: int) -> None:
     sessions = np.array([0, 0, 0, 0, 1, 1, 1], np.int64)
     build_co_visit(layout.indexes, (sessions, rows, np.ones(7, np.float32), np.full(7, NOW)), ITEMS)
     build_popular(layout.indexes, np.linspace(1.0, 0.0, ITEMS, dtype=np.float32))
-    write_array(layout.items / "item_vectors.npy", marked(unit_rows(2, ITEMS, VECTOR), number).astype(np.float16))
-    modalities = marked(unit_rows(3, ITEMS, len(MODALITIES), TOKEN), number)
-    write_array(layout.items / "modality_vectors.npy", modalities.astype(np.float16))
-    write_array(layout.items / "modality_mask.npy", np.ones((ITEMS, len(MODALITIES)), np.uint8))
-    write_tokenizer(layout.tokenizer)
-    for name in SUBMODELS:
-        file = layout.models / name / str(number + 2) / "model.onnx"
-        file.parent.mkdir(parents=True)
-        file.write_bytes(f"{name} {number}".encode())
-    write_manifest(layout, private_key_of(root))
 
 
 def marked(vectors: NDArray[np.float32], number: int) -> NDArray[np.float32]:
@@ -126,7 +134,8 @@ def write_tokenizer(path: Path) -> None:
 
 def write_manifest(layout: ReleaseLayout, key: Path) -> None:
     number = int(layout.root.name[1:])
-    paths = sorted(path for path in layout.root.rglob("*") if path.is_file())
+    own = (layout.manifest, layout.signature)
+    paths = sorted(path for path in layout.root.rglob("*") if path.is_file() and path not in own)
     files = {str(path.relative_to(layout.root)): sha256_file(path) for path in paths}
     version = number + 2
     models = {
@@ -191,22 +200,21 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
 
     behaviour: str = "healthy"  # healthy | hanging | failing | nan | misshaped
     calls: list[str] = field(default_factory=list)
-    gate: asyncio.Event | None = None  # where set, calls wait for it
+    gate: asyncio.Event | None = None  # where set, calls of r1's models wait for it
     missing: set[str] = field(default_factory=set)  # models that are not loaded
-    asked: set[str] = field(default_factory=set)  # models whose readiness was asked for
+    broken: set[int] = field(default_factory=set)  # releases whose models fail
     mixed: list[set[int]] = field(default_factory=list)
 
     async def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802  (gRPC's name)
-        self.asked.add(request.name)
         return service_pb2.ModelReadyResponse(ready=request.name not in self.missing)
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802  (gRPC's name)
         self.calls.append(request.model_name)
-        if self.gate:
+        if self.gate and release_number(request) == 1:
             await self.gate.wait()
         if self.behaviour == "hanging":
             await asyncio.Event().wait()
-        if self.behaviour == "failing":
+        if self.behaviour == "failing" or release_number(request) in self.broken:
             await context.abort(grpc.StatusCode.INTERNAL, "onnxruntime: something about 10.0.0.7")
         response = service_pb2.ModelInferResponse(model_name=request.model_name)
         for name, values in self.outputs(request).items():
@@ -294,6 +302,22 @@ class Shop:
     def metric(self, name: str, **labels: str) -> float:
         return self.gateway.metrics.registry.get_sample_value(name, labels) or 0.0
 
+    @property
+    def channels(self) -> Channels:
+        """What the gateway answers with."""
+        return self.gateway.releases.channels
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Returns once it holds; calls of the gateway pass the time."""
+        while not condition():
+            await self.health.Check(health_pb2.HealthCheckRequest())
+
+    async def publish(self, **channels: Any) -> None:
+        """Writes channels.json, and waits until the gateway answers with it."""
+        wanted = Channels(**channels)
+        write_channels(self.gateway.settings.workspace / "releases", wanted)
+        await self.until(lambda: self.channels == wanted and set(wanted.in_use) <= set(self.gateway.releases.held))
+
 
 Serve = Callable[..., AbstractAsyncContextManager[Shop]]
 
@@ -322,6 +346,15 @@ def workspace(built: Path, tmp_path: Path) -> Path:
         (tmp_path / name).symlink_to(built / name)
     write_channels(tmp_path / "releases", Channels(stable="r1"))
     return tmp_path
+
+
+@pytest.fixture
+def copied(workspace: Path, built: Path) -> Path:
+    """The workspace, with releases of its own that a test may break. Links would be followed to the shared ones."""
+    for release_id in ("r1", "r2", "r3"):
+        (workspace / "releases" / release_id).unlink()
+        shutil.copytree(built / "releases" / release_id, workspace / "releases" / release_id)
+    return workspace
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +12,10 @@ from shopfuse.gateway.release import LoadedRelease
 from shopfuse.gateway.server import open_gateway
 from shopfuse.gateway.settings import Settings, SettingsError
 from shopfuse.ranking.tensors import submodels
-from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import ReleaseError
-from shopfuse.release.signature import private_key_of, public_key_of, sign
+from shopfuse.release.signature import public_key_of
 
-
-@pytest.fixture
-def copied(built: Path, tmp_path: Path) -> Path:
-    """A workspace of which a test may break the files."""
-    return Path(shutil.copytree(built, tmp_path / "copied"))
+from .release_edits import BREAKS, edit_manifest, manifest_of
 
 
 def refusal(workspace: Path, release_id: str = "") -> str:
@@ -52,44 +45,36 @@ def test_missing_file_is_named(copied: Path, name: str) -> None:
     assert name in refusal(copied)
 
 
-def manifest_of(workspace: Path) -> dict[str, Any]:
-    manifest: dict[str, Any] = json.loads((workspace / "releases" / "r1" / "manifest.json").read_text())
-    return manifest
+@pytest.mark.parametrize("damage", BREAKS, ids=lambda damage: damage.__name__)
+def test_release_with_parts_that_do_not_belong_does_not_start(copied: Path, damage: Any) -> None:
+    damage(copied, "r1")
+
+    assert BREAKS[damage][1] in refusal(copied)
 
 
-def edit_manifest(workspace: Path, **changes: Any) -> None:
-    """Changes fields of r1's manifest, and signs it anew."""
-    layout = ReleaseLayout(workspace / "releases" / "r1")
-    text = json.dumps(manifest_of(workspace) | changes)
-    layout.manifest.write_text(text)
-    layout.signature.write_bytes(sign(text.encode(), private_key_of(workspace)))
+@pytest.mark.parametrize(
+    ("field", "value", "problem"), [("text_dim", 9, "expected"), ("max_tokens", -1, "tokenizer of -1 tokens")]
+)
+def test_manifest_that_does_not_fit_its_files_is_refused(copied: Path, field: str, value: int, problem: str) -> None:
+    edit_manifest(copied, "r1", **{field: value})
 
-
-def test_other_feature_schema_is_refused(copied: Path) -> None:
-    edit_manifest(copied, scenes=["holiday", "campaign"])
-
-    assert "feature schema" in refusal(copied)
-
-
-@pytest.mark.parametrize(("field", "value"), [("items", 61), ("text_dim", 9)])
-def test_manifest_that_does_not_fit_its_files_is_refused(copied: Path, field: str, value: int) -> None:
-    edit_manifest(copied, **{field: value})
-
-    assert "expected" in refusal(copied)
+    assert problem in refusal(copied)
 
 
 @pytest.mark.parametrize(("part", "name"), [("models", "user_tower"), ("ensembles", "encode_query")])
 def test_manifest_without_a_model_is_refused(copied: Path, part: str, name: str) -> None:
-    named = manifest_of(copied)[part]
+    named = manifest_of(copied, "r1")[part]
     del named[name]
-    edit_manifest(copied, **{part: named})
+    edit_manifest(copied, "r1", **{part: named})
 
     assert "names no" in refusal(copied) and name in refusal(copied)
 
 
 def test_unknown_release_and_empty_workspace_are_refused(copied: Path, tmp_path: Path) -> None:
+    (empty := tmp_path / "empty").mkdir()
+
     assert "r9" in refusal(copied, "r9")
-    assert "nothing is published yet" in refusal(tmp_path)
+    assert "nothing is published yet" in refusal(empty)
 
 
 def test_ensemble_takes_what_both_its_models_take_but_what_one_hands_to_the_other(built: Path) -> None:

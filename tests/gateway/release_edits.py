@@ -1,0 +1,100 @@
+"""Breaks a release in one way at a time; what is not about signatures is signed anew."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from shopfuse.release.layout import ReleaseLayout
+from shopfuse.release.signature import create_keys, private_key_of, sign
+
+
+def layout_of(workspace: Path, release_id: str) -> ReleaseLayout:
+    return ReleaseLayout(workspace / "releases" / release_id)
+
+
+def manifest_of(workspace: Path, release_id: str) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads(layout_of(workspace, release_id).manifest.read_text())
+    return manifest
+
+
+def edit_manifest(workspace: Path, release_id: str, /, **changes: Any) -> None:
+    """Changes fields of the manifest, and signs it."""
+    layout = layout_of(workspace, release_id)
+    text = json.dumps(manifest_of(workspace, release_id) | changes)
+    layout.manifest.write_text(text)
+    layout.signature.write_bytes(sign(text.encode(), private_key_of(workspace)))
+
+
+def tamper(workspace: Path, release_id: str) -> None:
+    path = layout_of(workspace, release_id).items / "item_vectors.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+
+
+def sign_with_another_key(workspace: Path, release_id: str) -> None:
+    layout, keys = layout_of(workspace, release_id), workspace / "other_keys"
+    create_keys(keys)
+    layout.signature.write_bytes(sign(layout.manifest.read_bytes(), keys / private_key_of(workspace).name))
+
+
+def lose_signature(workspace: Path, release_id: str) -> None:
+    layout_of(workspace, release_id).signature.unlink()
+
+
+def change_after_signing(workspace: Path, release_id: str) -> None:
+    manifest = layout_of(workspace, release_id).manifest
+    manifest.write_text(manifest.read_text().replace('"weighted"', '"vote"'))
+
+
+def take_foreign_index(workspace: Path, release_id: str) -> None:
+    """The index of an encoder that the release does not have."""
+    built_with = manifest_of(workspace, release_id)["built_with"]
+    built_with["indexes/semantic.faiss"]["text_encoder"] = "12ab" * 16
+    edit_manifest(workspace, release_id, built_with=built_with)
+
+
+def take_foreign_tokenizer(workspace: Path, release_id: str) -> None:
+    """An encoder that was made for another tokenizer."""
+    manifest = manifest_of(workspace, release_id)
+    encoder = next(path for path in manifest["built_with"] if "/text_encoder/" in path)
+    edit_manifest(workspace, release_id, built_with=manifest["built_with"] | {encoder: {"tokenizer.json": "12ab" * 16}})
+
+
+def hide_ingredients(workspace: Path, release_id: str) -> None:
+    edit_manifest(workspace, release_id, built_with={})
+
+
+def take_foreign_model(workspace: Path, release_id: str) -> None:
+    """A model other than the one that was checked: its file is signed, too."""
+    models = manifest_of(workspace, release_id)["models"]
+    models["query_tower"]["sha256"] = "12ab" * 16
+    edit_manifest(workspace, release_id, models=models)
+
+
+def know_other_scenes(workspace: Path, release_id: str) -> None:
+    edit_manifest(workspace, release_id, scenes=["holiday", "campaign"])
+
+
+def count_other_items(workspace: Path, release_id: str) -> None:
+    edit_manifest(workspace, release_id, items=61)
+
+
+def take_another_name(workspace: Path, release_id: str) -> None:
+    edit_manifest(workspace, release_id, release_id="r1" if release_id != "r1" else "r2")
+
+
+# what is done to a release -> (the reason that is counted, what the error says)
+BREAKS = {
+    tamper: ("damaged", "item_vectors.npy: sha256"),
+    lose_signature: ("signature", "manifest.sig: cannot be read"),
+    sign_with_another_key: ("signature", "signed with another key"),
+    change_after_signing: ("signature", "the manifest was changed"),
+    take_foreign_index: ("incompatible", "indexes/semantic.faiss was computed with text_encoder 12ab12ab12ab"),
+    take_foreign_tokenizer: ("incompatible", "was computed with tokenizer.json 12ab12ab12ab"),
+    hide_ingredients: ("incompatible", "does not say which text_encoder indexes/semantic.faiss was computed with"),
+    take_foreign_model: ("incompatible", "query_tower is 12ab12ab12ab, its file models/query_tower/"),
+    know_other_scenes: ("incompatible", "feature schema"),
+    count_other_items: ("incompatible", "expected"),
+    take_another_name: ("incompatible", "holds r"),
+}
