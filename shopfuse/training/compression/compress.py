@@ -28,7 +28,7 @@ from shopfuse.training.compression.token_batches import Tokeniser, Tokens, encod
 from shopfuse.training.text_encoder import LoadedTextEncoder, PooledEncoder, load_text_encoder
 
 PRUNE, DISTILL = "prune", "distill"
-_JUDGED_ON = 1000  # items and their queries, to rank neurons by
+_JUDGED_ON = 500  # items and their queries, to rank neurons by
 
 MakeStudent = Callable[[LoadedTextEncoder, Tokeniser, ShopTexts], PooledEncoder]
 

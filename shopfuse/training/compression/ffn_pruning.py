@@ -100,10 +100,8 @@ def _ranked(importance: Tensor, count: int) -> tuple[Tensor, Tensor]:
 def _predicts(covariance: Tensor, kept: Tensor, gone: Tensor) -> Tensor:
     """Coefficients [removed, kept] of the ridge regression of the removed neurons on the kept ones."""
     among = covariance[kept][:, kept]
-    ridge = (_RIDGE * among.diagonal().mean()).clamp(min=1e-12)
-    solution: Tensor = torch.linalg.solve(
-        among + ridge * torch.eye(len(kept), dtype=among.dtype), covariance[kept][:, gone]
-    )
+    ridge = (_RIDGE * among.diagonal().mean()).clamp(min=1e-12) * torch.eye(len(kept), dtype=among.dtype)
+    solution: Tensor = torch.linalg.solve(among + ridge, covariance[kept][:, gone])
     return solution.T
 
 
