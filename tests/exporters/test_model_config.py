@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from shopfuse.exporters.ensemble_config import ROLES, ensemble_config
+from shopfuse.exporters.errors import ExportError
 from shopfuse.exporters.model_config import Deployment, config_text, model_config, parse_config, warmup_files
+from shopfuse.exporters.targets import CAPABILITIES, TARGETS, TENSORRT, profiles
 from shopfuse.ranking.tensors import COUNT_BUCKETS, LENGTH_BUCKETS, submodels
+from shopfuse.release.manifest import ModelVersion
 
 DECLARED = submodels(384)
-VERSIONS = {name: number for number, name in enumerate(DECLARED, 1)}
+VERSIONS = {name: ModelVersion(name, number, "fp32", "0" * 64) for number, name in enumerate(DECLARED, 1)}
 
 
 @pytest.mark.parametrize("name", DECLARED)
@@ -63,7 +68,9 @@ def test_warm_up_masks_are_ones_in_files_of_the_right_size(name: str) -> None:
 
 
 def test_instances_and_threads_are_parameters() -> None:
-    config = model_config(DECLARED["text_encoder"], Deployment(instances=3, threads=4, max_queue_delay_us=500))
+    config = model_config(
+        DECLARED["text_encoder"], deployment=Deployment(instances=3, threads=4, max_queue_delay_us=500)
+    )
 
     assert config.instance_group[0].count == 3
     assert config.parameters["intra_op_thread_count"].string_value == "4"
@@ -78,7 +85,7 @@ def test_every_step_of_an_ensemble_is_pinned_and_fed(role: str) -> None:
     assert config.name == f"{role}_r7"
     known = {tensor.name for tensor in config.input}
     for step in config.ensemble_scheduling.step:
-        assert step.model_version == VERSIONS[step.model_name]
+        assert step.model_version == VERSIONS[step.model_name].version
         assert set(step.input_map.values()) <= known
         assert config.max_batch_size <= DECLARED[step.model_name].max_batch
         known |= set(step.output_map.values())
@@ -101,3 +108,98 @@ def test_without_an_image_encoder_items_bring_their_image_embedding() -> None:
     full = {tensor.name for tensor in ensemble_config("encode_item", "r1", DECLARED, VERSIONS).input}
     lean = {tensor.name for tensor in ensemble_config("encode_item", "r1", DECLARED, without).input}
     assert full ^ lean == {"pixels", "image_embedding"}
+
+
+def accelerators(config: Any) -> dict[str, dict[str, str]]:
+    found = config.optimization.execution_accelerators.gpu_execution_accelerator
+    return {accelerator.name: dict(accelerator.parameters) for accelerator in found}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", DECLARED)
+def test_targets_differ_in_how_and_not_in_what(name: str, target: str) -> None:
+    config, on_cpu = (model_config(DECLARED[name], one) for one in (target, "cpu"))
+
+    assert parse_config(config_text(config)) == config
+    for field in ("name", "max_batch_size", "input", "output", "version_policy", "dynamic_batching", "model_warmup"):
+        assert getattr(config, field) == getattr(on_cpu, field)
+    kinds = {group.kind for group in config.instance_group}
+    assert kinds == {config.instance_group[0].KIND_CPU if target == "cpu" else config.instance_group[0].KIND_GPU}
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_the_cpu_is_the_default_and_knows_nothing_of_gpus(name: str) -> None:
+    config = model_config(DECLARED[name], "cpu")
+
+    assert config == model_config(DECLARED[name])
+    assert not config.HasField("optimization")
+    assert list(config.parameters) == ["intra_op_thread_count"]
+
+
+# What triton-inference-server/onnxruntime_backend reads; it refuses to load a model with any other.
+KNOWN_OPTIONS = {
+    "precision_mode",
+    "max_workspace_size_bytes",
+    "trt_layer_norm_fp32_fallback",
+    "trt_engine_cache_enable",
+    "trt_engine_cache_path",
+    "trt_engine_cache_prefix",
+    "trt_timing_cache_enable",
+    "trt_timing_cache_path",
+    "trt_profile_min_shapes",
+    "trt_profile_opt_shapes",
+    "trt_profile_max_shapes",
+}
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_gpu_ort_tells_tensorrt_every_shape_and_falls_back_to_cuda(name: str) -> None:
+    declaration = DECLARED[name]
+    config = model_config(declaration, "gpu-ort", onnx_sha256="ab" * 32)
+
+    found = accelerators(config)
+    assert config.backend == "onnxruntime"
+    assert list(found) == ["tensorrt", "cuda"]  # in this order they are asked
+    assert found["tensorrt"].keys() == KNOWN_OPTIONS
+    largest = {axis: sizes[-1] for axis, sizes in declaration.buckets.items()}
+    for end, batch, axes in (("min", 1, dict.fromkeys(largest, 1)), ("max", declaration.max_batch, largest)):
+        expected = [f"{one.name}:{'x'.join(map(str, one.shape(batch, axes)))}" for one in declaration.inputs]
+        assert found["tensorrt"][f"trt_profile_{end}_shapes"].split(",") == expected
+    assert found["cuda"] == {"use_tf32": "0"}
+
+
+def test_engines_of_other_weights_are_never_shared() -> None:
+    first, second = (
+        accelerators(model_config(DECLARED["query_tower"], "gpu-ort", onnx_sha256=digest * 64)) for digest in "ab"
+    )
+    without = accelerators(model_config(DECLARED["query_tower"], "gpu-ort"))
+
+    assert first["tensorrt"]["trt_engine_cache_prefix"] != second["tensorrt"]["trt_engine_cache_prefix"]
+    assert not [option for option in without["tensorrt"] if "cache" in option]
+
+
+def test_engine_precision_is_that_of_the_file() -> None:
+    modes = {
+        precision: accelerators(model_config(DECLARED["query_tower"], "gpu-ort", precision=precision))
+        for precision in ("fp32", "fp16", "int8_static")
+    }
+
+    assert [found["tensorrt"]["precision_mode"] for found in modes.values()] == ["FP32", "FP16", "INT8"]
+    with pytest.raises(ExportError, match="query_tower: precision 'int8' is for CPUs"):
+        model_config(DECLARED["query_tower"], "gpu-ort", precision="int8")
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_plans_are_chosen_by_capability_and_have_all_their_profiles(name: str) -> None:
+    config = model_config(DECLARED[name], "tensorrt")
+
+    assert config.backend == "tensorrt"
+    assert set(config.cc_model_filenames) == set(CAPABILITIES)
+    assert config.cc_model_filenames["9.0"] == f"model.sm90.trt{TENSORRT}.plan"
+    assert config.default_model_filename == ""  # another GPU's plan is never tried
+    assert list(config.instance_group[0].profile) == [str(at) for at in range(len(profiles(DECLARED[name])))]
+
+
+def test_an_unknown_target_is_refused() -> None:
+    with pytest.raises(ExportError, match="target 'cuda': expected one of cpu, gpu-ort, tensorrt"):
+        model_config(DECLARED["query_tower"], "cuda")
