@@ -88,9 +88,7 @@ def timed(label: str, workspace: Workspace, chunks: int, kill_at: int | None = N
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--items", type=int, default=100_000)
-    options.add_argument(
-        "--folder", type=Path, default=Path("encoding-benchmark"), help="Made, and removed at the end."
-    )
+    options.add_argument("--folder", type=Path, default=Path("encoding-benchmark"), help="Made, then removed.")
     asked = options.parse_args()
     chunks = -(-asked.items // CHUNK)  # the demo shop's texts all differ
     print(f"{asked.items} items, {len(os.sched_getaffinity(0))} processors, {chunks} chunks of {CHUNK}", flush=True)

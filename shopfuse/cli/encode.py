@@ -39,18 +39,20 @@ class _Pace:
 
     def __init__(self, draw: Progress) -> None:
         self._draw = draw
-        self._first: tuple[float, int] | None = None
+        self._started: tuple[float, int] | None = None  # when, and what was done before
         self._said_at = time.monotonic()
+        self.per_s = 0.0  # texts, since the first was begun
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         self._draw(stage, done, total)
-        now = time.monotonic()
-        if stage != STAGE or not total:
+        if stage != STAGE:
             return
-        start, before = self._first = self._first or (now, done)
-        if not err.is_terminal and now - self._said_at >= SAY_EVERY_S and done > before:
-            self._said_at, per_s = now, (done - before) / (now - start)
-            err.print(f"  {done} of {total} texts, {per_s:.0f} a second, {(total - done) / per_s / 60:.1f} min left")
+        now = time.monotonic()
+        start, before = self._started = self._started or (now, done)
+        self.per_s = (done - before) / max(now - start, 1e-3)
+        if not err.is_terminal and self.per_s and now - self._said_at >= SAY_EVERY_S:
+            self._said_at, left_min = now, (total - done) / self.per_s / 60
+            err.print(f"  {done} of {total} texts, {self.per_s:.0f} a second, {left_min:.1f} min left")
 
 
 def encode(
@@ -85,12 +87,13 @@ def encode(
     started = time.perf_counter()
     shop = Workspace.open(workspace)
     with progress_bars() as bars:
+        pace = _Pace(bars)
         if merge:
-            items, computed = merge_workspace(shop, folders or [], precision, bars), 0
+            items, computed = merge_workspace(shop, folders or [], precision, pace), 0
         else:
             chosen = Shard.parse(shard) if shard else None
-            items, computed = encode_workspace(shop, chosen, precision, triton, in_flight, _Pace(bars))
-    _print(items, computed, time.perf_counter() - started, json)
+            items, computed = encode_workspace(shop, chosen, precision, triton, in_flight, pace)
+    _print(items, computed, pace.per_s, time.perf_counter() - started, json)
 
 
 def _check(shard: str, merge: bool, triton: str, folders: list[Path]) -> None:
@@ -100,12 +103,11 @@ def _check(shard: str, merge: bool, triton: str, folders: list[Path]) -> None:
         raise EncodingError(f"{folders[0]}: folders are for --merge")
 
 
-def _print(items: int, computed: int, seconds: float, json: bool) -> None:
-    per_s, memory_mb = round(computed / seconds, 1), peak_memory_mb()
+def _print(items: int, computed: int, per_s: float, seconds: float, json: bool) -> None:
+    memory_mb = peak_memory_mb()
     if json:
-        told = {"items": items, "encoded": computed, "items_per_s": per_s, "seconds": round(seconds, 1)}
+        told = {"items": items, "encoded": computed, "items_per_s": round(per_s, 1), "seconds": round(seconds, 1)}
         print_json({**told, "peak_memory_mb": memory_mb})
     else:
-        out.print(
-            f"{items} items, {computed} encoded now, {per_s} a second, {seconds:.1f} s, peak memory {memory_mb} MB"
-        )
+        pace = f"{computed} encoded now, {per_s:.1f} a second, {seconds:.1f} s"
+        out.print(f"{items} items, {pace}, peak memory {memory_mb} MB")

@@ -44,8 +44,9 @@ def export_once(cache: Path, declaration: Submodel, module: nn.Module, precision
     try:
         staged.mkdir(parents=True)
         _write_record(staged, export(staged))
-        shutil.rmtree(folder, ignore_errors=True)  # damaged, or not there
-        _rename(staged, folder)
+        if _read(folder, declaration) is None:  # otherwise another process was faster
+            shutil.rmtree(folder, ignore_errors=True)
+            _rename(staged, folder)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
     found = _read(folder, declaration)
@@ -57,7 +58,7 @@ def _rename(staged: Path, folder: Path) -> None:
     try:
         staged.rename(folder)
     except OSError:
-        if not folder.is_dir():  # otherwise another process was faster
+        if not folder.is_dir():  # otherwise another process was faster by a hair
             raise
 
 

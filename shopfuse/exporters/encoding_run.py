@@ -74,6 +74,7 @@ def encode_chunks(
     missing = [chunk for chunk in chunks if not _is_done(plan, chunk, cache)]
     total = sum(_size(plan, chunk) for chunk in chunks)
     done = before = total - sum(_size(plan, chunk) for chunk in missing)
+    progress(STAGE, done, total)
     for chunk, batch in _texts_of(texts, plan, missing):
         vectors = encoder.encode(batch, _Shifted(progress, done, total), STAGE)
         _check_vectors(vectors, batch, cache.dims)

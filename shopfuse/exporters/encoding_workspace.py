@@ -69,7 +69,8 @@ def encode_workspace(
 ) -> tuple[int, int]:
     """Encodes the texts that have no vector yet: all of them, or the chunks of one shard, here or through a Triton.
 
-    Gives (the items of the catalogue, how many texts were computed now). Raises a ShopfuseError naming what is wrong; finished chunks stay, and the next run goes on.
+    Gives (the items of the catalogue, how many texts were computed now). Raises a ShopfuseError naming what is wrong;
+    finished chunks stay, and the next run goes on.
     """
     with disk_errors_named(STAGE), ExitStack() as stack:
         if shard is None:

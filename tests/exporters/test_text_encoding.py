@@ -11,7 +11,7 @@ from shopfuse.exporters.catalogue_encoding import encode_texts
 from shopfuse.exporters.errors import ExportError
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer, padded
-from shopfuse.exporters.vector_cache import VectorCache, keys_of
+from shopfuse.exporters.vector_cache import VectorCache
 
 from .small_shop import WORDS, save_tokenizer
 from .tiny_models import ENCODER, TINY
@@ -69,33 +69,6 @@ def test_a_rebuild_encodes_only_new_texts(encoding: TextEncoding, tmp_path: Path
     np.testing.assert_array_equal(first[0], first[2])
     np.testing.assert_array_equal(first[1], again[0])
     np.testing.assert_allclose(again[1], encoding.encode(["blue lamp"])[0], atol=1e-3)
-
-
-def test_an_interrupted_build_keeps_the_parts_it_finished(tmp_path: Path) -> None:
-    cache = VectorCache(tmp_path, TINY)
-    cache.add(keys_of(["a", "b"]), np.ones((2, TINY), np.float32))
-    cache.add(keys_of(["c"]), np.ones((1, TINY), np.float32))
-    (tmp_path / "000002.keys.npy").unlink()  # written last
-
-    assert VectorCache(tmp_path, TINY).known(keys_of(["a", "b", "c"])).tolist() == [True, True, False]
-
-
-@pytest.mark.parametrize("name", ["000001.keys.npy", "000001.vectors.npy"])
-def test_a_damaged_part_is_encoded_again(name: str, encoding: TextEncoding, tmp_path: Path) -> None:
-    encode_texts(["red lamp"], encoding, VectorCache(tmp_path, TINY))
-    (tmp_path / name).write_bytes(b"\x93NUMPY")
-
-    vectors, computed = encode_texts(["red lamp"], encoding, VectorCache(tmp_path, TINY))
-    assert computed == 1
-    assert np.linalg.norm(vectors[0].astype(np.float32)) == pytest.approx(1.0, abs=1e-3)
-
-
-def test_a_cache_of_mostly_old_texts_is_rewritten(encoding: TextEncoding, tmp_path: Path) -> None:
-    encode_texts([f"{word} lamp" for word in WORDS], encoding, VectorCache(tmp_path, TINY))
-    encode_texts(["oak chair"], encoding, VectorCache(tmp_path, TINY))
-
-    assert len(VectorCache(tmp_path, TINY)) == 1
-    assert len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.parametrize(("contents", "problem"), [(None, "no tokenizer"), ("{}", "not a tokenizer")])
