@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from shopfuse.publishing.errors import PublishError
@@ -10,6 +11,8 @@ from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest
 from shopfuse.release.signature import check_signature
 from shopfuse.release.verify import read_manifest, verify_release
+
+_RELEASE = re.compile(r"r([1-9][0-9]*)")
 
 
 def releases_of(workspace: Path) -> Path:
@@ -22,9 +25,9 @@ def repository_of(workspace: Path) -> Path:
 
 
 def release_names(workspace: Path) -> list[str]:
-    """Every release folder, the latest first; what a build or a prune has not finished is hidden and left out."""
-    folders = [path.name for path in releases_of(workspace).glob("[!.]*") if path.is_dir()]
-    return sorted(folders, key=lambda name: (len(name), name), reverse=True)
+    """The folders that are named as releases, the latest first."""
+    numbers = [int(match[1]) for path in releases_of(workspace).glob("r*") if (match := _RELEASE.fullmatch(path.name))]
+    return [f"r{number}" for number in sorted(numbers, reverse=True)]
 
 
 def release_root(workspace: Path, release_id: str) -> Path:

@@ -23,7 +23,7 @@ from shopfuse.publishing.switch import Change, Published, change, flip
 from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.ranking.progress import Progress, silent
 from shopfuse.release.channels import Channels, read_channels
-from shopfuse.release.manifest import Manifest
+from shopfuse.release.manifest import Manifest, ReleaseError
 from shopfuse.serving.model_control import ModelControl
 
 
@@ -93,10 +93,12 @@ def put_in_place(run: Change, manifest: Manifest) -> None:
 
 
 def _discard_leftovers(workspace: Path, control: ModelControl, manifest: Manifest) -> None:
-    ready = {f"{entry.name}/{entry.version}" for entry in control.ready_models()}
-    in_use = manifests_in_use(workspace, read_channels(releases_of(workspace)))
-    used = {f"{model.model}/{model.version}" for each in in_use for model in each.models.values()}
-    discard_other_versions(repository_of(workspace), manifest, ready | used)
+    """See discard_other_versions. Nothing goes where it is unknown what a release in use needs."""
+    with suppress(ReleaseError):
+        in_use = manifests_in_use(workspace, read_channels(releases_of(workspace)))
+        used = {f"{model.model}/{model.version}" for each in in_use for model in each.models.values()}
+        ready = {f"{entry.name}/{entry.version}" for entry in control.ready_models()}
+        discard_other_versions(repository_of(workspace), manifest, ready | used)
 
 
 @contextmanager
