@@ -12,7 +12,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import TypeVar
 from shopfuse.gateway.compatibility import IncompatibleRelease
 from shopfuse.gateway.engine import Engine
 from shopfuse.gateway.metrics import Metrics
+from shopfuse.gateway.release import LoadedRelease
 from shopfuse.gateway.releases import Releases
 from shopfuse.gateway.settings import Settings
 from shopfuse.gateway.warm_up import ModelsNotReady, warm_up
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Stamp = tuple[tuple[int, int, int] | None, ...]  # of files: inode, bytes, when written; None where one is not there
+OpenEngine = Callable[[str, Sequence[LoadedRelease]], Engine]  # of a release, by its id, beside those that are held
 UNREADABLE_RETRY_S = 10.0  # after a failing disk: a release is read whole each time
 # The first class that fits names the reason; any other error is a bug, or a library that gave up.
 REASONS: tuple[tuple[type[Exception], str], ...] = (
@@ -52,11 +54,9 @@ class Refusal:
 
 
 class Follower:
-    """`open_engine` opens a release by its id; it may take long, and runs in a thread of the follower's own."""
+    """`open_engine` may take long: it runs in a thread of the follower's own."""
 
-    def __init__(
-        self, settings: Settings, releases: Releases, open_engine: Callable[[str], Engine], metrics: Metrics
-    ) -> None:
+    def __init__(self, settings: Settings, releases: Releases, open_engine: OpenEngine, metrics: Metrics) -> None:
         self._settings = settings
         self._pointer = settings.workspace / "releases" / FILE
         self._releases = releases
@@ -130,12 +130,15 @@ class Follower:
         if refusal and refusal.files == files and time.monotonic() < refusal.retry_at:
             return False
         try:
-            engine = await self._in_thread(self._open_engine, release_id)
+            engine = await self._in_thread(self._open_engine, release_id, self._held())
         except Exception as error:  # noqa: BLE001  no release may end the process that reads it
             self._refuse(release_id, _reason(error), error, files)
             return False
         self._releases.hold(engine)
         return True
+
+    def _held(self) -> list[LoadedRelease]:
+        return [self._releases.engine(name).release for name in self._releases.held]
 
     def _files(self, release_id: str) -> tuple[Path, ...]:
         """What a refused release depends on: it is tried again when one of them changes."""
@@ -155,8 +158,9 @@ class Follower:
         if before and (before.reason, before.files) == (reason, files):
             return
         self._metrics.refused.labels(reason).inc()
-        kept = self._releases.channels.stable
-        log.error("refused (%s), %s goes on: %s", reason, kept, error, exc_info=reason == "internal" and error)
+        trace = error if reason == "internal" else None
+        stable = self._releases.channels.stable
+        log.error("%s refused (%s), %s goes on: %s", name, reason, stable, error, exc_info=trace)
 
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)

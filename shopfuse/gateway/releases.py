@@ -100,6 +100,8 @@ class Releases:
         needed = {*channels.in_use, *kept}
         if channels == self._channels and all(held.is_needed == (name in needed) for name, held in self._held.items()):
             return
+        if channels != self._channels:
+            log.info("answering with %s", channels)
         self._show_stable(self._channels.stable, channels.stable)
         self._channels, self._stable = channels, self._held[channels.stable]
         for held in list(self._held.values()):

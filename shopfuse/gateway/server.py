@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection
 
 from shopfuse.gateway.admission import Admission
 from shopfuse.gateway.engine import Engine
-from shopfuse.gateway.follower import Follower
+from shopfuse.gateway.follower import Follower, OpenEngine
 from shopfuse.gateway.health import Health
 from shopfuse.gateway.impressions import Impressions
 from shopfuse.gateway.interceptor import Interceptor
@@ -100,7 +100,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
     async with AsyncExitStack() as stack:
         metrics = Metrics()
         open_engine = _engine_opener(stack, settings, metrics)
-        releases = Releases(open_engine(settings.release_id or _stable(settings)))
+        releases = Releases(open_engine(settings.release_id or _stable(settings), ()))
         await _report_missing_models(releases, settings)
         folder = settings.workspace / "impressions" if settings.log_impressions else None
         impressions = stack.enter_context(closing(Impressions(folder, metrics)))
@@ -125,7 +125,7 @@ def _stable(settings: Settings) -> str:
     return stable
 
 
-def _engine_opener(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> Callable[[str], Engine]:
+def _engine_opener(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> OpenEngine:
     """Opens what all releases share; gives the function that opens one release over it, in any thread."""
     store = _open_store(stack, settings.workspace / "state" / "store.lmdb")
     triton = TritonClient(settings.triton, settings.breaker_failures, settings.breaker_retry_s, metrics)
@@ -133,8 +133,8 @@ def _engine_opener(stack: AsyncExitStack, settings: Settings, metrics: Metrics) 
     threads = stack.enter_context(ThreadPoolExecutor(settings.recall_threads, "recall"))
     key = read_key(settings.workspace / "state" / "page_token.key")
 
-    def open_engine(release_id: str) -> Engine:
-        release = LoadedRelease.open(settings.workspace, release_id, settings.public_key_file)
+    def open_engine(release_id: str, held: Sequence[LoadedRelease]) -> Engine:
+        release = LoadedRelease.open(settings.workspace, release_id, settings.public_key_file, held)
         queries = QueryCache(settings.query_cache, metrics)
         tokens = PageTokens(key, release_id, release.manifest.items)
         return Engine(settings, release, store, triton, queries, threads, tokens, metrics)

@@ -125,11 +125,11 @@ async def test_restarted_gateway_still_knows_the_pages_of_the_release_before(ser
 async def test_requests_are_answered_while_a_release_opens(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     opening, may_open, opened = threading.Event(), threading.Event(), LoadedRelease.open
 
-    def slow(workspace: Path, release_id: str, public_key: Path) -> LoadedRelease:
+    def slow(workspace: Path, release_id: str, *others: Any) -> LoadedRelease:
         if release_id == "r2":
             opening.set()
             may_open.wait(20)
-        return opened(workspace, release_id, public_key)
+        return opened(workspace, release_id, *others)
 
     monkeypatch.setattr(LoadedRelease, "open", slow)
     async with serve() as shop:

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,12 @@ import pytest
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
+from shopfuse.release.channels import Channels, write_channels
+from shopfuse.release.leases import folder_of, held
 from shopfuse.v1 import search_pb2_grpc
 from shopfuse.v1.search_pb2 import SearchRequest
+
+from .conftest import FakeTriton, Triton
 
 COMMAND = (sys.executable, "-m", "shopfuse.gateway", "--triton", "127.0.0.1:1", "--drain-s", "0.5")
 
@@ -79,6 +83,31 @@ async def test_workers_share_a_port_and_stop_together(workspace: Path) -> None:
         code = await asyncio.to_thread(process.wait, 15)
 
     assert response.items and code == 0
+
+
+async def test_workers_follow_each_for_itself_and_take_their_leases_with_them(workspace: Path) -> None:
+    triton = Triton(FakeTriton(), 0, [])
+    address = f"127.0.0.1:{await triton.start()}"
+    with gateway(workspace, "--workers", "2", "--triton", address) as (process, _):
+        await until(lambda: leases_of(workspace) == ["r1", "r1"])
+        write_channels(workspace / "releases", Channels(stable="r2", previous="r1"))
+        await until(lambda: leases_of(workspace) == ["r2", "r2"])
+        process.send_signal(signal.SIGTERM)
+        code = await asyncio.to_thread(process.wait, 15)
+    await triton.stop()
+
+    assert code == 0 and list(folder_of(workspace).iterdir()) == []
+
+
+def leases_of(workspace: Path) -> list[str]:
+    """What each gateway process answers with."""
+    return [lease.stable for lease in held(workspace)]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Returns once it holds; reading it passes the time."""
+    while not await asyncio.to_thread(condition):
+        pass
 
 
 @pytest.mark.timeout(30)

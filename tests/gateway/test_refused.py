@@ -147,10 +147,10 @@ async def test_refused_stable_keeps_the_canary_going(serve: Any, copied: Path) -
 async def test_failing_disk_is_tried_again(serve: Any, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened, failures = LoadedRelease.open, [OSError(errno.EIO, "Input/output error"), OSError(errno.ESTALE, "Stale")]
 
-    def failing(root: Path, release_id: str, public_key: Path) -> LoadedRelease:
+    def failing(root: Path, release_id: str, *others: Any) -> LoadedRelease:
         if release_id == "r2" and failures:
             raise failures.pop()
-        return opened(root, release_id, public_key)
+        return opened(root, release_id, *others)
 
     monkeypatch.setattr(LoadedRelease, "open", failing)
     monkeypatch.setattr(follower, "UNREADABLE_RETRY_S", 0.0)
@@ -165,10 +165,10 @@ async def test_bug_in_a_library_is_a_refusal_with_its_traceback(
 ) -> None:
     opened = LoadedRelease.open
 
-    def broken(root: Path, release_id: str, public_key: Path) -> LoadedRelease:
+    def broken(root: Path, release_id: str, *others: Any) -> LoadedRelease:
         if release_id == "r2":
             raise RuntimeError("index page lost")
-        return opened(root, release_id, public_key)
+        return opened(root, release_id, *others)
 
     monkeypatch.setattr(LoadedRelease, "open", broken)
     async with serve() as shop:

@@ -117,3 +117,13 @@ def test_two_gateways_do_not_share_a_port_by_accident(built: Path) -> None:
                     pass
 
     asyncio.run(start())
+
+
+def test_tokenizer_is_shared_by_releases_with_the_same_words(built: Path, copied: Path) -> None:
+    first = LoadedRelease.open(built, "r1", public_key_of(built))
+    second = LoadedRelease.open(built, "r2", public_key_of(built), [first])
+    edit_manifest(copied, "r3", max_tokens=3)
+    third = LoadedRelease.open(copied, "r3", public_key_of(copied), [first, second])
+
+    assert second.tokenizer is first.tokenizer and third.tokenizer is not first.tokenizer
+    assert len(third.tokenizer.encode("red shoes " * 5).ids) == 3 < len(first.tokenizer.encode("red shoes " * 5).ids)
