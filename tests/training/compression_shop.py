@@ -32,7 +32,7 @@ TINY = BertConfig(
 def write_encoder(folder: Path, config: PretrainedConfig = TINY) -> Path:
     """A random checkpoint with a tokenizer of WORDS."""
     torch.manual_seed(7)
-    module: Any = AutoModel.from_config(config)
+    module: Any = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
     module.save_pretrained(folder)
     _tokenizer().save(str(folder / "tokenizer.json"))
     return folder

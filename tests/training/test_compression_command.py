@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from shopfuse.cli.compress import app
 from shopfuse.training.compression.errors import CompressionError
-from tests.training.compression_shop import write_encoder, write_shop
+
+from .compression_shop import write_encoder, write_shop
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def test_a_distilled_encoder_is_measured_beside_its_teacher(shop: Path, tmp_path
     assert result.exit_code == 0, result.exception
     row = json.loads(result.stdout.splitlines()[-1])["rows"]["distill"]
     assert row["speed_ratio"] > 1.1
-    assert 0 < row["cosine_min"] <= row["cosine_mean"] <= 1.0001
+    assert -1 <= row["cosine_min"] < row["cosine_mean"] < 1
     assert 0 <= row["overlap@10"] <= 1
     assert row["megabytes"] == pytest.approx((out / "model.safetensors").stat().st_size / 1e6, abs=0.1)
 
