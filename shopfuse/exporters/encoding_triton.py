@@ -34,7 +34,7 @@ IN_FLIGHT = 4  # two of them wait while the two instances of the default deploym
 PATIENCE_S = 60.0  # for a Triton that restarts
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 5.0
 CALL_TIMEOUT_S = 60.0
-UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
+UNAVAILABLE, NOT_FOUND = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND
 OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
@@ -71,6 +71,7 @@ class TritonEncoding:
         self._stub: Any = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._workers = ThreadPoolExecutor(in_flight)
         self._closing = threading.Event()
+        self._answered = False
 
     def __enter__(self) -> Self:
         return self
@@ -121,16 +122,23 @@ class TritonEncoding:
         return request
 
     def _patiently(self, request: Any) -> Any:
-        """The answer; while Triton is unavailable it asks again, for as long as the patience lasts."""
+        """The answer; while Triton is unavailable it asks again, for as long as the patience lasts.
+
+        A Triton that restarts does not know its models until they are loaded: one that was there is waited for too.
+        """
         give_up, wait_s = time.monotonic() + self._patience_s, FIRST_WAIT_S
         while True:
             try:
-                return self._stub.ModelInfer(request, timeout=CALL_TIMEOUT_S)
+                answer = self._stub.ModelInfer(request, timeout=CALL_TIMEOUT_S)
             except grpc.RpcError as error:
+                passing = error.code() == UNAVAILABLE or (error.code() == NOT_FOUND and self._answered)
                 late = time.monotonic() + wait_s > give_up
                 # A little apart, so that requests that wait do not all come back at once.
-                if error.code() != UNAVAILABLE or late or self._closing.wait(wait_s * random.uniform(0.5, 1.0)):
+                if not passing or late or self._closing.wait(wait_s * random.uniform(0.5, 1.0)):
                     raise self._refusal(error) from error
+            else:
+                self._answered = True
+                return answer
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
     def _refusal(self, error: grpc.RpcError) -> EncodingError:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from tokenizers import Tokenizer
 
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
@@ -46,17 +47,23 @@ def catalogue_texts(workspace: Workspace) -> Iterator[list[str]]:
         yield [item_text(title, brand, category or (), about or "") for title, brand, category, about in frame.rows()]
 
 
-def export_text_encoder(workspace: Workspace, encoder: LoadedTextEncoder, precision: str = FULL) -> VerifiedModel:
-    """The workspace's text encoder, exported and verified, or found again. Raises ExportError or ParityError."""
+def export_text_encoder(
+    workspace: Workspace, encoder: LoadedTextEncoder, precision: str = FULL, accept: str | None = None
+) -> VerifiedModel:
+    """The workspace's text encoder, exported and verified, or found again. Raises ExportError or ParityError.
+
+    One that fails its gate is let through for the reason `accept` (see export_verified).
+    """
     declaration = submodels(encoder.text_dim)["text_encoder"]
     tokenizer = open_tokenizer(Path(encoder.tokenizer_json), encoder.max_tokens)
 
     def export(folder: Path) -> VerifiedModel:
         sample = next(iter(catalogue_texts(workspace)), [])[: real_inputs.ROWS]
         real = real_inputs.text_inputs(tokens_of(tokenizer, sample))
-        return export_verified(declaration, encoder.module, folder, real, precision)
+        return export_verified(declaration, encoder.module, folder, real, precision, accept)
 
-    return export_once(workspace.root / "cache" / "exports", declaration, encoder.module, precision, export)
+    kind = f"{precision} {accept}" if accept else precision  # what was let through once is not let through again
+    return export_once(workspace.root / "cache" / "exports", declaration, encoder.module, kind, export)
 
 
 def encode_workspace(
@@ -98,9 +105,11 @@ def merge_workspace(
 
 @dataclass(frozen=True, slots=True)
 class _Job:
+    """What every way of encoding needs; the torch module is gone by now."""
+
     workspace: Workspace
     texts: Texts
-    encoder: LoadedTextEncoder
+    tokenizer: Tokenizer
     model: VerifiedModel
     here: TextEncoding
     cache: VectorCache
@@ -109,10 +118,9 @@ class _Job:
     def through(self, address: str, in_flight: int) -> Iterator[TritonEncoding]:
         """The same encoder in a Triton. Raises EncodingError where that serves another one."""
         served = _served(self.workspace.releases_dir, sha256_file(self.model.path))
-        tokenizer = open_tokenizer(Path(self.encoder.tokenizer_json), self.encoder.max_tokens)
         declaration = self.model.declaration
         name, version = served.model, str(served.version)
-        with TritonEncoding(address, declaration, tokenizer, name, version, in_flight=in_flight) as there:
+        with TritonEncoding(address, declaration, self.tokenizer, name, version, in_flight=in_flight) as there:
             sample = next(iter(self.texts()))[:WITNESSES]
             least = min(LEAST_COSINE, tolerance(declaration, "text_embedding", self.model.precision).cosine_min)
             cosine = float(np.sum(there.encode(sample) * self.here.encode(sample), axis=1).min())
@@ -135,7 +143,7 @@ def _open(workspace: Workspace, precision: str, progress: Progress) -> _Job:
     hashes = sha256_file(model.path), sha256_file(Path(encoder.tokenizer_json))
     cache = VectorCache(encoder_folder(workspace.root, *hashes, encoder.max_tokens), encoder.text_dim)
     here = TextEncoding(model.open(), tokenizer)
-    return _Job(workspace, lambda: catalogue_texts(workspace), encoder, model, here, cache)
+    return _Job(workspace, lambda: catalogue_texts(workspace), tokenizer, model, here, cache)
 
 
 def _served(releases: Path, onnx_sha256: str) -> ModelVersion:
