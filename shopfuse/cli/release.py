@@ -17,8 +17,8 @@ from shopfuse.cli.release_page import difference, release_page, roles_of
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.build import BuildOptions, build_workspace
 from shopfuse.publishing.prune import prune
-from shopfuse.publishing.publish import promote, publish
-from shopfuse.publishing.rollback import rollback
+from shopfuse.publishing.publish import publish
+from shopfuse.publishing.rollback import promote, rollback
 from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.release.channels import read_channels
 from shopfuse.release.manifest import Manifest, ReleaseError

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 from torch import nn
 
 from shopfuse.datasets.workspace import Workspace
@@ -22,12 +23,15 @@ from shopfuse.datasets.workspace_lock import workspace_lock
 from shopfuse.exporters import real_inputs
 from shopfuse.exporters.build_record import StepTimes, disk_errors_named, made_by
 from shopfuse.exporters.catalogue_encoding import EncodedItems, ItemInputs, encode_images, encode_items, encode_texts
-from shopfuse.exporters.release_build import ReleaseParts, make_release
-from shopfuse.exporters.sample_inputs import Arrays
+from shopfuse.exporters.encoding_workspace import export_text_encoder
+from shopfuse.exporters.golden_queries import golden_queries
+from shopfuse.exporters.parity_cases import RealInputs
+from shopfuse.exporters.ranking_gate import gate_lists, gate_texts
+from shopfuse.exporters.release_build import Golden, ReleaseParts, make_release
 from shopfuse.exporters.shop import Shop, load_catalogue_of, load_shop
-from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
-from shopfuse.exporters.vector_cache import VectorCache
-from shopfuse.exporters.verified_model import VerifiedModel, export_verified
+from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer, tokens_of
+from shopfuse.exporters.vector_cache import VectorCache, encoder_folder
+from shopfuse.exporters.verified_model import FULL, VerifiedModel, export_verified
 from shopfuse.ranking.progress import Progress, silent
 from shopfuse.ranking.tensors import D_IMAGE, MODALITIES, Submodel, submodels
 from shopfuse.release.manifest import Manifest
@@ -37,8 +41,6 @@ from shopfuse.training.catalogue import Catalogue
 from shopfuse.training.model_files import load_models
 from shopfuse.training.shop_models import ShopModels
 from shopfuse.training.text_encoder import LoadedTextEncoder, load_text_encoder
-
-CACHE_KEY_LENGTH = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ def build_workspace(workspace: Workspace, options: BuildOptions | None = None, p
         with build.times.step("train models" if options.train else "read checkpoints"):
             models = build.models(text)
         shop, items = build.encode_catalogue(text, models)
+        with build.times.step("golden queries"):
+            build.gate_rankings(text, models)
         parts = ReleaseParts(
             shop,
             items,
@@ -74,6 +78,7 @@ def build_workspace(workspace: Workspace, options: BuildOptions | None = None, p
             build.metrics,
             {**made_by(workspace, options.seed), "fusion_asked": options.fusion or workspace.settings.fusion},
             options.target,
+            Golden(text.tokens, build.real),
         )
         return make_release(workspace, parts, build.times, progress)
 
@@ -94,8 +99,14 @@ def _scratch(root: Path) -> Iterator[Path]:
 class _EncodedTexts:
     encoder: LoadedTextEncoder
     encoding: TextEncoding
+    tokenizer: Tokenizer
     catalogue: Catalogue
     vectors: NDArray[np.float16]  # [N, text_dim]
+    queries: list[str]  # golden ones
+
+    @property
+    def tokens(self) -> list[list[int]]:
+        return tokens_of(self.tokenizer, self.queries)
 
 
 @dataclass(slots=True)
@@ -109,6 +120,7 @@ class _Build:
     times: StepTimes = field(init=False)
     declared: dict[str, Submodel] = field(default_factory=dict)
     verified: dict[str, VerifiedModel] = field(default_factory=dict)
+    real: dict[str, RealInputs] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -123,16 +135,22 @@ class _Build:
             encoder = load_text_encoder(self.workspace.settings.text_encoder)
             self.declared = submodels(encoder.text_dim)
             tokenizer = open_tokenizer(Path(encoder.tokenizer_json), encoder.max_tokens)
-        sample = [encoding.ids for encoding in tokenizer.encode_batch_fast(texts[: real_inputs.ROWS])]
-        verified = self.export("text_encoder", encoder.module, real_inputs.text_inputs(sample))
+        self.real["text_encoder"] = real_inputs.text_inputs(tokens_of(tokenizer, texts[: real_inputs.ROWS]))
+        with self.times.step("export text_encoder"):
+            verified = export_text_encoder(
+                self.workspace, encoder, self._precision("text_encoder"), self.options.accepted.get("text_encoder")
+            )
+            self.verified["text_encoder"] = verified
         encoding = TextEncoding(verified.open(), tokenizer)
         with self.times.step("encode texts"):
-            cache = VectorCache(self._cache_folder(verified, encoder), encoder.text_dim)
+            hashes = sha256_file(verified.path), sha256_file(Path(encoder.tokenizer_json))
+            cache = VectorCache(encoder_folder(self.workspace.root, *hashes, encoder.max_tokens), encoder.text_dim)
             started = time.perf_counter()
             vectors, computed = encode_texts(texts, encoding, cache, self.progress)
         seconds = time.perf_counter() - started
         self.metrics["texts"] = {"encoded": computed, "per_s": round(computed / seconds, 1) if computed else 0.0}
-        return _EncodedTexts(encoder, encoding, catalogue, vectors)
+        queries = golden_queries(self.workspace.events(), catalogue)
+        return _EncodedTexts(encoder, encoding, tokenizer, catalogue, vectors, queries)
 
     def models(self, text: _EncodedTexts) -> ShopModels:
         """Trained now, or read from the last training's checkpoints."""
@@ -161,11 +179,41 @@ class _Build:
         self.export("fusion_ranker", models.fusion_ranker, real_inputs.ranker_inputs(shop, items, user_inputs))
         return shop, items
 
-    def export(self, name: str, module: nn.Module, real: Arrays) -> VerifiedModel:
+    def export(self, name: str, module: nn.Module, real: RealInputs) -> VerifiedModel:
         """Exports and verifies one model; from now on it is part of the release."""
         with self.times.step(f"export {name}"):
-            self.verified[name] = export_verified(self.declared[name], module, self.scratch, real)
+            self.real[name] = real
+            self.verified[name] = export_verified(
+                self.declared[name],
+                module,
+                self.scratch,
+                real,
+                self._precision(name),
+                self.options.accepted.get(name),
+            )
         return self.verified[name]
+
+    def gate_rankings(self, text: _EncodedTexts, models: ShopModels) -> None:
+        """Adds to the reports of the models that rank how they rank; raises ParityError where they lose too much."""
+        accepted = self.options.accepted
+        self.verified["text_encoder"] = gate_texts(
+            self.verified["text_encoder"],
+            text.encoder.module,
+            text.tokenizer,
+            text.queries,
+            text.catalogue.texts(),
+            accepted.get("text_encoder"),
+        )
+        self.verified["fusion_ranker"] = gate_lists(
+            self.verified["fusion_ranker"],
+            models.fusion_ranker,
+            self.real["fusion_ranker"],
+            models.tasks,
+            accepted.get("fusion_ranker"),
+        )
+
+    def _precision(self, name: str) -> str:
+        return self.options.precisions.get(name, FULL)
 
     def _item_inputs(self, text: _EncodedTexts, models: ShopModels) -> ItemInputs:
         count = len(text.catalogue)
@@ -184,8 +232,3 @@ class _Build:
             attributes=text.catalogue.attributes,
             presence=np.stack([present[name] for name in MODALITIES], axis=1).astype(np.uint8),
         )
-
-    def _cache_folder(self, verified: VerifiedModel, encoder: LoadedTextEncoder) -> Path:
-        """One for each encoder, tokenizer and truncation."""
-        parts = (sha256_file(verified.path), sha256_file(Path(encoder.tokenizer_json)), str(encoder.max_tokens))
-        return self.workspace.root / "cache" / "texts" / "-".join(part[:CACHE_KEY_LENGTH] for part in parts)

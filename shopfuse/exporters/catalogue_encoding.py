@@ -102,6 +102,6 @@ def encode_items(model: OnnxModel, inputs: ItemInputs, progress: Progress = sile
         rows = slice(start, start + step)
         answer = model.run(inputs.batch(rows))
         item_vectors[rows] = answer["item_vector"]
-        modality_vectors[rows] = answer["modality_vectors"]
+        modality_vectors[rows] = answer["item_modality_vectors"]
         progress("encode items", min(start + step, count), count)
     return EncodedItems(inputs.text_embedding, item_vectors, modality_vectors, inputs.presence)

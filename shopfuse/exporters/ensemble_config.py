@@ -18,7 +18,7 @@ from shopfuse.release.manifest import ModelVersion
 # role -> (steps in order, outputs)
 ROLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "encode_query": (("text_encoder", "query_tower"), ("text_embedding", "query_vector")),
-    "encode_item": (("text_encoder", "image_encoder", "item_tower"), ("item_vector", "modality_vectors")),
+    "encode_item": (("text_encoder", "image_encoder", "item_tower"), ("item_vector", "item_modality_vectors")),
     "rank": (
         ("text_encoder", "query_tower", "user_tower", "fusion_ranker"),
         ("task_probabilities", "modality_weights", "query_vector", "user_vector"),

@@ -13,7 +13,7 @@ from torch import nn
 
 from shopfuse.exporters.parity_cases import RealInputs, torch_answer
 from shopfuse.exporters.sample_inputs import Arrays, random_inputs
-from shopfuse.ranking.tensors import Submodel
+from shopfuse.ranking.tensors import NUMPY_TYPE, Submodel
 
 # (tokens of the text, candidates) of each case: every bucket, and two or more cases in most, so that Triton has
 # neighbours to put together.
@@ -58,7 +58,7 @@ def _rows(declared: Mapping[str, Submodel], real: Mapping[str, RealInputs], plac
         given = real.get(name, {})
         for tensor in declaration.inputs:
             if tensor.name in given:
-                value = given[tensor.name][place % len(given[tensor.name])]
+                value = given[tensor.name][place % len(given[tensor.name])].astype(NUMPY_TYPE[tensor.dtype])
                 of_list = "candidates" in tensor.dims
                 rows[tensor.name] = (np.resize(value, (count, *value.shape[1:])) if of_list else value)[None]
     return rows

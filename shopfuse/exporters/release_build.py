@@ -6,8 +6,8 @@ Publishing it is another step: see shopfuse.publishing.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.build_record import StepTimes, peak_memory_mb
 from shopfuse.exporters.catalogue_encoding import EncodedItems
 from shopfuse.exporters.ensemble_config import ROLES, ensemble_config
+from shopfuse.exporters.golden_set import write_golden
 from shopfuse.exporters.online_rows import write_online_rows
+from shopfuse.exporters.parity_cases import RealInputs
 from shopfuse.exporters.release_files import file_hashes, write_release_files
 from shopfuse.exporters.release_models import known_models, put_ensemble, put_models
 from shopfuse.exporters.shop import Shop
@@ -36,6 +38,14 @@ _RELEASE = re.compile(r"r([1-9][0-9]*)")
 
 
 @dataclass(frozen=True, slots=True)
+class Golden:
+    """What the golden queries are made of: their tokens, and by model the inputs that it was verified with."""
+
+    tokens: Sequence[Sequence[int]]
+    real_inputs: Mapping[str, RealInputs]
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseParts:
     """All that goes into one release. `verified` are its models by name."""
 
@@ -46,8 +56,8 @@ class ReleaseParts:
     models: ShopModels
     metrics: dict[str, Any]
     made_by: dict[str, Any]
-    target: str = "cpu"
-    overrides: Mapping[str, str] = field(default_factory=dict)  # model that failed its gate -> why it was accepted
+    target: str
+    golden: Golden
 
 
 def make_release(workspace: Workspace, parts: ReleaseParts, times: StepTimes, progress: Progress) -> Manifest:
@@ -65,6 +75,12 @@ def make_release(workspace: Workspace, parts: ReleaseParts, times: StepTimes, pr
             known = known_models(workspace.releases_dir, workspace.model_repository)
             versions = put_models(layout.models, parts.verified, known, parts.target)
             ensembles = _put_ensembles(layout.models, release_id, parts.verified, versions)
+        with times.step("write golden queries"):
+            modules = {**parts.models.modules, "text_encoder": encoder.module}
+            golden = parts.golden
+            write_golden(
+                layout.golden, parts.verified, modules, golden.tokens, golden.real_inputs, max_tokens, parts.target
+            )
         with times.step("write manifest"):
             manifest = _manifest(release_id, parts, versions, ensembles, file_hashes(staged), times)
             write_synced(layout.manifest, manifest.to_json().encode())
@@ -136,7 +152,7 @@ def _manifest(
         fusion=models.fusion,
         tasks=models.tasks,
         metrics={**models.metrics, **parts.metrics},
-        overrides=dict(parts.overrides),
+        overrides={name: model.report.accepted for name, model in parts.verified.items() if model.report.accepted},
         parity={name: model.report.as_dict() for name, model in parts.verified.items()},
         made_by={**models.made_by, **parts.made_by, "seconds": dict(times.seconds), "peak_memory_mb": peak_memory_mb()},
     )

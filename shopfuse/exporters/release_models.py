@@ -17,7 +17,6 @@ from typing import Any
 
 from shopfuse.exporters.model_config import WARMUP_FOLDER, config_text, model_config, warmup_files
 from shopfuse.exporters.verified_model import VerifiedModel
-from shopfuse.ranking.tensors import Submodel
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import ModelVersion
 from shopfuse.release.verify import read_manifest, sha256_file
@@ -62,7 +61,7 @@ def put_models(
 
 def _put_model(folder: Path, model: VerifiedModel, known: dict[str, KnownModel], target: str) -> ModelVersion:
     digest = sha256_file(model.path)
-    name, config = _name_and_config(model.declaration, known, target)
+    name, config = _name_and_config(model, digest, known, target)
     earlier = known.setdefault(name, KnownModel(config))
     version = earlier.version_of(digest) or 1 + max(earlier.versions, default=0)
     file = folder / name / str(version) / MODEL_FILE
@@ -72,13 +71,15 @@ def _put_model(folder: Path, model: VerifiedModel, known: dict[str, KnownModel],
     for path, contents in warmup_files(model.declaration).items():
         (folder / name / WARMUP_FOLDER).mkdir(exist_ok=True)
         (folder / name / WARMUP_FOLDER / path).write_bytes(contents)
-    return ModelVersion(name, version, "fp32", digest)
+    return ModelVersion(name, version, model.precision, digest)
 
 
-def _name_and_config(declaration: Submodel, known: Mapping[str, KnownModel], target: str) -> tuple[str, bytes]:
+def _name_and_config(
+    model: VerifiedModel, digest: str, known: Mapping[str, KnownModel], target: str
+) -> tuple[str, bytes]:
     """The first of name, name_2, name_3 ... that is free or stands for this config."""
-    config = model_config(declaration)
-    for config.name in _names(declaration.name):
+    config = model_config(model.declaration, target, precision=model.precision, onnx_sha256=digest)
+    for config.name in _names(model.declaration.name):
         text = config_text(config).encode()
         if config.name not in known or known[config.name].config == text:
             return config.name, text

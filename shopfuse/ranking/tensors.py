@@ -92,7 +92,10 @@ def submodels(text_dim: int) -> dict[str, Submodel]:
                 Tensor("attributes", "INT64", (ATTRIBUTES,)),
                 Tensor("presence", "FP32", (len(MODALITIES),)),
             ),
-            (Tensor("item_vector", "FP32", (VECTOR,)), Tensor("modality_vectors", "FP32", (len(MODALITIES), TOKEN))),
+            (
+                Tensor("item_vector", "FP32", (VECTOR,)),
+                Tensor("item_modality_vectors", "FP32", (len(MODALITIES), TOKEN)),
+            ),
             {},
             max_batch=64,
         ),

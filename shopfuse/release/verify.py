@@ -33,7 +33,7 @@ def file_problem(path: Path, expected: str) -> str | None:
 
 
 def release_problems(root: Path, public_key: Path) -> list[str]:
-    """Everything that is missing, changed or not signed, one line each; empty where the release is genuine and whole."""
+    """What is missing, changed or not signed, one line each; nothing where the release is genuine and whole."""
     try:
         check_signature(root, public_key)
         manifest = read_manifest(root)

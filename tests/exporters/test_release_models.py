@@ -19,7 +19,7 @@ from shopfuse.release.verify import sha256_file
 
 from .tiny_models import ENCODER, TOWER
 
-REPORT = ParityReport("none", 0.0, 0, 0.0, 1.0, "", True)
+REPORT = ParityReport("none", "fp32", 1, 0.0, 1.0, 1.0, 0.0, 0.0, "", True)
 
 
 @pytest.fixture
