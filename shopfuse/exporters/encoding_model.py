@@ -7,6 +7,7 @@ its recorded hash whenever it is found again; what does not fit is exported anew
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 import shutil
@@ -15,7 +16,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -65,11 +65,19 @@ def _rename(staged: Path, folder: Path) -> None:
 def _key(declaration: Submodel, module: nn.Module, precision: str) -> str:
     versions = [f"{name} {version(name)}" for name in LIBRARIES]
     digest = hashlib.sha256(repr((declaration, type(module).__name__, versions, precision)).encode())
+    for source in _sources(module):
+        digest.update(source)
     for name, weight in module.state_dict().items():
-        values = np.ascontiguousarray(weight.detach().to("cpu").view(torch.uint8).numpy())
         digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
-        digest.update(values.data)
+        digest.update(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:KEY_LENGTH]
+
+
+def _sources(module: nn.Module) -> list[bytes]:
+    """The code that makes and judges the file: a release of shopfuse that exports or gates otherwise does so anew."""
+    return [
+        path.read_bytes() for path in (Path(inspect.getfile(type(module))), *sorted(Path(__file__).parent.glob("*.py")))
+    ]
 
 
 def _write_record(folder: Path, model: VerifiedModel) -> None:

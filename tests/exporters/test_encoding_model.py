@@ -55,6 +55,22 @@ def test_other_weights_are_another_export(exporter: _Exporter, tmp_path: Path) -
     assert sha256_file(_export(tmp_path, exporter).path) != sha256_file(first.path)
 
 
+def test_another_precision_is_another_export(exporter: _Exporter, tmp_path: Path) -> None:
+    _export(tmp_path, exporter)
+    _export(tmp_path, exporter, "fp32 accepted")
+
+    assert len(exporter.folders) == 2
+
+
+def test_weights_of_any_shape_and_type_are_told_apart(exporter: _Exporter, tmp_path: Path) -> None:
+    exporter.tower.register_buffer("steps", torch.tensor(3))
+    _export(tmp_path, exporter)
+    exporter.tower.register_buffer("steps", torch.tensor(4))
+
+    _export(tmp_path, exporter)
+    assert len(exporter.folders) == 2
+
+
 def test_a_damaged_file_is_exported_again(exporter: _Exporter, tmp_path: Path) -> None:
     first = _export(tmp_path, exporter)
     expected = sha256_file(first.path)
