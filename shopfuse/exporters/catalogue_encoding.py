@@ -5,8 +5,12 @@ Row n is the n-th item of items.parquet. Memory grows with the vectors, never wi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -15,11 +19,16 @@ from numpy.typing import NDArray
 from shopfuse.exporters.encoding_run import TextEncoder, encode_all
 from shopfuse.exporters.errors import BuildError
 from shopfuse.exporters.onnx_session import OnnxModel
+from shopfuse.exporters.sample_inputs import Arrays
 from shopfuse.exporters.vector_cache import VectorCache
 from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.ranking.progress import Progress, silent
 from shopfuse.ranking.tensors import D_IMAGE, MODALITIES, TOKEN, VECTOR
 from shopfuse.training.pixels import decode_pixels
+
+AHEAD = 2  # batches for each core
+Job = TypeVar("Job")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +78,33 @@ def encode_images(
     embeddings = np.zeros((len(item_ids), D_IMAGE), np.float16)
     present = np.zeros(len(item_ids), np.bool_)
     rows = {item_id: row for row, item_id in enumerate(item_ids)}
-    for batch in _picture_batches(images, model.declaration.max_batch):
-        known = [(rows[item_id], item_id, image) for item_id, image in batch if item_id in rows]
-        if known:
-            places = [row for row, _, _ in known]
-            pixels = np.stack([_pixels(item_id, image) for _, item_id, image in known])
-            embeddings[places] = model.run({"pixels": pixels})["image_embedding"]
-            present[places] = True
-            progress("encode pictures", int(present.sum()), 0)
+    batches = (
+        [(item_id, image) for item_id, image in batch if item_id in rows]
+        for batch in _picture_batches(images, model.declaration.max_batch)
+    )
+
+    def encode(batch: list[tuple[str, bytes]]) -> tuple[list[int], NDArray[np.generic]]:
+        pixels = np.stack([_pixels(item_id, image) for item_id, image in batch])
+        return [rows[item_id] for item_id, _ in batch], model.run({"pixels": pixels})["image_embedding"]
+
+    for places, answer in _side_by_side(encode, filter(None, batches)):
+        embeddings[places] = answer
+        present[places] = True
+        progress("encode pictures", int(present.sum()), 0)
     return embeddings, present
+
+
+def _side_by_side(work: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
+    """The results in order; a few jobs are read ahead, so that every core has one and memory stays flat."""
+    cores = len(os.sched_getaffinity(0))
+    running: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(cores) as workers:
+        for job in jobs:
+            running.append(workers.submit(work, job))
+            if len(running) > AHEAD * cores:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
 
 
 def _picture_batches(images: pl.LazyFrame, size: int) -> Iterator[list[tuple[str, bytes]]]:
@@ -98,10 +125,12 @@ def encode_items(model: OnnxModel, inputs: ItemInputs, progress: Progress = sile
     count, step = len(inputs.presence), model.declaration.max_batch
     item_vectors = np.zeros((count, VECTOR), np.float16)
     modality_vectors = np.zeros((count, len(MODALITIES), TOKEN), np.float16)
-    for start in range(0, count, step):
-        rows = slice(start, start + step)
-        answer = model.run(inputs.batch(rows))
+
+    def encode(rows: slice) -> tuple[slice, Arrays]:
+        return rows, model.run(inputs.batch(rows))
+
+    for rows, answer in _side_by_side(encode, (slice(start, start + step) for start in range(0, count, step))):
         item_vectors[rows] = answer["item_vector"]
         modality_vectors[rows] = answer["item_modality_vectors"]
-        progress("encode items", min(start + step, count), count)
+        progress("encode items", min(rows.stop, count), count)
     return EncodedItems(inputs.text_embedding, item_vectors, modality_vectors, inputs.presence)
