@@ -63,14 +63,16 @@ class Stack:
             time.sleep(LOOK_EVERY_S)
             if self.triton is not None and not self.triton.alive:
                 print("Triton died; starting it again", file=sys.stderr, flush=True)
-                self._revive(self.triton)
+                try:
+                    self.restart_triton()
+                except (TritonError, ReleaseError) as error:
+                    print(f"Triton did not come back, trying again: {error}", file=sys.stderr, flush=True)
 
-    def _revive(self, triton: LocalTriton) -> None:
-        try:
-            triton.restart()
-            load_published(self.workspace, triton)
-        except (TritonError, ReleaseError) as error:
-            print(f"Triton did not come back, trying again: {error}", file=sys.stderr, flush=True)
+    def restart_triton(self) -> None:
+        """Starts the local Triton anew with everything that is published. Raises TritonError or ReleaseError."""
+        if self.triton is not None:
+            self.triton.restart()
+            load_published(self.workspace, self.triton)
 
 
 def stable_release(workspace: Path) -> Manifest:
@@ -91,7 +93,7 @@ def _start_triton(stack: ExitStack, workspace: Path, progress: Progress) -> Loca
 def load_published(workspace: Path, triton: LocalTriton, progress: Progress = silent) -> None:
     """Loads the models of every release that a channel names."""
     with ModelControl(triton.address) as control:
-        done = reconcile(workspace, control=control, public_key=public_key_of(workspace), progress=progress)
+        done = reconcile(workspace, control, public_key=public_key_of(workspace), progress=progress)
     for release_id, problem in done.problems.items():
         print(f"release {release_id} is not loaded: {problem}", file=sys.stderr, flush=True)
 

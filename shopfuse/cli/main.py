@@ -11,13 +11,17 @@ import typer
 
 from shopfuse.cli.ask import rank, recommend, search, similar
 from shopfuse.cli.bench import app as bench
+from shopfuse.cli.bench_release import bench_release
 from shopfuse.cli.build import build
+from shopfuse.cli.compress import app as compress
 from shopfuse.cli.console import err
 from shopfuse.cli.demo import demo
+from shopfuse.cli.encode import encode
 from shopfuse.cli.evaluate import app as evaluate
 from shopfuse.cli.import_data import app as import_data
 from shopfuse.cli.release import app as release
 from shopfuse.cli.serve import serve
+from shopfuse.cli.tensorrt import app as tensorrt
 from shopfuse.ranking.errors import ShopfuseError
 
 HELP = """Search and recommendations for an online shop.
@@ -38,10 +42,19 @@ is searched by words and meaning.
 app = typer.Typer(
     name="shopfuse", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
 )
-for command in (demo, build, serve, search, recommend, similar, rank):
+for command in (demo, build, encode, serve, search, recommend, similar, rank):
     app.command()(command)
-for name, group in (("import", import_data), ("evaluate", evaluate), ("release", release), ("bench", bench)):
+GROUPS = {
+    "import": import_data,
+    "compress": compress,
+    "tensorrt": tensorrt,
+    "release": release,
+    "evaluate": evaluate,
+    "bench": bench,
+}
+for name, group in GROUPS.items():
     app.add_typer(group, name=name)
+bench.command("release")(bench_release)
 
 
 def main() -> None:

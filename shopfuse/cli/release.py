@@ -15,6 +15,7 @@ from shopfuse.cli.precision_option import PrecisionOption, parse_precisions
 from shopfuse.cli.publication import KeyOption, TritonOption, key_of, print_pruned, print_published, triton_of
 from shopfuse.cli.release_page import difference, release_page, roles_of
 from shopfuse.datasets.workspace import Workspace
+from shopfuse.datasets.workspace_lock import workspace_lock
 from shopfuse.exporters.build import BuildOptions, build_workspace
 from shopfuse.publishing.prune import prune
 from shopfuse.publishing.publish import publish
@@ -208,7 +209,8 @@ def prune_releases(
     workspace: WorkspaceOption, keep: KeepOption = 2, triton: TritonOption = "", json: JsonOption = False
 ) -> None:
     """Remove releases and models that no channel names and no gateway holds."""
-    with progress_bars() as progress, triton_of(workspace, triton) as control:
+    # A build links files of earlier releases: the two do not meet.
+    with progress_bars() as progress, workspace_lock(workspace), triton_of(workspace, triton) as control:
         done = prune(workspace, keep=keep, control=control, progress=progress)
     print_pruned(done, json)
 

@@ -42,7 +42,7 @@ def test_killing_triton_under_load_costs_no_request_and_full_answers_return(shop
                 pass
             os.kill(stack.triton.pid, signal.SIGKILL)
             degraded = call(client.recommendations.Recommend, RecommendRequest(user_id=users[0]), 1.0)
-            stack.triton.restart()
+            stack.restart_triton()
             back_s = seconds_until_whole(stack, users[0])
             outcome = result.result()
 
@@ -77,8 +77,8 @@ def test_a_damaged_release_is_refused_by_name(workspace_copy: Path, damage: str)
     release = workspace_copy / "releases" / "r1"
     victim = {
         "truncate an index": next((release / "indexes").glob("*.npy")),
-        "lose a model file": next((workspace_copy / "model_repository" / "fusion_ranker").rglob("model.onnx")),
-        "lose an ensemble": workspace_copy / "model_repository" / "rank_r1" / "config.pbtxt",
+        "lose a model file": next((release / "models" / "fusion_ranker").rglob("model.onnx")),
+        "lose an ensemble": release / "models" / "rank_r1" / "config.pbtxt",
         "change one byte of the vectors": release / "items" / "item_vectors.npy",
     }[damage]
     content = bytearray(victim.read_bytes())
