@@ -21,7 +21,7 @@ from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.parity_cases import Answer, Case, RealInputs, batch_of, companies, paddings, resized
 from shopfuse.exporters.parity_difference import Difference, compare
 from shopfuse.exporters.parity_ranking import RankingReport
-from shopfuse.exporters.tolerances import known, tolerance
+from shopfuse.exporters.tolerances import REAL_ONLY, known, tolerance
 from shopfuse.exporters.weights_check import check_file_weights
 from shopfuse.ranking.tensors import Submodel
 
@@ -68,8 +68,11 @@ def verify_submodel(
     if problems := tensor_problems(declaration, onnx.load(path)):
         raise ParityError(f"{declaration.name}: {path.name} is not as declared: {'; '.join(problems)}")
     check_file_weights(declaration.name, path)
+    judged = [case for case in cases if case.real or precision not in REAL_ONLY]
+    if not judged:
+        raise ParityError(f"{declaration.name}: {precision} can be judged on real inputs only, and none were given")
     differences = [
-        *_against_torch(declaration, cases, model.run),
+        *_against_torch(declaration, judged, model.run),
         *_alone_and_in_company(declaration, model.run, real_inputs or {}),
         *_under_padding(declaration, model.run),
     ]

@@ -28,6 +28,7 @@ RealInputs = Mapping[str, NDArray[np.generic]]
 @dataclass(frozen=True, slots=True)
 class Case:
     name: str
+    real: bool  # inputs from the shop, but for those that it does not give
     inputs: Arrays
     expected: Arrays
 
@@ -39,17 +40,18 @@ def reference_cases(declaration: Submodel, module: nn.Module, real: RealInputs) 
     not given are drawn at random.
     """
     reference = torch_answer(declaration, module)
-    return [Case(name, inputs, reference(inputs)) for name, inputs in _questions(declaration, real)]
+    return [Case(name, own, inputs, reference(inputs)) for name, own, inputs in _questions(declaration, real)]
 
 
-def _questions(declaration: Submodel, real: RealInputs) -> Iterator[tuple[str, Arrays]]:
+def _questions(declaration: Submodel, real: RealInputs) -> Iterator[tuple[str, bool, Arrays]]:
+    """(name, whether the inputs are real, inputs)."""
     rng = np.random.default_rng(SEED)
     for place, axes in enumerate(_sizes(declaration)):
         for batch in sorted({1, 3, 8, declaration.max_batch}) if place == 0 else (1, 3):
-            yield f"random{_label(batch, axes)}", random_inputs(declaration, batch, axes, rng)
+            yield f"random{_label(batch, axes)}", False, random_inputs(declaration, batch, axes, rng)
     for batch in (1, 8, declaration.max_batch) if real else ():
         inputs, axes = real_batch(declaration, real, batch, rng)
-        yield f"real{_label(batch_of(inputs), axes)}", inputs
+        yield f"real{_label(batch_of(inputs), axes)}", True, inputs
 
 
 def companies(declaration: Submodel, real: RealInputs) -> Iterator[tuple[str, Arrays]]:

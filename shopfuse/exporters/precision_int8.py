@@ -23,7 +23,7 @@ from shopfuse.exporters.calibration import BatchReader, largest_activations
 from shopfuse.exporters.errors import ExportError
 from shopfuse.exporters.precision_smoothing import smoothed
 from shopfuse.exporters.sample_inputs import Arrays
-from shopfuse.exporters.sensitivity import Agreement, Choice, Group, agreement, answers, choose, quantisable
+from shopfuse.exporters.sensitivity import PRODUCTS, Agreement, Choice, Group, agreement, answers, choose, quantisable
 from shopfuse.ranking.progress import Progress
 from shopfuse.ranking.tensors import Submodel
 
@@ -48,7 +48,7 @@ def to_int8(
 
     Raises ExportError where there is nothing to quantise or too little would be left of the answers.
     """
-    model = _with_matrix_products(fp32)
+    model = _prepared(fp32, precision)
     groups = quantisable(model)
     if not groups:
         raise ExportError(
@@ -72,10 +72,12 @@ def to_int8(
         return Quantised(onnx.load(target), choice)
 
 
-def _with_matrix_products(path: Path) -> onnx.ModelProto:
-    """The model with Gemm written as MatMul and Add: the dynamic quantiser knows no Gemm."""
+def _prepared(path: Path, precision: str) -> onnx.ModelProto:
+    """The model as the quantiser of the precision wants it: the dynamic one knows MatMul and no Gemm."""
     wrapped = ONNXModel(onnx.load(path))
-    wrapped.replace_gemm_with_matmul()
+    if precision == "int8":
+        wrapped.replace_gemm_with_matmul()
+        del wrapped.model.graph.value_info[:]  # of weights that lie the other way round now
     add_pre_process_metadata(wrapped.model)  # else each quantiser warns that shapes might be missing
     model: onnx.ModelProto = wrapped.model
     return model
@@ -97,18 +99,22 @@ def _dynamic(source: Path, groups: Sequence[Group], target: Path) -> None:
 
 
 def _static(source: Path, batches: Sequence[Arrays], ranges: Path, groups: Sequence[Group], target: Path) -> None:
-    """Outputs stay fp32: onnxruntime joins both sides into one MatMulIntegerToFloat. Calibrates the first time only."""
+    """Outputs stay fp32: onnxruntime then has one kernel for a product and its scales. Calibrates the first time only.
+
+    Gemm stays Gemm: onnxruntime makes one of MatMul and Add anyhow, and unpacks its weights in every call if they were
+    quantised as a MatMul's (query tower: 0.47 ms against 0.02).
+    """
     quantize_static(
         source,
         target,
         BatchReader(batches),
         quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=["MatMul"],
+        op_types_to_quantize=list(PRODUCTS),
         nodes_to_quantize=_names(groups),
         per_channel=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
-        extra_options={"OpTypesToExcludeOutputQuantization": ["MatMul"]},
+        extra_options={"OpTypesToExcludeOutputQuantization": list(PRODUCTS)},
         calibration_cache_path=ranges,
     )
 

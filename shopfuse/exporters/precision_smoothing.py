@@ -37,18 +37,24 @@ def smoothed(model: onnx.ModelProto, groups: Sequence[Group], largest: Mapping[s
         nodes = [place[name] for name in group.nodes]
         if any(readers[node.input[1]] > 1 for node in nodes) or not largest[group.activation].any():
             continue
-        factors = _factors(largest[group.activation], [weights[node.input[1]] for node in nodes])
+        matrices = [(weights[node.input[1]], _channel_axis(node)) for node in nodes]
+        factors = _factors(largest[group.activation], matrices)
         before[nodes[0].name] = _divide(result, group.activation, factors)
-        for node in nodes:
-            _multiply_rows(weights[node.input[1]], factors)
+        for node, (weight, axis) in zip(nodes, matrices, strict=True):
+            _multiply(weight, axis, factors)
             node.input[0] = before[nodes[0].name].output[0]
     _insert(result, before)
     return result
 
 
-def _factors(largest: Floats, weights: Sequence[onnx.TensorProto]) -> Floats:
+def _channel_axis(node: onnx.NodeProto) -> int:
+    """The weight's axis that the activation's channels meet."""
+    return int(any(part.name == "transB" and part.i == 1 for part in node.attribute))
+
+
+def _factors(largest: Floats, weights: Sequence[tuple[onnx.TensorProto, int]]) -> Floats:
     """One for each channel; their geometric mean is 1, so that the scale of the activation stays what it is."""
-    rows = np.max([np.abs(numpy_helper.to_array(weight)).max(1) for weight in weights], axis=0)
+    rows = np.max([np.abs(numpy_helper.to_array(weight)).max(1 - axis) for weight, axis in weights], axis=0)
     activation = np.maximum(largest, SMALLEST_SHARE * largest.max())
     weight = np.maximum(rows, max(SMALLEST_SHARE * rows.max(), np.finfo(np.float32).tiny))
     factors = activation**STRENGTH / weight ** (1 - STRENGTH)
@@ -63,8 +69,8 @@ def _divide(model: onnx.ModelProto, activation: str, factors: Floats) -> onnx.No
     return node
 
 
-def _multiply_rows(weight: onnx.TensorProto, factors: Floats) -> None:
-    values = numpy_helper.to_array(weight) * factors[:, None]
+def _multiply(weight: onnx.TensorProto, axis: int, factors: Floats) -> None:
+    values = numpy_helper.to_array(weight) * np.expand_dims(factors, 1 - axis)
     weight.CopyFrom(numpy_helper.from_array(values.astype(np.float32), weight.name))
 
 

@@ -23,6 +23,7 @@ from shopfuse.ranking.progress import Progress
 from shopfuse.ranking.tensors import Submodel
 
 STAGE = "measure layers"
+PRODUCTS = ("MatMul", "Gemm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def quantisable(model: onnx.ModelProto) -> list[Group]:
     matrices = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) == 2}
     found: dict[str, list[str]] = {}
     for node in model.graph.node:
-        if node.op_type == "MatMul" and node.input[1] in matrices:
+        if node.op_type in PRODUCTS and node.input[1] in matrices:
             found.setdefault(node.input[0], []).append(node.name)
     return [Group(activation, tuple(nodes)) for activation, nodes in found.items()]
 
