@@ -21,7 +21,7 @@ from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.parity_cases import Answer, Case, RealInputs, batch_of, companies, paddings, resized
 from shopfuse.exporters.parity_difference import Difference, compare
 from shopfuse.exporters.parity_ranking import RankingReport
-from shopfuse.exporters.tolerances import REAL_ONLY, known, tolerance
+from shopfuse.exporters.tolerances import QUANTISED, known, tolerance
 from shopfuse.exporters.weights_check import check_file_weights
 from shopfuse.ranking.tensors import Submodel
 
@@ -68,13 +68,12 @@ def verify_submodel(
     if problems := tensor_problems(declaration, onnx.load(path)):
         raise ParityError(f"{declaration.name}: {path.name} is not as declared: {'; '.join(problems)}")
     check_file_weights(declaration.name, path)
-    judged = [case for case in cases if case.real or precision not in REAL_ONLY]
-    if not judged:
-        raise ParityError(f"{declaration.name}: {precision} can be judged on real inputs only, and none were given")
+    real = real_inputs or {}
+    real_only = precision in QUANTISED and any(case.real for case in cases)
     differences = [
-        *_against_torch(declaration, judged, model.run),
-        *_alone_and_in_company(declaration, model.run, real_inputs or {}),
-        *_under_padding(declaration, model.run),
+        *_against_torch(declaration, cases, model.run, real_only),
+        *_alone_and_in_company(declaration, model.run, real, real_only),
+        *_under_padding(declaration, model.run, real, real_only),
     ]
     report = _report(declaration, precision, differences)
     return report if report.passed else accepted(report, accept)
@@ -123,27 +122,41 @@ def _largest(differences: Iterable[Difference], question: str) -> float:
     return max((found.max_abs for found in differences if found.question == question), default=0.0)
 
 
-def _against_torch(declaration: Submodel, cases: Sequence[Case], served: Answer) -> Iterator[Difference]:
+def _against_torch(
+    declaration: Submodel, cases: Sequence[Case], served: Answer, real_only: bool
+) -> Iterator[Difference]:
     for case in cases:
-        yield from compare("torch", case.name, declaration, case.expected, served(case.inputs))
+        if case.real or not real_only:
+            yield from compare("torch", case.name, declaration, case.expected, served(case.inputs))
 
 
-def _alone_and_in_company(declaration: Submodel, served: Answer, real: RealInputs) -> Iterator[Difference]:
-    for made_of, inputs in companies(declaration, real):
+def _alone_and_in_company(
+    declaration: Submodel, served: Answer, real: RealInputs, real_only: bool
+) -> Iterator[Difference]:
+    for is_real, inputs in companies(declaration, real):
+        if real_only and not is_real:
+            continue
         together = served(inputs)
         for row in range(min(WITNESSES, batch_of(inputs))):
             alone = served({name: values[row : row + 1] for name, values in inputs.items()})
             expected = {name: values[row : row + 1] for name, values in together.items()}
-            case = f"{made_of} row {row} alone and in a batch of {batch_of(inputs)}"
+            case = f"{_origin(is_real)} row {row} alone and in a batch of {batch_of(inputs)}"
             yield from compare("neighbours", case, declaration, expected, alone)
 
 
-def _under_padding(declaration: Submodel, served: Answer) -> Iterator[Difference]:
+def _under_padding(declaration: Submodel, served: Answer, real: RealInputs, real_only: bool) -> Iterator[Difference]:
     """Zeros, masked out, appended along the dynamic axis must not change the answer for what is real."""
-    for axis, small, sizes, inputs in paddings(declaration):
+    for is_real, axis, small, inputs in paddings(declaration, real):
+        if real_only and not is_real:
+            continue
         expected = served(inputs)
-        for size in sizes:
+        for size in (size for size in declaration.buckets[axis] if size > small):
             padded = {tensor.name: resized(inputs[tensor.name], tensor, size) for tensor in declaration.inputs}
             answer = served(padded)
             kept = {tensor.name: resized(answer[tensor.name], tensor, small) for tensor in declaration.outputs}
-            yield from compare("padding", f"{axis} {small} padded to {size}", declaration, expected, kept)
+            case = f"{_origin(is_real)} {axis} {small} padded to {size}"
+            yield from compare("padding", case, declaration, expected, kept)
+
+
+def _origin(is_real: bool) -> str:
+    return "real" if is_real else "random"

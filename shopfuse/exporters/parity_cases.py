@@ -54,21 +54,26 @@ def _questions(declaration: Submodel, real: RealInputs) -> Iterator[tuple[str, b
         yield f"real{_label(batch_of(inputs), axes)}", True, inputs
 
 
-def companies(declaration: Submodel, real: RealInputs) -> Iterator[tuple[str, Arrays]]:
-    """Batches whose rows are then asked alone: (what they are made of, inputs)."""
+def companies(declaration: Submodel, real: RealInputs) -> Iterator[tuple[bool, Arrays]]:
+    """Batches whose rows are then asked alone: (whether they are real, inputs)."""
     rng = np.random.default_rng(SEED + 1)
     rows = min(COMPANY, declaration.max_batch)
-    yield "random", random_inputs(declaration, rows, _sizes(declaration)[0], rng)
+    yield False, random_inputs(declaration, rows, _sizes(declaration)[0], rng)
     if real:
-        yield "real", real_batch(declaration, real, rows, rng)[0]
+        yield True, real_batch(declaration, real, rows, rng)[0]
 
 
-def paddings(declaration: Submodel) -> Iterator[tuple[str, int, list[int], Arrays]]:
-    """(dynamic axis, its size, the sizes to pad it to, inputs); shorter than a bucket too, as the catalogue is."""
+def paddings(declaration: Submodel, real: RealInputs) -> Iterator[tuple[bool, str, int, Arrays]]:
+    """(whether they are real, a dynamic axis, its size, inputs); shorter than a bucket too, as the catalogue is."""
     rng = np.random.default_rng(SEED + 2)
+    rows = min(3, declaration.max_batch)
     for axis, sizes in declaration.buckets.items():
         small = sizes[0] - 3
-        yield axis, small, list(sizes), random_inputs(declaration, min(3, declaration.max_batch), {axis: small}, rng)
+        yield False, axis, small, random_inputs(declaration, rows, {axis: small}, rng)
+    if real:
+        inputs, axes = real_batch(declaration, real, rows, rng)
+        for axis, size in axes.items():
+            yield True, axis, size, inputs
 
 
 def torch_answer(declaration: Submodel, module: nn.Module) -> Answer:

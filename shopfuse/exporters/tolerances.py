@@ -56,9 +56,10 @@ TOLERANCES: dict[str, dict[Kind, Tolerance]] = {
         "weight": Tolerance(0.15, 0.98, 0.995, 0.001, 0.001),
     },
 }
-# A static scale is that of the rows it was calibrated with: random values, which no shop sends, lie outside of it (a
-# user tower that is right for every user of its shop gives cosines of 0.6 for noise).
-REAL_ONLY = frozenset({"int8_static"})
+# Scales are fitted to the rows that a model was calibrated with, so it is judged on real rows alone where there are any:
+# random ones, which no shop sends, lie outside (a user tower with static scales that is right for every user of its
+# shop gives noise a cosine of 0.6).
+QUANTISED = frozenset({"int8", "int8_static"})
 RANKING_BOUNDS = {
     "fp32": RankingBound(0.99, 0.0001),
     "fp16": RankingBound(0.98, 0.0005),
