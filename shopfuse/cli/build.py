@@ -33,16 +33,15 @@ class Fusion(StrEnum):
 
 
 class Target(StrEnum):
-    """What the models of a release run on."""
+    """What the models of a release run on. TensorRT plans are added to a gpu-ort release: see `shopfuse tensorrt`."""
 
     CPU = "cpu"
     GPU_ORT = "gpu-ort"
-    TENSORRT = "tensorrt"
 
 
 SeedOption = Annotated[int, typer.Option(help="Seed of training; the same seed and data give the same models.")]
 FusionOption = Annotated[Fusion | None, typer.Option(help="Default: what shop.toml says.")]
-TargetOption = Annotated[Target, typer.Option(help="cpu: onnxruntime; gpu-ort: onnxruntime on CUDA; tensorrt: plans.")]
+TargetOption = Annotated[Target, typer.Option(help="cpu: onnxruntime; gpu-ort: onnxruntime on CUDA with TensorRT inside.")]
 AcceptOption = Annotated[
     list[str] | None,
     typer.Option(help="MODEL=REASON: release it although its parity gate failed; the reason is recorded and signed."),
