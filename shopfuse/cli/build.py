@@ -41,7 +41,7 @@ class Target(StrEnum):
 
 SeedOption = Annotated[int, typer.Option(help="Seed of training; the same seed and data give the same models.")]
 FusionOption = Annotated[Fusion | None, typer.Option(help="Default: what shop.toml says.")]
-TargetOption = Annotated[Target, typer.Option(help="cpu: onnxruntime; gpu-ort: onnxruntime on CUDA with TensorRT inside.")]
+TargetOption = Annotated[Target, typer.Option(help="cpu, or gpu-ort: onnxruntime on CUDA with TensorRT inside.")]
 AcceptOption = Annotated[
     list[str] | None,
     typer.Option(help="MODEL=REASON: release it although its parity gate failed; the reason is recorded and signed."),
