@@ -56,9 +56,9 @@ TOLERANCES: dict[str, dict[Kind, Tolerance]] = {
         "weight": Tolerance(0.15, 0.98, 0.995, 0.001, 0.001),
     },
 }
-# Scales are fitted to the rows that a model was calibrated with, so it is judged on real rows alone where there are any:
-# random ones, which no shop sends, lie outside (a user tower with static scales that is right for every user of its
-# shop gives noise a cosine of 0.6).
+# Scales are fitted to the rows that a model was calibrated with: it is judged on real rows where there are any. Random
+# ones, which no shop sends, lie outside (a user tower with static scales that is right for every user of its shop gives
+# noise a cosine of 0.6).
 QUANTISED = frozenset({"int8", "int8_static"})
 RANKING_BOUNDS = {
     "fp32": RankingBound(0.99, 0.0001),

@@ -1,66 +1,83 @@
-"""The repository that a build writes, in a real Triton: every model loads and warms, every ensemble answers."""
+"""The models that a build writes, in a real Triton: all load and warm, and answer the release's golden queries."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from tritonclient import grpc as triton_client
 
-from shopfuse.exporters.ensemble_config import ROLES, joined_tensors
-from shopfuse.exporters.onnx_session import OnnxModel
-from shopfuse.exporters.sample_inputs import Arrays, random_inputs
-from shopfuse.ranking.tensors import Submodel, submodels
-from shopfuse.release.manifest import Manifest
+from shopfuse.exporters.ensemble_config import ROLES
+from shopfuse.exporters.golden_cases import SIZES
+from shopfuse.publishing.golden import check_golden
+from shopfuse.release.layout import ReleaseLayout
+from shopfuse.release.manifest import Manifest, ReleaseError
 from shopfuse.release.verify import read_manifest
+from shopfuse.serving.command import TritonSettings
+from shopfuse.serving.model_control import ModelControl
 from shopfuse.serving.triton import LocalTriton
 
-from .tiny_models import TINY
-
-BATCH, AXES = 2, {"length": 16, "candidates": 32}
+from .tiny_models import poisoned
 
 
 @pytest.fixture(scope="module")
-def manifest(built: Path) -> Manifest:
-    return read_manifest(built / "releases/r1")
+def release(built: Path) -> Path:
+    return built / "releases/r1"
 
 
 @pytest.fixture(scope="module")
-def client(
-    built: Path, manifest: Manifest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[triton_client.InferenceServerClient]:
-    log = tmp_path_factory.mktemp("triton") / "triton.log"
-    with LocalTriton(built / "model_repository", log) as triton:
-        triton.load(*manifest.models)
+def manifest(release: Path) -> Manifest:
+    return read_manifest(release)
+
+
+@pytest.fixture(scope="module")
+def repository(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the release's models."""
+    return Path(shutil.copytree(ReleaseLayout(release).models, tmp_path_factory.mktemp("triton") / "models"))
+
+
+@pytest.fixture(scope="module")
+def control(manifest: Manifest, repository: Path) -> Iterator[ModelControl]:
+    """Of a Triton that serves them."""
+    log = repository.with_name("triton.log")
+    with LocalTriton(repository, log, TritonSettings(stop_timeout_s=0)) as triton:
+        triton.load(*(version.model for version in manifest.models.values()))
         triton.load(*manifest.ensembles.values())
-        yield triton_client.InferenceServerClient(triton.address)
+        with ModelControl(triton.address) as connected:
+            yield connected
 
 
-def _in_this_process(built: Path, steps: list[Submodel], inputs: Arrays) -> Arrays:
-    """The steps one after the other, without Triton."""
-    known = dict(inputs)
-    for step in steps:
-        model = OnnxModel(step, built / "model_repository" / step.name / "1/model.onnx")
-        known |= model.run({tensor.name: known[tensor.name] for tensor in step.inputs})
-    return known
-
-
-@pytest.mark.parametrize("role", ROLES)
-def test_an_ensemble_answers_as_its_steps_do_here(
-    role: str, built: Path, manifest: Manifest, client: triton_client.InferenceServerClient
+def test_every_model_and_ensemble_answers_the_golden_queries(
+    release: Path, manifest: Manifest, control: ModelControl
 ) -> None:
-    steps = [submodels(TINY)[name] for name in ROLES[role][0]]
-    tensors, _ = joined_tensors(steps)
-    chain = Submodel(role, tuple(tensors), (), {}, BATCH)
-    inputs = random_inputs(chain, BATCH, AXES, np.random.default_rng(0))
-    requests = []
-    for tensor in tensors:
-        requests.append(triton_client.InferInput(tensor.name, inputs[tensor.name].shape, tensor.dtype))
-        requests[-1].set_data_from_numpy(inputs[tensor.name])
+    report = check_golden(release, manifest, control)
 
-    answer = client.infer(manifest.ensembles[role], requests)
-    expected = _in_this_process(built, steps, inputs)
-    for name in ROLES[role][1]:
-        np.testing.assert_allclose(answer.as_numpy(name), expected[name].astype(np.float32), atol=1e-5)
+    rows = {row.name: row for row in report.rows}
+    assert set(rows) == set(manifest.models) | set(ROLES)
+    assert report.cases == len(SIZES)
+    assert max(row.max_abs_diff for row in report.rows) < 1e-4
+    assert rows["rank"].model == "rank_r1"
+    # Triton batches what waits while both instances are busy; batches of four are sent as such.
+    assert all(rows[name].largest_batch >= 2 for name in manifest.models)
+    assert ReleaseLayout(release).golden.stat().st_size < 5e6
+
+
+@pytest.mark.parametrize("name", ["text_encoder", "item_tower"])
+def test_a_poisoned_model_of_the_right_shapes_is_stopped(
+    name: str, release: Path, manifest: Manifest, control: ModelControl, repository: Path, tmp_path: Path
+) -> None:
+    """As a new version in the same Triton: one weight is another number."""
+    wrong = replace(manifest.models[name], version=9)
+    target = repository / wrong.model / "9"
+    target.mkdir()
+    source = repository / wrong.model / str(manifest.models[name].version) / "model.onnx"
+    shutil.copy(poisoned(source, tmp_path, 7.0), target / "model.onnx")
+    control.load(wrong.model)
+    spoiled = replace(manifest, models={**manifest.models, name: wrong})
+
+    with pytest.raises(
+        ReleaseError, match=rf"{name} version 9: output '\w+' differs in case '\d+ tokens, \d+ candidates'"
+    ):
+        check_golden(release, spoiled, control)
