@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from shopfuse.exporters import verified_model
 from shopfuse.exporters.ensemble_config import ROLES
 from shopfuse.exporters.errors import ParityError
 from shopfuse.exporters.golden_cases import SIZES
@@ -21,6 +22,7 @@ from shopfuse.publishing.golden_file import read_golden
 from shopfuse.ranking.tensors import COUNT_BUCKETS, LENGTH_BUCKETS, submodels
 from shopfuse.training.shop_models import fitted_models
 
+from .conftest import Export
 from .tiny_models import TINY, TinyEncoder, poisoned
 
 TOKENS = [[1, 5, 6, 2], [1, 7, 2], [], [1, 8, 9, 10, 11, 2], [3]]
@@ -33,9 +35,13 @@ def modules() -> dict[str, nn.Module]:
 
 
 @pytest.fixture(scope="module")
-def verified(modules: Mapping[str, nn.Module], tmp_path_factory: pytest.TempPathFactory) -> dict[str, VerifiedModel]:
+def verified(
+    modules: Mapping[str, nn.Module], export_once: Export, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, VerifiedModel]:
     folder = tmp_path_factory.mktemp("models")
-    return {name: export_verified(submodels(TINY)[name], module, folder) for name, module in modules.items()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verified_model, "export_submodel", export_once)
+        return {name: export_verified(submodels(TINY)[name], module, folder) for name, module in modules.items()}
 
 
 @pytest.fixture(scope="module")

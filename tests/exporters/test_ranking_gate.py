@@ -14,6 +14,7 @@ from onnx import numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from tokenizers import Tokenizer
 
+from shopfuse.exporters import verified_model
 from shopfuse.exporters.errors import ParityError
 from shopfuse.exporters.parity_ranking import compare_rankings
 from shopfuse.exporters.ranking_gate import gate_lists, gate_texts
@@ -24,6 +25,8 @@ from shopfuse.exporters.verified_model import VerifiedModel, export_verified
 from shopfuse.ranking.tensors import submodels
 from shopfuse.training.score_fusion import ScoreFusion
 from shopfuse.training.text_encoder import LoadedTextEncoder, load_text_encoder
+
+from .conftest import Export
 
 KINDS = [
     "running shoes",
@@ -117,9 +120,11 @@ def test_an_empty_golden_set_is_refused(
 
 
 @pytest.fixture(scope="module")
-def ranker(tmp_path_factory: pytest.TempPathFactory) -> VerifiedModel:
+def ranker(export_once: Export, tmp_path_factory: pytest.TempPathFactory) -> VerifiedModel:
     declaration = submodels(8)["fusion_ranker"]
-    return export_verified(declaration, ScoreFusion("weighted"), tmp_path_factory.mktemp("ranker"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verified_model, "export_submodel", export_once)
+        return export_verified(declaration, ScoreFusion("weighted"), tmp_path_factory.mktemp("ranker"))
 
 
 def test_the_ranker_orders_lists_as_torch_does(ranker: VerifiedModel) -> None:
