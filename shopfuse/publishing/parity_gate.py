@@ -23,6 +23,6 @@ def _passed(report: Any) -> bool:
 def _failure(report: Any) -> str:
     if not isinstance(report, dict):
         return "there is no parity report"
-    told = ("tolerance", "max_abs_diff", "cosine_min", "worst_case")
+    told = ("problem", "max_abs_diff", "cosine_min", "worst_case")
     found = ", ".join(f"{name} {report[name]}" for name in told if name in report)
     return f"its parity check failed ({found or 'no numbers'})"

@@ -49,7 +49,7 @@ def test_a_converted_model_keeps_its_tensors_and_its_answers(
     for batch in (1, 3):
         expected, found = (model.run(rows(declaration, batch)) for model in (full, less))
         for output in expected:
-            left, right = expected[output].reshape(batch, -1), found[output].reshape(batch, -1)
+            left, right = (answers[output].reshape(batch, -1).astype(np.float64) for answers in (expected, found))
             cosine = (left * right).sum(1) / (np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1))
             assert cosine.min() >= LEAST_COSINE[precision]
 
