@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from shopfuse.ranking.metrics import (
+    auc,
     bootstrap_interval,
     condensed_ndcg,
     ndcg,
@@ -57,3 +58,11 @@ def test_bootstrap_interval_covers_the_mean_and_narrows_with_more_data() -> None
 
     assert low < values.mean() < high
     assert high - low < few_high - few_low
+
+
+def test_auc_counts_pairs_in_the_right_order_and_ties_half() -> None:
+    scores, labels = np.array([0.1, 0.4, 0.4, 0.9]), np.array([0, 0, 1, 1])
+
+    assert auc(scores, labels) == pytest.approx((1 + 0.5 + 1 + 1) / 4)
+    assert auc(-scores, labels) == pytest.approx(1 - auc(scores, labels))
+    assert math.isnan(auc(scores, np.zeros(4)))
