@@ -11,6 +11,7 @@ import typer
 
 from shopfuse.cli.ask import rank, recommend, search, similar
 from shopfuse.cli.bench import app as bench
+from shopfuse.cli.bench_precisions import precisions
 from shopfuse.cli.bench_release import bench_release
 from shopfuse.cli.build import build
 from shopfuse.cli.compress import app as compress
@@ -54,6 +55,7 @@ GROUPS = {
 }
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)
+bench.command("precisions")(precisions)
 bench.command("release")(bench_release)
 
 

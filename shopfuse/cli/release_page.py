@@ -12,6 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from shopfuse.exporters.parity_table import parity_table
 from shopfuse.release.channels import Channels
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest
@@ -19,6 +20,17 @@ from shopfuse.release.manifest import Manifest
 BAR = 24  # characters of the longest step
 SHORT = 12  # of a hash: enough to tell two apart
 MB = 1e6
+PARITY_COLUMNS = (
+    "model",
+    "cases",
+    "largest difference",
+    "least cosine",
+    "top 10 kept",
+    "NDCG lost",
+    "company",
+    "padding",
+    "verdict",
+)
 
 
 def release_page(root: Path, manifest: Manifest, channels: Channels) -> RenderableType:
@@ -26,6 +38,7 @@ def release_page(root: Path, manifest: Manifest, channels: Channels) -> Renderab
     parts = [
         _head(root, manifest, channels),
         _models(root, manifest),
+        _parity(manifest),
         _quality(manifest),
         _origin(manifest),
         _seconds(manifest.made_by.get("seconds", {})),
@@ -60,29 +73,35 @@ def _head(root: Path, manifest: Manifest, channels: Channels) -> Panel:
 
 
 def _models(root: Path, manifest: Manifest) -> Table:
-    table = _table("models", "model", "in Triton", "precision", "MB", "largest difference", "least cosine", "parity")
+    table = _table("models", "model", "in Triton", "precision", "MB", "sha256")
     for name, model in sorted(manifest.models.items()):
         folder = ReleaseLayout(root).models / model.model / str(model.version)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        report = manifest.parity.get(name, {})
         table.add_row(
-            name,
-            f"{model.model} / {model.version}",
-            model.precision,
-            f"{size / MB:.1f}",
-            _number(report.get("max_abs_diff")),
-            _number(report.get("cosine_min")),
-            _verdict(report, manifest.overrides.get(name, "")),
+            name, f"{model.model} / {model.version}", model.precision, f"{size / MB:.1f}", model.sha256[:SHORT]
         )
     return table
 
 
-def _verdict(report: Mapping[str, Any], reason: str) -> Text:
-    if reason:
-        return Text(f"failed, accepted: {reason}", style="yellow")
-    if not report:
-        return Text("not checked", style="red")
-    return Text(f"passed, {report.get('cases', 0)} cases", style="green")
+def _parity(manifest: Manifest) -> Table:
+    """How far what is served is from torch. "company" and "padding": how far an answer moves with other rows in its
+    batch, and with more padding."""
+    table = _table("parity with torch", *PARITY_COLUMNS)
+    for row in parity_table(manifest.parity):
+        table.add_row(
+            row.model,
+            str(row.cases),
+            _number(row.max_abs),
+            f"{row.cosine_min:.5f}",
+            "" if row.overlap is None else f"{row.overlap:.1%}",
+            _number(row.ndcg_loss),
+            _number(row.neighbours),
+            _number(row.padding),
+            Text(row.verdict, style="green" if row.verdict == "passed" else "yellow"),
+        )
+    for name in sorted(manifest.models.keys() - manifest.parity.keys()):
+        table.add_row(name, *[""] * (len(PARITY_COLUMNS) - 2), Text("not checked", style="red"))
+    return table
 
 
 def _quality(manifest: Manifest) -> Table | None:

@@ -18,8 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from shopfuse.exporters.encoding_plan import EncodingError, Plan, Shard
-from shopfuse.exporters.staging import sync
 from shopfuse.exporters.vector_cache import KEY, Keys, Vectors
+from shopfuse.release.durable import sync
 
 SUFFIX = ".part.safetensors"
 

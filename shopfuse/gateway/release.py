@@ -20,7 +20,6 @@ from shopfuse.recall.arrays import open_array
 from shopfuse.recall.indexes import RecallIndexes
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, ReleaseError
-from shopfuse.release.signature import check_signature
 from shopfuse.release.verify import verify_release
 from shopfuse.v1 import item_pb2
 
@@ -90,7 +89,6 @@ class LoadedRelease:
         Raises SignatureError, IncompatibleRelease, or another ReleaseError where files are missing or damaged.
         """
         root = workspace / "releases" / release_id
-        check_signature(root, public_key)  # first and alone: who signed it is another question than what is damaged
         manifest = verify_release(root, public_key)
         if manifest.release_id != release_id:
             raise IncompatibleRelease(f"{root}: the folder of release {release_id} holds {manifest.release_id}")

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from shopfuse.publishing.errors import PublishError
 from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.release import verify
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest
-from shopfuse.release.signature import check_signature
-from shopfuse.release.verify import read_manifest, verify_release
 
 _RELEASE = re.compile(r"r([1-9][0-9]*)")
 
@@ -42,14 +41,13 @@ def release_root(workspace: Path, release_id: str) -> Path:
 def verified_manifest(workspace: Path, release_id: str, public_key: Path) -> Manifest:
     """Of a genuine and whole release, every file hashed."""
     root = release_root(workspace, release_id)
-    return _of_folder(verify_release(root, public_key), root)
+    return _of_folder(verify.verify_release(root, public_key), root)
 
 
 def signed_manifest(workspace: Path, release_id: str, public_key: Path) -> Manifest:
     """Of a genuine release; its files are not looked at."""
     root = release_root(workspace, release_id)
-    check_signature(root, public_key)
-    return _of_folder(read_manifest(root), root)
+    return _of_folder(verify.signed_manifest(root, public_key), root)
 
 
 def _of_folder(manifest: Manifest, root: Path) -> Manifest:
@@ -63,6 +61,6 @@ def _of_folder(manifest: Manifest, root: Path) -> Manifest:
 def readable_manifest(workspace: Path, release_id: str) -> Manifest | None:
     """None where the folder has no manifest of this format."""
     try:
-        return read_manifest(releases_of(workspace) / release_id)
+        return verify.read_manifest(releases_of(workspace) / release_id)
     except ShopfuseError:
         return None

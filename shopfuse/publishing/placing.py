@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shopfuse.publishing.errors import PublishError
+from shopfuse.release.durable import sync
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest
 from shopfuse.release.verify import file_problem
@@ -153,12 +154,3 @@ def _write(descriptor: int, content: bytes, target: Path) -> None:
             rest = rest[os.write(descriptor, rest) :]
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(target)) from error
-
-
-def sync(folder: Path) -> None:
-    """Flushes a folder's entries to disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

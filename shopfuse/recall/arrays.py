@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from shopfuse.release.durable import sync
 from shopfuse.release.manifest import ReleaseError
 
 
@@ -21,7 +22,7 @@ def write_array(path: Path, array: NDArray[Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     staged.replace(path)
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
 def open_array(path: Path, dtype: DTypeLike, dimensions: int = 1) -> NDArray[Any]:
@@ -37,11 +38,3 @@ def open_array(path: Path, dtype: DTypeLike, dimensions: int = 1) -> NDArray[Any
         found = f"{array.dtype} with {array.ndim} dimensions"
         raise ReleaseError(f"{path}: expected {np.dtype(dtype)} with {dimensions} dimensions, found {found}")
     return array
-
-
-def sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,7 +6,6 @@ enough of the selected rows are found.
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import weakref
@@ -18,7 +17,6 @@ import tantivy
 from numpy.typing import NDArray
 
 from shopfuse.ranking.item import CatalogueItem
-from shopfuse.recall.arrays import sync_folder
 from shopfuse.recall.facets import item_facets
 from shopfuse.recall.found import NOTHING, Found, best
 from shopfuse.recall.lexical_filter import FACET_FIELD, PRICE_FIELD, ROW_FIELD, narrowing, restricted, with_rows
@@ -32,6 +30,7 @@ from shopfuse.recall.lexical_recipe import (
     scoring_query,
 )
 from shopfuse.recall.selection import Selection, price_bound
+from shopfuse.release.durable import sync
 from shopfuse.release.manifest import ReleaseError
 
 # One thread and a large buffer give one segment with documents in row order up to a few million items; tantivy breaks
@@ -81,9 +80,8 @@ def _finish(folder: Path) -> None:
     for lock in folder.glob(".*.lock"):
         lock.unlink()
     for path in folder.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    sync_folder(folder)
+        sync(path)
+    sync(folder)
 
 
 class LexicalIndex:

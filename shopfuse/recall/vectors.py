@@ -14,9 +14,9 @@ import faiss as untyped_faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.recall.arrays import sync_folder
 from shopfuse.recall.found import NOTHING, Found, best
 from shopfuse.recall.selection import Selection
+from shopfuse.release.durable import sync
 from shopfuse.release.manifest import ReleaseError
 
 faiss: Any = untyped_faiss  # the stubs of faiss lack much of what it has
@@ -59,7 +59,7 @@ def _write(path: Path, index: Any) -> None:
     with staged.open("rb") as file:
         os.fsync(file.fileno())
     staged.replace(path)
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
 class VectorIndex:

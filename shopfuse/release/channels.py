@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from shopfuse.release.durable import sync
 from shopfuse.release.manifest import ReleaseError
 
 FILE = "channels.json"
@@ -91,3 +92,4 @@ def write_channels(releases: Path, channels: Channels) -> None:
         file.flush()
         os.fsync(file.fileno())
     staged.replace(releases / FILE)
+    sync(releases)

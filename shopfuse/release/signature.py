@@ -57,17 +57,21 @@ def sign(content: bytes, private_key: Path) -> bytes:
     return key.sign(content)
 
 
-def check_signature(root: Path, public_key: Path) -> None:
-    """Raises SignatureError where the manifest of the release folder `root` was not signed with this key."""
+def signed_bytes(root: Path, public_key: Path) -> bytes:
+    """The manifest of the release folder `root` as it was signed; raises SignatureError where this key did not.
+
+    Whoever reads the manifest parses these bytes: the file may be another one by the next look.
+    """
     layout = ReleaseLayout(root)
-    key = _public_key(public_key)
+    key, content = _public_key(public_key), _read(layout.manifest)
     try:
-        key.verify(_read(layout.signature), _read(layout.manifest))
+        key.verify(_read(layout.signature), content)
     except InvalidSignature as error:
         raise SignatureError(
             f"{layout.manifest}: the signature does not fit {public_key}: the manifest was changed, or signed with "
             "another key"
         ) from error
+    return content
 
 
 def _public_key(path: Path) -> Ed25519PublicKey:

@@ -6,7 +6,6 @@ It appears whole or not at all, and never takes the place of anything but an ear
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Any
 
 from torch import nn
 
+from shopfuse.release.durable import sync
 from shopfuse.training.checkpoints import META
 from shopfuse.training.compression.errors import CompressionError
 
@@ -50,11 +50,11 @@ def write_result(folder: Path, encoder: nn.Module, tokenizer: Path, meta: Mappin
         (staging / META).write_text(json.dumps(meta, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         staging.chmod(0o755)
         for path in (*staging.iterdir(), staging):
-            _sync(path)
+            sync(path)
         _take_place(staging, folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    _sync(folder.parent)
+    sync(folder.parent)
 
 
 def _take_place(staging: Path, folder: Path) -> None:
@@ -70,11 +70,3 @@ def _take_place(staging: Path, folder: Path) -> None:
         except OSError:
             earlier.rename(folder)
             raise
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,0 +1,119 @@
+"""What `bench release` counts: errors, answers that mix releases, users who go back and forth."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from threading import Event, Thread
+
+import grpc
+import pytest
+
+from shopfuse.cli.bench_release import is_mixed, row_of, unsteady
+from shopfuse.cli.steady_load import Observed, SteadyLoad, steady_load
+from shopfuse.release.manifest import Manifest, ModelVersion
+from shopfuse.v1.item_pb2 import RankedItem, ServedBy
+from shopfuse.v1.search_pb2 import SearchRequest, SearchResponse
+from shopfuse.v1.search_pb2_grpc import SearchServiceServicer, add_SearchServiceServicer_to_server
+
+
+def manifest(release_id: str, version: int, task: str) -> Manifest:
+    return Manifest(
+        release_id=release_id,
+        created_at="2026-01-01T00:00:00+00:00",
+        models={"ranker": ModelVersion("ranker", version, "fp32", "0" * 64)},
+        ensembles={},
+        files={},
+        target="cpu",
+        built_with={},
+        items=1,
+        text_dim=1,
+        text_encoder="tiny",
+        max_tokens=16,
+        feature_schema="tiny",
+        scenes=(),
+        fusion="weighted",
+        tasks={task: 1.0},
+        parity={},
+        overrides={},
+    )
+
+
+RELEASES = {"r1": manifest("r1", 1, "relevance"), "r2": manifest("r2", 2, "click")}
+CALL = Observed(1.0, 0.01, "OK", "anna", "r1", (("ranker", 1),), ("relevance",), degraded=False)
+
+
+@pytest.mark.parametrize(
+    ("call", "mixed"),
+    [
+        (CALL, False),
+        (replace(CALL, release="r2", versions=(("ranker", 2),), tasks=("click",)), False),
+        (replace(CALL, versions=(("ranker", 2),)), True),
+        (replace(CALL, tasks=("click",)), True),
+        (replace(CALL, release="r3"), True),
+    ],
+)
+def test_an_answer_is_mixed_where_it_has_parts_of_another_release(call: Observed, mixed: bool) -> None:
+    assert is_mixed(call, RELEASES) == mixed
+
+
+def test_a_user_who_comes_back_is_unsteady_and_one_who_moves_is_not() -> None:
+    there = [replace(CALL, sent_at=float(at), release=name) for at, name in enumerate(("r1", "r2", "r1"))]
+
+    assert unsteady(there) == 1
+    assert unsteady(there[:2]) == 0
+
+
+def test_a_row_counts_errors_and_degraded_answers_apart() -> None:
+    calls = [CALL, replace(CALL, degraded=True), replace(CALL, status="UNAVAILABLE", release="", versions=())]
+    row = row_of("publish", 0.5, calls, RELEASES)
+
+    assert (row["requests"], row["errors"], row["mixed"], row["degraded"]) == (3, 1, 0, 1)
+    assert row["answered_by"] == "r1 2"
+
+
+class _Shop(SearchServiceServicer):  # type: ignore[misc]
+    """Answers from release r2, and refuses "no"."""
+
+    async def Search(self, request: SearchRequest, context: grpc.aio.ServicerContext) -> SearchResponse:  # noqa: N802
+        if request.query == "no":
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "closed")
+        return SearchResponse(
+            items=[RankedItem(item_id="a", task_scores={"click": 0.5})],
+            served_by=ServedBy(release_id="r2", model_versions={"ranker": 2}),
+        )
+
+
+async def _serve(address: list[str], started: Event, stopped: Event) -> None:
+    server = grpc.aio.server()
+    add_SearchServiceServicer_to_server(_Shop(), server)
+    address.append(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+    await server.start()
+    started.set()
+    await asyncio.to_thread(stopped.wait)
+    await server.stop(None)
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    found: list[str] = []
+    started, stopped = Event(), Event()
+    thread = Thread(target=lambda: asyncio.run(_serve(found, started, stopped)))
+    thread.start()
+    assert started.wait(10)
+    yield found[0]
+    stopped.set()
+    thread.join()
+
+
+def test_the_load_keeps_its_rate_and_notes_every_answer(address: str) -> None:
+    asked = tuple(SearchRequest(query=word, user_id=word).SerializeToString() for word in ("yes", "no"))
+    with steady_load(SteadyLoad(address, asked, per_s=40.0, seconds=0.5)) as future:
+        calls = future.result(timeout=60)
+
+    assert len(calls) == 20
+    assert max(call.sent_at for call in calls) - min(call.sent_at for call in calls) > 0.4
+    assert {(call.user, call.status) for call in calls} == {("yes", "OK"), ("no", "UNAVAILABLE")}
+    assert {call.release for call in calls if call.status == "OK"} == {"r2"}
+    assert not any(is_mixed(call, RELEASES) for call in calls if call.status == "OK")
