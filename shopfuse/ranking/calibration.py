@@ -50,7 +50,7 @@ def expected_calibration_error(probabilities: Floats, labels: Labels, bins: int 
     """
     table = reliability(probabilities, labels, bins)
     distance = np.abs(table.predicted - table.observed)
-    return float(np.dot(distance, table.count)) / max(int(table.count.sum()), 1)
+    return float(np.average(distance, weights=table.count)) if len(distance) else 0.0
 
 
 def observed_ratio(probabilities: Floats, labels: Labels) -> float:
