@@ -56,7 +56,7 @@ def expected_calibration_error(probabilities: Floats, labels: Labels, bins: int 
 def observed_ratio(probabilities: Floats, labels: Labels) -> float:
     """Sum of the predictions over the number of positives: 1 is right, 2 promises twice too much; NaN without any."""
     positives = float(np.asarray(labels, np.float64).sum())
-    return float(np.sum(probabilities)) / positives if positives > 0 else float("nan")
+    return float(np.asarray(probabilities, np.float64).sum()) / positives if positives > 0 else float("nan")
 
 
 def observed_ratio_interval(
