@@ -30,6 +30,9 @@ class ItemInputs:
     def take(self, rows: Tensor) -> tuple[Tensor, ...]:
         return self.text[rows], self.image[rows], self.behaviour[rows], self.attributes[rows], self.presence[rows]
 
+    def to(self, device: torch.device) -> ItemInputs:
+        return ItemInputs(*(getattr(self, name).to(device) for name in self.__slots__))
+
     def without(self, *modalities: str) -> ItemInputs:
         """The same catalogue as if these modalities had never been there."""
         kept = torch.tensor([float(name not in modalities) for name in MODALITIES])

@@ -1,8 +1,12 @@
-"""One batch of tower examples as tensors, with the items that it speaks of listed once."""
+"""One batch of tower examples as tensors, with the items that it speaks of listed once.
+
+A team of processes draws the same batch and each computes a share of its examples: the draws are the batch's, never a
+process's own, so that the result does not depend on how many there are.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -24,7 +28,8 @@ class TowerBatch:
     missing: Tensor  # [B, o] where the list had no further item
     slot: Tensor  # [B, 1] of the click
     beside_slots: Tensor  # [B, o]
-    weight: Tensor  # [B]
+    weight: Tensor  # [B] 1 in sum
+    search_weight: Tensor  # [B] the same among the searches, 0 elsewhere
     searched: Tensor  # [B] whether there was a query
     query: Tensor  # [B] row of the query's embedding, 0 where there is none
     users: UserInputs
@@ -33,6 +38,25 @@ class TowerBatch:
     def surface(self) -> Tensor:
         """[B, 1], 1 in a search."""
         return self.searched.long().unsqueeze(-1)
+
+    def to(self, device: torch.device) -> TowerBatch:
+        return TowerBatch(**{name: value.to(device) for name, value in self._tensors().items()}, users=self.users)
+
+    def share(self, part: slice, processes: int) -> tuple[TowerBatch, Tensor]:
+        """The examples `part`, and which of `rows` they need. Weights grow so that the mean over processes is right."""
+        if processes == 1:
+            return self, torch.arange(len(self.rows))
+        clicked, beside = self.clicked[part], self.beside[part]
+        kept, places = torch.unique(torch.cat([clicked, self.negatives, beside.flatten()]), return_inverse=True)
+        clicked, negatives, listed = places.split([len(clicked), len(self.negatives), beside.numel()])
+        tensors = {name: value[part] for name, value in self._tensors().items() if name not in ("rows", "negatives")}
+        tensors |= {name: tensors[name] * processes for name in ("weight", "search_weight")}
+        tensors |= {"rows": self.rows[kept], "negatives": negatives}
+        tensors |= {"clicked": clicked, "beside": listed.reshape(beside.shape)}
+        return TowerBatch(**tensors, users=self.users.take(np.arange(len(self.clicked))[part])), kept
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "users"}
 
 
 def tower_batch(examples: TowerExamples, negatives: Tensor, others: int, random: torch.Generator) -> TowerBatch:
@@ -43,7 +67,7 @@ def tower_batch(examples: TowerExamples, negatives: Tensor, others: int, random:
     parts = torch.cat([items, negatives, beside.clamp(min=0).flatten()])
     rows, places = torch.unique(parts, return_inverse=True)
     clicked, shared, listed = places.split([len(items), len(negatives), beside.numel()])
-    query = torch.from_numpy(examples.query)
+    query, weight = torch.from_numpy(examples.query), torch.from_numpy(examples.weight)
     return TowerBatch(
         rows=rows,
         clicked=clicked,
@@ -53,8 +77,13 @@ def tower_batch(examples: TowerExamples, negatives: Tensor, others: int, random:
         missing=beside < 0,
         slot=torch.from_numpy(examples.position.astype(np.int64)).unsqueeze(-1),
         beside_slots=torch.from_numpy(examples.other_positions.astype(np.int64)).gather(1, picked),
-        weight=torch.from_numpy(examples.weight),
+        weight=_shares(weight),
+        search_weight=_shares(weight * (query >= 0)),
         searched=query >= 0,
         query=query.clamp(min=0),
         users=examples.users,
     )
+
+
+def _shares(weight: Tensor) -> Tensor:
+    return weight / weight.sum().clamp(min=1.0)

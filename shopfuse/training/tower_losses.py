@@ -54,10 +54,10 @@ def tower_loss(
 ) -> Tensor:
     """The sum of all losses. `user` and `query` [B, 128] (zeros without a query); `vectors` [U, 128] and `tokens`
     [U, 3, 64] of the batch's distinct items."""
-    everyone = torch.ones_like(batch.searched)
+    everyone, searches = batch.weight, batch.search_weight
     loss = _among_all(user, vectors, batch, heads.scale("user"), everyone)
-    loss = loss + _among_all(query, vectors, batch, heads.scale("query"), batch.searched)
-    loss = loss + _among_all(user + query, vectors, batch, heads.scale("both"), batch.searched)
+    loss = loss + _among_all(query, vectors, batch, heads.scale("query"), searches)
+    loss = loss + _among_all(user + query, vectors, batch, heads.scale("both"), searches)
     loss = loss + list_weight * _in_its_list(user + query, vectors, batch, heads, "list")
     wishes = heads.wishes(user, query, batch.searched)
     for place, name in enumerate(MODALITIES):
@@ -67,11 +67,11 @@ def tower_loss(
     return loss
 
 
-def _among_all(asked: Tensor, offered: Tensor, batch: TowerBatch, scale: Tensor, counted: Tensor) -> Tensor:
-    """Sampled softmax of the clicked item against the shared negatives, over the `counted` examples [B]."""
+def _among_all(asked: Tensor, offered: Tensor, batch: TowerBatch, scale: Tensor, weight: Tensor) -> Tensor:
+    """Sampled softmax of the clicked item against the shared negatives, over the examples by their `weight` [B]."""
     right = (asked * offered[batch.clicked]).sum(-1, keepdim=True) * scale
     wrong = (asked @ offered[batch.negatives].T * scale).masked_fill(batch.hit, _NEVER)
-    return _mean_loss(right, wrong, batch.weight * counted)
+    return _mean_loss(right, wrong, weight)
 
 
 def _in_its_list(asked: Tensor, offered: Tensor, batch: TowerBatch, heads: TowerHeads, name: str) -> Tensor:
@@ -86,5 +86,5 @@ def _in_its_list(asked: Tensor, offered: Tensor, batch: TowerBatch, heads: Tower
 
 def _mean_loss(right: Tensor, wrong: Tensor, weight: Tensor) -> Tensor:
     logits = torch.cat([right, wrong], dim=1)
-    losses = cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long), reduction="none")
-    return (losses * weight).sum() / weight.sum().clamp(min=1.0)
+    losses = cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=logits.device), reduction="none")
+    return (losses * weight).sum()

@@ -1,7 +1,11 @@
-"""Trains the item, query and user towers together: which item is clicked next, given shopper, query, or both."""
+"""Trains the item, query and user towers together: which item is clicked next, given shopper, query, or both.
+
+The newest examples are held out, by time; nothing else is chosen on them than when to stop.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,16 +16,16 @@ from torch import Tensor, nn
 
 from shopfuse.ranking.progress import Progress, silent
 from shopfuse.ranking.tensors import TOKEN, VECTOR
-from shopfuse.training.early_stopping import EarlyStopping
-from shopfuse.training.item_inputs import ItemInputs, encode_items
-from shopfuse.training.learning_rate import warm_up_then_cosine
+from shopfuse.training import team
+from shopfuse.training.item_inputs import ItemInputs
+from shopfuse.training.loop import History, Schedule, best_hardware, fit, unwatched
 from shopfuse.training.tower_batch import TowerBatch, tower_batch
 from shopfuse.training.tower_examples import TowerExamples
 from shopfuse.training.tower_losses import TowerHeads, tower_loss
 from shopfuse.training.towers import ItemTower, QueryTower, UserTower
 
 STAGE = "train towers"
-_VALIDATION_BLOCK = 2048
+_VALIDATION_BLOCK, _ITEM_BLOCK = 2048, 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +58,6 @@ class Towers:
     def modules(self) -> dict[str, nn.Module]:
         return {name: getattr(self, name) for name in self.__slots__}
 
-    def train(self, mode: bool) -> None:
-        for module in self.modules.values():
-            module.train(mode)
-
 
 def train_towers(
     examples: TowerExamples,
@@ -68,8 +68,12 @@ def train_towers(
     seed: int,
     settings: TowerTraining | None = None,
     progress: Progress = silent,
-) -> tuple[Towers, dict[str, float]]:
-    """Towers and their metrics. `exposure` [N] is log impressions; `inputs.presence` says who has behaviour."""
+    watch: Callable[[int, float], None] = unwatched,
+) -> tuple[Towers, dict[str, Any]]:
+    """Towers and their metrics. `exposure` [N] is log impressions; `inputs.presence` says who has behaviour.
+
+    `watch` is told each epoch's validation loss, as in `fit`, which also says what is raised.
+    """
     settings = settings or TowerTraining()
     torch.manual_seed(seed)
     towers = Towers(
@@ -82,9 +86,7 @@ def train_towers(
     nn.init.normal_(towers.behaviour.weight, std=TOKEN**-0.5)
     shown = torch.softmax(torch.from_numpy(exposure), dim=0)
     run = _Run(towers, examples, inputs, torch.from_numpy(query_vectors), shown, settings, seed)
-    metrics = run.fit(progress)
-    towers.train(False)
-    return towers, metrics
+    return towers, run.fit(progress, watch).metrics("tower")
 
 
 class _Run:
@@ -100,69 +102,90 @@ class _Run:
         settings: TowerTraining,
         seed: int,
     ) -> None:
-        self.towers, self.examples, self.inputs, self.settings = towers, examples, inputs, settings
-        self.queries, self.shown = queries, shown
+        self.towers, self.examples, self.settings, self.shown = towers, examples, settings, shown
+        self.hardware = best_hardware()
+        self.device = self.hardware.device
+        self.inputs, self.queries = inputs.to(self.device), queries.to(self.device)
         self.random = torch.Generator().manual_seed(seed)
         self.held_out = int(settings.validation_share * len(examples))
-        self.table = torch.zeros(len(inputs) + 1, VECTOR)  # the last row is nobody's
+        self.table = torch.zeros(len(inputs) + 1, VECTOR, device=self.device)  # the last row is nobody's
 
-    def fit(self, progress: Progress) -> dict[str, float]:
-        settings, count = self.settings, len(self.examples) - self.held_out
-        steps = max(1, count // settings.batch)
-        optimizer = torch.optim.AdamW(self._groups(), lr=settings.learning_rate)
-        schedule = warm_up_then_cosine(optimizer, steps * settings.epochs)
-        stopping = EarlyStopping(self.towers.modules, settings.patience)
-        for epoch in range(settings.epochs):
-            order = torch.randperm(count, generator=self.random).numpy()
-            for step in range(steps):
-                if step % settings.refresh_steps == 0:
-                    self._refresh()
-                loss = self._training_loss(order[step * settings.batch : (step + 1) * settings.batch])
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                schedule.step()
-                progress(STAGE, epoch * steps + step + 1, steps * settings.epochs)
-            if stopping.should_stop(self._validation_loss()):
-                break
-        stopping.restore()
-        return {"tower_validation_loss": stopping.best, "tower_epochs": float(stopping.epochs)}
+    def fit(self, progress: Progress, watch: Callable[[int, float], None]) -> History:
+        settings = self.settings
+        schedule = Schedule(
+            STAGE,
+            settings.epochs,
+            max(1, self.trained // settings.batch),
+            settings.learning_rate,
+            settings.weight_decay,
+            settings.patience,
+        )
+        return fit(
+            self.towers.modules,
+            schedule,
+            lambda epoch: self._batches(schedule.steps),
+            self._training_loss,
+            self._validation_loss if self.held_out else None,
+            groups=self._groups(),
+            hardware=self.hardware,
+            progress=progress,
+            watch=watch,
+        )
+
+    @property
+    def trained(self) -> int:
+        """How many examples are trained on: the oldest."""
+        return len(self.examples) - self.held_out
 
     def _groups(self) -> list[dict[str, Any]]:
-        settings, modules = self.settings, self.towers.modules
+        modules = self.towers.modules
         shared = [p for name, module in modules.items() if name != "behaviour" for p in module.parameters()]
         own = list(self.towers.behaviour.parameters())
-        return [
-            {"params": shared, "weight_decay": settings.weight_decay},
-            {"params": own, "weight_decay": 0.0, "lr": settings.behaviour_rate},
-        ]
+        return [{"params": shared}, {"params": own, "weight_decay": 0.0, "lr": self.settings.behaviour_rate}]
 
-    def _refresh(self) -> None:
-        """The item vectors as they are now, for the histories."""
-        weight = self.towers.behaviour.weight.detach()
-        inputs = self.inputs
-        current = ItemInputs(inputs.text, inputs.image, weight, inputs.attributes, inputs.presence)
-        self.table[:-1] = torch.from_numpy(encode_items(self.towers.item, current)[0])
+    def _batches(self, steps: int) -> Iterator[TowerBatch]:
+        size = self.settings.batch
+        order = torch.randperm(self.trained, generator=self.random).numpy()
+        for step in range(steps):
+            if step % self.settings.refresh_steps == 0:
+                self._refresh()
+            negatives = self._negatives(self.settings.negatives, self.random)
+            yield self._batch(order[step * size : (step + 1) * size], negatives, self.random)
 
-    def _training_loss(self, chosen: NDArray[np.int64]) -> Tensor:
-        negatives = torch.multinomial(self.shown, self.settings.negatives, replacement=True, generator=self.random)
-        batch = tower_batch(self.examples.take(chosen), negatives, self.settings.others, self.random)
-        return self._loss(batch, self._with_gaps(self.inputs.presence[batch.rows]))
+    def _negatives(self, count: int, random: torch.Generator) -> Tensor:
+        return torch.multinomial(self.shown, count, replacement=True, generator=random)
+
+    def _batch(self, chosen: NDArray[np.int64], negatives: Tensor, random: torch.Generator) -> TowerBatch:
+        return tower_batch(self.examples.take(chosen), negatives, self.settings.others, random)
 
     @torch.no_grad()
+    def _refresh(self) -> None:
+        """The item vectors as they are now, for the histories."""
+        item, training = self.towers.item, self.towers.item.training
+        item.eval()
+        for start in range(0, len(self.inputs), _ITEM_BLOCK):
+            rows = torch.arange(start, min(start + _ITEM_BLOCK, len(self.inputs)), device=self.device)
+            self.table[rows] = self._items(rows, self.inputs.presence[rows])[0]
+        item.train(training)
+
+    def _training_loss(self, batch: TowerBatch) -> Tensor:
+        """The loss of this process's share of the batch, some of whose items lack modalities that they have."""
+        presence = self._with_gaps(self.inputs.presence[batch.rows.to(self.device)].cpu())
+        own, kept = batch.share(team.share(len(batch.clicked)), team.size())
+        return self._loss(own, presence[kept])
+
     def _validation_loss(self) -> float:
         """The mean loss of the held-out examples, against the same negatives every time."""
-        self.towers.train(False)
         self._refresh()
-        random = torch.Generator().manual_seed(0)
-        negatives = torch.multinomial(self.shown, 2 * self.settings.negatives, replacement=True, generator=random)
-        total, first = 0.0, len(self.examples) - self.held_out
-        for start in range(first, len(self.examples), _VALIDATION_BLOCK):
+        negatives = self._negatives(2 * self.settings.negatives, torch.Generator().manual_seed(0))
+        starts = range(self.trained, len(self.examples), _VALIDATION_BLOCK)
+        total = 0.0
+        for start in starts[team.place() :: team.size()]:
             chosen = np.arange(start, min(start + _VALIDATION_BLOCK, len(self.examples)))
-            batch = tower_batch(self.examples.take(chosen), negatives, self.settings.others, random)
-            total += float(self._loss(batch, self.inputs.presence[batch.rows])) * len(chosen)
-        self.towers.train(True)
-        return total / max(self.held_out, 1)
+            batch = self._batch(chosen, negatives, torch.Generator().manual_seed(start))
+            presence = self.inputs.presence[batch.rows.to(self.device)]
+            total += float(self._loss(batch, presence)) * len(chosen)
+        return team.mean(total) * team.size() / self.held_out
 
     def _with_gaps(self, presence: Tensor) -> Tensor:
         """Presence with some modalities dropped at random, but never an item's last one."""
@@ -170,17 +193,21 @@ class _Run:
         kept = (torch.rand(presence.shape, generator=self.random) >= torch.tensor(rates)).float() * presence
         return torch.where(kept.sum(1, keepdim=True) > 0, kept, presence)
 
+    def _items(self, rows: Tensor, presence: Tensor) -> tuple[Tensor, Tensor]:
+        text, image, _, attributes, _ = self.inputs.take(rows)
+        vectors, tokens = self.towers.item(text, image, self.towers.behaviour(rows), attributes, presence)
+        return vectors, tokens
+
     def _loss(self, batch: TowerBatch, presence: Tensor) -> Tensor:
-        text, image, _, attributes, _ = self.inputs.take(batch.rows)
-        vectors, tokens = self.towers.item(text, image, self.towers.behaviour(batch.rows), attributes, presence)
-        users = batch.users
-        user = self.towers.user(
-            self.table[torch.from_numpy(users.rows.astype(np.int64))],
-            torch.from_numpy(users.events),
-            torch.from_numpy(users.gaps),
-            torch.from_numpy(users.mask),
-            torch.from_numpy(users.context),
-        )
+        batch = batch.to(self.device)
+        vectors, tokens = self._items(batch.rows, presence.to(self.device))
         query = self.towers.query(self.queries[batch.query]) * batch.searched.unsqueeze(-1)
         weights = {"list_weight": self.settings.list_loss, "modality_weight": self.settings.modality_loss}
-        return tower_loss(self.towers.heads, batch, user, query, vectors, tokens, **weights)
+        return tower_loss(self.towers.heads, batch, self._users(batch), query, vectors, tokens, **weights)
+
+    def _users(self, batch: TowerBatch) -> Tensor:
+        users = batch.users
+        arrays = (users.rows.astype(np.int64), users.events, users.gaps, users.mask, users.context)
+        rows, *others = (torch.from_numpy(array).to(self.device) for array in arrays)
+        vectors: Tensor = self.towers.user(self.table[rows], *others)
+        return vectors
