@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.ranking.languages import UnknownLanguage, language_of
 
 FUSIONS: Final = ("auto", "weighted", "vote", "softmax", "attention")
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?")
@@ -27,7 +28,7 @@ class ShopSettings:
     name: str = "shop"  # shown in logs and release manifests
     text_encoder: str = "embedded"  # "embedded" (MiniLM in the training extra), a hub id, or a folder with a checkpoint
     fusion: str = "auto"  # auto: attention when it was trained on events and measured better, else weighted
-    language: str = "en"  # of titles and queries: picks the stemmer of the lexical index
+    language: str = "en"  # of titles and queries, as in ranking.languages: how the lexical index cuts words
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -38,6 +39,10 @@ class ShopSettings:
             raise SettingsError(f"setting 'fusion': expected one of {', '.join(FUSIONS)}, got {self.fusion!r}")
         if not _LANGUAGE.fullmatch(self.language):
             raise SettingsError(f"setting 'language': expected a code such as 'en' or 'de-AT', got {self.language!r}")
+        try:
+            language_of(self.language)
+        except UnknownLanguage as error:
+            raise SettingsError(f"setting 'language': {error}") from error
 
 
 def read_settings(path: Path) -> ShopSettings:

@@ -32,7 +32,7 @@ def load_catalogue_of(workspace: Workspace) -> Catalogue:
     if items.is_empty():
         raise BuildError(f"{workspace.items_path}: the catalogue holds no item; import one first")
     with_image = workspace.images().select("item_id").collect()["item_id"]
-    return load_catalogue(items, with_image)
+    return load_catalogue(items, with_image, workspace.settings.language)
 
 
 def load_shop(workspace: Workspace, catalogue: Catalogue, scenes: tuple[str, ...]) -> Shop:

@@ -17,13 +17,15 @@ import tantivy
 from numpy.typing import NDArray
 
 from shopfuse.ranking.item import CatalogueItem
+from shopfuse.ranking.languages import DEFAULT_LANGUAGE
+from shopfuse.recall.analyser_file import read_analyser, write_analyser
+from shopfuse.recall.analysis import Analyser
 from shopfuse.recall.facets import item_facets
 from shopfuse.recall.found import NOTHING, Found, best
 from shopfuse.recall.lexical_filter import FACET_FIELD, PRICE_FIELD, ROW_FIELD, narrowing, restricted, with_rows
 from shopfuse.recall.lexical_recipe import (
     ANALYSER,
     TEXT_FIELDS,
-    analyser,
     coverage_query,
     indexed_texts,
     query_words,
@@ -51,7 +53,7 @@ def _schema() -> tantivy.Schema:
     return builder.build()
 
 
-def _document(row: int, item: CatalogueItem) -> tantivy.Document:
+def _document(row: int, item: CatalogueItem, analyser: Analyser) -> tantivy.Document:
     document = tantivy.Document()
     document.add_unsigned(ROW_FIELD, row)
     for key in set(item_facets(item)):
@@ -59,20 +61,22 @@ def _document(row: int, item: CatalogueItem) -> tantivy.Document:
     if item.price is not None:
         document.add_float(PRICE_FIELD, float(price_bound(item.price)))
     for field, text in indexed_texts(item).items():
-        document.add_text(field, text)
+        document.add_text(field, analyser.item_text(text))
     return document
 
 
-def build_lexical(folder: Path, items: Iterable[CatalogueItem]) -> None:
-    """Writes the index of items in row order into `folder`, which must be absent or empty."""
+def build_lexical(folder: Path, items: Iterable[CatalogueItem], language: str = DEFAULT_LANGUAGE) -> None:
+    """Writes the index of items in row order into `folder`, which must be absent or empty. Raises UnknownLanguage."""
+    analyser = Analyser(language)
     folder.mkdir(parents=True, exist_ok=True)
     index = tantivy.Index(_schema(), path=str(folder), reuse=False)
-    index.register_tokenizer(ANALYSER, analyser())
+    index.register_tokenizer(ANALYSER, analyser.stems)
     writer = index.writer(heap_size=WRITER_BYTES, num_threads=1)
     for row, item in enumerate(items):
-        writer.add_document(_document(row, item))
+        writer.add_document(_document(row, item, analyser))
     writer.commit()
     writer.wait_merging_threads()
+    write_analyser(folder, analyser)
     _finish(folder)
 
 
@@ -85,24 +89,26 @@ def _finish(folder: Path) -> None:
 
 
 class LexicalIndex:
-    def __init__(self, index: tantivy.Index) -> None:
+    def __init__(self, index: tantivy.Index, analyser: Analyser) -> None:
         index.config_reader("manual")  # a release never changes: no thread that watches the folder
+        self.analyser = analyser
         self._schema = index.schema
         self._searcher = index.searcher()
         self._run(scoring_query(self._schema, ["a"]), 1)  # some missing files and fields show at the first search only
 
     @classmethod
     def open(cls, folder: Path) -> LexicalIndex:
-        """Raises ReleaseError naming the folder where there is no whole index.
+        """Raises ReleaseError naming the folder where there is no whole index, or one of other words than ours.
 
         tantivy takes a lock file even to read. It lies beside links to the files, for a release may be read-only. The
         links live as long as the index: tantivy may come back to its lock after it has opened.
         """
+        analyser = read_analyser(folder)
         links = tempfile.mkdtemp(prefix="shopfuse-lexical-")
         try:
             for path in folder.iterdir():
                 (Path(links) / path.name).symlink_to(path.resolve())
-            index = cls(tantivy.Index.open(links))
+            index = cls(tantivy.Index.open(links), analyser)
         except (ValueError, OSError) as error:
             shutil.rmtree(links, ignore_errors=True)
             reason = str(error).replace(links, str(folder))
@@ -115,7 +121,7 @@ class LexicalIndex:
 
     def search(self, query: str, k: int, selection: Selection | None = None) -> Found:
         """The k items with the highest BM25 for the query, those without any of its words left out."""
-        words = query_words(query)
+        words = self._words(query)
         if not words or k <= 0 or len(self) == 0 or (selection is not None and selection.count == 0):
             return NOTHING
         scoring = scoring_query(self._schema, words)
@@ -123,14 +129,14 @@ class LexicalIndex:
 
     def score(self, query: str, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """The BM25 of rows, [n]; 0 where no word of the query occurs."""
-        words = query_words(query)
+        words = self._words(query)
         if not words:
             return np.zeros(len(rows), np.float32)
         return self._score(scoring_query(self._schema, words), words, rows)
 
     def coverage(self, query: str, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """The share of the query's words that rows hold, rare words counting more, 0..1: [n]."""
-        words = query_words(query)
+        words = self._words(query)
         if not words:
             return np.zeros(len(rows), np.float32)
         return self._score(coverage_query(self._schema, self._searcher, words), words, rows)
@@ -149,6 +155,20 @@ class LexicalIndex:
         order = np.argsort(found.rows)
         at = order[np.minimum(np.searchsorted(found.rows, rows, sorter=order), len(order) - 1)]
         return np.where(found.rows[at] == rows, found.scores[at], 0.0).astype(np.float32)
+
+    def _words(self, query: str) -> list[str]:
+        words = query_words(self.analyser, query)
+        return words if not self.analyser.segmented else self._without_absent_compounds(words)
+
+    def _without_absent_compounds(self, words: list[str]) -> list[str]:
+        """Segmentation gives a long word and the words inside it: one that no item holds says nothing that those do
+        not say, and would lower what any item can cover."""
+        absent = [word for word in words if not self._frequency(word)]
+        return [word for word in words if word not in absent or not any(w != word and w in word for w in words)]
+
+    def _frequency(self, word: str) -> int:
+        """In how many items an analysed word occurs, in the field where it is most frequent."""
+        return max(int(self._searcher.doc_freq(field, word)) for field in TEXT_FIELDS)
 
     def _search_selected(self, scoring: tantivy.Query, k: int, selection: Selection) -> Found:
         """Takes more and more of the best hits until k of them are selected, or there are no more hits."""

@@ -6,27 +6,18 @@ Queries are built from analysed words, never parsed: any text is a query, and no
 from __future__ import annotations
 
 import math
-from functools import cache
 
 import tantivy
 
 from shopfuse.ranking.item import CatalogueItem
+from shopfuse.recall.analysis import Analyser
 
 TEXT_FIELDS = ("title", "brand", "category", "description", "attributes")
 ANALYSER = "shop_text"
 OTHER_FIELDS = 0.1  # what a word adds in fields other than its best one
 SAYS_NOTHING = frozenset(("y", "n", "yes", "no", "true", "false", "not available", "not applicable", "none", "n/a"))
-MAX_WORD_BYTES = 40
 MAX_QUERY_WORDS = 32
 MAX_QUERY_CHARACTERS = 2048
-
-
-@cache
-def analyser() -> tantivy.TextAnalyzer:
-    """Words in lower case, without accents, English stems; the same for items and queries."""
-    words = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
-    words = words.filter(tantivy.Filter.remove_long(MAX_WORD_BYTES)).filter(tantivy.Filter.lowercase())
-    return words.filter(tantivy.Filter.ascii_fold()).filter(tantivy.Filter.stemmer("english")).build()
 
 
 def indexed_texts(item: CatalogueItem) -> dict[str, str]:
@@ -45,10 +36,9 @@ def _telling(value: str) -> bool:
     return any(char.isalpha() for char in value) and value.casefold() not in SAYS_NOTHING
 
 
-def query_words(query: str) -> list[str]:
+def query_words(analyser: Analyser, query: str) -> list[str]:
     """The distinct analysed words of a query in their order, at most 32."""
-    text = query[:MAX_QUERY_CHARACTERS].encode(errors="replace").decode()  # lone surrogates are no UTF-8
-    return list(dict.fromkeys(analyser().analyze(text)))[:MAX_QUERY_WORDS]
+    return list(dict.fromkeys(analyser.words(query[:MAX_QUERY_CHARACTERS])))[:MAX_QUERY_WORDS]
 
 
 def scoring_query(schema: tantivy.Schema, words: list[str]) -> tantivy.Query:

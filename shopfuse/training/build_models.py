@@ -38,7 +38,8 @@ def build_models(
     """
     if fusion not in FUSIONS:
         raise ShopfuseError(f"fusion {fusion!r}: expected one of {', '.join(FUSIONS)}")
-    catalogue = load_catalogue(workspace.items().collect(), workspace.images().select("item_id").collect()["item_id"])
+    images = workspace.images().select("item_id").collect()["item_id"]
+    catalogue = load_catalogue(workspace.items().collect(), images, workspace.settings.language)
     log = load_event_log(workspace.events(), catalogue)
     if not enough_to_train(log):
         if fusion == "attention":

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from shopfuse.ranking.features import text_code
 from shopfuse.ranking.item import CatalogueItem
+from shopfuse.ranking.languages import DEFAULT_LANGUAGE
 from shopfuse.ranking.tensors import ATTRIBUTES
 from shopfuse.ranking.text import attribute_ids, item_text
 
@@ -34,6 +35,7 @@ class Catalogue:
     category: NDArray[np.int32]
     parent: NDArray[np.int32]
     has_image: NDArray[np.bool_]
+    language: str = DEFAULT_LANGUAGE  # of titles and queries
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -51,7 +53,9 @@ class Catalogue:
         return [item_text(*row) for row in zip(*columns, strict=True)]
 
 
-def load_catalogue(items: pl.DataFrame, with_image: pl.Series | None = None) -> Catalogue:
+def load_catalogue(
+    items: pl.DataFrame, with_image: pl.Series | None = None, language: str = DEFAULT_LANGUAGE
+) -> Catalogue:
     """The catalogue of a sorted ITEM_SCHEMA frame; `with_image` lists the ids of the items that have a picture."""
     paths = [tuple(path or ()) for path in items["category"].to_list()]
     return Catalogue(
@@ -65,6 +69,7 @@ def load_catalogue(items: pl.DataFrame, with_image: pl.Series | None = None) -> 
         category=np.array([text_code(CATEGORY_JOINT.join(path)) for path in paths], np.int32),
         parent=np.array([text_code(CATEGORY_JOINT.join(path[:-1])) for path in paths], np.int32),
         has_image=_members(items["item_id"], with_image),
+        language=language,
     )
 
 

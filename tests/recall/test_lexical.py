@@ -9,6 +9,7 @@ import pytest
 
 from shopfuse.ranking.filter import ItemFilter
 from shopfuse.ranking.item import CatalogueItem
+from shopfuse.recall.analysis import Analyser
 from shopfuse.recall.item_table import ItemTable, build_item_table
 from shopfuse.recall.lexical import LexicalIndex, build_lexical
 from shopfuse.recall.lexical_recipe import MAX_QUERY_WORDS, query_words
@@ -18,6 +19,7 @@ from shopfuse.release.manifest import ReleaseError
 from .shop import make_items
 
 ITEMS = make_items(3000)
+ENGLISH = Analyser("en")
 QUERY = "Red wooden SHOES"
 FILTERS = [
     ItemFilter(),
@@ -148,13 +150,15 @@ def test_any_text_is_a_query(index: LexicalIndex, query: str) -> None:
 def test_operators_are_ordinary_characters(index: LexicalIndex) -> None:
     plain, dressed = index.search("red shoe", 20), index.search('+"RED" -(shoe)^3', 20)
 
-    assert set(query_words('+"RED" -(shoe)')) == {"red", "shoe"}
+    assert set(query_words(ENGLISH, '+"RED" -(shoe)')) == {"red", "shoe"}
     assert dressed.rows.tolist() != []
     assert index.search('"red" (shoe)', 20).rows.tolist() == plain.rows.tolist()
 
 
 def test_long_queries_are_cut_to_their_first_words() -> None:
-    assert query_words(" ".join(f"w{number}" for number in range(50))) == [f"w{n}" for n in range(MAX_QUERY_WORDS)]
+    assert query_words(ENGLISH, " ".join(f"w{number}" for number in range(50))) == [
+        f"w{n}" for n in range(MAX_QUERY_WORDS)
+    ]
 
 
 def test_opening_and_searching_leave_the_folder_as_it_was(tmp_path: Path) -> None:

@@ -1,0 +1,60 @@
+"""The languages that a shop's words can be in: how text of each is cut into words and reduced to stems.
+
+A table only. `recall.analysis` does the cutting; which language a shop has is the setting `language` of shop.toml.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shopfuse.ranking.errors import ShopfuseError
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """`stemmer`: the name of the Snowball stemmer, "" for none. `segmented`: words are not separated by spaces."""
+
+    stemmer: str
+    segmented: bool = False
+
+
+LANGUAGES = {
+    "ar": Language("arabic"),
+    "da": Language("danish"),
+    "de": Language("german"),
+    "el": Language("greek"),
+    "en": Language("english"),
+    "es": Language("spanish"),
+    "fi": Language("finnish"),
+    "fr": Language("french"),
+    "hu": Language("hungarian"),
+    "it": Language("italian"),
+    "nl": Language("dutch"),
+    "no": Language("norwegian"),
+    "pt": Language("portuguese"),
+    "ro": Language("romanian"),
+    "ru": Language("russian"),
+    "sv": Language("swedish"),
+    "ta": Language("tamil"),
+    "tr": Language("turkish"),
+    "und": Language(""),  # undetermined: words as they are written, for every other language with spaces
+    "zh": Language("english", segmented=True),  # the stemmer is for the Latin words among the Chinese ones
+}
+DEFAULT_LANGUAGE = "en"
+
+
+class UnknownLanguage(ShopfuseError):
+    """A language code that is not in the table."""
+
+
+def language_of(code: str) -> Language:
+    """The language of a code such as "de" or "de-AT"; the region makes no difference.
+
+    Raises UnknownLanguage.
+    """
+    found = LANGUAGES.get(code.split("-")[0])
+    if found is None:
+        raise UnknownLanguage(
+            f"language {code!r}: expected one of {', '.join(LANGUAGES)}, or one of them with a region"
+        )
+    return found

@@ -1,0 +1,81 @@
+"""How text becomes words: the same for items and for queries of one language.
+
+Text is folded (NFKC), measures become single words, Chinese is cut at its words' bounds, and what remains is done by a
+tantivy analyser: lower case, no accents, stems. Traditional and simplified characters stay as they were written.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import cache
+from importlib import metadata
+
+import tantivy
+
+from shopfuse.ranking.languages import language_of
+from shopfuse.recall.units import measures, with_measures
+
+VERSION = 2  # of the rules in this file and in units.py: an index of other rules is not searched with these
+SEGMENTER = "rjieba"
+MAX_WORD_BYTES = 40
+HAN = (("\u3400", "\u9fff"), ("\uf900", "\ufaff"), ("\U00020000", "\U0003ffff"))
+
+
+class Analyser:
+    """The words of texts in one language. Raises UnknownLanguage."""
+
+    def __init__(self, language: str) -> None:
+        rules = language_of(language)
+        self.language = language
+        self.segmented = rules.segmented
+        self.stems = _word_filters(rules.stemmer)
+        self.identity = _identity(language, rules.segmented)
+
+    def item_text(self, text: str) -> str:
+        """What tantivy's analyser gets to read of an item's text."""
+        folded = _folded(text)
+        return " ".join([self._spaced(folded, of_item=True), *measures(folded)])
+
+    def words(self, query: str) -> list[str]:
+        """The analysed words of a query in their order; may repeat."""
+        words: list[str] = self.stems.analyze(self._spaced(with_measures(_folded(query)), of_item=False))
+        return words
+
+    def _spaced(self, text: str, of_item: bool) -> str:
+        return " ".join(_segments(text, of_item)) if self.segmented else text
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text.encode(errors="replace").decode())  # lone surrogates are no UTF-8
+
+
+def _segments(text: str, of_item: bool) -> list[str]:
+    """The text's words, long ones with the words inside them. Of an item also each character by itself.
+
+    Without the segmenter's guesses at unknown words: those depend on what stands beside them, and an item would then
+    be cut elsewhere than the query that means it.
+    """
+    import rjieba  # its dictionary takes 30 MB and 0.1 s: only a shop in Chinese pays for it
+
+    segments: list[str] = rjieba.cut_for_search(text, hmm=False)
+    if of_item:
+        segments += [char for segment in segments if len(segment) > 1 for char in segment if is_han(char)]
+    return segments
+
+
+def is_han(char: str) -> bool:
+    return any(first <= char <= last for first, last in HAN)
+
+
+def _identity(language: str, segmented: bool) -> str:
+    """Names what decides how words are cut; an index may be searched with the very same only."""
+    cutter = f"{SEGMENTER} {metadata.version(SEGMENTER)}" if segmented else "spaces"
+    return f"{language.split('-')[0]}, rules {VERSION}, {cutter}"
+
+
+@cache
+def _word_filters(stemmer: str) -> tantivy.TextAnalyzer:
+    words = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+    words = words.filter(tantivy.Filter.remove_long(MAX_WORD_BYTES)).filter(tantivy.Filter.lowercase())
+    words = words.filter(tantivy.Filter.ascii_fold())
+    return (words.filter(tantivy.Filter.stemmer(stemmer)) if stemmer else words).build()
