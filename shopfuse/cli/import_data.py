@@ -13,10 +13,13 @@ from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.datasets.catalogue import import_catalogue
 from shopfuse.datasets.events import import_events
 from shopfuse.datasets.import_report import ImportReport
-from shopfuse.datasets.mapping import read_catalogue_mapping, read_event_mapping
+from shopfuse.datasets.mapping import read_catalogue_mapping, read_event_mapping, read_review_mapping
+from shopfuse.datasets.reviews import import_reviews
 from shopfuse.datasets.workspace import Workspace
 
-app = typer.Typer(no_args_is_help=True, help="Bring a catalogue or events into a workspace.", rich_markup_mode=None)
+app = typer.Typer(
+    no_args_is_help=True, help="Bring a catalogue, events or reviews into a workspace.", rich_markup_mode=None
+)
 
 FileArgument = Annotated[Path, typer.Argument(help="JSONL, CSV or Parquet, plain or .gz.")]
 MappingOption = Annotated[
@@ -82,4 +85,23 @@ def events(
     with progress_bars() as progress:
         shop = Workspace.open_or_create(workspace)
         report = import_events(file, fields, shop, max_bad_share=max_bad_share, progress=progress)
+    _show(report, json)
+
+
+@app.command()
+def reviews(
+    file: FileArgument,
+    mapping: MappingOption,
+    workspace: WorkspaceOption,
+    max_bad_share: BadShareOption = 0.05,
+    json: JsonOption = False,
+) -> None:
+    """Add what buyers wrote, with their stars: the next build learns from it to tell the sentiment of a text.
+
+    shopfuse import reviews reviews.csv --mapping examples/mappings/reviews_csv.toml -w myshop
+    """
+    fields = read_review_mapping(mapping)
+    with progress_bars() as progress:
+        shop = Workspace.open_or_create(workspace)
+        report = import_reviews(file, fields, shop, max_bad_share=max_bad_share, progress=progress)
     _show(report, json)

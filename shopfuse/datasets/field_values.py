@@ -125,6 +125,16 @@ def as_price(value: Any, source: Source) -> float | None:
     return round(number, 6) or None
 
 
+def as_rating(value: Any, source: Source) -> float:
+    """Stars from 1 to 5, halves and the like included."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise BadValueError("is missing")
+    stars = _number(value) * source.scale
+    if not 1.0 <= stars <= 5.0:
+        raise BadValueError(f"expected 1 to 5 stars (is scale = {source.scale:g} right?)", value)
+    return round(stars, 3)
+
+
 def as_count(value: Any, base: int = 0) -> int | None:
     """A whole number >= 0 after `base` is taken off."""
     if value is None or (isinstance(value, str) and not value.strip()):

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from shopfuse.datasets.atomic_files import finish_commit
 from shopfuse.datasets.import_report import ImportReport, RejectLog
-from shopfuse.datasets.mapping import CatalogueMapping, EventMapping, Source
+from shopfuse.datasets.mapping import CatalogueMapping, EventMapping, ReviewMapping, Source
 from shopfuse.datasets.row_merge import MergeCounts, Merged
 from shopfuse.datasets.source_file import SourceFile, SourceFileError, open_source
 from shopfuse.datasets.source_rows import BATCH_ROWS, NumberedRow, RowProblem, column_names, read_rows
@@ -38,7 +38,9 @@ class ImportRun:
     progress: Progress
     started: float
 
-    def rows(self, mapping: CatalogueMapping | EventMapping, wanted: Callable[[str], bool]) -> Iterator[NumberedRow]:
+    def rows(
+        self, mapping: CatalogueMapping | EventMapping | ReviewMapping, wanted: Callable[[str], bool]
+    ) -> Iterator[NumberedRow]:
         """The rows of the file; SourceFileError when the file lacks a column that the mapping names."""
         names = column_names(self.source, mapping.delimiter, self.scratch)
         if names is not None:

@@ -24,7 +24,7 @@ class Source:
     fields: tuple[str, ...] = ()  # names in the export; "a.b" looks inside objects and GA4 key/value lists
     value: str | None = None  # a constant instead of a field
     separator: str | None = None  # category: splits "Home > Sofas"
-    scale: float = 1.0  # price: 0.01 turns cents into units
+    scale: float = 1.0  # price: 0.01 turns cents into units; rating: 0.5 turns ten points into five stars
     decimal: str = "."  # price: "," reads 1.299,00
     format: str = "iso"  # time: iso, s, ms, us, or a strptime pattern
     base: int = 0  # position: 1 where the export counts from one
@@ -48,6 +48,14 @@ class EventMapping:
     sources: Mapping[str, Source]
     items_field: str | None = None
     item_sources: Mapping[str, Source] = field(default_factory=dict)
+    delimiter: str = ","
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewMapping:
+    """`sources` by review field."""
+
+    sources: Mapping[str, Source]
     delimiter: str = ","
 
 
@@ -81,6 +89,14 @@ _EVENT_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "scene": ("field", "value", "names"),
     "device": ("field", "value", "names"),
     "locale": ("field", "value"),
+}
+_REVIEW_KEYS: Final[dict[str, tuple[str, ...]]] = {
+    "review_id": ("field", "fields"),
+    "item_id": ("field",),
+    "user_id": ("field", "fields"),
+    "rating": ("field", "scale"),
+    "text": ("field", "fields"),
+    "timestamp": ("field", "format"),
 }
 _NESTED: Final = ("item_id", "position", "list_name", "price", "quantity")
 _OPTION_TYPES: Final[dict[str, tuple[type, ...]]] = {
@@ -126,6 +142,15 @@ def read_event_mapping(path: Path) -> EventMapping:
     _check_event_names(path, sources["event_name"])
     items_field, item_sources = _nested(path, nested)
     return EventMapping(sources, items_field, item_sources, delimiter)
+
+
+def read_review_mapping(path: Path) -> ReviewMapping:
+    """Read `[review]` of a mapping file; MappingError names the key that is wrong."""
+    table, delimiter = _read(path, "review")
+    _require_known(path, "review", table, _REVIEW_KEYS)
+    sources = {key: _source(path, f"review.{key}", entry, _REVIEW_KEYS[key]) for key, entry in table.items()}
+    _require(path, "review", sources, ("item_id", "rating", "text"))
+    return ReviewMapping(sources, delimiter)
 
 
 def _read(path: Path, section: str) -> tuple[dict[str, Any], str]:

@@ -1,4 +1,4 @@
-"""Column names, types and bounds of the three tables a workspace holds: items, images and events.
+"""Column names, types and bounds of the four tables a workspace holds: items, images, events and reviews.
 
 Only the declaration: who fills the tables (an importer, the demo shop) cleans the values, readers may rely on them.
 """
@@ -49,6 +49,17 @@ EVENT_SCHEMA: Final = pl.Schema(
     }
 )
 
+REVIEW_SCHEMA: Final = pl.Schema(
+    {
+        "review_id": pl.String(),
+        "item_id": pl.String(),
+        "user_id": pl.String(),
+        "rating": pl.Float32(),  # stars, 1 to 5
+        "text": pl.String(),
+        "timestamp": TIMESTAMP,
+    }
+)
+
 EVENT_NAMES: Final = ("view_item_list", "search", "select_item", "view_item", "add_to_cart", "purchase")
 LIST_NAMES: Final = ("search", "recommend")
 DEVICES: Final = ("desktop", "mobile", "app")
@@ -65,3 +76,4 @@ MAX_LOCALE: Final = 35
 MAX_CATEGORY_DEPTH: Final = 6
 MAX_QUERY: Final = 512
 MAX_URI: Final = 2048
+MAX_REVIEW: Final = 4096

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from shopfuse.datasets.atomic_files import finish_commit, has_commit, write_text
-from shopfuse.datasets.schema import EVENT_SCHEMA, IMAGE_SCHEMA
+from shopfuse.datasets.schema import EVENT_SCHEMA, IMAGE_SCHEMA, REVIEW_SCHEMA
 from shopfuse.datasets.shop_settings import ShopSettings, read_settings, settings_toml
 from shopfuse.datasets.workspace_lock import WorkspaceLockedError, workspace_lock
 from shopfuse.ranking.errors import ShopfuseError
@@ -62,7 +62,7 @@ class Workspace:
 
     def _finish_commits(self) -> None:
         """Complete an import that died while its files took their places; a living one completes its own."""
-        folders = [folder for folder in (self.catalogue_dir, self.events_dir) if has_commit(folder)]
+        folders = [folder for folder in (self.catalogue_dir, self.events_dir, self.reviews_dir) if has_commit(folder)]
         if folders:
             with suppress(WorkspaceLockedError), workspace_lock(self.root):
                 for folder in folders:
@@ -104,6 +104,18 @@ class Workspace:
     def event_paths(self) -> list[Path]:
         """The day files that exist, oldest first."""
         return sorted(self.events_dir.glob("date=*.parquet"))
+
+    @property
+    def reviews_dir(self) -> Path:
+        return self.root / "reviews"
+
+    @property
+    def reviews_path(self) -> Path:
+        return self.reviews_dir / "reviews.parquet"
+
+    @property
+    def reviews_rejects_path(self) -> Path:
+        return self.reviews_dir / "rejects.jsonl"
 
     @property
     def truth_dir(self) -> Path:
@@ -177,6 +189,10 @@ class Workspace:
     def has_events(self) -> bool:
         return bool(self.event_paths)
 
+    @property
+    def has_reviews(self) -> bool:
+        return self.reviews_path.is_file()
+
     def items(self) -> pl.LazyFrame:
         """The catalogue (ITEM_SCHEMA), sorted by item_id; WorkspaceError when none was imported."""
         if not self.has_items:
@@ -195,3 +211,9 @@ class Workspace:
         if not paths:
             return pl.LazyFrame(schema=EVENT_SCHEMA)
         return pl.scan_parquet(paths, hive_partitioning=False)
+
+    def reviews(self) -> pl.LazyFrame:
+        """What buyers wrote (REVIEW_SCHEMA), sorted by review_id; empty when there is nothing."""
+        if not self.has_reviews:
+            return pl.LazyFrame(schema=REVIEW_SCHEMA)
+        return pl.scan_parquet(self.reviews_path, hive_partitioning=False)

@@ -1,4 +1,4 @@
-"""Builds a workspace that holds the demo shop: catalogue, pictures, events and truth.
+"""Builds a workspace that holds the demo shop: catalogue, pictures, events, reviews and truth.
 
 The same seed and sizes give the same bytes. The events are written day by day and the pictures as a stream, so that
 memory grows with the catalogue and the shoppers but not with the log. What the shop is comes from world.py.
@@ -20,6 +20,7 @@ from shopfuse.datasets.demo_shop.event_rows import event_rows
 from shopfuse.datasets.demo_shop.period import LAST_DAY
 from shopfuse.datasets.demo_shop.pictures import picture_rows
 from shopfuse.datasets.demo_shop.reactions import DayLog, simulate_day
+from shopfuse.datasets.demo_shop.reviews import review_rows
 from shopfuse.datasets.demo_shop.truth import judgement_rows, recommend_truth, search_truth
 from shopfuse.datasets.demo_shop.world import DemoShop, DemoShopError, simulate_shop
 from shopfuse.datasets.workspace import Workspace
@@ -35,6 +36,7 @@ class DemoShopSize:
     images: int
     users: int
     events: int
+    reviews: int
     searches_judged: int
     users_judged: int
 
@@ -67,7 +69,8 @@ def _write(workspace: Workspace, shop: DemoShop, images: bool, report: Progress)
         with atomic_file(workspace.images_path) as path:
             pictures = picture_rows(shop, partial(report, "images"))
             pictures.sink_parquet(path, compression="uncompressed", maintain_order=True)
-    events, bought = _write_events(workspace, shop, ids, report)
+    events, bought, reviews = _write_events(workspace, shop, ids, report)
+    write_parquet(workspace.reviews_path, reviews)
     report("truth", 0, 1)
     searches, shoppers = search_truth(shop), recommend_truth(shop, bought)
     write_parquet(workspace.search_truth_path, judgement_rows(shop, searches, ids))
@@ -78,6 +81,7 @@ def _write(workspace: Workspace, shop: DemoShop, images: bool, report: Progress)
         images=len(ids) if images else 0,
         users=len(shop.users),
         events=events,
+        reviews=len(reviews),
         searches_judged=len(searches.judged),
         users_judged=len(shoppers.judged),
     )
@@ -85,9 +89,10 @@ def _write(workspace: Workspace, shop: DemoShop, images: bool, report: Progress)
 
 def _write_events(
     workspace: Workspace, shop: DemoShop, ids: pl.Series, report: Progress
-) -> tuple[int, dict[int, set[int]]]:
-    """Write day after day; returns the number of events and what each shopper bought."""
+) -> tuple[int, dict[int, set[int]], pl.DataFrame]:
+    """Write day after day; returns the number of events, what each shopper bought, and the reviews."""
     events = 0
+    reviews = []
     bought: dict[int, set[int]] = {}
     for day in range(shop.period.days):
         log = simulate_day(shop, day)
@@ -95,8 +100,9 @@ def _write_events(
         write_parquet(workspace.events_path(shop.period.date_of(day)), rows)
         events += len(rows)
         note_purchases(log, bought)
+        reviews.append(review_rows(shop, log, ids))
         report("events", day + 1, shop.period.days)
-    return events, bought
+    return events, bought, pl.concat(reviews)
 
 
 def note_purchases(log: DayLog, bought: dict[int, set[int]]) -> None:

@@ -1,0 +1,91 @@
+"""Rows of a shop's reviews turned into rows of the review table.
+
+Each row is converted by itself, so that a bad one can be named. What a rating means for sentiment is training's affair.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, Final
+
+import polars as pl
+
+from shopfuse.datasets.field_values import (
+    BadValueError,
+    as_item_id,
+    as_outer_id,
+    as_rating,
+    as_text,
+    as_timestamp,
+    getter,
+)
+from shopfuse.datasets.mapping import ReviewMapping, Source
+from shopfuse.datasets.schema import MAX_REVIEW, REVIEW_SCHEMA
+from shopfuse.datasets.source_rows import Row, RowProblem
+from shopfuse.datasets.text_cleaning import clean_text, filled, too_long
+
+_FIRST_YEAR: Final = 1995
+_COLUMNS: Final = tuple(REVIEW_SCHEMA)
+_RAW_SCHEMA: Final = pl.Schema({"row": pl.UInt32()} | dict(REVIEW_SCHEMA) | {"timestamp": pl.Int64()})
+
+Convert = Callable[[Row], Any]
+
+
+class ReviewReader:
+    """A review mapping made ready to run over rows."""
+
+    def __init__(self, mapping: ReviewMapping) -> None:
+        self._converts = [(name, _convert(name, source)) for name, source in mapping.sources.items()]
+
+    def read(self, row: Row | RowProblem) -> tuple[Any, ...] | RowProblem:
+        """The review of a row in the order of REVIEW_SCHEMA, its text not cleaned yet."""
+        if isinstance(row, RowProblem):
+            return row
+        values: dict[str, Any] = dict.fromkeys(_COLUMNS)
+        field = ""
+        try:
+            for field, convert in self._converts:
+                values[field] = convert(row)
+        except BadValueError as error:
+            return RowProblem(field, error.problem, str(error.value)[:200])
+        values["review_id"] = values["review_id"] or _content_id(values)
+        return tuple(values[name] for name in _COLUMNS)
+
+
+def review_table(reviews: list[tuple[Any, ...]]) -> tuple[pl.DataFrame, list[tuple[int, RowProblem]], int]:
+    """Clean a batch; `reviews` begin with the row number.
+
+    Gives REVIEW_SCHEMA and `row`, the rows that turned out to say nothing, and how many texts were cut.
+    """
+    raw = pl.DataFrame(reviews, schema=_RAW_SCHEMA, orient="row")
+    cut = int(raw.select(too_long(pl.col("text"), MAX_REVIEW)).item() or 0)
+    cleaned = raw.with_columns(
+        filled(clean_text(pl.col("text"), MAX_REVIEW)), pl.col("timestamp").cast(REVIEW_SCHEMA["timestamp"])
+    )
+    silent = cleaned.filter(pl.col("text").is_null())["row"]
+    missing = RowProblem("text", "is missing")
+    return cleaned.drop_nulls("text"), [(row, missing) for row in silent], cut
+
+
+def _convert(name: str, source: Source) -> Convert:
+    """How one column is read out of a row."""
+    gets = [getter(field) for field in source.fields]
+    if name == "text":
+        return lambda row: _joined([as_text(get(row)) for get in gets], ". ")
+    if name in ("user_id", "review_id"):
+        return lambda row: as_outer_id(_joined([as_text(get(row)) for get in gets], "."))
+    get = gets[0]
+    if name == "rating":
+        return lambda row: as_rating(get(row), source)
+    if name == "timestamp":
+        return lambda row: as_timestamp(get(row), source, _FIRST_YEAR)
+    return lambda row: as_item_id(get(row))
+
+
+def _joined(parts: list[str | None], between: str) -> str | None:
+    return between.join(part.strip() for part in parts if part and part.strip()) or None
+
+
+def _content_id(values: dict[str, Any]) -> str:
+    """Reviews without an id are one review where their content is the same."""
+    content = "\x1f".join(str(values[name]) for name in _COLUMNS[1:])
+    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
