@@ -57,7 +57,7 @@ def _user_row(shop: Shop, items: EncodedItems, histories: UserHistories, user: i
 
 
 def ranker_inputs(shop: Shop, items: EncodedItems, user_inputs: Arrays) -> Arrays:
-    """Lists of items drawn from the catalogue, each for one user, or for an unknown one."""
+    """Lists of items drawn from the catalogue, each for one user with that user's history, or for an unknown one."""
     histories = user_histories(shop.log.events.before(shop.at), len(shop.log.users))
     lists = max(1, len(user_inputs.get("context", ())))
     count = min(CANDIDATES, len(shop.catalogue))
@@ -65,6 +65,7 @@ def ranker_inputs(shop: Shop, items: EncodedItems, user_inputs: Arrays) -> Array
     chosen = [rng.choice(len(shop.catalogue), count, replace=False).astype(np.int32) for _ in range(lists)]
     rows = np.stack(chosen)  # [lists, count]
     return {
+        **{name: values for name, values in user_inputs.items() if name.startswith("history_")},
         "item_vectors": items.item_vectors[rows],
         "modality_vectors": items.modality_vectors[rows],
         "modality_mask": items.modality_mask[rows].astype(np.float32),

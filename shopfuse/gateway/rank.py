@@ -36,9 +36,11 @@ async def rank(engine: Engine, call: Call, user: User, intent: Intent, candidate
     models = engine.release.models
     model = models.rank_by_vector if in_ensemble else models.fusion_ranker
     size = bucket(len(candidates), COUNT_BUCKETS)
-    arrays = {**_request_tensors(engine, call, user, intent), **_candidate_tensors(engine, candidates, size)}
-    if in_ensemble:
-        arrays |= user_tensors(engine, call, user)
+    arrays = {
+        **_request_tensors(engine, call, user, intent),
+        **user_tensors(engine, call, user),
+        **_candidate_tensors(engine, candidates, size),
+    }
     try:
         outputs = await engine.triton.infer(model, arrays, {"candidates": size}, call.deadline.budget_s())
     except TritonError as error:

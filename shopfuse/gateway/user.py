@@ -55,7 +55,7 @@ def _history(engine: Engine, call: Call) -> History:
 
 
 def user_tensors(engine: Engine, call: Call, user: User) -> dict[str, NDArray[np.generic]]:
-    """The user tower's tensors but `context`."""
+    """What the user tower and the ranker are told of the history; all masked for a stranger."""
     rows = user.history.rows
     vectors = np.zeros((len(rows), VECTOR), np.float16)
     vectors[rows >= 0] = engine.release.item_vectors[rows[rows >= 0]]

@@ -71,6 +71,12 @@ def submodels(text_dim: int) -> dict[str, Submodel]:
     query = Tensor("query_vector", "FP32", (VECTOR,))
     user = Tensor("user_vector", "FP32", (VECTOR,))
     context = Tensor("context", "FP32", (len(CONTEXT_FEATURES),))
+    history = (
+        Tensor("history_vectors", "FP16", (HISTORY, VECTOR)),
+        Tensor("history_events", "INT64", (HISTORY,)),
+        Tensor("history_gaps", "FP32", (HISTORY,)),
+        Tensor("history_mask", "FP32", (HISTORY,)),
+    )
     models = (
         Submodel(
             "text_encoder",
@@ -101,13 +107,7 @@ def submodels(text_dim: int) -> dict[str, Submodel]:
         ),
         Submodel(
             "user_tower",
-            (
-                Tensor("history_vectors", "FP16", (HISTORY, VECTOR)),
-                Tensor("history_events", "INT64", (HISTORY,)),
-                Tensor("history_gaps", "FP32", (HISTORY,)),
-                Tensor("history_mask", "FP32", (HISTORY,)),
-                context,
-            ),
+            (*history, context),
             (user,),
             {},
             max_batch=64,
@@ -120,6 +120,7 @@ def submodels(text_dim: int) -> dict[str, Submodel]:
                 user,
                 Tensor("user_present", "FP32", (1,)),
                 context,
+                *history,
                 Tensor("item_vectors", "FP16", ("candidates", VECTOR)),
                 Tensor("modality_vectors", "FP16", ("candidates", len(MODALITIES), TOKEN)),
                 Tensor("modality_mask", "FP32", ("candidates", len(MODALITIES))),

@@ -1,59 +1,46 @@
-"""The trained fusion ranker: attention over an item's modalities with the request as the question, and three tasks.
+"""The fusion ranker: one declared signature around every method of fusion.
 
-A candidate's score depends on the request and on itself alone, never on the other candidates: padding, page size and
-the rest of the pool cannot change it.
+A method that learns says logits of tasks; this module makes probabilities of them. A score-level method says a
+relevance. How each does it, and how it learns, is in its own file.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
-from shopfuse.ranking.channels import CHANNELS
-from shopfuse.ranking.features import CONTEXT_FEATURES, FEATURES
-from shopfuse.ranking.tensors import MODALITIES, TASKS, TOKEN, VECTOR
-from shopfuse.training.score_fusion import complete_channels
+from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.ranking.features import FEATURES
+from shopfuse.ranking.fusion import FUSION_METHODS
+from shopfuse.training.attention_fusion import AttentionFusion
+from shopfuse.training.ranker_facts import RankerFacts
+from shopfuse.training.ranker_inputs import RankerInputs
+from shopfuse.training.score_fusion import ScoreFusion
+from shopfuse.training.task_logits import TaskLogits, task_probabilities
 
-TRAINED_TASKS = ("click", "cart", "purchase")
-HIDDEN = 64
-HEADS = 4  # attention heads
-_IS_SEARCH = CONTEXT_FEATURES.index("is_search")
-_MASKED = -1e4
+LEARNED: dict[str, Callable[[], nn.Module]] = {"attention": AttentionFusion}
+METHODS: dict[str, Callable[[], nn.Module]] = {
+    **{method: partial(ScoreFusion, method) for method in FUSION_METHODS},
+    **LEARNED,
+}
 
 
 class FusionRanker(nn.Module):
-    """The declared inputs of fusion_ranker -> (task_probabilities [B, C, 4], modality_weights [B, C, 3]).
+    """The declared inputs of fusion_ranker -> (task_probabilities [B, C, 4], modality_weights [B, C, M]).
 
-    Carts and purchases are probabilities after an impression: the product of the click's and the one after a click
-    (the entire-space model of Ma et al., 2018), so that all tasks are comparable. "relevance" stays 0.
+    Learned methods fill click, cart and purchase; score-level ones fill relevance. Raises ShopfuseError for a method
+    that is not in METHODS.
     """
 
-    feature_mean: Tensor
-    feature_scale: Tensor
-    channel_mean: Tensor
-    channel_scale: Tensor
-
-    def __init__(self) -> None:
+    def __init__(self, method: str = "attention") -> None:
         super().__init__()
-        self.register_buffer("feature_mean", torch.zeros(len(FEATURES)))
-        self.register_buffer("feature_scale", torch.ones(len(FEATURES)))
-        self.register_buffer("channel_mean", torch.zeros(len(CHANNELS)))
-        self.register_buffer("channel_scale", torch.ones(len(CHANNELS)))
-        modalities = len(MODALITIES)
-        self.user_wish = nn.Linear(VECTOR, modalities * TOKEN)
-        self.query_wish = nn.Linear(VECTOR, modalities * TOKEN)
-        request = 2 * VECTOR + len(CONTEXT_FEATURES) + 2
-        self.question = nn.Sequential(nn.Linear(request, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, HEADS * TOKEN))
-        self.key = nn.Parameter(torch.randn(modalities, TOKEN, TOKEN) * TOKEN**-0.5)
-        self.prior = nn.Parameter(torch.zeros(modalities, HEADS))
-        matches = 2 + 2 * modalities + HEADS
-        facts = matches + modalities + 2 * len(CHANNELS) + len(FEATURES)
-        self.request_gate = nn.Sequential(nn.Linear(request, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, 2 * HIDDEN))
-        self.candidate = nn.Linear(facts, HIDDEN)
-        self.body = nn.Sequential(nn.GELU(), nn.Dropout(0.1), nn.Linear(HIDDEN, HIDDEN // 2), nn.GELU())
-        self.straight = nn.Linear(facts, len(TRAINED_TASKS))
-        self.tasks = nn.Linear(HIDDEN // 2, len(TRAINED_TASKS))
+        if method not in METHODS:
+            raise ShopfuseError(f"fusion {method!r}: expected one of {', '.join(METHODS)}")
+        self.method = method
+        self.fusion = METHODS[method]()
 
     def forward(
         self,
@@ -62,6 +49,10 @@ class FusionRanker(nn.Module):
         user_vector: Tensor,
         user_present: Tensor,
         context: Tensor,
+        history_vectors: Tensor,
+        history_events: Tensor,
+        history_gaps: Tensor,
+        history_mask: Tensor,
         item_vectors: Tensor,
         modality_vectors: Tensor,
         modality_mask: Tensor,
@@ -70,88 +61,42 @@ class FusionRanker(nn.Module):
         features: Tensor,
         candidate_mask: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        logits, weights = self.logits(
+        inputs = RankerInputs(
             query_vector,
             query_present,
             user_vector,
             user_present,
             context,
+            history_vectors,
+            history_events,
+            history_gaps,
+            history_mask,
             item_vectors,
             modality_vectors,
             modality_mask,
             channel_scores,
             channel_mask,
             features,
+            candidate_mask,
         )
-        shown = torch.sigmoid(logits)
-        click = shown[..., :1]
-        parts = [click, click * shown[..., 1:2], click * shown[..., 2:3], torch.zeros_like(click)]
-        probabilities = torch.cat(parts, dim=-1) * candidate_mask.unsqueeze(-1)  # [B, C, 4]
-        return probabilities, weights * candidate_mask.unsqueeze(-1)
+        # An exported graph has every declared input, also those that a method does not look at.
+        probabilities, weights = self._judge(inputs)
+        return probabilities * candidate_mask.unsqueeze(-1), weights * candidate_mask.unsqueeze(-1)
 
-    def logits(
-        self,
-        query_vector: Tensor,
-        query_present: Tensor,
-        user_vector: Tensor,
-        user_present: Tensor,
-        context: Tensor,
-        item_vectors: Tensor,
-        modality_vectors: Tensor,
-        modality_mask: Tensor,
-        channel_scores: Tensor,
-        channel_mask: Tensor,
-        features: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """(logits of click, cart after click, purchase after click [B, C, 3], modality weights [B, C, 3])."""
-        items = item_vectors.float()
-        query, user = query_vector * query_present, user_vector * user_present
-        query_cosine = (items @ query.unsqueeze(-1)).squeeze(-1)  # [B, C]
-        user_cosine = (items @ user.unsqueeze(-1)).squeeze(-1)
-        scores, mask = complete_channels(
-            channel_scores,
-            channel_mask,
-            query_cosine,
-            query_present,
-            user_cosine,
-            user_present,
-            context[:, _IS_SEARCH : _IS_SEARCH + 1],
-        )
-        request = torch.cat([query, user, context, query_present, user_present], dim=-1)  # [B, R]
-        tokens = modality_vectors.float() * modality_mask.unsqueeze(-1)  # [B, C, M, TOKEN]
-        present = torch.cat([query_present, user_present], dim=-1)[:, None, None, :]
-        wishes = self._wishes(query, user, tokens) * present  # nobody's wish matches nothing
-        weights = self._attention(request, tokens, modality_mask)
-        matched = torch.einsum("bcmh,bcm->bch", weights, wishes.sum(-1))  # [B, C, HEADS]
-        facts = torch.cat(
-            [
-                torch.stack([query_cosine, user_cosine], dim=-1),
-                wishes.flatten(2),
-                matched,
-                modality_mask,
-                (torch.sign(scores) * torch.log1p(scores.abs()) - self.channel_mean) * self.channel_scale * mask,
-                mask,
-                ((features - self.feature_mean) * self.feature_scale).clamp(-5.0, 5.0),
-            ],
-            dim=-1,
-        )
-        scale, shift = self.request_gate(request).unsqueeze(1).chunk(2, dim=-1)
-        hidden = self.candidate(facts) * (1.0 + scale) + shift  # the request decides what counts
-        return self.tasks(self.body(hidden)) + self.straight(facts), weights.mean(-1)
+    def logits(self, inputs: RankerInputs) -> TaskLogits:
+        """Of a learned method."""
+        judged: TaskLogits = self.fusion(inputs)
+        return judged
 
-    def _wishes(self, query: Tensor, user: Tensor, tokens: Tensor) -> Tensor:
-        """How far each modality is what the query and the user ask for: [B, C, M, 2], cosines."""
-        asked = (self.query_wish(query), self.user_wish(user))
-        wishes = [normalize(wish.unflatten(-1, (-1, TOKEN)), dim=-1) for wish in asked]  # [B, M, TOKEN] each
-        return torch.stack([torch.einsum("bmt,bcmt->bcm", wish, tokens) for wish in wishes], dim=-1)
+    def _judge(self, inputs: RankerInputs) -> tuple[Tensor, Tensor]:
+        if self.method not in LEARNED:
+            relevance: tuple[Tensor, Tensor] = self.fusion(inputs)
+            return relevance
+        judged = self.logits(inputs)
+        return task_probabilities(judged.logits), judged.modality_weights
 
-    def _attention(self, request: Tensor, tokens: Tensor, modality_mask: Tensor) -> Tensor:
-        """Which modality counts, for each head: [B, C, M, HEADS], 1 in sum over the modalities that are there."""
-        question = self.question(request).unflatten(-1, (HEADS, TOKEN))  # [B, HEADS, TOKEN]
-        keys = torch.einsum("bcmt,mtk->bcmk", tokens, self.key)
-        scores = torch.einsum("bcmk,bhk->bcmh", keys, question) * TOKEN**-0.5 + self.prior
-        there = modality_mask.unsqueeze(-1)
-        return torch.softmax(scores.masked_fill(there == 0, _MASKED), dim=2) * there
-
-
-assert TASKS[: len(TRAINED_TASKS)] == TRAINED_TASKS
+    @property
+    def average_features(self) -> Tensor:
+        """Of the candidates that it learned from, [F]: what stands in for features that are not there."""
+        facts = getattr(self.fusion, "facts", None)
+        return facts.feature_mean if isinstance(facts, RankerFacts) else torch.zeros(len(FEATURES))

@@ -28,7 +28,6 @@ from shopfuse.training.checkpoints import META, WEIGHTS, load_checkpoint, save_c
 from shopfuse.training.fitted_towers import FittedItemTower, FittedQueryTower, FittedUserTower
 from shopfuse.training.fusion_ranker import FusionRanker
 from shopfuse.training.image_encoder import ImageEncoder
-from shopfuse.training.score_fusion import ScoreFusion
 from shopfuse.training.shop_models import ShopModels
 from shopfuse.training.towers import ItemTower, QueryTower, UserTower
 
@@ -43,8 +42,7 @@ EMPTY: dict[str, Callable[[Weights, str], nn.Module]] = {
     "QueryTower": lambda weights, _: QueryTower(weights["straight.weight"].shape[1]),
     "ItemTower": lambda weights, _: ItemTower(weights["text.0.weight"].shape[1]),
     "UserTower": lambda *_: UserTower(),
-    "FusionRanker": lambda *_: FusionRanker(),
-    "ScoreFusion": lambda _, fusion: ScoreFusion(fusion),
+    "FusionRanker": lambda _, fusion: FusionRanker(fusion),
     "ImageEncoder": lambda *_: ImageEncoder(),
 }
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from shopfuse.ranking.tensors import TASKS
-from shopfuse.training.fusion_ranker import TRAINED_TASKS
 from shopfuse.training.ranker_data import GAIN, RankerData, batch_of, batches
 from shopfuse.training.snapshot import ItemVectors
+from shopfuse.training.task_logits import TRAINED_TASKS
 
 K = 10
 CART_WEIGHTS, PURCHASE_WEIGHTS = (0.0, 1.0, 3.0), (0.0, 1.0, 3.0)  # beside a weight of 1 for a click
@@ -28,7 +28,7 @@ def list_probabilities(
     blocks = [np.zeros((0, data.lists.rows.shape[1], len(TASKS)), np.float32)]
     for part in batches(len(chosen), 256):
         batch = batch_of(data, items, chosen[part])
-        tasks, _ = ranker(*batch.inputs, batch.valid.float())
+        tasks, _ = ranker(*batch.inputs)
         blocks.append(tasks.numpy())
     return np.concatenate(blocks)
 

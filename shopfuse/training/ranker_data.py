@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shopfuse.ranking.channels import CHANNEL_COLUMN
-from shopfuse.ranking.features import CONTEXT_FEATURES
+from shopfuse.ranking.tensors import VECTOR
 from shopfuse.ranking.user_state import EVENT_CODES
 from shopfuse.training.logged_features import LoggedLists
+from shopfuse.training.ranker_inputs import RankerInputs
 from shopfuse.training.snapshot import ItemVectors
+from shopfuse.training.user_inputs import UserInputs
 
 GAIN = np.array([0.0, 1.0, 1.0, 2.0, 3.0], np.float32)  # of an outcome in listwise targets and in validation
-_IS_SEARCH = CONTEXT_FEATURES.index("is_search")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,65 +28,82 @@ class RankerData:
     lists: LoggedLists
     query: NDArray[np.float32]  # [R, 128], zeros where absent
     user: NDArray[np.float32]  # [R, 128], zeros where absent
-    context: NDArray[np.float32]  # [R, CONTEXT_FEATURES]
+    asked: UserInputs  # the users' histories and the contexts at the requests
 
     def __len__(self) -> int:
         return len(self.lists)
 
     def take(self, chosen: NDArray[np.generic]) -> RankerData:
-        return RankerData(self.lists.take(chosen), self.query[chosen], self.user[chosen], self.context[chosen])
+        return RankerData(self.lists.take(chosen), self.query[chosen], self.user[chosen], self.asked.take(chosen))
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`inputs` in the order of the ranker's arguments, without candidate_mask. The others are [B, L]."""
+    """The labels are [B, L]."""
 
-    inputs: tuple[Tensor, ...]
-    valid: Tensor
+    inputs: RankerInputs
     shown: Tensor
     position: Tensor  # 0 where not shown
     surface: Tensor  # [B, 1] 1 in a search
-    asked: Tensor  # [B, 1] 1 where there is a query vector: of a query, or of an item to find others like
     clicked: Tensor
     carted: Tensor
     purchased: Tensor
     gain: Tensor
 
+    @property
+    def valid(self) -> Tensor:
+        """False for padding."""
+        return self.inputs.candidate_mask > 0
+
+    @property
+    def asked(self) -> Tensor:
+        """[B, 1] 1 where there is a query vector: of a query, or of an item to find others like."""
+        return self.inputs.query_present
+
 
 def batch_of(data: RankerData, items: ItemVectors, chosen: NDArray[np.generic]) -> Batch:
     part = data.take(chosen)
     lists = part.lists
-    valid = lists.rows >= 0
-    rows = np.where(valid, lists.rows, 0)
     outcome = lists.outcome
-
-    def tensor(values: NDArray[np.generic]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values, np.float32))
-
-    inputs = (
-        tensor(part.query),
-        tensor(part.query.any(1, keepdims=True)),
-        tensor(part.user),
-        tensor(part.user.any(1, keepdims=True)),
-        tensor(part.context),
-        tensor(items.vectors[rows]),
-        tensor(items.tokens[rows]),
-        tensor(items.mask[rows]),
-        tensor(lists.channel_scores),
-        tensor(lists.channel_mask),
-        tensor(lists.features),
-    )
+    inputs = _inputs(part, items)
     return Batch(
         inputs=inputs,
-        valid=torch.from_numpy(valid),
         shown=torch.from_numpy(lists.position >= 0),
         position=torch.from_numpy(np.maximum(lists.position, 0).astype(np.int64)),
-        asked=inputs[1],
-        surface=torch.from_numpy(part.context[:, _IS_SEARCH : _IS_SEARCH + 1].astype(np.int64)),
-        clicked=tensor(outcome > 0),
-        carted=tensor(outcome >= EVENT_CODES["add_to_cart"]),
-        purchased=tensor(outcome == EVENT_CODES["purchase"]),
-        gain=tensor(GAIN[outcome]),
+        surface=inputs.is_search.long(),
+        clicked=_floats(outcome > 0),
+        carted=_floats(outcome >= EVENT_CODES["add_to_cart"]),
+        purchased=_floats(outcome == EVENT_CODES["purchase"]),
+        gain=_floats(GAIN[outcome]),
+    )
+
+
+def _floats(values: NDArray[np.generic]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values, np.float32))
+
+
+def _inputs(part: RankerData, items: ItemVectors) -> RankerInputs:
+    lists, asked = part.lists, part.asked
+    valid = lists.rows >= 0
+    rows = np.where(valid, lists.rows, 0)
+    past = np.where(asked.rows >= 0, asked.rows, 0)
+    return RankerInputs(
+        query_vector=_floats(part.query),
+        query_present=_floats(part.query.any(1, keepdims=True)),
+        user_vector=_floats(part.user),
+        user_present=_floats(part.user.any(1, keepdims=True)),
+        context=_floats(asked.context),
+        history_vectors=_floats(items.vectors[past] * (asked.rows >= 0)[..., None]),
+        history_events=torch.from_numpy(asked.events),
+        history_gaps=_floats(asked.gaps),
+        history_mask=_floats(asked.mask),
+        item_vectors=_floats(items.vectors[rows]),
+        modality_vectors=_floats(items.tokens[rows]),
+        modality_mask=_floats(items.mask[rows]),
+        channel_scores=_floats(lists.channel_scores),
+        channel_mask=_floats(lists.channel_mask),
+        features=_floats(lists.features),
+        candidate_mask=_floats(valid),
     )
 
 
@@ -94,25 +112,36 @@ def batches(count: int, size: int) -> Iterator[slice]:
         yield slice(start, start + size)
 
 
-def drop_inputs(inputs: tuple[Tensor, ...], random: torch.Generator, rate: float) -> tuple[Tensor, ...]:
-    """The batch with some modalities, channels and users missing, as they will be at serving time.
+def drop_inputs(inputs: RankerInputs, random: torch.Generator, rate: float, noise: float = 0.0) -> RankerInputs:
+    """The batch with some modalities, channels, users and events of histories missing, as they will be when served.
 
-    A whole request loses the semantic and behaviour channels together: that is what RankItems looks like.
+    A whole request loses the semantic and behaviour channels together: that is what RankItems looks like. `noise` is
+    the length of what is added to the vectors, which are of length 1: those of the next training lie elsewhere.
     """
-    query, query_present, user, user_present, context, vectors, tokens, mask, scores, channel_mask, features = inputs
-    batch, length, _ = mask.shape
+    mask = inputs.modality_mask
+    batch, length, modalities = mask.shape
 
     def keep(*shape: int) -> Tensor:
         return (torch.rand(*shape, generator=random) >= rate).float()
 
-    kept = mask * keep(batch, length, mask.shape[2])
-    mask = torch.where(kept.sum(-1, keepdim=True) > 0, kept, mask)
-    channel_mask = channel_mask * keep(batch, 1, channel_mask.shape[2])
-    unscored = keep(batch, 1, 1)
-    column = torch.ones(channel_mask.shape[2])
-    column[[CHANNEL_COLUMN["semantic"], CHANNEL_COLUMN["behaviour"]]] = 0.0
-    channel_mask = channel_mask * torch.maximum(unscored, column)
-    user_present = user_present * keep(batch, 1)
-    return (
-        query, query_present, user, user_present, context, vectors, tokens, mask, scores, channel_mask, features,
-    )  # fmt: skip
+    def blurred(vectors: Tensor) -> Tensor:
+        return vectors + noise * VECTOR**-0.5 * torch.randn(vectors.shape, generator=random)
+
+    kept = mask * keep(batch, length, modalities)
+    known = keep(batch, 1)
+    return inputs._replace(
+        query_vector=blurred(inputs.query_vector),
+        user_vector=blurred(inputs.user_vector),
+        item_vectors=blurred(inputs.item_vectors),
+        modality_mask=torch.where(kept.sum(-1, keepdim=True) > 0, kept, mask),
+        channel_mask=inputs.channel_mask * _kept_channels(inputs.channel_mask, keep),
+        user_present=inputs.user_present * known,
+        history_mask=inputs.history_mask * known * keep(*inputs.history_mask.shape),
+    )
+
+
+def _kept_channels(mask: Tensor, keep: Callable[..., Tensor]) -> Tensor:
+    batch, _, channels = mask.shape
+    others = torch.ones(channels)
+    others[[CHANNEL_COLUMN["semantic"], CHANNEL_COLUMN["behaviour"]]] = 0.0
+    return keep(batch, 1, channels) * torch.maximum(keep(batch, 1, 1), others)

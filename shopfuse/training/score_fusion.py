@@ -1,4 +1,4 @@
-"""Score-level fusion as a `fusion_ranker`: the recipe of ranking.fusion in a graph, with a trained ranker's signature.
+"""Score-level fusion in a graph: the recipe of ranking.fusion over many requests, for a `fusion_ranker`.
 
 Where a channel has no score but its vectors are there (RankItems sends items, not scores), their cosine stands in.
 """
@@ -13,7 +13,6 @@ from torch.nn.functional import one_hot
 
 from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS
 from shopfuse.ranking.errors import ShopfuseError
-from shopfuse.ranking.features import CONTEXT_FEATURES
 from shopfuse.ranking.fusion import (
     CHANNEL_MODALITY,
     EPSILON,
@@ -24,26 +23,19 @@ from shopfuse.ranking.fusion import (
     channel_weights,
 )
 from shopfuse.ranking.tensors import TASKS
+from shopfuse.training.ranker_inputs import RankerInputs
 
-_IS_SEARCH = CONTEXT_FEATURES.index("is_search")
 _FAR = 1e9  # beyond any score; finite, so that no candidate list gives inf - inf
 
 
-def complete_channels(
-    scores: Tensor,
-    mask: Tensor,
-    query_cosine: Tensor,
-    query_present: Tensor,
-    user_cosine: Tensor,
-    user_present: Tensor,
-    is_search: Tensor,
-) -> tuple[Tensor, Tensor]:
+def complete_channels(inputs: RankerInputs, query_cosine: Tensor, user_cosine: Tensor) -> tuple[Tensor, Tensor]:
     """Channel scores and mask [B, C, K] with cosines [B, C] in the place of missing semantic and behaviour scores.
 
     As the channel does, behaviour speaks of the query in a search, and of the user elsewhere.
     """
-    personal = torch.where(is_search > 0, query_cosine, user_cosine)
-    personal_present = torch.where(is_search > 0, query_present, user_present)
+    scores, mask, query_present = inputs.channel_scores, inputs.channel_mask, inputs.query_present
+    personal = torch.where(inputs.is_search > 0, query_cosine, user_cosine)
+    personal_present = torch.where(inputs.is_search > 0, query_present, inputs.user_present)
     for name, cosine, present in (
         ("semantic", query_cosine, query_present),
         ("behaviour", personal, personal_present),
@@ -90,7 +82,7 @@ _OPINIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 class ScoreFusion(nn.Module):
-    """The fusion_ranker of a shop whose ranker is not trained: only the task "relevance" is filled."""
+    """inputs -> (task probabilities [B, C, T], of which only "relevance" is filled, modality weights [B, C, M])."""
 
     search_weights: Tensor
     recommend_weights: Tensor
@@ -107,36 +99,23 @@ class ScoreFusion(nn.Module):
         self.register_buffer("channel_modality", torch.from_numpy(CHANNEL_MODALITY.copy()))
         self.register_buffer("task", torch.tensor([float(name == "relevance") for name in TASKS]))
 
-    def forward(
-        self,
-        query_vector: Tensor,
-        query_present: Tensor,
-        user_vector: Tensor,
-        user_present: Tensor,
-        context: Tensor,
-        item_vectors: Tensor,
-        modality_vectors: Tensor,
-        modality_mask: Tensor,
-        channel_scores: Tensor,
-        channel_mask: Tensor,
-        features: Tensor,
-        candidate_mask: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        items = item_vectors.float()
-        is_search = context[:, _IS_SEARCH : _IS_SEARCH + 1]  # [B, 1]
-        scores, mask = complete_channels(
-            channel_scores,
-            channel_mask,
-            (items @ query_vector.unsqueeze(-1)).squeeze(-1),  # [B, C]
-            query_present,
-            (items @ user_vector.unsqueeze(-1)).squeeze(-1),
-            user_present,
-            is_search,
-        )
-        mask = mask * candidate_mask.unsqueeze(-1)
+    def forward(self, inputs: RankerInputs) -> tuple[Tensor, Tensor]:
+        scores, mask = known_channels(inputs)
+        relevance, shares = self.relevance(_OPINIONS[self.method](scores, mask), mask, inputs.is_search)
+        return relevance.unsqueeze(-1) * self.task, shares
+
+    def relevance(self, opinions: Tensor, mask: Tensor, is_search: Tensor) -> tuple[Tensor, Tensor]:
+        """(relevance [B, C], modality weights [B, C, M]) from the channels' opinions and mask [B, C, K]."""
         weights = torch.where(is_search > 0, self.search_weights, self.recommend_weights).unsqueeze(1) * mask
-        opinions = _OPINIONS[self.method](scores, mask)  # [B, C, K]
         relevance = (weights * opinions).sum(-1) / weights.sum(-1).clamp(min=EPSILON)
         shares = (weights * (opinions + EPSILON)) @ self.channel_modality  # [B, C, M]
-        shares = shares / shares.sum(-1, keepdim=True).clamp(min=EPSILON * EPSILON)
-        return relevance.unsqueeze(-1) * self.task, shares
+        return relevance, shares / shares.sum(-1, keepdim=True).clamp(min=EPSILON * EPSILON)
+
+
+def known_channels(inputs: RankerInputs) -> tuple[Tensor, Tensor]:
+    """Channel scores and mask [B, C, K] of the real candidates, completed by cosines of the vectors as they came."""
+    items = inputs.item_vectors.float()
+    query_cosine = (items @ inputs.query_vector.unsqueeze(-1)).squeeze(-1)  # [B, C]
+    user_cosine = (items @ inputs.user_vector.unsqueeze(-1)).squeeze(-1)
+    scores, mask = complete_channels(inputs, query_cosine, user_cosine)
+    return scores, mask * inputs.candidate_mask.unsqueeze(-1)

@@ -16,12 +16,14 @@ from torch import nn
 
 from shopfuse.ranking.channels import CHANNEL_COLUMN
 from shopfuse.ranking.features import FEATURES, Context, History, candidate_features, context_features
+from shopfuse.ranking.history import history_tensors
 from shopfuse.ranking.tensors import MODALITIES, TASKS
 from shopfuse.recall.indexes import RecallQuery, channel_scores
 from shopfuse.training.baselines import OUTSIDE, spread
 from shopfuse.training.candidate_pool import candidate_pool
 from shopfuse.training.catalogue import Catalogue
 from shopfuse.training.event_log import EventLog, Requests
+from shopfuse.training.fusion_ranker import FusionRanker
 from shopfuse.training.item_inputs import ItemInputs, encode_items
 from shopfuse.training.snapshot import ItemVectors, take_snapshot
 from shopfuse.training.tower_vectors import query_vectors, user_vectors
@@ -141,6 +143,7 @@ class ServedShop:
             asked.user,
             np.array([asked.user.any()], np.float32),
             context,
+            *history_tensors(asked.history, items.vectors[asked.history.rows], asked.context.at).values(),
             items.vectors[rows],
             items.tokens[rows],
             items.mask[rows],
@@ -154,8 +157,10 @@ class ServedShop:
 
     def _neutral(self) -> NDArray[np.float32]:
         """What stands in for the features of an absent modality: the ranker's idea of an average item, else 0."""
-        mean = getattr(self._models.ranker, "feature_mean", None)
-        return np.zeros(len(self._features), np.float32) if mean is None else mean.numpy()[self._features]
+        ranker = self._models.ranker
+        average = ranker.average_features.numpy() if isinstance(ranker, FusionRanker) else np.zeros(len(FEATURES))
+        neutral: NDArray[np.float32] = average[self._features].astype(np.float32)
+        return neutral
 
 
 @dataclass(frozen=True, slots=True)

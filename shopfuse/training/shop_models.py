@@ -11,7 +11,7 @@ from torch import nn
 
 from shopfuse.ranking.tensors import TOKEN
 from shopfuse.training.fitted_towers import FittedItemTower, FittedQueryTower, FittedUserTower, fit_projection
-from shopfuse.training.score_fusion import ScoreFusion
+from shopfuse.training.fusion_ranker import FusionRanker
 
 RELEVANCE_ONLY = {"relevance": 1.0}
 
@@ -54,7 +54,7 @@ def fitted_models(text_vectors: NDArray[np.float32], scenes: tuple[str, ...], fu
         query_tower=FittedQueryTower(projection).eval(),
         item_tower=FittedItemTower(projection).eval(),
         user_tower=FittedUserTower().eval(),
-        fusion_ranker=ScoreFusion(fusion).eval(),
+        fusion_ranker=FusionRanker(fusion).eval(),
         image_encoder=None,
         behaviour_embeddings=np.zeros((count, TOKEN), np.float32),
         behaviour_present=np.zeros(count, np.bool_),

@@ -20,6 +20,8 @@ from shopfuse.training.fusion_ranker import FusionRanker
 from shopfuse.training.learning_rate import warm_up_then_cosine
 from shopfuse.training.position_term import PositionTerm
 from shopfuse.training.ranker_data import Batch, RankerData, batch_of, batches, drop_inputs
+from shopfuse.training.ranker_facts import RankerFacts
+from shopfuse.training.ranker_inputs import RankerInputs
 from shopfuse.training.snapshot import ItemVectors
 from shopfuse.training.tower_losses import TowerHeads
 
@@ -35,6 +37,7 @@ class RankerTraining:
     weight_decay: float = 0.02
     validation_share: float = 0.15  # the newest lists
     drop: float = 0.15
+    noise: float = 0.1  # length of what is added to vectors of length 1
     list_loss: float = 1.0
     asked_others: float = 4.0  # weight of candidates that were not shown, where a query or an item says what is wanted
     unasked_others: float = 0.1  # elsewhere: a policy that knows tastes chose what to show
@@ -54,7 +57,7 @@ def train_ranker(
     torch.manual_seed(seed)
     random = torch.Generator().manual_seed(seed)
     ranker, positions = FusionRanker(), PositionTerm()
-    start_from(ranker, heads, data)
+    start_from(ranker.fusion.facts, heads, data)
     training, validation = split_lists(len(data), settings.validation_share)
     steps = max(1, -(-len(training) // settings.batch))
     parameters = [*ranker.parameters(), *positions.parameters()]
@@ -66,7 +69,7 @@ def train_ranker(
         order = training[torch.randperm(len(training), generator=random).numpy()]
         for step, chosen in enumerate(batches(len(order), settings.batch)):
             batch = batch_of(data, items, order[chosen])
-            inputs = drop_inputs(batch.inputs, random, settings.drop)
+            inputs = drop_inputs(batch.inputs, random, settings.drop, settings.noise)
             loss = ranker_loss(ranker, positions, batch, inputs, settings)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -86,30 +89,21 @@ def split_lists(count: int, validation_share: float) -> tuple[NDArray[np.int64],
     return np.arange(cut), np.arange(cut, count)
 
 
-def start_from(ranker: FusionRanker, heads: TowerHeads, data: RankerData) -> None:
+def start_from(facts: RankerFacts, heads: TowerHeads, data: RankerData) -> None:
     """Scales of the inputs from the data, and the towers' reading of users and queries as a first guess."""
-    valid = data.lists.rows >= 0
-    features = torch.from_numpy(data.lists.features[valid])
-    scores = torch.from_numpy(data.lists.channel_scores[valid])
-    present = torch.from_numpy(data.lists.channel_mask[valid])
-    squashed = torch.sign(scores) * torch.log1p(scores.abs())
-    count = present.sum(0).clamp(min=1.0)
-    mean = (squashed * present).sum(0) / count
-    spread = (((squashed - mean) ** 2 * present).sum(0) / count).sqrt()
-    with torch.no_grad():
-        ranker.feature_mean.copy_(features.mean(0))
-        ranker.feature_scale.copy_(1.0 / features.std(0).clamp(min=1e-3))
-        ranker.channel_mean.copy_(mean)
-        ranker.channel_scale.copy_(1.0 / spread.clamp(min=1e-3))
-        for ours, theirs in ((ranker.user_wish, heads.user), (ranker.query_wish, heads.query)):
-            ours.load_state_dict(theirs.state_dict())
+    lists, valid = data.lists, data.lists.rows >= 0
+    facts.scale_to(
+        *(torch.from_numpy(part[valid]) for part in (lists.features, lists.channel_scores, lists.channel_mask))
+    )
+    facts.modalities.user_wish.load_state_dict(heads.user.state_dict())
+    facts.modalities.query_wish.load_state_dict(heads.query.state_dict())
 
 
 def ranker_loss(
-    ranker: FusionRanker, positions: PositionTerm, batch: Batch, inputs: tuple[Tensor, ...], settings: RankerTraining
+    ranker: FusionRanker, positions: PositionTerm, batch: Batch, inputs: RankerInputs, settings: RankerTraining
 ) -> Tensor:
     """Entire-space log loss of the three tasks on what was shown, plus a listwise softmax over all candidates."""
-    logits, _ = ranker.logits(*inputs)
+    logits = ranker.logits(inputs).logits
     term = positions(batch.surface, batch.position)
     shown = batch.shown.float()
     click = logits[..., 0] + term * shown

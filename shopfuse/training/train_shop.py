@@ -23,6 +23,7 @@ from shopfuse.ranking.user_state import EVENT_CODES
 from shopfuse.training.catalogue import Catalogue
 from shopfuse.training.co_engagement import session_pairs
 from shopfuse.training.event_log import EventLog, Events
+from shopfuse.training.fusion_ranker import FusionRanker
 from shopfuse.training.image_encoder import ImageEncoder
 from shopfuse.training.impressions import Replay, Shown, shown_lists
 from shopfuse.training.item_inputs import ItemInputs, encode_items, item_inputs
@@ -31,7 +32,6 @@ from shopfuse.training.made_by import training_record
 from shopfuse.training.picture_vectors import picture_vectors, sample_pictures
 from shopfuse.training.ranker_choice import choose_tasks, list_ndcg, list_probabilities, score_of
 from shopfuse.training.ranker_data import RankerData
-from shopfuse.training.score_fusion import ScoreFusion
 from shopfuse.training.shop_models import RELEVANCE_ONLY, ShopModels
 from shopfuse.training.similar_seeds import with_similar
 from shopfuse.training.snapshot import ItemVectors, take_snapshot
@@ -135,7 +135,7 @@ def choose_ranker(
     data: ShopData, cut: float, lists: list[Shown], queries: Queries, trained: Trained, fusion: str
 ) -> ChosenRanker:
     """The score-level fusion that was asked for, or the trained ranker: "auto" takes the better on validation."""
-    plain = ScoreFusion(fusion if fusion in FUSION_METHODS else "weighted").eval()
+    plain = FusionRanker(fusion if fusion in FUSION_METHODS else "weighted").eval()
     fallback = ChosenRanker(plain, plain.method, dict(RELEVANCE_ONLY), {})
     if len(lists) < MIN_LISTS[fusion]:
         return fallback
@@ -242,4 +242,4 @@ def replay_lists(
     replay = Replay(data.catalogue, data.log, data.histories, snapshot, data.seed)
     logged = replay.run([shown for shown, _ in replayed], asked, query, users, seeds, data.progress)
     write_logged(cache / "logged_features.parquet", logged)
-    return RankerData(logged, query, users, inputs.context)
+    return RankerData(logged, query, users, inputs)

@@ -23,7 +23,7 @@ from shopfuse.exporters.text_encoding import open_tokenizer, padded
 from shopfuse.exporters.tolerances import RankingBound
 from shopfuse.exporters.verified_model import VerifiedModel, export_verified
 from shopfuse.ranking.tensors import submodels
-from shopfuse.training.score_fusion import ScoreFusion
+from shopfuse.training.fusion_ranker import FusionRanker
 from shopfuse.training.text_encoder import LoadedTextEncoder, load_text_encoder
 
 from .conftest import Export
@@ -124,26 +124,26 @@ def ranker(export_once: Export, tmp_path_factory: pytest.TempPathFactory) -> Ver
     declaration = submodels(8)["fusion_ranker"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(verified_model, "export_submodel", export_once)
-        return export_verified(declaration, ScoreFusion("weighted"), tmp_path_factory.mktemp("ranker"))
+        return export_verified(declaration, FusionRanker("weighted"), tmp_path_factory.mktemp("ranker"))
 
 
 def test_the_ranker_orders_lists_as_torch_does(ranker: VerifiedModel) -> None:
     lists = random_inputs(ranker.declaration, 5, {"candidates": 40}, np.random.default_rng(1))
     lists["candidate_mask"] = np.ones((5, 40), np.float32)
 
-    report = gate_lists(ranker, ScoreFusion("weighted"), lists, {"relevance": 1.0}).report
+    report = gate_lists(ranker, FusionRanker("weighted"), lists, {"relevance": 1.0}).report
     assert report.passed
     assert report.ranking is not None
     assert (report.ranking.queries, report.ranking.items, report.ranking.overlap) == (20, 40, 1.0)
     with pytest.raises(ParityError, match="fusion_ranker: in fp32 it ranks 20 golden queries differently"):
-        gate_lists(ranker, ScoreFusion("vote"), lists, {"relevance": 1.0})
+        gate_lists(ranker, FusionRanker("vote"), lists, {"relevance": 1.0})
 
 
 def test_a_ranker_without_lists_or_tasks_is_refused(ranker: VerifiedModel) -> None:
     with pytest.raises(ParityError, match="fusion_ranker: the golden set is empty: 0 real inputs"):
-        gate_lists(ranker, ScoreFusion("weighted"), {}, {"relevance": 1.0})
+        gate_lists(ranker, FusionRanker("weighted"), {}, {"relevance": 1.0})
     with pytest.raises(ParityError, match=r"the golden set is empty: .*tasks \{'clicks': 1\.0\}"):
-        gate_lists(ranker, ScoreFusion("weighted"), {"context": np.zeros((1, 1))}, {"clicks": 1.0})
+        gate_lists(ranker, FusionRanker("weighted"), {"context": np.zeros((1, 1))}, {"clicks": 1.0})
 
 
 def scores(*rows: Sequence[float]) -> NDArray[np.float64]:

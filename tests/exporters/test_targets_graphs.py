@@ -26,7 +26,6 @@ from shopfuse.ranking.tensors import submodels
 from shopfuse.training.fitted_towers import FittedItemTower, FittedUserTower
 from shopfuse.training.fusion_ranker import FusionRanker
 from shopfuse.training.image_encoder import ImageEncoder
-from shopfuse.training.score_fusion import ScoreFusion
 from shopfuse.training.text_encoder import PooledEncoder
 from shopfuse.training.towers import ItemTower, QueryTower, UserTower
 
@@ -51,8 +50,8 @@ MODULES: dict[str, tuple[str, Callable[[], nn.Module]]] = {
     "fusion_ranker": ("fusion_ranker", FusionRanker),
     "fitted item_tower": ("item_tower", lambda: FittedItemTower(PROJECTION)),
     "fitted user_tower": ("user_tower", FittedUserTower),
-    "vote fusion": ("fusion_ranker", lambda: ScoreFusion("vote")),
-    "softmax fusion": ("fusion_ranker", lambda: ScoreFusion("softmax")),
+    "vote fusion": ("fusion_ranker", lambda: FusionRanker("vote")),
+    "softmax fusion": ("fusion_ranker", lambda: FusionRanker("softmax")),
 }
 
 

@@ -7,7 +7,7 @@ import torch
 
 from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS
 from shopfuse.ranking.features import CONTEXT_FEATURES, FEATURES
-from shopfuse.ranking.tensors import TASKS, pad_rows, submodels
+from shopfuse.ranking.tensors import HISTORY, TASKS, pad_rows, submodels
 from shopfuse.training.fusion_ranker import FusionRanker
 from shopfuse.training.logged_features import NOT_SHOWN, LoggedLists
 from shopfuse.training.ranker_choice import choose_tasks, list_ndcg
@@ -15,6 +15,7 @@ from shopfuse.training.ranker_data import RankerData
 from shopfuse.training.snapshot import ItemVectors
 from shopfuse.training.tower_losses import TowerHeads
 from shopfuse.training.train_ranker import RankerTraining, split_lists, train_ranker
+from shopfuse.training.user_inputs import UserInputs
 
 from .random_tensors import random_inputs
 
@@ -113,11 +114,18 @@ def _shop_where_popular_items_are_clicked(lists: int = 400, length: int = 8) -> 
         zeros,
         zeros,
     )
-    vectors = rng.standard_normal((lists, 128)).astype(np.float32)
-    context = np.zeros((lists, len(CONTEXT_FEATURES)), np.float32)
+    vectors = (rng.standard_normal((lists, 128)) / np.sqrt(128)).astype(np.float32)
+    asked = UserInputs(
+        np.full((lists, HISTORY), -1, np.int32),
+        np.zeros((lists, HISTORY), np.int64),
+        np.zeros((lists, HISTORY), np.float32),
+        np.zeros((lists, HISTORY), np.float32),
+        np.zeros((lists, len(CONTEXT_FEATURES)), np.float32),
+    )
     tokens = rng.standard_normal((items, 3, 64)).astype(np.float16)
-    item_vectors = ItemVectors(np.zeros((items, 128), np.float16), tokens, np.ones((items, 3), np.float32))
-    return RankerData(logged, np.zeros_like(vectors), vectors, context), item_vectors
+    of_items = (rng.standard_normal((items, 128)) / np.sqrt(128)).astype(np.float16)
+    item_vectors = ItemVectors(of_items, tokens, np.ones((items, 3), np.float32))
+    return RankerData(logged, np.zeros_like(vectors), vectors, asked), item_vectors
 
 
 def test_training_finds_what_is_clicked_and_repeats_by_seed() -> None:

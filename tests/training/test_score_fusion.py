@@ -9,7 +9,7 @@ from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.ranking.features import CONTEXT_FEATURES
 from shopfuse.ranking.fusion import FUSION_METHODS, fuse
 from shopfuse.ranking.tensors import TASKS, pad_rows, submodels
-from shopfuse.training.score_fusion import ScoreFusion
+from shopfuse.training.fusion_ranker import FusionRanker
 
 from .random_tensors import random_inputs
 
@@ -32,7 +32,7 @@ def test_graph_equals_the_numpy_reference(method: str, is_search: bool) -> None:
     inputs["query_present"], inputs["user_present"] = torch.zeros(1, 1), torch.zeros(1, 1)
     inputs["context"][:, IS_SEARCH] = float(is_search)
 
-    tasks, weights = ScoreFusion(method)(**inputs)
+    tasks, weights = FusionRanker(method)(**inputs)
 
     scores, mask = inputs["channel_scores"][0].numpy(), inputs["channel_mask"][0].numpy()
     expected, expected_weights = fuse(method, scores, mask, is_search)
@@ -51,7 +51,7 @@ def test_padding_changes_no_score(method: str) -> None:
     padded["channel_scores"][:, 20:] = 1e6  # even a padded candidate that claims to be the best
     padded["channel_mask"][:, 20:] = 1.0
 
-    plain, wide = ScoreFusion(method)(**inputs)[0], ScoreFusion(method)(**padded)[0]
+    plain, wide = FusionRanker(method)(**inputs)[0], FusionRanker(method)(**padded)[0]
 
     assert torch.allclose(plain[0], wide[0, :20], atol=1e-6)
 
@@ -67,7 +67,7 @@ def test_a_cosine_stands_in_for_a_channel_without_scores(channel: str, is_search
     inputs["query_present"], inputs["user_present"] = torch.full((1, 1), float(is_search)), torch.ones(1, 1)
     inputs["channel_mask"] = torch.zeros_like(inputs["channel_mask"])
 
-    tasks, _ = ScoreFusion("weighted")(**inputs)
+    tasks, _ = FusionRanker("weighted")(**inputs)
 
     inputs["channel_scores"][..., CHANNEL_COLUMN[channel]] = cosine
     assert torch.equal(tasks[0, :, RELEVANCE].argsort(), cosine[0].argsort())
@@ -75,7 +75,7 @@ def test_a_cosine_stands_in_for_a_channel_without_scores(channel: str, is_search
 
 def test_an_unknown_method_is_refused() -> None:
     with pytest.raises(ShopfuseError, match="expected one of weighted, vote, softmax"):
-        ScoreFusion("magic")
+        FusionRanker("magic")
 
 
 def test_a_late_channel_for_one_item_is_no_vote_against_it() -> None:
@@ -85,6 +85,6 @@ def test_a_late_channel_for_one_item_is_no_vote_against_it() -> None:
     inputs["channel_mask"][:] = 1.0
     inputs["channel_mask"][0, 0, CHANNEL_COLUMN["lexical"]] = 0.0
 
-    tasks, _ = ScoreFusion("weighted")(**inputs)
+    tasks, _ = FusionRanker("weighted")(**inputs)
 
     assert int(tasks[0, :, RELEVANCE].argmax()) == 0
