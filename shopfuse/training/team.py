@@ -1,22 +1,50 @@
 """The processes that train one model together, as torchrun starts them; one process alone is a team of one.
 
-What every trainer needs: how many they are, which part of a batch is this one's, and how values become one.
-Who reads data, who writes files and how a training is shared out is not decided here.
+What a trainer needs: how many they are, which part of a batch is this one's, and how values become one. What the
+processes tell each other between trainings is in team_messages.py, who does what in team_work.py.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 
 from shopfuse.ranking.errors import ShopfuseError
 
+STEP_TIMEOUT = timedelta(minutes=5)  # a process that does not answer for so long during a training is given up
+
 
 class TeamError(ShopfuseError):
     """Another process of the team is gone, or does not answer."""
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """Joins the processes that the variables RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT speak of, and leaves them.
+
+    Nothing to join without them. Each process takes the GPU of its LOCAL_RANK. Raises TeamError where the others
+    cannot be reached.
+    """
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        yield
+        return
+    backend = "gloo"
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        backend = "cpu:gloo,cuda:nccl"
+    try:
+        dist.init_process_group(backend, timeout=STEP_TIMEOUT)
+    except (ValueError, RuntimeError) as error:
+        raise TeamError(f"cannot join the other processes of the training ({error})") from error
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
 
 
 def size() -> int:
@@ -44,7 +72,7 @@ def mean(value: float) -> float:
 
 @contextmanager
 def failures_named(stage: str) -> Iterator[None]:
-    """A collective call that failed becomes a TeamError which says during which stage."""
+    """A call to the other processes that failed becomes a TeamError which says during which stage."""
     try:
         yield
     except RuntimeError as error:

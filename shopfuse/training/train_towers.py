@@ -19,12 +19,13 @@ from shopfuse.ranking.tensors import TOKEN, VECTOR
 from shopfuse.training import team
 from shopfuse.training.item_inputs import ItemInputs
 from shopfuse.training.loop import History, Schedule, best_hardware, fit, unwatched
+from shopfuse.training.team_messages import announce
 from shopfuse.training.tower_batch import TowerBatch, tower_batch
 from shopfuse.training.tower_examples import TowerExamples
 from shopfuse.training.tower_losses import TowerHeads, tower_loss
 from shopfuse.training.towers import ItemTower, QueryTower, UserTower
 
-STAGE = "train towers"
+STAGE, TRAINING = "train towers", "towers"
 _VALIDATION_BLOCK, _ITEM_BLOCK = 2048, 4096
 
 
@@ -74,41 +75,52 @@ def train_towers(
 
     `watch` is told each epoch's validation loss, as in `fit`, which also says what is raised.
     """
-    settings = settings or TowerTraining()
-    torch.manual_seed(seed)
+    task = TowerTask(examples, inputs, query_vectors, exposure, seed, settings or TowerTraining())
+    announce(TRAINING, task)
+    return take_part(task, progress, watch)
+
+
+@dataclass(frozen=True, slots=True)
+class TowerTask:
+    """All that a process needs to take part."""
+
+    examples: TowerExamples
+    inputs: ItemInputs
+    query_vectors: NDArray[np.float32]
+    exposure: NDArray[np.float32]
+    seed: int
+    settings: TowerTraining
+
+
+def take_part(
+    task: TowerTask, progress: Progress = silent, watch: Callable[[int, float], None] = unwatched
+) -> tuple[Towers, dict[str, Any]]:
+    """What every process of the team does; each has the same towers afterwards."""
+    torch.manual_seed(task.seed)
     towers = Towers(
-        ItemTower(inputs.text.shape[1]),
-        QueryTower(query_vectors.shape[1]),
+        ItemTower(task.inputs.text.shape[1]),
+        QueryTower(task.query_vectors.shape[1]),
         UserTower(),
         TowerHeads(),
-        nn.Embedding(len(inputs), TOKEN),
+        nn.Embedding(len(task.inputs), TOKEN),
     )
     nn.init.normal_(towers.behaviour.weight, std=TOKEN**-0.5)
-    shown = torch.softmax(torch.from_numpy(exposure), dim=0)
-    run = _Run(towers, examples, inputs, torch.from_numpy(query_vectors), shown, settings, seed)
-    return towers, run.fit(progress, watch).metrics("tower")
+    return towers, _Run(towers, task).fit(progress, watch).metrics("tower")
 
 
 class _Run:
     """One training run: data, random state, and the item vectors that histories are made of."""
 
-    def __init__(
-        self,
-        towers: Towers,
-        examples: TowerExamples,
-        inputs: ItemInputs,
-        queries: Tensor,
-        shown: Tensor,
-        settings: TowerTraining,
-        seed: int,
-    ) -> None:
-        self.towers, self.examples, self.settings, self.shown = towers, examples, settings, shown
+    def __init__(self, towers: Towers, task: TowerTask) -> None:
+        self.towers, self.examples, self.settings = towers, task.examples, task.settings
         self.hardware = best_hardware()
         self.device = self.hardware.device
-        self.inputs, self.queries = inputs.to(self.device), queries.to(self.device)
-        self.random = torch.Generator().manual_seed(seed)
-        self.held_out = int(settings.validation_share * len(examples))
-        self.table = torch.zeros(len(inputs) + 1, VECTOR, device=self.device)  # the last row is nobody's
+        self.inputs = task.inputs.to(self.device)
+        self.queries = torch.from_numpy(task.query_vectors).to(self.device)
+        self.shown = torch.softmax(torch.from_numpy(task.exposure), dim=0)
+        self.random = torch.Generator().manual_seed(task.seed)
+        self.held_out = int(self.settings.validation_share * len(self.examples))
+        self.table = torch.zeros(len(self.inputs) + 1, VECTOR, device=self.device)  # the last row is nobody's
 
     def fit(self, progress: Progress, watch: Callable[[int, float], None]) -> History:
         settings = self.settings

@@ -1,0 +1,5 @@
+"""`python -m shopfuse`: what torchrun starts."""
+
+from shopfuse.cli.main import main
+
+main()

@@ -1,0 +1,109 @@
+"""What the first process of a team sends to the others: the data of a training, as JSON and plain arrays.
+
+A message is a frozen dataclass whose fields are arrays, tensors, numbers, texts or such dataclasses; the receiver says
+of which class it must be. Nothing else travels, so that no code can arrive with it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import fields, is_dataclass
+from datetime import timedelta
+from typing import Any, TypeVar, get_type_hints
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shopfuse.training import team
+
+MessageT = TypeVar("MessageT")
+BETWEEN_TRAININGS = timedelta(days=2)  # encoding a large catalogue takes hours; a process that died is noticed at once
+
+
+class Messages:
+    """From the first process to all others, in order. All must make and use it alike."""
+
+    def __init__(self) -> None:
+        self._group = dist.new_group(timeout=BETWEEN_TRAININGS, backend="gloo")
+
+    def send(self, name: str, message: object) -> None:
+        """Sends the dataclass `message`; the name says to the others what is asked of them."""
+        arrays: list[NDArray[Any]] = []
+        head = {"name": name, "message": _plain(message, arrays), "arrays": [(a.dtype.str, a.shape) for a in arrays]}
+        raw = np.frombuffer(json.dumps(head).encode(), np.uint8)
+        self._broadcast(np.array([len(raw)], np.int64))
+        for array in (raw, *arrays):
+            self._broadcast(array)
+
+    def receive(self) -> tuple[str, Message]:
+        """Waits for the next message."""
+        length = int(self._broadcast(np.zeros(1, np.int64))[0])
+        head = json.loads(self._broadcast(np.zeros(length, np.uint8)).tobytes())
+        arrays = [self._broadcast(np.zeros(shape, np.dtype(kind))) for kind, shape in head["arrays"]]
+        return head["name"], Message(head["message"], arrays)
+
+    def _broadcast(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The first process's bytes of the array, in the memory of a copy."""
+        copy = np.array(array, order="C")
+        if copy.size:
+            with team.failures_named("between trainings"):
+                dist.broadcast(torch.from_numpy(copy.reshape(-1).view(np.uint8)), 0, group=self._group)
+        return copy
+
+
+class Message:
+    """A received message, before it is known what it should be."""
+
+    def __init__(self, head: Any, arrays: list[NDArray[Any]]) -> None:
+        self._head, self._arrays = head, arrays
+
+    def read(self, kind: type[MessageT]) -> MessageT:
+        """The message as an instance of the dataclass `kind`."""
+        value: MessageT = self._read(self._head, kind)
+        return value
+
+    def _read(self, head: Any, kind: Any) -> Any:
+        if is_dataclass(kind):
+            hints = get_type_hints(kind)
+            return kind(**{name: self._read(part, hints[name]) for name, part in head.items()})  # type: ignore[operator]
+        if isinstance(head, dict):
+            array = self._arrays[head["array"]]
+            return torch.from_numpy(array) if kind is Tensor else array
+        return head
+
+
+def _plain(value: Any, arrays: list[NDArray[Any]]) -> Any:
+    """The value as JSON, with arrays by their place in `arrays`, which grows."""
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name), arrays) for field in fields(value)}
+    if isinstance(value, Tensor | np.ndarray):
+        arrays.append(value.detach().cpu().numpy() if isinstance(value, Tensor) else value)
+        return {"array": len(arrays) - 1}
+    if isinstance(value, str | int | float | bool) or value is None:
+        return value
+    raise TypeError(f"a message holds arrays, tensors, numbers, texts and dataclasses of them, not {type(value)}")
+
+
+_OUTGOING: ContextVar[Messages | None] = ContextVar("messages to the team", default=None)
+
+
+@contextmanager
+def announcing(messages: Messages) -> Iterator[None]:
+    """Inside, `announce` reaches the other processes."""
+    token = _OUTGOING.set(messages)
+    try:
+        yield
+    finally:
+        _OUTGOING.reset(token)
+
+
+def announce(training: str, message: object) -> None:
+    """Asks the other processes of the team, if there are any, to take part in this training with this data."""
+    if (messages := _OUTGOING.get()) is not None:
+        messages.send(training, message)

@@ -1,0 +1,72 @@
+"""Several processes train what one alone would."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from . import team_child
+
+PROCESSES = 2
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def run_team(out: Path, *words: str) -> list[subprocess.CompletedProcess[str]]:
+    """Starts a team with the variables that torchrun would set, and waits for its end."""
+    shared = {"WORLD_SIZE": str(PROCESSES), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    root = Path(__file__).parents[2]
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.training.team_child", str(out), *words],
+            env={**os.environ, **shared, "RANK": str(place), "LOCAL_RANK": str(place), "OMP_NUM_THREADS": "1"},
+            cwd=root,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for place in range(PROCESSES)
+    ]
+    ends = []
+    for child in children:
+        _, errors = child.communicate(timeout=100)
+        ends.append(subprocess.CompletedProcess(child.args, child.returncode, "", errors))
+    return ends
+
+
+def test_two_processes_train_the_towers_that_one_trains(tmp_path: Path) -> None:
+    out = tmp_path / "towers.safetensors"
+
+    ends = run_team(out)
+
+    assert [end.returncode for end in ends] == [0, 0], ends
+    together = load_file(out)
+    alone, metrics = team_child.train()
+    for name, expected in alone.items():
+        assert torch.allclose(together[name], expected, atol=1e-4), name
+    with safe_open(out, "pt") as file:
+        history = json.loads(file.metadata()["history"].replace("'", '"'))
+    assert history["validation"] == pytest.approx(metrics["tower_history"]["validation"], rel=1e-5)
+    assert history["training"] == pytest.approx(metrics["tower_history"]["training"], rel=1e-5)
+
+
+def test_a_process_that_dies_ends_the_training_of_the_others(tmp_path: Path) -> None:
+    out = tmp_path / "towers.safetensors"
+
+    first, second = run_team(out, "die")
+
+    assert second.returncode == 9
+    assert first.returncode == 1
+    assert "error: train towers: another process of the team is gone" in first.stderr
+    assert not out.exists()
