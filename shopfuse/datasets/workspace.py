@@ -130,6 +130,10 @@ class Workspace:
         return self.truth_dir / "recommend.parquet"
 
     @property
+    def similar_truth_path(self) -> Path:
+        return self.truth_dir / "similar.parquet"
+
+    @property
     def checkpoints_dir(self) -> Path:
         return self.root / "checkpoints"
 

@@ -1,4 +1,4 @@
-"""The demo shop's true relevance as cases to rank: who asks what in which scene, and the grade of every item."""
+"""Cases to rank: who asks what in which scene, and the grade of every item. The demo shop's truth comes as cases."""
 
 from __future__ import annotations
 
@@ -19,20 +19,29 @@ from shopfuse.training.catalogue import Catalogue
 from shopfuse.training.event_log import EventLog
 
 K = 10
+NO_SEED = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One search (with a query) or one shopper's recommendations (query ""). `user` is -1 for a stranger."""
+    """One search (with a query), items like one item (with a `seed`), or one shopper's recommendations.
+
+    `user` is -1 for a stranger.
+    """
 
     query: str
     user: int
     scene: str
     grades: NDArray[np.float32]  # [N]
     allowed: NDArray[np.bool_]  # [N] items that may be ranked: available, and not bought by the shopper before
+    at: float | None = None  # seconds; None: the moment of the evaluation
+    device: str = ""
+    seed: int = NO_SEED  # row of the item to find others like
 
     @property
     def surface(self) -> str:
+        if self.seed != NO_SEED:
+            return "similar"
         return "search" if self.query else "recommend"
 
     @property
@@ -72,6 +81,22 @@ def load_cases(path: Path, catalogue: Catalogue, log: EventLog) -> list[Case]:
         if not has_query:
             allowed[_bought(log, user)] = False
         cases.append(Case(query, user, str(key[-1] or ""), grades, allowed))
+    return cases
+
+
+def load_similar_cases(path: Path, catalogue: Catalogue) -> list[Case]:
+    """The cases of a file of judged similar items (seed_item_id, item_id, grade) in order; a stranger asks."""
+    frame = pl.read_parquet(path)
+    cases = []
+    for (seed_id,), rows in frame.group_by("seed_item_id", maintain_order=True):
+        seed = int(catalogue.rows(pl.Series([seed_id], dtype=pl.String))[0])
+        places = catalogue.rows(rows["item_id"])
+        if seed >= 0:
+            grades = np.zeros(len(catalogue), np.float32)
+            grades[places[places >= 0]] = rows["grade"].to_numpy()[places >= 0]
+            allowed = catalogue.available.copy()
+            allowed[seed] = False
+            cases.append(Case("", -1, "", grades, allowed, seed=seed))
     return cases
 
 

@@ -21,6 +21,7 @@ from shopfuse.datasets.demo_shop.period import LAST_DAY
 from shopfuse.datasets.demo_shop.pictures import picture_rows
 from shopfuse.datasets.demo_shop.reactions import DayLog, simulate_day
 from shopfuse.datasets.demo_shop.reviews import review_rows
+from shopfuse.datasets.demo_shop.similar_truth import similar_truth
 from shopfuse.datasets.demo_shop.truth import judgement_rows, recommend_truth, search_truth
 from shopfuse.datasets.demo_shop.world import DemoShop, DemoShopError, simulate_shop
 from shopfuse.datasets.workspace import Workspace
@@ -75,6 +76,7 @@ def _write(workspace: Workspace, shop: DemoShop, images: bool, report: Progress)
     searches, shoppers = search_truth(shop), recommend_truth(shop, bought)
     write_parquet(workspace.search_truth_path, judgement_rows(shop, searches, ids))
     write_parquet(workspace.recommend_truth_path, judgement_rows(shop, shoppers, ids))
+    write_parquet(workspace.similar_truth_path, similar_truth(shop, ids))
     report("truth", 1, 1)
     return DemoShopSize(
         items=len(ids),

@@ -57,7 +57,7 @@ def _askers(rng: np.random.Generator, shop: DemoShop, count: int) -> Rows:
     return np.where(rng.random(count) < _NEWCOMERS, rng.integers(0, len(share), count), regulars)
 
 
-def _graded(attraction: FloatArray, candidates: Rows, share: float) -> tuple[Rows, NDArray[np.int8]]:
+def graded(attraction: FloatArray, candidates: Rows, share: float) -> tuple[Rows, NDArray[np.int8]]:
     """The most wanted `share` of the candidates, at least 5 and at most _MOST, with their grades."""
     relevant = min(len(candidates), max(5, min(_MOST, round(share * len(candidates)))))
     best = np.argpartition(-attraction, relevant - 1)[:relevant]
@@ -83,7 +83,7 @@ def search_truth(shop: DemoShop) -> Truth:
         key = (queries[row], int(people[row]), int(scenes[row]))
         if len(answers) >= 5 and key not in judged and len(judged) < EVALUATED:
             liked = wanted(utility(liking, np.array(row), shop.items, answers, shop.lifts[scenes[row]]))
-            judged[key] = Judged(row, int(scenes[row]), *_graded(liked, answers, _SEARCH_SHARE), queries[row], row)
+            judged[key] = Judged(row, int(scenes[row]), *graded(liked, answers, _SEARCH_SHARE), queries[row], row)
     return Truth(people, liking, intents, list(judged.values()))
 
 
@@ -109,7 +109,7 @@ def recommend_truth(shop: DemoShop, bought: dict[int, set[int]]) -> Truth:
         open_to[list(bought.get(user, ()))] = False
         candidates = np.flatnonzero(open_to)
         liked = wanted(utility(liking, np.array(row), shop.items, candidates, shop.lifts[scenes[row]]))
-        judged.append(Judged(row, int(scenes[row]), *_graded(liked, candidates, _CATALOGUE_SHARE)))
+        judged.append(Judged(row, int(scenes[row]), *graded(liked, candidates, _CATALOGUE_SHARE)))
     return Truth(people, liking, None, judged)
 
 
