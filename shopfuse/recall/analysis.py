@@ -29,6 +29,7 @@ class Analyser:
         self.language = language
         self.segmented = rules.segmented
         self.stems = _word_filters(rules.stemmer)
+        self._plain = _word_filters("")
         self.identity = _identity(language, rules.segmented)
 
     def item_text(self, text: str) -> str:
@@ -36,10 +37,15 @@ class Analyser:
         folded = _folded(text)
         return " ".join([self._spaced(folded, of_item=True), *measures(folded)])
 
-    def words(self, query: str) -> list[str]:
-        """The analysed words of a query in their order; may repeat."""
-        words: list[str] = self.stems.analyze(self._spaced(with_measures(_folded(query)), of_item=False))
+    def surface(self, text: str) -> list[str]:
+        """The words of a query, or of an item for its vocabulary, as they are written but in lower case and without
+        accents; in their order, may repeat."""
+        words: list[str] = self._plain.analyze(self._spaced(with_measures(_folded(text)), of_item=False))
         return words
+
+    def stem(self, word: str) -> str:
+        """The indexed form of one surface word."""
+        return next(iter(self.stems.analyze(word)), word)
 
     def _spaced(self, text: str, of_item: bool) -> str:
         return " ".join(_segments(text, of_item)) if self.segmented else text

@@ -9,7 +9,8 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,8 @@ from numpy.typing import NDArray
 
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.ranking.languages import DEFAULT_LANGUAGE
-from shopfuse.recall.analyser_file import read_analyser, write_analyser
 from shopfuse.recall.analysis import Analyser
+from shopfuse.recall.compounds import Vocabulary
 from shopfuse.recall.facets import item_facets
 from shopfuse.recall.found import NOTHING, Found, best
 from shopfuse.recall.lexical_filter import FACET_FIELD, PRICE_FIELD, ROW_FIELD, narrowing, restricted, with_rows
@@ -28,10 +29,14 @@ from shopfuse.recall.lexical_recipe import (
     TEXT_FIELDS,
     coverage_query,
     indexed_texts,
-    query_words,
     scoring_query,
+    telling_text,
+    term_frequency,
+    terms_of,
 )
+from shopfuse.recall.query_reading import QueryReader, QueryWord
 from shopfuse.recall.selection import Selection, price_bound
+from shopfuse.recall.word_knowledge import WordKnowledge, read_knowledge, write_knowledge
 from shopfuse.release.durable import sync
 from shopfuse.release.manifest import ReleaseError
 
@@ -41,6 +46,7 @@ WRITER_BYTES = 2_000_000_000
 SPARE_HITS = 64
 # To score given rows, naming them takes 1.3 us a row and taking all matches 0.2 us a match.
 MATCHES_PER_ROW = 5
+READ_QUERIES = 4096  # remembered
 
 
 def _schema() -> tantivy.Schema:
@@ -72,11 +78,13 @@ def build_lexical(folder: Path, items: Iterable[CatalogueItem], language: str = 
     index = tantivy.Index(_schema(), path=str(folder), reuse=False)
     index.register_tokenizer(ANALYSER, analyser.stems)
     writer = index.writer(heap_size=WRITER_BYTES, num_threads=1)
+    vocabulary = Vocabulary()
     for row, item in enumerate(items):
         writer.add_document(_document(row, item, analyser))
+        vocabulary.add(analyser.surface(item.title), analyser.surface(telling_text(item)))
     writer.commit()
     writer.wait_merging_threads()
-    write_analyser(folder, analyser)
+    write_knowledge(folder, analyser, vocabulary)
     _finish(folder)
 
 
@@ -89,12 +97,16 @@ def _finish(folder: Path) -> None:
 
 
 class LexicalIndex:
-    def __init__(self, index: tantivy.Index, analyser: Analyser) -> None:
+    def __init__(self, index: tantivy.Index, knowledge: WordKnowledge) -> None:
         index.config_reader("manual")  # a release never changes: no thread that watches the folder
-        self.analyser = analyser
+        self.analyser = knowledge.analyser
         self._schema = index.schema
         self._searcher = index.searcher()
-        self._run(scoring_query(self._schema, ["a"]), 1)  # some missing files and fields show at the first search only
+        frequency = partial(term_frequency, self._searcher)
+        reader = QueryReader(knowledge.analyser, knowledge.spelling, knowledge.compounds, frequency)
+        self.read = lru_cache(READ_QUERIES)(reader.read)  # a request needs it several times
+        # Some missing files and fields show at the first search only.
+        self._run(scoring_query(self._schema, [QueryWord((("a",),))]), 1)
 
     @classmethod
     def open(cls, folder: Path) -> LexicalIndex:
@@ -103,12 +115,12 @@ class LexicalIndex:
         tantivy takes a lock file even to read. It lies beside links to the files, for a release may be read-only. The
         links live as long as the index: tantivy may come back to its lock after it has opened.
         """
-        analyser = read_analyser(folder)
+        knowledge = read_knowledge(folder)
         links = tempfile.mkdtemp(prefix="shopfuse-lexical-")
         try:
             for path in folder.iterdir():
                 (Path(links) / path.name).symlink_to(path.resolve())
-            index = cls(tantivy.Index.open(links), analyser)
+            index = cls(tantivy.Index.open(links), knowledge)
         except (ValueError, OSError) as error:
             shutil.rmtree(links, ignore_errors=True)
             reason = str(error).replace(links, str(folder))
@@ -121,7 +133,7 @@ class LexicalIndex:
 
     def search(self, query: str, k: int, selection: Selection | None = None) -> Found:
         """The k items with the highest BM25 for the query, those without any of its words left out."""
-        words = self._words(query)
+        words = self.read(query).words
         if not words or k <= 0 or len(self) == 0 or (selection is not None and selection.count == 0):
             return NOTHING
         scoring = scoring_query(self._schema, words)
@@ -129,23 +141,26 @@ class LexicalIndex:
 
     def score(self, query: str, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """The BM25 of rows, [n]; 0 where no word of the query occurs."""
-        words = self._words(query)
+        words = self.read(query).words
         if not words:
             return np.zeros(len(rows), np.float32)
         return self._score(scoring_query(self._schema, words), words, rows)
 
     def coverage(self, query: str, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """The share of the query's words that rows hold, rare words counting more, 0..1: [n]."""
-        words = self._words(query)
+        words = self.read(query).words
         if not words:
             return np.zeros(len(rows), np.float32)
         return self._score(coverage_query(self._schema, self._searcher, words), words, rows)
 
-    def _score(self, scoring: tantivy.Query, words: list[str], rows: NDArray[np.int32]) -> NDArray[np.float32]:
+    def _score(
+        self, scoring: tantivy.Query, words: Sequence[QueryWord], rows: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
         """The score of rows, [n], by a query that matches items with any of `words`; 0 where it does not match."""
         if len(rows) == 0:
             return np.zeros(0, np.float32)
-        matches = sum(self._searcher.doc_freq(field, word) for field in TEXT_FIELDS for word in words)  # at most
+        terms = terms_of(words)
+        matches = sum(self._searcher.doc_freq(field, term) for field in TEXT_FIELDS for term in terms)  # at most
         if matches <= MATCHES_PER_ROW * len(rows):
             found = self._run(scoring, matches)
         else:
@@ -155,20 +170,6 @@ class LexicalIndex:
         order = np.argsort(found.rows)
         at = order[np.minimum(np.searchsorted(found.rows, rows, sorter=order), len(order) - 1)]
         return np.where(found.rows[at] == rows, found.scores[at], 0.0).astype(np.float32)
-
-    def _words(self, query: str) -> list[str]:
-        words = query_words(self.analyser, query)
-        return words if not self.analyser.segmented else self._without_absent_compounds(words)
-
-    def _without_absent_compounds(self, words: list[str]) -> list[str]:
-        """Segmentation gives a long word and the words inside it: one that no item holds says nothing that those do
-        not say, and would lower what any item can cover."""
-        absent = [word for word in words if not self._frequency(word)]
-        return [word for word in words if word not in absent or not any(w != word and w in word for w in words)]
-
-    def _frequency(self, word: str) -> int:
-        """In how many items an analysed word occurs, in the field where it is most frequent."""
-        return max(int(self._searcher.doc_freq(field, word)) for field in TEXT_FIELDS)
 
     def _search_selected(self, scoring: tantivy.Query, k: int, selection: Selection) -> Found:
         """Takes more and more of the best hits until k of them are selected, or there are no more hits."""

@@ -6,18 +6,17 @@ Queries are built from analysed words, never parsed: any text is a query, and no
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 
 import tantivy
 
 from shopfuse.ranking.item import CatalogueItem
-from shopfuse.recall.analysis import Analyser
+from shopfuse.recall.query_reading import Form, QueryWord
 
 TEXT_FIELDS = ("title", "brand", "category", "description", "attributes")
 ANALYSER = "shop_text"
 OTHER_FIELDS = 0.1  # what a word adds in fields other than its best one
 SAYS_NOTHING = frozenset(("y", "n", "yes", "no", "true", "false", "not available", "not applicable", "none", "n/a"))
-MAX_QUERY_WORDS = 32
-MAX_QUERY_CHARACTERS = 2048
 
 
 def indexed_texts(item: CatalogueItem) -> dict[str, str]:
@@ -31,38 +30,66 @@ def indexed_texts(item: CatalogueItem) -> dict[str, str]:
     }
 
 
+def telling_text(item: CatalogueItem) -> str:
+    """Beside the title, the fields whose words are worth correcting to."""
+    return " ".join((item.brand or "", *item.category))
+
+
 def _telling(value: str) -> bool:
     """False for numbers and for words that only answer yes or no: nobody means a product by them."""
     return any(char.isalpha() for char in value) and value.casefold() not in SAYS_NOTHING
 
 
-def query_words(analyser: Analyser, query: str) -> list[str]:
-    """The distinct analysed words of a query in their order, at most 32."""
-    return list(dict.fromkeys(analyser.words(query[:MAX_QUERY_CHARACTERS])))[:MAX_QUERY_WORDS]
+def scoring_query(schema: tantivy.Schema, words: Sequence[QueryWord]) -> tantivy.Query:
+    """Any word may match, in its best spelling. Each term adds its BM25 in the field where that is highest, and a tenth
+    of the other fields'."""
+    return _any([_best(_scored(schema, form) for form in word.forms) for word in words])
 
 
-def scoring_query(schema: tantivy.Schema, words: list[str]) -> tantivy.Query:
-    """Any word may match. Each adds its BM25 in the field where that is highest, and a tenth of the other fields'."""
-    return tantivy.Query.boolean_query([(tantivy.Occur.Should, _word_query(schema, word)) for word in words])
-
-
-def coverage_query(schema: tantivy.Schema, searcher: tantivy.Searcher, words: list[str]) -> tantivy.Query:
+def coverage_query(schema: tantivy.Schema, searcher: tantivy.Searcher, words: Sequence[QueryWord]) -> tantivy.Query:
     """Scores an item by the idf of the words that it holds in any field, as a share of all words' idf."""
-    counts = [max(searcher.doc_freq(field, word) for field in TEXT_FIELDS) for word in words]
+    counts = [items_with(searcher, word) for word in words]
     idf = [math.log1p((searcher.num_docs - count + 0.5) / (count + 0.5)) for count in counts]
     shares = [weight / max(sum(idf), 1e-9) for weight in idf]
-    clauses = [
-        tantivy.Query.const_score_query(_anywhere(schema, word), share)
-        for word, share in zip(words, shares, strict=True)
-    ]
-    return tantivy.Query.boolean_query([(tantivy.Occur.Should, clause) for clause in clauses])
+    held = [_any([_all([_anywhere(schema, term) for term in form]) for form in word.forms]) for word in words]
+    return _any([tantivy.Query.const_score_query(clause, share) for clause, share in zip(held, shares, strict=True)])
 
 
-def _anywhere(schema: tantivy.Schema, word: str) -> tantivy.Query:
-    fields = [tantivy.Query.term_query(schema, field, word, "basic") for field in TEXT_FIELDS]
-    return tantivy.Query.boolean_query([(tantivy.Occur.Should, field) for field in fields])
+def items_with(searcher: tantivy.Searcher, word: QueryWord) -> int:
+    """About how many items hold a word in its most frequent spelling."""
+    return max(min(term_frequency(searcher, term) for term in form) for form in word.forms)
 
 
-def _word_query(schema: tantivy.Schema, word: str) -> tantivy.Query:
-    fields = [tantivy.Query.term_query(schema, field, word, "freq") for field in TEXT_FIELDS]
+def term_frequency(searcher: tantivy.Searcher, term: str) -> int:
+    """How many items hold an indexed word in the field where most hold it."""
+    return max(int(searcher.doc_freq(field, term)) for field in TEXT_FIELDS)
+
+
+def terms_of(words: Sequence[QueryWord]) -> list[str]:
+    return list(dict.fromkeys(term for word in words for form in word.forms for term in form))
+
+
+def _anywhere(schema: tantivy.Schema, term: str) -> tantivy.Query:
+    return _any([tantivy.Query.term_query(schema, field, term, "basic") for field in TEXT_FIELDS])
+
+
+def _scored(schema: tantivy.Schema, form: Form) -> tantivy.Query:
+    return _all([_term_query(schema, term) for term in form])
+
+
+def _term_query(schema: tantivy.Schema, term: str) -> tantivy.Query:
+    fields = [tantivy.Query.term_query(schema, field, term, "freq") for field in TEXT_FIELDS]
     return tantivy.Query.disjunction_max_query(fields, OTHER_FIELDS)
+
+
+def _best(queries: Iterable[tantivy.Query]) -> tantivy.Query:
+    given = list(queries)
+    return given[0] if len(given) == 1 else tantivy.Query.disjunction_max_query(given)
+
+
+def _any(queries: Sequence[tantivy.Query]) -> tantivy.Query:
+    return tantivy.Query.boolean_query([(tantivy.Occur.Should, query) for query in queries])
+
+
+def _all(queries: Sequence[tantivy.Query]) -> tantivy.Query:
+    return queries[0] if len(queries) == 1 else tantivy.Query.boolean_query([(tantivy.Occur.Must, q) for q in queries])

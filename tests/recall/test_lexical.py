@@ -9,17 +9,15 @@ import pytest
 
 from shopfuse.ranking.filter import ItemFilter
 from shopfuse.ranking.item import CatalogueItem
-from shopfuse.recall.analysis import Analyser
 from shopfuse.recall.item_table import ItemTable, build_item_table
 from shopfuse.recall.lexical import LexicalIndex, build_lexical
-from shopfuse.recall.lexical_recipe import MAX_QUERY_WORDS, query_words
+from shopfuse.recall.query_reading import MAX_WORDS
 from shopfuse.recall.selection import Selection
 from shopfuse.release.manifest import ReleaseError
 
 from .shop import make_items
 
 ITEMS = make_items(3000)
-ENGLISH = Analyser("en")
 QUERY = "Red wooden SHOES"
 FILTERS = [
     ItemFilter(),
@@ -150,23 +148,27 @@ def test_any_text_is_a_query(index: LexicalIndex, query: str) -> None:
 def test_operators_are_ordinary_characters(index: LexicalIndex) -> None:
     plain, dressed = index.search("red shoe", 20), index.search('+"RED" -(shoe)^3', 20)
 
-    assert set(query_words(ENGLISH, '+"RED" -(shoe)')) == {"red", "shoe"}
+    assert words_of(index, '+"RED" -(shoe)') == ["red", "shoe"]
     assert dressed.rows.tolist() != []
     assert index.search('"red" (shoe)', 20).rows.tolist() == plain.rows.tolist()
 
 
-def test_long_queries_are_cut_to_their_first_words() -> None:
-    assert query_words(ENGLISH, " ".join(f"w{number}" for number in range(50))) == [
-        f"w{n}" for n in range(MAX_QUERY_WORDS)
-    ]
+def test_long_queries_are_cut_to_their_first_words(index: LexicalIndex) -> None:
+    many = " ".join(f"w{number}" for number in range(50))
+
+    assert words_of(index, many) == [f"w{number}" for number in range(MAX_WORDS)]
+
+
+def words_of(index: LexicalIndex, query: str) -> list[str]:
+    return [word.forms[0][0] for word in index.read(query).words]
 
 
 def test_opening_and_searching_leave_the_folder_as_it_was(tmp_path: Path) -> None:
     build_lexical(tmp_path, ITEMS[:20])
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    before = {path.name: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     LexicalIndex.open(tmp_path).search(QUERY, 5)
 
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
     assert not any(name.endswith(".lock") for name in before)
 
 

@@ -1,28 +1,44 @@
-"""Which analyser cut the items of a lexical index into words: a small file beside it, signed with the release.
+"""What a lexical index knows about words beside the index itself: how they were cut, corrected and joined.
 
-A query cut by other rules finds less, without any error: hence such an index is refused.
+Small files in the index's folder, signed with the release. A query cut by other rules than the items finds less,
+without any error: hence such an index is refused.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.recall.analysis import Analyser
+from shopfuse.recall.compounds import Compounds, Vocabulary, read_compounds, write_compounds
+from shopfuse.recall.spelling import Spelling, build_spelling
 from shopfuse.release.manifest import ReleaseError
 
-FILE = "analyser.json"
+ANALYSER, SPELLING = "analyser.json", "spelling"
 
 
-def write_analyser(folder: Path, analyser: Analyser) -> None:
+@dataclass(frozen=True, slots=True)
+class WordKnowledge:
+    analyser: Analyser
+    spelling: Spelling
+    compounds: Compounds
+
+
+def write_knowledge(folder: Path, analyser: Analyser, vocabulary: Vocabulary) -> None:
     content = {"language": analyser.language, "identity": analyser.identity}
-    (folder / FILE).write_text(json.dumps(content) + "\n", encoding="utf-8")
+    (folder / ANALYSER).write_text(json.dumps(content) + "\n", encoding="utf-8")
+    build_spelling(folder / SPELLING, vocabulary.items_with)
+    write_compounds(folder, vocabulary.compounds())
 
 
-def read_analyser(folder: Path) -> Analyser:
+def read_knowledge(folder: Path) -> WordKnowledge:
     """Raises ReleaseError naming the file where it is missing, damaged, or of rules that this program does not have."""
-    path = folder / FILE
+    return WordKnowledge(_read_analyser(folder / ANALYSER), Spelling.open(folder / SPELLING), read_compounds(folder))
+
+
+def _read_analyser(path: Path) -> Analyser:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         language, identity = str(content["language"]), str(content["identity"])

@@ -1,0 +1,107 @@
+"""What a query means in the words of its catalogue: slips corrected, compounds in all their spellings.
+
+Nothing that the catalogue has is ever changed, and all knowledge comes from the catalogue: a new product line is
+understood from the next build on. It ranks nothing and knows no user.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from shopfuse.recall.analysis import Analyser
+from shopfuse.recall.compounds import MIN_PART, Compounds
+from shopfuse.recall.spelling import MIN_LENGTH, Spelling
+
+MAX_CHARACTERS = 2048
+MAX_WORDS = 32
+
+Form = tuple[str, ...]  # indexed words, all of which an item must hold
+
+
+@dataclass(frozen=True, slots=True)
+class QueryWord:
+    """One word of a query: the ways in which an item may hold it, the typed one first."""
+
+    forms: tuple[Form, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadQuery:
+    text: str  # for the text encoder: as typed, with the corrections
+    words: tuple[QueryWord, ...]  # distinct, at most 32
+
+
+@dataclass(frozen=True, slots=True)
+class QueryReader:
+    analyser: Analyser
+    spelling: Spelling
+    compounds: Compounds
+    items_with: Callable[[str], int]  # how many items hold an indexed word
+
+    def read(self, query: str) -> ReadQuery:
+        text = query[:MAX_CHARACTERS]
+        words = self._surface(text)
+        if changes := self._changes(words):
+            text = _replaced(text, changes)
+            words = self._surface(text)
+        return ReadQuery(text, tuple(self._forms(words)))
+
+    def _surface(self, text: str) -> list[str]:
+        return list(dict.fromkeys(self.analyser.surface(text)))[:MAX_WORDS]
+
+    def _known(self, word: str) -> bool:
+        return self.items_with(self.analyser.stem(word)) > 0
+
+    def _changes(self, words: Sequence[str]) -> dict[tuple[str, ...], str]:
+        """What to write in the place of words that no item holds, and of words that the catalogue writes as one."""
+        joined = {pair: "".join(pair) for pair in pairwise(words) if self._is_torn(*pair)}
+        torn = {word for pair in joined for word in pair}
+        unknown = [word for word in words if word not in torn and not self._known(word)]
+        mended = {(word,): self.spelling.correction(word) or self._apart(word) for word in unknown}
+        return joined | {word: better for word, better in mended.items() if better is not None}
+
+    def _is_torn(self, first: str, second: str) -> bool:
+        """True for "lap top", where the catalogue has "laptop" and never writes the two words side by side."""
+        joint = first + second
+        return min(len(first), len(second)) >= MIN_PART and joint in self.spelling.known and joint not in self.compounds
+
+    def _apart(self, word: str) -> str | None:
+        """An unknown word as two frequent ones: "gamingmouse". Short parts would tear up names: "airpods"."""
+        cuts = ((word[:at], word[at:]) for at in range(MIN_LENGTH, len(word) - MIN_LENGTH + 1))
+        likely = [cut for cut in cuts if self.spelling.known.issuperset(cut)]
+        return " ".join(max(likely, key=self._weaker_part)) if likely else None
+
+    def _weaker_part(self, parts: Iterable[str]) -> int:
+        return min(self.items_with(self.analyser.stem(part)) for part in parts)
+
+    def _forms(self, words: Sequence[str]) -> list[QueryWord]:
+        """Each distinct indexed word with its other spellings."""
+        forms: dict[str, list[Form]] = {}
+        for word in words:
+            parts = self.compounds.get(word)
+            apart = [tuple(self.analyser.stem(part) for part in parts)] if parts else []
+            forms.setdefault(self.analyser.stem(word), []).extend(apart)
+        for first, second in pairwise(words):
+            if first + second in self.compounds:
+                joint = (self.analyser.stem(first + second),)
+                forms[self.analyser.stem(first)].append(joint)
+                forms[self.analyser.stem(second)].append(joint)
+        kept = self._without_absent_compounds(list(forms)) if self.analyser.segmented else list(forms)
+        return [QueryWord(tuple(dict.fromkeys([(word,), *forms[word]]))) for word in kept]
+
+    def _without_absent_compounds(self, words: list[str]) -> list[str]:
+        """Segmentation gives a long word and the words inside it: one that no item holds says nothing that those do
+        not say, and would lower what any item can cover."""
+        absent = [word for word in words if not self.items_with(word)]
+        return [word for word in words if word not in absent or not any(w != word and w in word for w in words)]
+
+
+def _replaced(text: str, changes: dict[tuple[str, ...], str]) -> str:
+    """The text with its words replaced wherever they stand; all else stays as it was typed."""
+    for words, better in changes.items():
+        pattern = r"[\W_]+".join(re.escape(word) for word in words)
+        text = re.sub(rf"(?<!\w){pattern}(?!\w)", better, text, flags=re.IGNORECASE)  # words hold no backslash
+    return text

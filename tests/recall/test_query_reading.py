@@ -1,0 +1,140 @@
+"""Queries read by the catalogue's own words: slips, torn words and compounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shopfuse.ranking.item import CatalogueItem
+from shopfuse.recall.compounds import FILE as COMPOUNDS
+from shopfuse.recall.lexical import LexicalIndex, build_lexical
+from shopfuse.recall.spelling import Spelling, build_spelling, distance, shortened
+from shopfuse.release.manifest import ReleaseError
+
+TITLES = (
+    "Samsung laptop",
+    "Lenovo laptop",
+    "Laptop bag",
+    "Wireless headphones",
+    "Headphones, wireless",
+    "Smart watch black",
+    "Smart watch white",
+    "Smartwatch",
+    "Gaming mouse",
+    "Gaming mouse",
+    "Lenovo top cover for a lap",
+    "Toner TN-2110",
+    "Toner TN2110",
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("lexical")
+    build_lexical(folder, [CatalogueItem(f"i{row:02d}", title) for row, title in enumerate(TITLES)])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def index(folder: Path) -> LexicalIndex:
+    return LexicalIndex.open(folder)
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("labtop", "laptop"),
+        ("wirless hedphones", "wireless headphones"),
+        ("LAPTPO, Lenvoo!", "laptop, lenovo!"),
+        ("laptop labtop", "laptop laptop"),
+        ("lap top", "laptop"),
+        ("lap-top bag", "laptop bag"),
+        ("gamingmouse", "gaming mouse"),
+    ],
+)
+def test_a_slip_is_read_as_the_word_of_the_catalogue(index: LexicalIndex, query: str, text: str) -> None:
+    assert index.read(query).text == text
+    assert index.search(query, 20).rows.tolist() == index.search(text, 20).rows.tolist()
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["laptop", "Laptops", "bag", "top cover", "cover", "smart watch", "tn2110", "tn2111", "xbox", "zither", "", "bga"],
+)
+def test_what_the_catalogue_has_or_what_is_far_from_it_stays(index: LexicalIndex, query: str) -> None:
+    assert index.read(query).text == query
+
+
+@pytest.mark.parametrize("query", ["smart watch", "smartwatch", "SmartWatch"])
+def test_compounds_are_found_in_all_their_spellings(index: LexicalIndex, query: str) -> None:
+    found = index.search(query, 20)
+    coverage = index.coverage(query, found.rows)
+
+    assert sorted(TITLES[row] for row in found.rows) == ["Smart watch black", "Smart watch white", "Smartwatch"]
+    np.testing.assert_allclose(coverage, 1.0, atol=1e-6)
+    np.testing.assert_allclose(index.score(query, found.rows), found.scores, rtol=1e-6)
+
+
+def test_half_a_compound_is_half_of_the_query(index: LexicalIndex) -> None:
+    coverage = index.coverage("lenovo watch", np.array([1, 5, 7], np.int32))
+
+    assert 0.0 < coverage[0] < 1.0
+    assert 0.0 < coverage[1] < 1.0
+    assert coverage[2] == 0.0  # "watch" alone is no smartwatch
+
+
+def test_the_more_frequent_of_equally_near_words_is_meant(tmp_path: Path) -> None:
+    build_spelling(tmp_path, {"cable": 5, "table": 9, "rare": 1})
+    spelling = Spelling.open(tmp_path)
+
+    assert spelling.correction("xable") == "table"
+    assert spelling.correction("rars") is None
+    assert spelling.known == {"cable", "table"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_word_within_reach_is_found(tmp_path: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    words = sorted({"".join(rng.choice(list("abcde"), rng.integers(4, 12))) for _ in range(300)})
+    build_spelling(tmp_path, dict.fromkeys(words, 2))
+    spelling = Spelling.open(tmp_path)
+
+    for _ in range(50):
+        typed = "".join(rng.choice(list("abcde"), rng.integers(4, 12)))
+        edits = 2 if len(typed) >= 8 else 1
+        # Words and slips of different lengths may allow different numbers of edits: one edit is always within reach.
+        near = min((distance(typed, word) for word in words), default=9)
+        found = spelling.correction(typed)
+        assert (found is not None) or near > 1
+        assert found is None or near <= distance(typed, found) <= edits
+
+
+def test_the_distance_counts_slips() -> None:
+    others = ("laptop", "lptop", "lapttop", "labtop", "laptpo", "toplap")
+
+    assert [distance("laptop", other) for other in others] == [0, 1, 1, 1, 1, 4]
+    assert distance("", "abc") == distance("abc", "") == 3
+    assert shortened("abc", 1) == {"abc", "bc", "ac", "ab"}
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        (COMPOUNDS, "[]"),
+        (COMPOUNDS, '{"ab": ["a"]}'),
+        ("spelling/words.json", '["one"]'),
+        ("spelling/words.json", "{"),
+        ("spelling/hashes.npy", "x"),
+    ],
+)
+def test_damaged_knowledge_of_words_is_named(folder: Path, tmp_path: Path, file: str, content: str) -> None:
+    (tmp_path / "spelling").mkdir()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            (tmp_path / path.relative_to(folder)).write_bytes(path.read_bytes())
+    (tmp_path / file).write_text(content)
+
+    with pytest.raises(ReleaseError, match=str(tmp_path / file.split("/")[0])):
+        LexicalIndex.open(tmp_path)
