@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer, token
 from shopfuse.exporters.vector_cache import VectorCache, encoder_folder
 from shopfuse.exporters.verified_model import FULL, VerifiedModel, export_verified
 from shopfuse.ranking.progress import Progress, silent
-from shopfuse.ranking.tensors import D_IMAGE, MODALITIES, Submodel, submodels
+from shopfuse.ranking.tensors import MODALITIES, Submodel, submodels
 from shopfuse.release.manifest import Manifest
 from shopfuse.release.verify import sha256_file
 from shopfuse.training.build_models import build_models
@@ -167,13 +167,19 @@ class _Build:
 
     def encode_catalogue(self, text: _EncodedTexts, models: ShopModels) -> tuple[Shop, EncodedItems]:
         """Exports and verifies the other models, in the order in which each one's outputs feed the next."""
+        self.declared = submodels(text.encoder.text_dim, models.image_dim, models.image_size)
         with self.times.step("read events"):
             shop = load_shop(self.workspace, text.catalogue, models.scenes)
         inputs = self._item_inputs(text, models)
         self.export("query_tower", models.query_tower, {"text_embedding": text.vectors[: real_inputs.ROWS]})
+        if models.picture_tower is not None:
+            seen = inputs.image_embedding[inputs.presence[:, MODALITIES.index("image")] > 0]
+            self.export("picture_tower", models.picture_tower, {"image_embedding": seen[: real_inputs.ROWS]})
         tower = self.export("item_tower", models.item_tower, real_inputs.item_tower_inputs(inputs))
         with self.times.step("encode items"):
             items = encode_items(tower.open(), inputs, self.progress)
+            if models.image_encoder is not None:
+                items = replace(items, image_vectors=inputs.image_embedding)
         user_inputs = real_inputs.user_tower_inputs(shop, items)
         self.export("user_tower", models.user_tower, user_inputs)
         self.export("fusion_ranker", models.fusion_ranker, real_inputs.ranker_inputs(shop, items, user_inputs))
@@ -217,12 +223,14 @@ class _Build:
 
     def _item_inputs(self, text: _EncodedTexts, models: ShopModels) -> ItemInputs:
         count = len(text.catalogue)
-        images = np.zeros((count, D_IMAGE), np.float16)
+        images = np.zeros((count, models.image_dim), np.float16)
         present = {"text": np.ones(count, np.bool_), "image": np.zeros(count, np.bool_)}
         present["behaviour"] = models.behaviour_present
         if models.image_encoder is not None:
             pictures = self.workspace.images()
-            encoder = self.export("image_encoder", models.image_encoder, real_inputs.image_inputs(pictures))
+            encoder = self.export(
+                "image_encoder", models.image_encoder, real_inputs.image_inputs(pictures, models.image_size)
+            )
             with self.times.step("encode pictures"):
                 images, present["image"] = encode_images(encoder.open(), pictures, text.catalogue.ids, self.progress)
         return ItemInputs(

@@ -22,9 +22,9 @@ from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.sample_inputs import Arrays
 from shopfuse.exporters.vector_cache import VectorCache
 from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.ranking.pictures import decode_pixels
 from shopfuse.ranking.progress import Progress, silent
-from shopfuse.ranking.tensors import D_IMAGE, MODALITIES, TOKEN, VECTOR
-from shopfuse.training.pixels import decode_pixels
+from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR
 
 AHEAD = 2  # batches for each core
 Job = TypeVar("Job")
@@ -39,6 +39,7 @@ class EncodedItems:
     item_vectors: NDArray[np.float16]
     modality_vectors: NDArray[np.float16]  # [N, 3, 64]
     modality_mask: NDArray[np.uint8]  # [N, 3]
+    image_vectors: NDArray[np.float16] | None = None  # zeros where an item has no picture; None without an encoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +72,12 @@ def encode_texts(
 def encode_images(
     model: OnnxModel, images: pl.LazyFrame, item_ids: list[str], progress: Progress = silent
 ) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
-    """(image embeddings [N, D_IMAGE], which items have one [N]); pictures of unknown items are left out.
+    """(image embeddings [N, image_dim], which items have one [N]); pictures of unknown items are left out.
 
     Raises BuildError naming the item whose picture cannot be decoded.
     """
-    embeddings = np.zeros((len(item_ids), D_IMAGE), np.float16)
+    size, dims = (int(tensor.dims[0]) for tensor in (model.declaration.inputs[0], model.declaration.outputs[0]))
+    embeddings = np.zeros((len(item_ids), dims), np.float16)
     present = np.zeros(len(item_ids), np.bool_)
     rows = {item_id: row for row, item_id in enumerate(item_ids)}
     batches = (
@@ -84,7 +86,7 @@ def encode_images(
     )
 
     def encode(batch: list[tuple[str, bytes]]) -> tuple[list[int], NDArray[np.generic]]:
-        pixels = np.stack([_pixels(item_id, image) for item_id, image in batch])
+        pixels = np.stack([_pixels(item_id, image, size) for item_id, image in batch])
         return [rows[item_id] for item_id, _ in batch], model.run({"pixels": pixels})["image_embedding"]
 
     for places, answer in _side_by_side(encode, filter(None, batches)):
@@ -113,9 +115,9 @@ def _picture_batches(images: pl.LazyFrame, size: int) -> Iterator[list[tuple[str
             yield list(piece.iter_rows())
 
 
-def _pixels(item_id: str, image: bytes) -> NDArray[np.uint8]:
+def _pixels(item_id: str, image: bytes, size: int) -> NDArray[np.uint8]:
     try:
-        return decode_pixels(image)
+        return decode_pixels(image, size)
     except ShopfuseError as error:
         raise BuildError(f"item {item_id!r}: {error}") from error
 

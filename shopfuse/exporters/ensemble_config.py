@@ -6,7 +6,7 @@ what no earlier step gives is an input of the ensemble.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from tritonclient.grpc import model_config_pb2 as pb
@@ -18,6 +18,7 @@ from shopfuse.release.manifest import ModelVersion
 # role -> (steps in order, outputs)
 ROLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "encode_query": (("text_encoder", "query_tower"), ("text_embedding", "query_vector")),
+    "encode_picture": (("image_encoder", "picture_tower"), ("image_embedding", "picture_vector")),
     "encode_item": (("text_encoder", "image_encoder", "item_tower"), ("item_vector", "item_modality_vectors")),
     "rank": (
         ("text_encoder", "query_tower", "user_tower", "fusion_ranker"),
@@ -28,6 +29,11 @@ ROLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("task_probabilities", "modality_weights", "user_vector"),
     ),
 }
+
+
+def roles_of(models: Collection[str]) -> list[str]:
+    """The roles that a release of these submodels has: without an image encoder there is no encode_picture."""
+    return [role for role, (steps, _) in ROLES.items() if steps[-1] in models]
 
 
 def ensemble_name(role: str, release_id: str) -> str:

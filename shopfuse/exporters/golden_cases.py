@@ -21,7 +21,15 @@ SIZES = (
     (4, 5), (6, 20), (9, 32), (12, 28), (14, 64), (16, 50),
     (20, 100), (32, 128), (48, 200), (64, 256), (100, 7), (128, 400),
 )  # fmt: skip
-ORDER = ("text_encoder", "image_encoder", "query_tower", "item_tower", "user_tower", "fusion_ranker")
+ORDER = (
+    "text_encoder",
+    "image_encoder",
+    "query_tower",
+    "picture_tower",
+    "item_tower",
+    "user_tower",
+    "fusion_ranker",
+)
 SEED = 23
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 from torch import nn
 
-from shopfuse.exporters.ensemble_config import ROLES, joined_tensors
+from shopfuse.exporters.ensemble_config import ROLES, joined_tensors, roles_of
 from shopfuse.exporters.errors import ParityError
 from shopfuse.exporters.golden_cases import golden_cases
 from shopfuse.exporters.onnx_session import OnnxModel
@@ -101,7 +101,8 @@ def _plain(steps: Mapping[str, _Step]) -> Iterator[_Asked]:
 
 def _ensembles(steps: Mapping[str, _Step]) -> Iterator[_Asked]:
     """With the steps that the release has, as ensemble_config does."""
-    for role, (names, outputs) in ROLES.items():
+    for role in roles_of(steps):
+        names, outputs = ROLES[role]
         chain = tuple(steps[name] for name in names if name in steps)
         inputs, given = joined_tensors([step.declaration for step in chain])
         yield _Asked(role, tuple(inputs), tuple(given[name] for name in outputs), chain)

@@ -17,7 +17,7 @@ from shopfuse.exporters.shop import Shop
 from shopfuse.exporters.text_encoding import padded
 from shopfuse.ranking.features import Context, candidate_features, context_features
 from shopfuse.ranking.history import history_tensors
-from shopfuse.training.pixels import decode_all
+from shopfuse.ranking.pictures import decode_all
 from shopfuse.training.user_histories import UserHistories, user_histories
 
 ROWS = 48
@@ -31,10 +31,10 @@ def text_inputs(tokens: Sequence[Sequence[int]]) -> Arrays:
     return padded(tokens)
 
 
-def image_inputs(images: pl.LazyFrame) -> Arrays:
+def image_inputs(images: pl.LazyFrame, size: int) -> Arrays:
     """The first pictures; nothing where there is none."""
     pictures = images.head(ROWS).collect()["image"].to_list()
-    return {"pixels": decode_all(pictures)} if pictures else {}
+    return {"pixels": decode_all(pictures, size)} if pictures else {}
 
 
 def item_tower_inputs(inputs: ItemInputs) -> Arrays:

@@ -15,7 +15,7 @@ from typing import Any
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.build_record import StepTimes, peak_memory_mb
 from shopfuse.exporters.catalogue_encoding import EncodedItems
-from shopfuse.exporters.ensemble_config import ROLES, ensemble_config
+from shopfuse.exporters.ensemble_config import ensemble_config, roles_of
 from shopfuse.exporters.golden_set import write_golden
 from shopfuse.exporters.online_rows import write_online_rows
 from shopfuse.exporters.parity_cases import RealInputs
@@ -108,7 +108,9 @@ def _put_ensembles(
     folder: Path, release_id: str, verified: Mapping[str, VerifiedModel], versions: Mapping[str, ModelVersion]
 ) -> dict[str, str]:
     declared = {name: model.declaration for name, model in verified.items()}
-    return {role: put_ensemble(folder, ensemble_config(role, release_id, declared, versions)) for role in ROLES}
+    return {
+        role: put_ensemble(folder, ensemble_config(role, release_id, declared, versions)) for role in roles_of(declared)
+    }
 
 
 def _built_with(versions: Mapping[str, ModelVersion], files: Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -117,7 +119,8 @@ def _built_with(versions: Mapping[str, ModelVersion], files: Mapping[str, str]) 
     pictures = {"image_encoder": versions["image_encoder"].sha256} if "image_encoder" in versions else {}
     items = text | pictures | {"item_tower": versions["item_tower"].sha256}
     text_encoder = versions["text_encoder"]
-    return {
+    visual = {"indexes/visual.faiss": pictures} if pictures else {}
+    return visual | {
         f"models/{text_encoder.model}/{text_encoder.version}/model.onnx": {"tokenizer.json": files["tokenizer.json"]},
         "indexes/semantic.faiss": text,
         "indexes/behaviour.faiss": items,
@@ -146,6 +149,9 @@ def _manifest(
         items=len(parts.shop.catalogue),
         text_dim=parts.text_encoder.text_dim,
         text_encoder=parts.text_encoder.source,
+        image_encoder=models.image_source if models.image_encoder is not None else "",
+        image_dim=models.image_dim,
+        image_size=models.image_size,
         max_tokens=parts.text_encoder.max_tokens,
         feature_schema=schema_hash(models.scenes, CHANNELS),
         scenes=models.scenes,

@@ -33,6 +33,7 @@ def write_release_files(
         lambda: _write_items(layout, shop, items),
         lambda: build_lexical(layout.lexical, catalogue_items(frame)),
         lambda: build_vectors(layout.semantic, items.text_vectors),
+        lambda: _write_visual(layout, items),
         lambda: build_vectors(layout.behaviour, items.item_vectors),
         lambda: build_co_visit(layout.indexes, _sessions(shop), len(shop.catalogue)),
         lambda: build_popular(layout.indexes, shop.item_rows["popularity"]),
@@ -49,6 +50,11 @@ def _write_items(layout: ReleaseLayout, shop: Shop, items: EncodedItems) -> None
     write_array(layout.items / "item_vectors.npy", items.item_vectors)
     write_array(layout.items / "modality_vectors.npy", items.modality_vectors)
     write_array(layout.items / "modality_mask.npy", items.modality_mask)
+
+
+def _write_visual(layout: ReleaseLayout, items: EncodedItems) -> None:
+    if items.image_vectors is not None:
+        build_vectors(layout.visual, items.image_vectors)
 
 
 def _sessions(shop: Shop) -> Sessions:

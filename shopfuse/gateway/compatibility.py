@@ -19,6 +19,7 @@ VECTORS_OF = {
     "items/item_vectors.npy": ("text_encoder", "item_tower"),
     "items/modality_vectors.npy": ("text_encoder", "item_tower"),
 }
+VISUAL = "indexes/visual.faiss"  # where the shop has pictures
 TOKENIZER = "tokenizer.json"
 SHOWN = 12  # characters of a sha256
 
@@ -65,8 +66,9 @@ def _ingredient_problems(manifest: Manifest) -> Iterator[str]:
 
 def _expected_ingredients(manifest: Manifest) -> dict[str, tuple[str, ...]]:
     """The files of vectors, and the text encoder, which reads the numbers that one tokenizer gives to words."""
+    pictures = {VISUAL: ("image_encoder",)} if VISUAL in manifest.files else {}
     encoder = {model_path(manifest, "text_encoder"): (TOKENIZER,)} if "text_encoder" in manifest.models else {}
-    return VECTORS_OF | encoder
+    return VECTORS_OF | pictures | encoder
 
 
 def model_path(manifest: Manifest, name: str) -> str:

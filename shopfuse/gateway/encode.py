@@ -1,17 +1,19 @@
 """Stage "encode": what the request looks for, as vectors.
 
-A query is encoded (or found in the cache); the item of a similar-items request brings its own vectors; only where
-neither is there, the user's vector stands for the intent and must be known before recall. Everywhere else the user
-tower runs inside the ranking ensemble, in the same round trip.
+A query's words and picture are encoded (or found in the cache); the item of a similar-items request brings its own
+vectors; only where none of them is there, the user's vector stands for the intent and must be known before recall.
+Everywhere else the user tower runs inside the ranking ensemble, in the same round trip.
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shopfuse.gateway.encode_picture import encode_picture
 from shopfuse.gateway.engine import Call, Engine
 from shopfuse.gateway.errors import ItemNotFound
 from shopfuse.gateway.query_cache import EncodedQuery
@@ -33,16 +35,13 @@ class Intent:
 
 
 async def encode(engine: Engine, call: Call, user: User) -> Intent:
-    """Raises ItemNotFound where the request's item is not in the catalogue. A failing Triton leaves vectors out."""
+    """Raises ItemNotFound where the request's item is not in the catalogue, InvalidRequest and Unsupported for its
+    picture. A failing Triton leaves vectors out."""
     if call.request.seed:
         return _like_item(engine, call.request.seed)
+    if call.request.query or call.request.picture:
+        return await _asked(engine, call, user)
     rows, weights = user.history.rows, user.history.weights()
-    if query := call.request.query:
-        encoded = await _query(engine, call, query)
-        if encoded is None:
-            return Intent(RecallQuery(query, None, None, rows, weights))
-        found = RecallQuery(query, encoded.text_embedding, encoded.query_vector, rows, weights)
-        return Intent(found, query_vector=encoded.query_vector)
     needed = user.is_known and bool(call.request.surface.channels)
     vector = await _user_vector(engine, call, user) if needed else None
     return Intent(RecallQuery("", None, vector, rows, weights), user_vector=vector)
@@ -51,10 +50,43 @@ async def encode(engine: Engine, call: Call, user: User) -> Intent:
 def _like_item(engine: Engine, item_id: str) -> Intent:
     indexes = engine.release.indexes
     rows = indexes.items.rows([item_id])
-    if rows[0] < 0:
+    if (row := int(rows[0])) < 0:
         raise ItemNotFound(f"item_id: the catalogue has no item {item_id!r}")
-    text, vector = (index.vectors[rows[0]].astype(np.float32) for index in (indexes.semantic, indexes.behaviour))
-    return Intent(RecallQuery("", text, vector, rows, np.ones(1, np.float32)), query_vector=vector)
+    text, vector = (index.vectors[row].astype(np.float32) for index in (indexes.semantic, indexes.behaviour))
+    found = RecallQuery("", text, vector, rows, np.ones(1, np.float32), indexes.looks(row))
+    return Intent(found, query_vector=vector)
+
+
+async def _asked(engine: Engine, call: Call, user: User) -> Intent:
+    """What words, a picture, or both ask for; the two are encoded side by side."""
+    request = call.request
+    words, seen = await asyncio.gather(
+        _query(engine, call, request.query) if request.query else _nothing(),
+        encode_picture(engine, call, request.picture, SHARE) if request.picture else _nothing(),
+    )
+    vector = _middle(words.query_vector if words else None, seen.picture_vector if seen else None)
+    found = RecallQuery(
+        request.query,
+        words.text_embedding if words else None,
+        vector,
+        user.history.rows,
+        user.history.weights(),
+        seen.image_embedding if seen else None,
+    )
+    return Intent(found, query_vector=vector)
+
+
+async def _nothing() -> None:
+    return None
+
+
+def _middle(words: Vector | None, picture: Vector | None) -> Vector | None:
+    """The direction between two vectors [128] of length 1, or the one that is there."""
+    if words is None or picture is None:
+        return words if picture is None else picture
+    middle = words + picture
+    length = float(np.linalg.norm(middle))
+    return (middle / length).astype(np.float32) if length > 0 else words
 
 
 async def _query(engine: Engine, call: Call, query: str) -> EncodedQuery | None:

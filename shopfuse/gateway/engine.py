@@ -12,7 +12,7 @@ from shopfuse.gateway.deadline import Deadline
 from shopfuse.gateway.journal import Journal
 from shopfuse.gateway.metrics import Metrics
 from shopfuse.gateway.page_token import Page, PageTokens
-from shopfuse.gateway.query_cache import QueryCache
+from shopfuse.gateway.query_cache import EncodedPicture, EncodedQuery, QueryCache
 from shopfuse.gateway.release import LoadedRelease
 from shopfuse.gateway.request import RankingRequest
 from shopfuse.gateway.settings import Settings
@@ -26,8 +26,10 @@ class Engine:
     release: LoadedRelease
     store: FeatureStore
     triton: TritonClient
-    queries: QueryCache
+    queries: QueryCache[EncodedQuery]
+    pictures: QueryCache[EncodedPicture]
     threads: ThreadPoolExecutor  # for recall: work of more than a millisecond leaves the event loop
+    decoders: ThreadPoolExecutor  # for pictures: apart, so that a burst of large ones does not hold up recall
     tokens: PageTokens
     metrics: Metrics
 

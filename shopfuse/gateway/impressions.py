@@ -71,6 +71,7 @@ def impression(engine: Engine, call: Call, ranked: Ranked, given: Answer) -> Imp
         "user_id": request.user_id,
         "session_id": request.session_id,
         "query": request.query,
+        "query_picture": bool(request.picture),
         "seed": request.seed,
         "scene": request.context.scene,
         "device": request.context.device,

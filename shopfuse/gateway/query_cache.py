@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +19,30 @@ class EncodedQuery:
     query_vector: NDArray[np.float32]  # [128]
 
 
-class QueryCache:
-    """Keyed by the normalised query."""
+@dataclass(frozen=True, slots=True)
+class EncodedPicture:
+    image_embedding: NDArray[np.float32]  # [image_dim]
+    picture_vector: NDArray[np.float32]  # [128]
 
-    def __init__(self, size: int, metrics: Metrics) -> None:
+
+Encoded = TypeVar("Encoded", EncodedQuery, EncodedPicture)
+
+
+def picture_key(picture: bytes) -> bytes:
+    """What a picture is kept under: the digest of its bytes, so that the cache holds no picture."""
+    return hashlib.sha256(picture).digest()
+
+
+class QueryCache(Generic[Encoded]):
+    """Keyed by the normalised words, or by picture_key; `name` is the cache's in the metrics."""
+
+    def __init__(self, size: int, metrics: Metrics, name: str = "query") -> None:
         self._size = size
-        self._kept: OrderedDict[str, EncodedQuery] = OrderedDict()
-        self._hits = metrics.cache.labels("query", "hit")
-        self._misses = metrics.cache.labels("query", "miss")
+        self._kept: OrderedDict[str | bytes, Encoded] = OrderedDict()
+        self._hits = metrics.cache.labels(name, "hit")
+        self._misses = metrics.cache.labels(name, "miss")
 
-    def get(self, query: str) -> EncodedQuery | None:
+    def get(self, query: str | bytes) -> Encoded | None:
         found = self._kept.get(query)
         if found is None:
             self._misses.inc()
@@ -35,7 +51,7 @@ class QueryCache:
         self._hits.inc()
         return found
 
-    def put(self, query: str, encoded: EncodedQuery) -> None:
+    def put(self, query: str | bytes, encoded: Encoded) -> None:
         self._kept[query] = encoded
         if len(self._kept) > self._size:
             self._kept.popitem(last=False)

@@ -67,7 +67,8 @@ def _lexical(evidence: Evidence) -> Strengths:
 
 
 def _like_history(evidence: Evidence) -> Strengths:
-    of_user = not evidence.request.query and not evidence.request.seed
+    request = evidence.request
+    of_user = not request.query and not request.picture and not request.seed
     return _above(evidence.channel("behaviour"), CLOSE) * of_user
 
 
@@ -83,6 +84,11 @@ def _match_text(evidence: Evidence, at: int) -> str:
 def _meaning_text(evidence: Evidence, at: int) -> str:
     subject = "this item's description" if evidence.request.surface is SIMILAR else "your query"
     return f"close in meaning to {subject} ({evidence.channel('semantic')[at]:.2f})"
+
+
+def _looks_text(evidence: Evidence, at: int) -> str:
+    subject = "this item" if evidence.request.surface is SIMILAR else "your picture"
+    return f"looks like {subject} ({evidence.channel('visual')[at]:.2f})"
 
 
 def _together_text(evidence: Evidence, _: int) -> str:
@@ -103,6 +109,7 @@ def _category_text(evidence: Evidence, at: int) -> str:
 RULES = (
     Rule("MATCHES_QUERY", _lexical, _match_text),
     Rule("SIMILAR_MEANING", lambda evidence: _above(evidence.channel("semantic"), CLOSE), _meaning_text),
+    Rule("LOOKS_ALIKE", lambda evidence: _above(evidence.channel("visual"), CLOSE), _looks_text),
     Rule("SIMILAR_TO_HISTORY", _like_history, lambda _, __: "similar to items in your history"),
     Rule("OFTEN_TOGETHER", lambda evidence: _above(evidence.channel("co_visit"), 0.0), _together_text),
     Rule("BRAND_YOU_LIKE", lambda evidence: _above(evidence.feature("brand_affinity"), NOTICEABLE), _brand_text),

@@ -44,6 +44,11 @@ def _semantic(indexes: RecallIndexes, query: RecallQuery, k: int, selection: Sel
     return indexes.semantic.search(query.text_embedding, k, selection)
 
 
+def _visual(indexes: RecallIndexes, query: RecallQuery, k: int, selection: Selection | None) -> Found:
+    assert query.image_embedding is not None
+    return indexes.search_visual(query.image_embedding, k, selection)
+
+
 def _behaviour(indexes: RecallIndexes, query: RecallQuery, k: int, selection: Selection | None) -> Found:
     assert query.behaviour_vector is not None
     return indexes.behaviour.search(query.behaviour_vector, k, selection)
@@ -57,6 +62,9 @@ CHANNEL = {
     ),
     "semantic": Channel(
         lambda query: query.text_embedding is not None, _semantic, lambda query: replace(query, text_embedding=None)
+    ),
+    "visual": Channel(
+        lambda query: query.image_embedding is not None, _visual, lambda query: replace(query, image_embedding=None)
     ),
     "behaviour": Channel(
         lambda query: query.behaviour_vector is not None,

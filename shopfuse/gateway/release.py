@@ -5,7 +5,7 @@ Loading the models into Triton is the task of whoever starts Triton; here they a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from shopfuse.gateway.compatibility import TOKENIZER, IncompatibleRelease, check_compatible
 from shopfuse.gateway.served_model import ServedModel
-from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR, Tensor, submodels
+from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR, Submodel, Tensor
 from shopfuse.recall.arrays import open_array
 from shopfuse.recall.indexes import RecallIndexes
 from shopfuse.release.layout import ReleaseLayout
@@ -32,10 +32,11 @@ class ReleaseModels:
     user_tower: ServedModel
     fusion_ranker: ServedModel
     rank_by_vector: ServedModel  # user tower and fusion ranker in one round trip
+    encode_picture: ServedModel | None  # pixels -> embedding and picture vector; None in a shop without pictures
 
     @classmethod
     def of(cls, manifest: Manifest) -> ReleaseModels:
-        declared = submodels(manifest.text_dim)
+        declared = manifest.declared()
         text, query, user, fusion = (
             declared[name] for name in ("text_encoder", "query_tower", "user_tower", "fusion_ranker")
         )
@@ -44,11 +45,13 @@ class ReleaseModels:
             _plain(manifest, "user_tower", user.inputs, user.outputs),
             _plain(manifest, "fusion_ranker", fusion.inputs, fusion.outputs),
             _ensemble(manifest, "rank_by_vector", _joined(user.inputs, fusion.inputs, user.outputs), fusion.outputs),
+            _encode_picture(manifest, declared) if "encode_picture" in manifest.ensembles else None,
         )
 
     @property
     def all(self) -> tuple[ServedModel, ...]:
-        return (self.encode_query, self.user_tower, self.fusion_ranker, self.rank_by_vector)
+        always = (self.encode_query, self.user_tower, self.fusion_ranker, self.rank_by_vector)
+        return (*always, self.encode_picture) if self.encode_picture else always
 
 
 def _plain(manifest: Manifest, name: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> ServedModel:
@@ -62,6 +65,11 @@ def _ensemble(manifest: Manifest, role: str, inputs: tuple[Tensor, ...], outputs
     if role not in manifest.ensembles:
         raise IncompatibleRelease(f"release {manifest.release_id}: the manifest names no ensemble {role}")
     return ServedModel(manifest.ensembles[role], "", inputs, outputs)
+
+
+def _encode_picture(manifest: Manifest, declared: Mapping[str, Submodel]) -> ServedModel:
+    image, picture = declared["image_encoder"], declared["picture_tower"]
+    return _ensemble(manifest, "encode_picture", image.inputs, image.outputs + picture.outputs)
 
 
 def _joined(first: tuple[Tensor, ...], second: tuple[Tensor, ...], inner: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -116,6 +124,8 @@ class LoadedRelease:
             "modality_mask": (self.modality_mask.shape, (items, len(MODALITIES))),
             "text vectors": (self.indexes.semantic.vectors.shape, (items, self.manifest.text_dim)),
         }
+        if self.indexes.visual is not None:
+            expected["image vectors"] = (self.indexes.visual.vectors.shape, (items, self.manifest.image_dim))
         for name, (found, wanted) in expected.items():
             if found != wanted:
                 raise IncompatibleRelease(

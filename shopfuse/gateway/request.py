@@ -6,7 +6,6 @@ import time
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
-from shopfuse.gateway.errors import Unsupported
 from shopfuse.gateway.page_token import Page, digest
 from shopfuse.ranking.features import Context
 from shopfuse.ranking.filter import NO_FILTER, ItemFilter
@@ -30,9 +29,9 @@ class Surface:
     channels: tuple[str, ...]
 
 
-SEARCH = Surface("search", ("lexical", "semantic", "behaviour"))
+SEARCH = Surface("search", ("lexical", "semantic", "visual", "behaviour"))
 RECOMMEND = Surface("recommend", ("behaviour", "co_visit", "popular"))
-SIMILAR = Surface("similar", ("semantic", "behaviour", "co_visit"))
+SIMILAR = Surface("similar", ("semantic", "visual", "behaviour", "co_visit"))
 RANK = Surface("rank", ())  # the caller brings the candidates
 
 
@@ -43,6 +42,7 @@ class RankingRequest:
     user_id: str = ""
     session_id: str = ""
     query: str = ""  # normalised; "" where nothing in it can be searched
+    picture: bytes = b""  # as it came: what it shows is looked at with the release that answers
     seed: str = ""  # the item to find others like
     given: tuple[str, ...] = ()  # RankItems' candidates
     item_filter: ItemFilter = NO_FILTER
@@ -55,7 +55,7 @@ class RankingRequest:
     @property
     def is_empty(self) -> bool:
         """True for a search of words that hold no letter and no digit: its honest answer is no item."""
-        return self.surface is SEARCH and not self.query
+        return self.surface is SEARCH and not self.query and not self.picture
 
     def pinned(self, page: Page) -> RankingRequest:
         """The request at the time of its first page."""
@@ -63,11 +63,11 @@ class RankingRequest:
 
 
 def from_search(message: search_pb2.SearchRequest) -> RankingRequest:
-    """Raises Unsupported for a picture: no release has a visual recall channel yet."""
-    if message.query_image:
-        raise Unsupported("query_image: the served release has no visual channel; send words in query")
-    query = _searchable(message.query)
-    return replace(_paged(SEARCH, message, query), query=query)
+    """Words, a picture, or both."""
+    query, picture = _searchable(message.query), message.query_image
+    paged = _paged(SEARCH, message, query)
+    context = replace(paged.context, query_picture=bool(picture))
+    return replace(paged, query=query, picture=picture, context=context)
 
 
 def from_recommend(message: recommendation_pb2.RecommendRequest) -> RankingRequest:

@@ -26,7 +26,7 @@ from shopfuse.gateway.metrics import Metrics
 from shopfuse.gateway.metrics_http import serve_metrics
 from shopfuse.gateway.missing_store import MissingStore
 from shopfuse.gateway.page_token import PageTokens, read_key
-from shopfuse.gateway.query_cache import QueryCache
+from shopfuse.gateway.query_cache import EncodedPicture, EncodedQuery, QueryCache
 from shopfuse.gateway.release import LoadedRelease
 from shopfuse.gateway.releases import Releases
 from shopfuse.gateway.services import Answering, RecommendationService, SearchService
@@ -131,13 +131,15 @@ def _engine_opener(stack: AsyncExitStack, settings: Settings, metrics: Metrics) 
     triton = TritonClient(settings.triton, settings.breaker_failures, settings.breaker_retry_s, metrics)
     stack.push_async_callback(triton.close)
     threads = stack.enter_context(ThreadPoolExecutor(settings.recall_threads, "recall"))
+    decoders = stack.enter_context(ThreadPoolExecutor(settings.picture_threads, "pictures"))
     key = read_key(settings.workspace / "state" / "page_token.key")
 
     def open_engine(release_id: str, held: Sequence[LoadedRelease]) -> Engine:
         release = LoadedRelease.open(settings.workspace, release_id, settings.public_key_file, held)
-        queries = QueryCache(settings.query_cache, metrics)
+        queries: QueryCache[EncodedQuery] = QueryCache(settings.query_cache, metrics)
+        pictures: QueryCache[EncodedPicture] = QueryCache(settings.query_cache, metrics, "picture")
         tokens = PageTokens(key, release_id, release.manifest.items)
-        return Engine(settings, release, store, triton, queries, threads, tokens, metrics)
+        return Engine(settings, release, store, triton, queries, pictures, threads, decoders, tokens, metrics)
 
     return open_engine
 

@@ -14,6 +14,7 @@ POSITIVE = (
     "pool",
     "per_channel",
     "recall_threads",
+    "picture_threads",
     "max_in_flight",
     "max_lag_s",
     "workers",
@@ -42,6 +43,7 @@ class Settings:
     pool: int = 256  # candidates that reach the ranker
     per_channel: int = 200  # candidates that one recall channel may bring
     recall_threads: int = 4
+    picture_threads: int = 2  # decode the pictures of searches; each may hold 100 MB for a moment
     max_in_flight: int = 64  # requests at once in a process, most of them waiting for Triton; more are refused
     max_lag_s: float = 0.05  # how far the event loop may be behind before new requests are refused
     query_cache: int = 10_000  # embedded queries kept in memory

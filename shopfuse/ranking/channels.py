@@ -10,6 +10,7 @@ CHANNEL_MEANING = {
     "lexical": "BM25 of the query in the item's text",
     "coverage": "share of the words of the query that the item holds, rare words counting more, 0..1",
     "semantic": "cosine of the query's and the item's text embeddings",
+    "visual": "cosine of the query picture's (or, for similar items, the item's own) and the item's image embeddings",
     "behaviour": "cosine of the user's (or, in a search, the query's) and the item's vectors in the behaviour space",
     "co_visit": "how often the item shares a session with the items of the history, 0..1",
     "popular": "log share of recent engagement, 0..1",

@@ -17,8 +17,8 @@ from shopfuse.ranking.features import CONTEXT_FEATURES, FEATURES
 
 VECTOR = 128  # the behaviour space: user, query and item vectors
 TOKEN = 64  # one modality of one item
-D_IMAGE = 128
-IMAGE_SIZE = 64  # pixels a side
+D_IMAGE = 128  # of the embedded image encoder; a loaded checkpoint brings its own
+IMAGE_SIZE = 64  # pixels a side, likewise
 ATTRIBUTES = 16  # hashed attribute ids an item
 ATTRIBUTE_BUCKETS = 4096  # id 0 is padding
 HISTORY = 50
@@ -64,11 +64,13 @@ class Submodel:
     tolerance: float = 1e-4
 
 
-def submodels(text_dim: int) -> dict[str, Submodel]:
-    """All submodels for a text encoder whose embedding has `text_dim` numbers."""
+def submodels(text_dim: int, image_dim: int = D_IMAGE, image_size: int = IMAGE_SIZE) -> dict[str, Submodel]:
+    """All submodels for encoders whose embeddings have `text_dim` and `image_dim` numbers; pictures are squares of
+    `image_size` pixels a side."""
     text = Tensor("text_embedding", "FP32", (text_dim,))
-    image = Tensor("image_embedding", "FP32", (D_IMAGE,))
+    image = Tensor("image_embedding", "FP32", (image_dim,))
     query = Tensor("query_vector", "FP32", (VECTOR,))
+    picture = Tensor("picture_vector", "FP32", (VECTOR,))
     user = Tensor("user_vector", "FP32", (VECTOR,))
     context = Tensor("context", "FP32", (len(CONTEXT_FEATURES),))
     history = (
@@ -86,9 +88,10 @@ def submodels(text_dim: int) -> dict[str, Submodel]:
             max_batch=32,
         ),
         Submodel(
-            "image_encoder", (Tensor("pixels", "UINT8", (IMAGE_SIZE, IMAGE_SIZE, 3)),), (image,), {}, max_batch=32
+            "image_encoder", (Tensor("pixels", "UINT8", (image_size, image_size, 3)),), (image,), {}, max_batch=32
         ),
         Submodel("query_tower", (text,), (query,), {}, max_batch=64),
+        Submodel("picture_tower", (image,), (picture,), {}, max_batch=64),
         Submodel(
             "item_tower",
             (

@@ -51,5 +51,10 @@ class ReleaseLayout:
         return self.indexes / "semantic.faiss"
 
     @property
+    def visual(self) -> Path:
+        """Image embeddings; missing where no item has a picture."""
+        return self.indexes / "visual.faiss"
+
+    @property
     def behaviour(self) -> Path:
         return self.indexes / "behaviour.faiss"

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.ranking.tensors import D_IMAGE, IMAGE_SIZE, Submodel, submodels
 
 FORMAT = 2
 
@@ -33,7 +34,7 @@ class Manifest:
     release_id: str
     created_at: str  # ISO 8601, UTC
     models: dict[str, ModelVersion]
-    ensembles: dict[str, str]  # role (encode_query, encode_item, rank, rank_by_vector) -> Triton model name
+    ensembles: dict[str, str]  # role (exporters.ensemble_config.ROLES) -> Triton model name
     files: dict[str, str]  # path under the release folder -> sha256: everything but manifest and signature
     target: str  # what the models run on: cpu | gpu-ort | tensorrt
     built_with: dict[str, dict[str, str]]  # file -> what it was computed with (submodel or file) and its sha256
@@ -45,11 +46,18 @@ class Manifest:
     scenes: tuple[str, ...]
     fusion: str  # weighted | vote | softmax | attention
     tasks: dict[str, float]  # task -> its weight in an item's score; only these tasks are reported
+    image_encoder: str = ""  # where its weights came from; "" in a shop without pictures
+    image_dim: int = D_IMAGE
+    image_size: int = IMAGE_SIZE  # pixels a side
     metrics: dict[str, Any] = field(default_factory=dict)
     parity: dict[str, Any] = field(default_factory=dict)
     overrides: dict[str, str] = field(default_factory=dict)  # model that failed its parity gate -> why it was accepted
     made_by: dict[str, Any] = field(default_factory=dict)  # seeds, data hashes, versions, git commit
     format: int = FORMAT
+
+    def declared(self) -> dict[str, Submodel]:
+        """The tensors of this release's submodels."""
+        return submodels(self.text_dim, self.image_dim, self.image_size)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"

@@ -18,9 +18,9 @@ from shopfuse.recall.selection import Selection
 POOL = 256
 PER_CHANNEL = 200
 SURFACE_CHANNELS = {
-    "search": ("lexical", "semantic", "behaviour"),
+    "search": ("lexical", "semantic", "visual", "behaviour"),
     "recommend": ("behaviour", "co_visit", "popular"),
-    "similar": ("semantic", "behaviour", "co_visit"),
+    "similar": ("semantic", "visual", "behaviour", "co_visit"),
 }
 Search = Callable[[RecallIndexes, RecallQuery, Selection | None], Found | None]
 
@@ -32,6 +32,11 @@ def _lexical(indexes: RecallIndexes, query: RecallQuery, selection: Selection | 
 def _semantic(indexes: RecallIndexes, query: RecallQuery, selection: Selection | None) -> Found | None:
     vector = query.text_embedding
     return None if vector is None else indexes.semantic.search(vector, PER_CHANNEL, selection)
+
+
+def _visual(indexes: RecallIndexes, query: RecallQuery, selection: Selection | None) -> Found | None:
+    looks = query.image_embedding
+    return None if looks is None else indexes.search_visual(looks, PER_CHANNEL, selection)
 
 
 def _behaviour(indexes: RecallIndexes, query: RecallQuery, selection: Selection | None) -> Found | None:
@@ -52,6 +57,7 @@ def _popular(indexes: RecallIndexes, query: RecallQuery, selection: Selection | 
 _SEARCHES: dict[str, Search] = {
     "lexical": _lexical,
     "semantic": _semantic,
+    "visual": _visual,
     "behaviour": _behaviour,
     "co_visit": _co_visit,
     "popular": _popular,

@@ -127,7 +127,7 @@ class Replay:
         if seed >= 0:
             items = self._snapshot.indexes
             text, vector = (index.vectors[seed].astype(np.float32) for index in (items.semantic, items.behaviour))
-            like = RecallQuery("", text, vector, np.array([seed], np.int32), np.ones(1, np.float32))
+            like = RecallQuery("", text, vector, np.array([seed], np.int32), np.ones(1, np.float32), items.looks(seed))
             return Asked("similar", context, history, like)
         vector = query_vector if query else user_vector
         asked = RecallQuery(

@@ -28,17 +28,20 @@ from shopfuse.training.checkpoints import META, WEIGHTS, load_checkpoint, save_c
 from shopfuse.training.fitted_towers import FittedItemTower, FittedQueryTower, FittedUserTower
 from shopfuse.training.fusion_ranker import FusionRanker
 from shopfuse.training.image_encoder import ImageEncoder
+from shopfuse.training.picture_tower import PictureTower
 from shopfuse.training.shop_models import ShopModels
 from shopfuse.training.towers import ItemTower, QueryTower, UserTower
 
 Weights = Mapping[str, torch.Tensor]
 REQUIRED = ("query_tower", "item_tower", "user_tower", "fusion_ranker")
+PICTURES = ("image_encoder", "picture_tower")  # of a shop with pictures
 BEHAVIOUR = "behaviour.parquet"
 # A module of the class that meta.json names, as wide as its weights.
 EMPTY: dict[str, Callable[[Weights, str], nn.Module]] = {
     "FittedQueryTower": lambda weights, _: FittedQueryTower(weights["projection"].numpy()),
     "FittedItemTower": lambda weights, _: FittedItemTower(weights["projection"].numpy()),
     "FittedUserTower": lambda *_: FittedUserTower(),
+    "PictureTower": lambda weights, _: PictureTower(weights["projection.weight"].shape[1]),
     "QueryTower": lambda weights, _: QueryTower(weights["straight.weight"].shape[1]),
     "ItemTower": lambda weights, _: ItemTower(weights["text.0.weight"].shape[1]),
     "UserTower": lambda *_: UserTower(),
@@ -56,12 +59,13 @@ def save_models(folder: Path, models: ShopModels, item_ids: Sequence[str], seed:
         "fusion": models.fusion,
         "tasks": models.tasks,
         "scenes": list(models.scenes),
+        "image": {"dim": models.image_dim, "size": models.image_size, "source": models.image_source},
         "metrics": models.metrics,
         "made_by": models.made_by,
     }
     _write_behaviour(folder / BEHAVIOUR, models, item_ids, run)
-    if models.image_encoder is None:
-        (folder / "image_encoder" / META).unlink(missing_ok=True)
+    for name in PICTURES if models.image_encoder is None else ():
+        (folder / name / META).unlink(missing_ok=True)
     for name, module in models.modules.items():
         save_checkpoint(folder / name, module, {**meta, "class": type(module).__name__})
 
@@ -72,7 +76,7 @@ def load_models(folder: Path, item_ids: Sequence[str]) -> ShopModels:
     Raises ShopfuseError naming the file that is missing, is not safetensors, has other tensors than its class, or
     comes from another training.
     """
-    names = [*REQUIRED, *(["image_encoder"] if (folder / "image_encoder" / META).is_file() else [])]
+    names = [*REQUIRED, *(name for name in PICTURES if (folder / name / META).is_file())]
     loaded = {name: _load(folder / name) for name in names}
     modules = {name: module for name, (module, _) in loaded.items()}
     meta = loaded["fusion_ranker"][1]
@@ -86,6 +90,10 @@ def load_models(folder: Path, item_ids: Sequence[str]) -> ShopModels:
         user_tower=modules["user_tower"],
         fusion_ranker=modules["fusion_ranker"],
         image_encoder=modules.get("image_encoder"),
+        picture_tower=modules.get("picture_tower"),
+        image_dim=meta["image"]["dim"],
+        image_size=meta["image"]["size"],
+        image_source=meta["image"]["source"],
         behaviour_embeddings=embeddings,
         behaviour_present=present,
         scenes=tuple(meta["scenes"]),

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from shopfuse.ranking.pictures import decode_all
 from shopfuse.ranking.tensors import D_IMAGE
 from shopfuse.training.catalogue import Catalogue
-from shopfuse.training.pixels import decode_all
 
 _BLOCK = 256
 _FILE_BLOCK = 1024

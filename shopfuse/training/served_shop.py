@@ -34,7 +34,7 @@ from shopfuse.training.user_inputs import user_inputs
 # What else an absent modality takes with it: channels and features that are computed from it.
 OF_MODALITY: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "text": (("lexical", "coverage", "semantic"), ("brand_affinity", "category_affinity", "parent_affinity")),
-    "image": ((), ("has_image",)),
+    "image": (("visual",), ("has_image",)),
     "behaviour": (("co_visit", "popular"), ("popularity", "click_rate", "cart_rate", "purchase_rate")),
 }
 
@@ -74,7 +74,13 @@ class ServedShop:
         vectors, tokens = encode_items(models.item_tower, kept)
         self.items = ItemVectors(vectors.astype(np.float16), tokens.astype(np.float16), kept.presence.numpy())
         self.snapshot = take_snapshot(
-            folder, world.catalogue, world.text_vectors, self.items, world.log.events, world.at
+            folder,
+            world.catalogue,
+            world.text_vectors,
+            self.items,
+            world.log.events,
+            world.at,
+            inputs.image.numpy() if bool(inputs.presence[:, 1].any()) else None,
         )
         self._asked: dict[int, _Asked] = {}
 

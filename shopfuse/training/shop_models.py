@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from shopfuse.ranking.tensors import TOKEN
+from shopfuse.ranking.tensors import D_IMAGE, IMAGE_SIZE, TOKEN
 from shopfuse.training.fitted_towers import FittedItemTower, FittedQueryTower, FittedUserTower, fit_projection
 from shopfuse.training.fusion_ranker import FusionRanker
 
@@ -24,12 +24,16 @@ class ShopModels:
     item_tower: nn.Module
     user_tower: nn.Module
     fusion_ranker: nn.Module
-    image_encoder: nn.Module | None
+    image_encoder: nn.Module | None  # with a picture_tower, or neither
     behaviour_embeddings: NDArray[np.float32]  # [N, TOKEN]
     behaviour_present: NDArray[np.bool_]  # [N]
     scenes: tuple[str, ...]
     tasks: dict[str, float]
     fusion: str
+    picture_tower: nn.Module | None = None
+    image_dim: int = D_IMAGE
+    image_size: int = IMAGE_SIZE  # pixels a side
+    image_source: str = "embedded"  # where the image encoder's weights came from
     metrics: dict[str, Any] = field(default_factory=dict)
     made_by: dict[str, Any] = field(default_factory=dict)
 
@@ -39,6 +43,7 @@ class ShopModels:
         named = {
             "image_encoder": self.image_encoder,
             "query_tower": self.query_tower,
+            "picture_tower": self.picture_tower,
             "item_tower": self.item_tower,
             "user_tower": self.user_tower,
             "fusion_ranker": self.fusion_ranker,

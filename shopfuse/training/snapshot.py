@@ -51,8 +51,12 @@ def take_snapshot(
     items: ItemVectors,
     events: Events,
     at: float,
+    image_vectors: NDArray[np.float32] | None = None,
 ) -> Snapshot:
-    """The shop at `at`, from the events strictly before it; replaces what `folder` holds."""
+    """The shop at `at`, from the events strictly before it; replaces what `folder` holds.
+
+    `image_vectors` [N, D_IMAGE] hold zeros where an item has no picture.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     layout = ReleaseLayout(folder)
     known = events.before(at)
@@ -60,6 +64,8 @@ def take_snapshot(
     build_item_table(layout.items, catalogue_items(catalogue.frame))
     build_lexical(layout.lexical, catalogue_items(catalogue.frame))
     build_vectors(layout.semantic, text_vectors)
+    if image_vectors is not None:
+        build_vectors(layout.visual, image_vectors)
     build_vectors(layout.behaviour, items.vectors)
     build_co_visit(layout.indexes, visit_sessions(known), len(catalogue))
     build_popular(layout.indexes, rows["popularity"])

@@ -29,6 +29,7 @@ from shopfuse.training.impressions import Replay, Shown, shown_lists
 from shopfuse.training.item_inputs import ItemInputs, encode_items, item_inputs
 from shopfuse.training.logged_features import write_logged
 from shopfuse.training.made_by import training_record
+from shopfuse.training.picture_tower import PictureTower, fit_picture_tower
 from shopfuse.training.picture_vectors import picture_vectors, sample_pictures
 from shopfuse.training.ranker_choice import choose_tasks, list_ndcg, list_probabilities, score_of
 from shopfuse.training.ranker_data import RankerData
@@ -74,6 +75,7 @@ class Trained:
     """The parts of a trained shop, and the data that the ranker was chosen on."""
 
     image_encoder: ImageEncoder | None
+    image_vectors: NDArray[np.float32] | None  # [N, D_IMAGE], zeros where an item has no picture
     towers: Towers
     inputs: ItemInputs
     metrics: dict[str, Any]
@@ -113,6 +115,7 @@ def train_shop(
         user_tower=trained.towers.user.eval(),
         fusion_ranker=chosen.ranker.eval(),
         image_encoder=trained.image_encoder,
+        picture_tower=picture_tower_of(trained),
         behaviour_embeddings=trained.inputs.behaviour.numpy(),
         behaviour_present=trained.inputs.presence[:, 2].numpy() > 0,
         scenes=log.scenes,
@@ -121,6 +124,15 @@ def train_shop(
         metrics={**trained.metrics, **chosen.metrics},
         made_by=training_record(workspace, len(clicks_of(log.events)), len(lists)),
     )
+
+
+def picture_tower_of(trained: Trained) -> PictureTower | None:
+    """Fitted to what the item tower says of the items with a picture; None where there is no image encoder."""
+    if trained.image_vectors is None:
+        return None
+    vectors, _ = encode_items(trained.towers.item, trained.inputs)
+    seen = trained.image_vectors.any(1)
+    return fit_picture_tower(trained.image_vectors[seen], vectors[seen])
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +153,7 @@ def choose_ranker(
         return fallback
     vectors, tokens = encode_items(trained.towers.item, trained.inputs)
     items = ItemVectors(vectors.astype(np.float16), tokens.astype(np.float16), trained.inputs.presence.numpy())
-    logged = replay_lists(data, cut, lists, queries, trained.towers, items)
+    logged = replay_lists(data, cut, lists, queries, trained, items)
     attention, _, metrics = train_ranker(logged, items, trained.towers.heads, seed=data.seed, progress=data.progress)
     _, validation = split_lists(len(logged), RankerTraining().validation_share)
     tasks, reached = choose_tasks(attention, logged, items, validation)
@@ -207,7 +219,7 @@ def train_content(data: ShopData, cut: float, queries: Queries) -> Trained:
     )
     behaviour = towers.behaviour.weight.detach().clone()
     final = ItemInputs(inputs.text, inputs.image, behaviour, inputs.attributes, inputs.presence)
-    return Trained(encoder, towers, final, metrics | tower_metrics)
+    return Trained(encoder, image_vectors, towers, final, metrics | tower_metrics)
 
 
 def _train_images(
@@ -226,18 +238,20 @@ def _train_images(
 
 
 def replay_lists(
-    data: ShopData, cut: float, lists: list[Shown], queries: Queries, towers: Towers, items: ItemVectors
+    data: ShopData, cut: float, lists: list[Shown], queries: Queries, trained: Trained, items: ItemVectors
 ) -> RankerData:
     """The logged features of these lists, which also go to the workspace's cache as Parquet."""
     cache = data.workspace.root / "cache"
-    snapshot = take_snapshot(cache / "replay", data.catalogue, data.text_vectors, items, data.log.events, cut)
+    snapshot = take_snapshot(
+        cache / "replay", data.catalogue, data.text_vectors, items, data.log.events, cut, trained.image_vectors
+    )
     replayed = with_similar(lists, data.log.requests, data.histories)
     seeds = np.array([seed for _, seed in replayed], np.int32)
     codes = np.array([shown.request for shown, _ in replayed], np.int32)
     asked = queries.of([data.log.requests.query[code] for code in codes.tolist()])
     inputs = user_inputs(data.histories, data.log.requests, codes, data.log.scenes)
-    users = user_vectors(towers.user, inputs, items.vectors)
-    query = query_vectors(towers.query, asked)
+    users = user_vectors(trained.towers.user, inputs, items.vectors)
+    query = query_vectors(trained.towers.query, asked)
     query = np.where(seeds[:, None] >= 0, items.vectors[seeds].astype(np.float32), query)
     replay = Replay(data.catalogue, data.log, data.histories, snapshot, data.seed)
     logged = replay.run([shown for shown, _ in replayed], asked, query, users, seeds, data.progress)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -20,6 +21,7 @@ from shopfuse.datasets.schema import EVENT_SCHEMA, IMAGE_SCHEMA, ITEM_SCHEMA
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.progress import Progress
 from shopfuse.ranking.tensors import D_IMAGE
+from shopfuse.training.picture_tower import PictureTower
 from shopfuse.training.shop_models import ShopModels, fitted_models
 from shopfuse.training.text_encoder import LoadedTextEncoder
 
@@ -115,6 +117,9 @@ def fit(
     progress: Progress,
 ) -> ShopModels:
     """What training gives, without training: fitted models, and an image encoder where there are pictures."""
-    encoder = MeanColour() if workspace.has_images else None
     dims = encode_texts(["red lamp"]).shape[1]
-    return replace(fitted_models(text_vectors, (), "weighted"), image_encoder=encoder, made_by={"dims": dims})
+    models = replace(fitted_models(text_vectors, (), "weighted"), made_by={"dims": dims})
+    if not workspace.has_images:
+        return models
+    torch.manual_seed(0)
+    return replace(models, image_encoder=MeanColour(), picture_tower=PictureTower(D_IMAGE))

@@ -63,7 +63,7 @@ def test_a_build_gives_a_whole_and_signed_release(built: Path) -> None:
     manifest = verified(built, "r1")
     assert_only_the_first_release(workspace)
     assert set(manifest.models) == {
-        "text_encoder", "image_encoder", "query_tower", "item_tower", "user_tower", "fusion_ranker"
+        "text_encoder", "image_encoder", "query_tower", "picture_tower", "item_tower", "user_tower", "fusion_ranker"
     }  # fmt: skip
     assert all(version.version == 1 for version in manifest.models.values())
     assert manifest.ensembles["rank"] == "rank_r1"

@@ -14,8 +14,8 @@ from shopfuse.exporters import catalogue_encoding
 from shopfuse.exporters.catalogue_encoding import encode_images
 from shopfuse.exporters.errors import BuildError
 from shopfuse.exporters.onnx_session import OnnxModel
+from shopfuse.ranking.pictures import decode_pixels
 from shopfuse.ranking.tensors import D_IMAGE, submodels
-from shopfuse.training.pixels import decode_pixels
 
 from .small_shop import MeanColour, picture
 from .tiny_models import exported

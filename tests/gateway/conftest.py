@@ -48,7 +48,18 @@ KINDS = ("shoes", "lamp", "jacket", "teapot")
 BRANDS = ("Acme", "Globex")
 NOW = 1_790_000_000.0
 SCENES = ("holiday",)
-SUBMODELS = ("text_encoder", "query_tower", "item_tower", "user_tower", "fusion_ranker")
+SUBMODELS = (
+    "text_encoder",
+    "image_encoder",
+    "query_tower",
+    "picture_tower",
+    "item_tower",
+    "user_tower",
+    "fusion_ranker",
+)
+ROLES = ("encode_query", "encode_picture", "encode_item", "rank", "rank_by_vector")
+IMAGE_DIM, IMAGE_SIZE = 6, 16
+LOOKS_SEED = 4  # of the items' image embeddings: a picture whose pixels are n looks like item n
 
 
 def catalogue() -> list[CatalogueItem]:
@@ -112,11 +123,19 @@ def build_indexes(layout: ReleaseLayout) -> None:
     build_item_table(layout.items, items)
     build_lexical(layout.lexical, items)
     build_vectors(layout.semantic, unit_rows(1, ITEMS, TEXT_DIM))
+    build_vectors(layout.visual, looks())
     build_vectors(layout.behaviour, unit_rows(2, ITEMS, VECTOR))
     rows = np.array([0, 4, 8, 12, 0, 4, 8], np.int32)
     sessions = np.array([0, 0, 0, 0, 1, 1, 1], np.int64)
     build_co_visit(layout.indexes, (sessions, rows, np.ones(7, np.float32), np.full(7, NOW)), ITEMS)
     build_popular(layout.indexes, np.linspace(1.0, 0.0, ITEMS, dtype=np.float32))
+
+
+def looks() -> NDArray[np.float32]:
+    """Image embeddings; every tenth item has no picture."""
+    vectors = unit_rows(LOOKS_SEED, ITEMS, IMAGE_DIM)
+    vectors[9::10] = 0.0
+    return vectors
 
 
 def marked(vectors: NDArray[np.float32], number: int) -> NDArray[np.float32]:
@@ -146,12 +165,13 @@ def write_manifest(layout: ReleaseLayout, key: Path) -> None:
         release_id=f"r{number}",
         created_at=f"2026-11-0{number}T00:00:00+00:00",
         models=models,
-        ensembles={role: f"{role}_r{number}" for role in ("encode_query", "encode_item", "rank", "rank_by_vector")},
+        ensembles={role: f"{role}_r{number}" for role in ROLES},
         files=files,
         target="cpu",
         built_with={
             f"models/text_encoder/{version}/model.onnx": {"tokenizer.json": files["tokenizer.json"]},
             "indexes/semantic.faiss": {"text_encoder": models["text_encoder"].sha256},
+            "indexes/visual.faiss": {"image_encoder": models["image_encoder"].sha256},
             "indexes/behaviour.faiss": items,
             "items/item_vectors.npy": items,
             "items/modality_vectors.npy": items,
@@ -159,6 +179,9 @@ def write_manifest(layout: ReleaseLayout, key: Path) -> None:
         items=ITEMS,
         text_dim=TEXT_DIM,
         text_encoder="none",
+        image_encoder="none",
+        image_dim=IMAGE_DIM,
+        image_size=IMAGE_SIZE,
         max_tokens=32,
         feature_schema=schema_hash(SCENES, CHANNELS),
         scenes=SCENES,
@@ -234,6 +257,12 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
             return {
                 "text_embedding": unit_rows(word, 1, TEXT_DIM),
                 "query_vector": marked(unit_rows(word, 1, VECTOR), number),
+            }
+        if "pixels" in inputs:
+            item = int(inputs["pixels"][0, 0, 0, 0])
+            return {
+                "image_embedding": looks()[item : item + 1],
+                "picture_vector": marked(unit_rows(item, 1, VECTOR), number),
             }
         if "item_vectors" not in inputs:
             return {"user_vector": marked(inputs["history_vectors"][:, -1].astype(np.float32), number)}

@@ -107,13 +107,6 @@ async def test_page_size_is_coerced(serve: Any, size: int, given: int) -> None:
     assert len(response.items) == given
 
 
-async def test_picture_is_refused_as_unsupported(serve: Any) -> None:
-    async with serve() as shop:
-        error = await refused(shop.search(SearchRequest(query_image=b"\x89PNG")))
-
-    assert error.code() == grpc.StatusCode.UNIMPLEMENTED and details(error) == ("UNSUPPORTED", [])
-
-
 @pytest.mark.parametrize("raw", [b"\xff\xff\xff", b"\x0a\x05abc", b"\x0a\x02\xc3\x28", b"\x0a\x03\xed\xa0\x80"])
 async def test_bytes_that_do_not_parse_are_the_callers_fault(serve: Any, raw: bytes) -> None:
     async with serve() as shop:

@@ -22,7 +22,7 @@ def test_relevance_and_weights_are_shares(method: str, is_search: bool) -> None:
 
     assert ((relevance >= 0) & (relevance <= 1)).all()
     assert weights.sum(1) == pytest.approx(1.0, abs=1e-4)
-    assert (weights[:, 1] == 0).all()  # no channel speaks of the image
+    assert (weights[:, 1] > 0).all()  # the visual channel speaks of the image
 
 
 @pytest.mark.parametrize("method", FUSION_METHODS)

@@ -22,12 +22,15 @@ from .shop import make_items, unit_vectors
 
 ITEMS = 200
 TEXT, BEHAVIOUR = unit_vectors(ITEMS, 24, seed=1), unit_vectors(ITEMS, 16, seed=2)
+LOOKS = unit_vectors(ITEMS, 12, seed=3)
+LOOKS[5] = 0.0  # has no picture
 QUERY = RecallQuery(
     query="red shoe",
     text_embedding=TEXT[7],
     behaviour_vector=BEHAVIOUR[9],
     history_rows=np.array([4, -1, 5], np.int32),
     history_weights=np.array([0.5, 0.2, 0.3], np.float32),
+    image_embedding=LOOKS[11],
 )
 
 
@@ -37,6 +40,7 @@ def build(layout: ReleaseLayout, count: int) -> None:
     build_item_table(layout.items, items)
     build_lexical(layout.lexical, items)
     build_vectors(layout.semantic, TEXT[:count])
+    build_vectors(layout.visual, LOOKS[:count])
     build_vectors(layout.behaviour, BEHAVIOUR[:count])
     events = 20 * count
     rows = rng.integers(0, max(count, 1), events).astype(np.int32)
@@ -57,10 +61,13 @@ def test_every_channel_is_completed_for_every_candidate(layout: ReleaseLayout) -
     rows = np.random.default_rng(3).permutation(ITEMS).astype(np.int32)
     scores, mask = channel_scores(indexes, rows, QUERY)
 
-    assert mask.tolist() == np.ones((ITEMS, len(CHANNELS))).tolist()
+    expected_mask = np.ones((ITEMS, len(CHANNELS)))
+    expected_mask[rows == 5, CHANNEL_COLUMN["visual"]] = 0.0
+    assert mask.tolist() == expected_mask.tolist()
     for name, found in {
         "lexical": indexes.lexical.search("red shoe", ITEMS),
         "semantic": indexes.semantic.search(TEXT[7], ITEMS),
+        "visual": indexes.search_visual(LOOKS[11], ITEMS),
         "behaviour": indexes.behaviour.search(BEHAVIOUR[9], ITEMS),
         "co_visit": indexes.co_visit.search(QUERY.history_rows, QUERY.history_weights, ITEMS),
         "popular": indexes.popular.search(ITEMS),
@@ -76,6 +83,7 @@ def test_every_channel_is_completed_for_every_candidate(layout: ReleaseLayout) -
         (RecallQuery(), {"popular"}),
         (RecallQuery(query="red"), {"popular", "lexical", "coverage"}),
         (RecallQuery(text_embedding=TEXT[0]), {"popular", "semantic"}),
+        (RecallQuery(image_embedding=LOOKS[0]), {"popular", "visual"}),
         (RecallQuery(behaviour_vector=BEHAVIOUR[0]), {"popular", "behaviour"}),
         (RecallQuery(history_rows=np.array([-1], np.int32), history_weights=np.ones(1, np.float32)), {"popular"}),
         (
@@ -97,6 +105,26 @@ def test_unknown_candidates_are_masked(layout: ReleaseLayout) -> None:
     assert not scores[0].any()
     assert not mask[0].any()
     assert mask[1].all()
+
+
+def test_only_items_with_a_picture_are_found_by_looks(layout: ReleaseLayout) -> None:
+    indexes = RecallIndexes.open(layout)
+    found = indexes.search_visual(LOOKS[11], ITEMS)
+
+    assert sorted(found.rows.tolist()) == [row for row in range(ITEMS) if row != 5]
+    assert found.rows[0] == 11 and found.scores[0] == pytest.approx(1.0, abs=1e-3)
+    assert indexes.looks(5) is None and indexes.looks(11) is not None
+
+
+def test_a_shop_without_pictures_has_no_visual_channel(layout: ReleaseLayout, tmp_path: Path) -> None:
+    shutil.copytree(layout.root, tmp_path / "plain")
+    plain = ReleaseLayout(tmp_path / "plain")
+    plain.visual.unlink()
+    indexes = RecallIndexes.open(plain)
+    scores, mask = channel_scores(indexes, np.array([0, 1], np.int32), QUERY)
+
+    assert len(indexes.search_visual(LOOKS[11], 5)) == 0 and indexes.looks(11) is None
+    assert not scores[:, CHANNEL_COLUMN["visual"]].any() and not mask[:, CHANNEL_COLUMN["visual"]].any()
 
 
 def test_no_candidates_have_no_scores(layout: ReleaseLayout) -> None:

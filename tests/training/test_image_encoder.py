@@ -1,16 +1,10 @@
 """The image encoder learns on pictures alone, and the same way for the same seed."""
 
-import io
-
 import numpy as np
-import pytest
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
-from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.training.picture_vectors import encode_pixels
-from shopfuse.training.pixels import decode_pixels
 from shopfuse.training.train_image_encoder import ImageTraining, train_image_encoder
 
 SETTINGS = ImageTraining(looks=20, batch=16)
@@ -39,18 +33,3 @@ def test_pictures_of_a_kind_lie_together_and_training_repeats() -> None:
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
     assert all(torch.equal(encoder.state_dict()[name], value) for name, value in again.state_dict().items())
     assert metrics["image_steps"] > 0
-
-
-def test_pictures_of_any_shape_become_squares() -> None:
-    buffer = io.BytesIO()
-    Image.new("RGBA", (100, 50), (255, 0, 0, 0)).save(buffer, format="PNG")
-
-    pixels = decode_pixels(buffer.getvalue())
-
-    assert pixels.shape == (64, 64, 3)
-    assert (pixels == 255).all()  # transparent on white
-
-
-def test_a_damaged_picture_is_a_named_error() -> None:
-    with pytest.raises(ShopfuseError, match="cannot be decoded"):
-        decode_pixels(b"\x89PNG not really")
