@@ -157,6 +157,7 @@ def _manifest(
         scenes=models.scenes,
         fusion=models.fusion,
         tasks=models.tasks,
+        language=parts.shop.catalogue.language,
         metrics={**models.metrics, **parts.metrics},
         overrides={name: model.report.accepted for name, model in parts.verified.items() if model.report.accepted},
         parity={name: model.report.as_dict() for name, model in parts.verified.items()},

@@ -31,7 +31,7 @@ def write_release_files(
     frame = shop.catalogue.frame
     steps: tuple[Callable[[], object], ...] = (
         lambda: _write_items(layout, shop, items),
-        lambda: build_lexical(layout.lexical, catalogue_items(frame)),
+        lambda: build_lexical(layout.lexical, catalogue_items(frame), shop.catalogue.language),
         lambda: build_vectors(layout.semantic, items.text_vectors),
         lambda: _write_visual(layout, items),
         lambda: build_vectors(layout.behaviour, items.item_vectors),

@@ -92,7 +92,7 @@ def _middle(words: Vector | None, picture: Vector | None) -> Vector | None:
 async def _query(engine: Engine, call: Call, query: str) -> EncodedQuery | None:
     if (cached := engine.queries.get(query)) is not None:
         return cached
-    tokens = engine.release.tokenizer.encode(query)
+    tokens = engine.release.tokenizer.encode(engine.release.indexes.lexical.read(query).text)
     length = bucket(len(tokens.ids), LENGTH_BUCKETS)
     arrays = {"input_ids": _padded(tokens.ids, length), "attention_mask": _padded(tokens.attention_mask, length)}
     model, budget_s = engine.release.models.encode_query, call.deadline.budget_s(SHARE)

@@ -126,6 +126,12 @@ class LoadedRelease:
         }
         if self.indexes.visual is not None:
             expected["image vectors"] = (self.indexes.visual.vectors.shape, (items, self.manifest.image_dim))
+        language = self.indexes.lexical.analyser.language
+        if language != self.manifest.language:
+            raise IncompatibleRelease(
+                f"release {self.manifest.release_id}: a lexical index in {language!r}, the manifest says "
+                f"{self.manifest.language!r}"
+            )
         for name, (found, wanted) in expected.items():
             if found != wanted:
                 raise IncompatibleRelease(

@@ -49,6 +49,7 @@ class Manifest:
     image_encoder: str = ""  # where its weights came from; "" in a shop without pictures
     image_dim: int = D_IMAGE
     image_size: int = IMAGE_SIZE  # pixels a side
+    language: str = "en"  # of titles and queries: how the lexical index cuts words
     metrics: dict[str, Any] = field(default_factory=dict)
     parity: dict[str, Any] = field(default_factory=dict)
     overrides: dict[str, str] = field(default_factory=dict)  # model that failed its parity gate -> why it was accepted

@@ -98,7 +98,7 @@ class _Bench:
         folder: Path,
     ) -> _Bench:
         images = workspace.images().select("item_id").collect()["item_id"]
-        catalogue = load_catalogue(workspace.items().collect(), images)
+        catalogue = load_catalogue(workspace.items().collect(), images, workspace.settings.language)
         log = load_event_log(workspace.events(), catalogue, models.scenes)
         search = load_cases(workspace.search_truth_path, catalogue, log)
         histories = user_histories(log.events, len(log.users))

@@ -62,7 +62,7 @@ def take_snapshot(
     known = events.before(at)
     rows = item_rows_at(catalogue, known, at)
     build_item_table(layout.items, catalogue_items(catalogue.frame))
-    build_lexical(layout.lexical, catalogue_items(catalogue.frame))
+    build_lexical(layout.lexical, catalogue_items(catalogue.frame), catalogue.language)
     build_vectors(layout.semantic, text_vectors)
     if image_vectors is not None:
         build_vectors(layout.visual, image_vectors)

@@ -80,6 +80,10 @@ def count_other_items(workspace: Path, release_id: str) -> None:
     edit_manifest(workspace, release_id, items=61)
 
 
+def speak_another_language(workspace: Path, release_id: str) -> None:
+    edit_manifest(workspace, release_id, language="zh")
+
+
 def take_another_name(workspace: Path, release_id: str) -> None:
     edit_manifest(workspace, release_id, release_id="r1" if release_id != "r1" else "r2")
 
@@ -96,5 +100,6 @@ BREAKS = {
     take_foreign_model: ("incompatible", "query_tower is 12ab12ab12ab, its file models/query_tower/"),
     know_other_scenes: ("incompatible", "feature schema"),
     count_other_items: ("incompatible", "expected"),
+    speak_another_language: ("incompatible", "a lexical index in 'en', the manifest says 'zh'"),
     take_another_name: ("incompatible", "holds r"),
 }
