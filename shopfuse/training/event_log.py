@@ -1,6 +1,6 @@
 """The events of a shop as arrays in the order of time: impressions, what followed them, and their requests.
 
-Only reading and coding; nothing here decides what a model may see at which moment. `before` is the one cut.
+Reading, cleaning and coding; nothing here decides what a model may see at which moment. `before` is the one cut.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from shopfuse.ranking.features import SCENE_SLOTS
 from shopfuse.ranking.text import normalise_query
 from shopfuse.ranking.user_state import EVENT_CODES
 from shopfuse.training.catalogue import Catalogue
+from shopfuse.training.cleaning import Cleaning, clean_events
 
 IMPRESSION = 0  # beside EVENT_CODES, where 0 is free
 _KINDS = {"view_item_list": IMPRESSION, **EVENT_CODES}
@@ -74,16 +75,18 @@ class EventLog:
     requests: Requests
     users: list[str]
     scenes: tuple[str, ...]  # the scene vocabulary in slot order
+    cleaning: Cleaning  # what was taken out first
 
 
 def load_event_log(frame: pl.LazyFrame, catalogue: Catalogue, scenes: tuple[str, ...] | None = None) -> EventLog:
-    """The log of an EVENT_SCHEMA frame. The scene vocabulary is the most frequent scenes unless given."""
-    events = (
-        frame.select(*_COLUMNS, pl.col("event_id"))
+    """The cleaned log of an EVENT_SCHEMA frame. The scene vocabulary is the most frequent scenes unless given."""
+    raw = (
+        frame.select(*_COLUMNS, "event_id", "price", "quantity")
         .filter(pl.col("event_name").is_in([*_KINDS, "search"]))
         .sort("timestamp", "event_id")
         .collect()
     )
+    events, cleaning = clean_events(raw)
     vocabulary = scene_vocabulary(events) if scenes is None else scenes
     users, user = _codes(events["user_id"])
     request_ids, request = _codes(events["request_id"])
@@ -102,7 +105,7 @@ def load_event_log(frame: pl.LazyFrame, catalogue: Catalogue, scenes: tuple[str,
         scene=events["scene"].replace_strict(slots, default=-1, return_dtype=pl.Int8).to_numpy(),
     )
     requests = _requests(events.with_columns(request=request, user=user), request_ids)
-    return EventLog(log.take((rows >= 0) & (kind >= 0)), requests, users, vocabulary)
+    return EventLog(log.take((rows >= 0) & (kind >= 0)), requests, users, vocabulary, cleaning)
 
 
 def scene_vocabulary(events: pl.DataFrame) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ Strictly before: an event at the moment of the request itself is not yet known.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from shopfuse.ranking.features import History
 from shopfuse.ranking.user_state import ENTRY, MAX_HISTORY, UserState
 from shopfuse.training.event_log import EventLog, Events
+from shopfuse.training.outliers import usual_period
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,9 @@ def user_states(log: EventLog, item_ids: list[str], at: float) -> dict[str, User
 
 
 def last_moment(events: pl.LazyFrame) -> float:
-    """A moment after every event, in seconds; 0 where there is none."""
-    newest = events.select(pl.col("timestamp").max().dt.epoch("us")).collect().item()
-    return 0.0 if newest is None else float(newest) / 1e6 + 1.0
+    """A moment after every event but strays from the future, in seconds; 0 where there is none."""
+    moments = events.select("timestamp").collect()["timestamp"]
+    if moments.is_empty():
+        return 0.0
+    newest = moments.filter(moments <= usual_period(moments)[1]).dt.epoch("us").max()
+    return float(cast(int, newest)) / 1e6 + 1.0
