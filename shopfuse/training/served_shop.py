@@ -6,7 +6,8 @@ No batching across requests, no deadline and no fallback: it measures models, no
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from shopfuse.training.fusion_ranker import FusionRanker
 from shopfuse.training.item_inputs import ItemInputs, encode_items
 from shopfuse.training.snapshot import ItemVectors, take_snapshot
 from shopfuse.training.tower_vectors import query_vectors, user_vectors
-from shopfuse.training.truth_cases import Case, Scorer
+from shopfuse.training.truth_cases import NO_SEED, Case, Scorer
 from shopfuse.training.user_histories import UserHistories
 from shopfuse.training.user_inputs import user_inputs
 
@@ -90,10 +91,10 @@ class ServedShop:
         count = len(cases)
         requests = Requests(
             ids=[""] * count,
-            at=np.full(count, world.at),
+            at=np.array([self._moment(case) for case in cases]),
             user=np.array([case.user for case in cases], np.int32),
             query=[case.query for case in cases],
-            device=[""] * count,
+            device=[case.device for case in cases],
             scene=[case.scene for case in cases],
         )
         codes = np.arange(count, dtype=np.int32)
@@ -101,17 +102,36 @@ class ServedShop:
         users = user_vectors(self._models.user_tower, inputs, self.items.vectors)
         queries = query_vectors(self._models.query_tower, query_embeddings)
         for place, case in enumerate(cases):
-            context = Context(world.at, case.scene, "", len(case.query.split()))
-            history = world.histories.history(case.user, world.at, self.snapshot.item_rows)
+            at = self._moment(case)
+            context = Context(at, case.scene, case.device, len(case.query.split()))
+            history = world.histories.history(case.user, at, self.snapshot.item_rows)
             text = query_embeddings[place] if case.query else None
-            self._asked[id(case)] = _Asked(context, history, text, queries[place], users[place])
+            query = queries[place] if case.seed == NO_SEED else self.items.vectors[case.seed].astype(np.float32)
+            self._asked[id(case)] = _Asked(context, history, text, query, users[place])
+
+    def with_histories(self, histories: UserHistories) -> ServedShop:
+        """The same models and indexes, before shoppers of whom something else is known. Prepares no case."""
+        other = copy(self)
+        other._world, other._asked = replace(self._world, histories=histories), {}
+        return other
+
+    def _moment(self, case: Case) -> float:
+        return self._world.at if case.at is None else case.at
 
     def ask(self, case: Case) -> RecallQuery:
         """The case as recall sees it."""
+        if case.seed != NO_SEED:
+            return self._ask_like(case.seed)
         asked = self._asked[id(case)]
         vector = asked.query if case.query else asked.user
         history = asked.history
         return RecallQuery(case.query, asked.text, vector if vector.any() else None, history.rows, history.weights())
+
+    def _ask_like(self, seed: int) -> RecallQuery:
+        """What the gateway asks for items like one: its own vectors, and itself as the whole history."""
+        indexes = self.snapshot.indexes
+        text, vector = (index.vectors[seed].astype(np.float32) for index in (indexes.semantic, indexes.behaviour))
+        return RecallQuery("", text, vector, np.array([seed], np.int32), np.ones(1, np.float32), indexes.looks(seed))
 
     def vectors(self, case: Case) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The case's query and user vectors, [128] each."""
