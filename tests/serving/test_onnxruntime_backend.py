@@ -177,6 +177,11 @@ def _declare(repository: Path, name: str, options: str) -> None:
 WRONG_MODELS = {
     "wrong_type": ('input { name: "x" data_type: TYPE_INT64 dims: -1 }', "input 'x' as tensor\\(int64\\)"),
     "wrong_name": ('input { name: "z" data_type: TYPE_FP32 dims: -1 }', "input 'z' as tensor\\(float\\)"),
+    "wrong_place": (
+        'input { name: "x" data_type: TYPE_FP32 dims: -1 }'
+        'optimization { execution_accelerators { gpu_execution_accelerator { name: "tensorrt" } } }',
+        "asks for a GPU; here is a CPU only",
+    ),
     "wrong_threads": (
         'input { name: "x" data_type: TYPE_FP32 dims: -1 }'
         'parameters { key: "intra_op_thread_count" value { string_value: "many" } }',

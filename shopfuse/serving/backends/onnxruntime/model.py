@@ -40,6 +40,7 @@ class TritonPythonModel:
         """Opens the session; whatever is wrong is raised here, so that the load fails and not the first request."""
         refuse_numpy_2(np.__version__)
         config: dict[str, Any] = json.loads(args["model_config"])
+        refuse_gpu(config)
         path = Path(args["model_repository"], args["model_version"], config["default_model_filename"] or "model.onnx")
         self.session = open_session(path, intra_op_threads(config))
         check_tensors("input", config["input"], self.session.get_inputs(), path)
@@ -88,6 +89,18 @@ def refuse_numpy_2(version: str) -> None:
         raise pb_utils.TritonModelException(
             f"this Triton's Python backend needs numpy < 2 and would return empty tensors; it sees numpy {version} "
             f"in {Path(np.__file__).parent}"
+        )
+
+
+def refuse_gpu(config: dict[str, Any]) -> None:
+    """Raises where a config was written for a GPU: answers from the CPU would pass for its speed."""
+    accelerators = config.get("optimization", {}).get("execution_accelerators", {})
+    if accelerators.get("gpu_execution_accelerator") or "KIND_GPU" in {
+        group.get("kind") for group in config.get("instance_group", [])
+    }:
+        raise pb_utils.TritonModelException(
+            "this config asks for a GPU; here is a CPU only: build the release with --target cpu, "
+            "or serve it with NVIDIA's Triton"
         )
 
 
