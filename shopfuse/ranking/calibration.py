@@ -84,3 +84,13 @@ def log_loss(probabilities: Floats, labels: Labels) -> float:
         return 0.0
     chance = np.clip(np.asarray(probabilities, np.float64), 1e-7, 1 - 1e-7)
     return float(-np.where(np.asarray(labels, np.float64) > 0, np.log(chance), np.log1p(-chance)).mean())
+
+
+def wilson_interval(hits: int, count: int, *, deviations: float = 1.96) -> tuple[float, float]:
+    """Interval of a share (Wilson, 1927): sound for few cases and near 0 and 1; (0, 1) where there is nothing."""
+    if count == 0:
+        return 0.0, 1.0
+    share, spread = hits / count, deviations**2 / count
+    middle = (share + spread / 2) / (1 + spread)
+    reach = deviations / (1 + spread) * float(np.sqrt(share * (1 - share) / count + spread / (4 * count)))
+    return max(0.0, middle - reach), min(1.0, middle + reach)

@@ -11,6 +11,7 @@ from shopfuse.ranking.calibration import (
     observed_ratio,
     observed_ratio_interval,
     reliability,
+    wilson_interval,
 )
 
 
@@ -71,3 +72,11 @@ def test_log_loss_of_a_coin() -> None:
 
 def test_nothing_to_measure_is_zero() -> None:
     assert expected_calibration_error(np.zeros(0), np.zeros(0)) == 0.0
+
+
+def test_interval_of_a_share_stays_within_bounds_and_narrows() -> None:
+    low, high = wilson_interval(50, 100)
+
+    assert (low, high) == pytest.approx((0.4038, 0.5962), abs=1e-4)  # Brown, Cai and DasGupta (2001)
+    assert wilson_interval(0, 10)[0] == 0.0
+    assert wilson_interval(0, 0) == (0.0, 1.0)
