@@ -41,7 +41,7 @@ COLUMNS = (
     "unsteady_users",
     "p50_ms",
     "p99_ms",
-    "answered_by",
+    "answers",
 )
 USERS = 500  # so that a canary has a share to take
 CANARY = 0.05
@@ -137,7 +137,7 @@ def row_of(
 ) -> dict[str, object]:
     milliseconds = np.array([call.latency_s for call in observed]) * 1e3
     answered = [call for call in observed if call.status == "OK"]
-    shares = Counter(call.release for call in answered)
+    answers = Counter(call.release if call.status == "OK" else call.status for call in observed)
     return {
         "name": name,
         "step_s": round(took_s, 2),
@@ -148,7 +148,7 @@ def row_of(
         "unsteady_users": unsteady(answered),
         "p50_ms": float(np.percentile(milliseconds, 50)),
         "p99_ms": float(np.percentile(milliseconds, 99)),
-        "answered_by": ", ".join(f"{release} {count}" for release, count in sorted(shares.items())),
+        "answers": ", ".join(f"{kind} {count}" for kind, count in sorted(answers.items())),
     }
 
 

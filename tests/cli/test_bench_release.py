@@ -70,7 +70,7 @@ def test_a_row_counts_errors_and_degraded_answers_apart() -> None:
     row = row_of("publish", 0.5, calls, RELEASES)
 
     assert (row["requests"], row["errors"], row["mixed"], row["degraded"]) == (3, 1, 0, 1)
-    assert row["answered_by"] == "r1 2"
+    assert row["answers"] == "UNAVAILABLE 1, r1 2"
 
 
 class _Shop(SearchServiceServicer):  # type: ignore[misc]
