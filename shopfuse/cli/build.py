@@ -20,6 +20,8 @@ from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.ranking.progress import Progress
 from shopfuse.release.manifest import Manifest
 from shopfuse.release.signature import public_key_of
+from shopfuse.training.cleaning import cleaning_lines
+from shopfuse.training.team_work import leading
 
 
 class Fusion(StrEnum):
@@ -61,6 +63,8 @@ def parse_reasons(values: Sequence[str]) -> dict[str, str]:
 def print_summary(manifest: Manifest) -> None:
     seconds = manifest.made_by.get("seconds", {})
     slowest = sorted(seconds.items(), key=lambda step: -step[1])[:4]
+    for line in cleaning_lines(manifest.metrics.get("cleaning", {"rules": {}})):
+        out.print(f"event log: {line}", markup=False)
     out.print(f"release {manifest.release_id}: {manifest.items} items, fusion {manifest.fusion}")
     out.print(
         f"took {sum(seconds.values()):.0f} s, of which " + ", ".join(f"{name} {took:.0f}" for name, took in slowest)
@@ -92,7 +96,8 @@ def build(
     """Train what can be trained, export, verify, index, sign, and publish as "stable".
 
     With events the towers and the ranker are trained; without, the shop is searched by words and meaning.
-    A shop that is being served goes over to the new release without losing a request.
+    A shop that is being served goes over to the new release without losing a request. Started by torchrun, several
+    processes train together: see docs/training.md.
     """
     options = BuildOptions(
         seed=seed,
@@ -101,9 +106,12 @@ def build(
         target=target,
         accepted=parse_reasons(accept or ()),
     )
-    with progress_bars() as progress:
-        shop = Workspace.open(workspace)
-        manifest = (build_and_publish if publishes else build_workspace)(shop, options, progress)
+    with leading() as leads:
+        if not leads:
+            return
+        with progress_bars() as progress:
+            shop = Workspace.open(workspace)
+            manifest = (build_and_publish if publishes else build_workspace)(shop, options, progress)
     if json:
         print_json({"release_id": manifest.release_id, "items": manifest.items, "fusion": manifest.fusion})
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,5 +50,6 @@ def build_models(
         models = train_shop(
             workspace, catalogue, log, text_vectors, encode_texts, seed=seed, fusion=fusion, progress=progress
         )
+    models = replace(models, metrics={**models.metrics, "cleaning": log.cleaning.record()})
     save_models(workspace.checkpoints_dir, models, catalogue.ids, seed)
     return models
