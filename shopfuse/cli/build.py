@@ -31,7 +31,9 @@ class Fusion(StrEnum):
     WEIGHTED = "weighted"
     VOTE = "vote"
     SOFTMAX = "softmax"
+    STACKING = "stacking"
     ATTENTION = "attention"
+    MOE = "moe"
 
 
 class Target(StrEnum):

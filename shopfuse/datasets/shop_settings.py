@@ -13,7 +13,7 @@ from typing import Final
 from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.ranking.languages import UnknownLanguage, language_of
 
-FUSIONS: Final = ("auto", "weighted", "vote", "softmax", "attention")
+FUSIONS: Final = ("auto", "weighted", "vote", "softmax", "stacking", "attention", "moe")
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?")
 
 
@@ -27,7 +27,8 @@ class ShopSettings:
 
     name: str = "shop"  # shown in logs and release manifests
     text_encoder: str = "embedded"  # "embedded" (MiniLM in the training extra), a hub id, or a folder with a checkpoint
-    fusion: str = "auto"  # auto: attention when it was trained on events and measured better, else weighted
+    image_encoder: str = "embedded"  # "embedded" (trained on the shop's pictures), a hub id, or a folder (ViT, CLIP, SigLIP)
+    fusion: str = "auto"  # auto: whichever orders validation lists best; weighted where there is nothing to learn from
     language: str = "en"  # of titles and queries, as in ranking.languages: how the lexical index cuts words
 
     def __post_init__(self) -> None:

@@ -10,18 +10,19 @@ from numpy.typing import NDArray
 
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.errors import ShopfuseError
-from shopfuse.ranking.fusion import FUSION_METHODS
 from shopfuse.ranking.progress import Progress, silent
-from shopfuse.training.catalogue import load_catalogue
+from shopfuse.training.catalogue import Catalogue, load_catalogue
 from shopfuse.training.event_log import load_event_log
+from shopfuse.training.fusion_ranker import LEARNED
+from shopfuse.training.item_inputs import encode_items, item_inputs
 from shopfuse.training.model_files import save_models
+from shopfuse.training.picture_models import picture_models
+from shopfuse.training.ranker_choice import AUTO, FUSIONS, PLAIN
+from shopfuse.training.shop_images import shop_images
 from shopfuse.training.shop_models import ShopModels, fitted_models
 from shopfuse.training.train_shop import enough_to_train, train_shop
 
 EncodeTexts = Callable[[list[str]], NDArray[np.float32]]
-
-FUSIONS = ("auto", *FUSION_METHODS, "attention")
-WITHOUT_EVENTS = "weighted"
 
 
 def build_models(
@@ -35,7 +36,7 @@ def build_models(
 ) -> ShopModels:
     """Every model of the shop but the text encoder, whose vectors of the catalogue [N, D] are given.
 
-    `fusion`: "auto", one of ranking.fusion.FUSION_METHODS, or "attention", which needs events.
+    `fusion`: one of ranker_choice.FUSIONS; those that learn need events.
     """
     if fusion not in FUSIONS:
         raise ShopfuseError(f"fusion {fusion!r}: expected one of {', '.join(FUSIONS)}")
@@ -43,9 +44,10 @@ def build_models(
     catalogue = load_catalogue(workspace.items().collect(), images, workspace.settings.language)
     log = load_event_log(workspace.events(), catalogue)
     if not enough_to_train(log):
-        if fusion == "attention":
-            raise ShopfuseError("fusion 'attention' needs events to train on; set 'auto' or a score-level fusion")
-        models = fitted_models(text_vectors, log.scenes, WITHOUT_EVENTS if fusion == "auto" else fusion)
+        if fusion in LEARNED:
+            raise ShopfuseError(f"fusion {fusion!r} needs events to train on; set 'auto' or a score-level fusion")
+        models = fitted_models(text_vectors, log.scenes, PLAIN if fusion == AUTO else fusion)
+        models = _with_pictures(models, workspace, catalogue, text_vectors, seed, progress)
     else:
         models = train_shop(
             workspace, catalogue, log, text_vectors, encode_texts, seed=seed, fusion=fusion, progress=progress
@@ -53,3 +55,21 @@ def build_models(
     models = replace(models, metrics={**models.metrics, "cleaning": log.cleaning.record()})
     save_models(workspace.checkpoints_dir, models, catalogue.ids, seed)
     return models
+
+
+def _with_pictures(
+    models: ShopModels,
+    workspace: Workspace,
+    catalogue: Catalogue,
+    text_vectors: NDArray[np.float32],
+    seed: int,
+    progress: Progress,
+) -> ShopModels:
+    """Fitted models with the image encoder of the shop's pictures, which needs no events; the same where it has none."""
+    nobody = np.zeros((0, 2), np.int64)
+    images = shop_images(workspace, catalogue, text_vectors, nobody, seed=seed, progress=progress)
+    if images is None:
+        return models
+    inputs = item_inputs(text_vectors, catalogue.attributes, images.vectors, images.present)
+    vectors, _ = encode_items(models.item_tower, inputs)
+    return replace(models, **picture_models(images, vectors), metrics=models.metrics | images.metrics)

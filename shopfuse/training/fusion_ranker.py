@@ -1,7 +1,7 @@
 """The fusion ranker: one declared signature around every method of fusion.
 
-A method that learns says logits of tasks; this module makes probabilities of them. A score-level method says a
-relevance. How each does it, and how it learns, is in its own file.
+A method that learns says logits of tasks; this module makes calibrated probabilities of them. A score-level method
+says a relevance. How each does it, and how it learns, is in its own file.
 """
 
 from __future__ import annotations
@@ -16,12 +16,18 @@ from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.ranking.features import FEATURES
 from shopfuse.ranking.fusion import FUSION_METHODS
 from shopfuse.training.attention_fusion import AttentionFusion
+from shopfuse.training.moe import MixtureOfExperts
 from shopfuse.training.ranker_facts import RankerFacts
 from shopfuse.training.ranker_inputs import RankerInputs
 from shopfuse.training.score_fusion import ScoreFusion
-from shopfuse.training.task_logits import TaskLogits, task_probabilities
+from shopfuse.training.stacking import Stacking
+from shopfuse.training.task_logits import TRAINED_TASKS, TaskLogits, task_probabilities
 
-LEARNED: dict[str, Callable[[], nn.Module]] = {"attention": AttentionFusion}
+LEARNED: dict[str, Callable[[], nn.Module]] = {
+    "stacking": Stacking,
+    "attention": AttentionFusion,
+    "moe": MixtureOfExperts,
+}
 METHODS: dict[str, Callable[[], nn.Module]] = {
     **{method: partial(ScoreFusion, method) for method in FUSION_METHODS},
     **LEARNED,
@@ -35,12 +41,18 @@ class FusionRanker(nn.Module):
     that is not in METHODS.
     """
 
+    logit_scale: Tensor
+    logit_shift: Tensor
+
     def __init__(self, method: str = "attention") -> None:
         super().__init__()
         if method not in METHODS:
             raise ShopfuseError(f"fusion {method!r}: expected one of {', '.join(METHODS)}")
         self.method = method
         self.fusion = METHODS[method]()
+        if method in LEARNED:
+            self.register_buffer("logit_scale", torch.ones(len(TRAINED_TASKS)))
+            self.register_buffer("logit_shift", torch.zeros(len(TRAINED_TASKS)))
 
     def forward(
         self,
@@ -79,24 +91,37 @@ class FusionRanker(nn.Module):
             features,
             candidate_mask,
         )
-        # An exported graph has every declared input, also those that a method does not look at.
         probabilities, weights = self._judge(inputs)
         return probabilities * candidate_mask.unsqueeze(-1), weights * candidate_mask.unsqueeze(-1)
 
     def logits(self, inputs: RankerInputs) -> TaskLogits:
-        """Of a learned method."""
+        """Of a learned method, as it was trained."""
         judged: TaskLogits = self.fusion(inputs)
         return judged
+
+    def calibrated(self, logits: Tensor) -> Tensor:
+        """Logits [..., 3] of a learned method as they are served."""
+        return logits * self.logit_scale + self.logit_shift
+
+    def set_calibration(self, scale: Tensor, shift: Tensor) -> None:
+        """Of each task's logit, [3] each."""
+        self.logit_scale.copy_(scale)
+        self.logit_shift.copy_(shift)
 
     def _judge(self, inputs: RankerInputs) -> tuple[Tensor, Tensor]:
         if self.method not in LEARNED:
             relevance: tuple[Tensor, Tensor] = self.fusion(inputs)
             return relevance
         judged = self.logits(inputs)
-        return task_probabilities(judged.logits), judged.modality_weights
+        return task_probabilities(self.calibrated(judged.logits)), judged.modality_weights
 
     @property
     def average_features(self) -> Tensor:
         """Of the candidates that it learned from, [F]: what stands in for features that are not there."""
+        return torch.zeros(len(FEATURES)) if self.facts is None else self.facts.feature_mean
+
+    @property
+    def facts(self) -> RankerFacts | None:
+        """What the method knows of each candidate, where it looks at more than channels."""
         facts = getattr(self.fusion, "facts", None)
-        return facts.feature_mean if isinstance(facts, RankerFacts) else torch.zeros(len(FEATURES))
+        return facts if isinstance(facts, RankerFacts) else None

@@ -37,12 +37,12 @@ class HistoryAttention(nn.Module):
         history = inputs.history_vectors.float()
         entry = self.event(inputs.history_events) + self.gap(inputs.history_gaps.unsqueeze(-1) / _HOURS)
         preferred, meaning = entry.split([HEADS, VALUE], dim=-1)  # [B, 50, HEADS], [B, 50, VALUE]
-        keys = (history @ self.look).unflatten(-1, (HEADS, VECTOR))  # [B, 50, HEADS, 128]
+        keys = torch.unflatten(history @ self.look, -1, (HEADS, VECTOR))  # [B, 50, HEADS, 128]
         keys = keys.transpose(1, 2).flatten(1, 2)  # [B, HEADS * 50, 128]
-        likeness = (items @ keys.transpose(1, 2)).unflatten(-1, (HEADS, -1))  # [B, C, HEADS, 50]
+        likeness = torch.unflatten(items @ keys.transpose(1, 2), -1, (HEADS, -1))  # [B, C, HEADS, 50]
         absent = (inputs.history_mask.unsqueeze(1) - 1.0) * _FAR  # [B, 1, 50]
         weights = torch.softmax(likeness + (preferred.transpose(1, 2) + absent).unsqueeze(1), dim=-1)
         values = torch.tanh(self.value(history) + meaning)  # [B, 50, VALUE]
-        said = (weights.flatten(1, 2) @ values).unflatten(1, (-1, HEADS)).flatten(2)  # [B, C, HEADS * VALUE]
+        said = torch.unflatten(weights.flatten(1, 2) @ values, 1, (-1, HEADS)).flatten(2)  # [B, C, HEADS * VALUE]
         matches = torch.cat([(weights * likeness).sum(-1), said], dim=-1)
         return matches * inputs.history_mask.amax(1)[:, None, None]

@@ -36,7 +36,7 @@ class ModalityAttention(nn.Module):
         there = inputs.modality_mask.unsqueeze(2)  # [B, C, 1, M]
         tokens = inputs.modality_vectors.float().transpose(1, 2)  # [B, M, C, TOKEN]
         answers = (tokens @ self._questions(inputs)).permute(0, 2, 3, 1) * there  # [B, C, 2 + HEADS, M]
-        wishes, scores = answers.split([2, HEADS], dim=2)
+        wishes, scores = answers[:, :, :2], answers[:, :, 2:]
         weights = torch.softmax(scores + self.prior + (there - 1.0) * _FAR, dim=-1) * there  # [B, C, HEADS, M]
         matched = (weights * wishes.sum(2, keepdim=True)).sum(-1)  # [B, C, HEADS]
         return torch.cat([wishes.flatten(2), matched], dim=-1), weights.mean(2)

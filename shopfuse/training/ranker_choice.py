@@ -1,23 +1,137 @@
-"""Which ranker, and which weights of the tasks, order the validation lists best."""
+"""Trains the fusion methods that were asked for, and chooses among them on validation lists.
+
+The newest lists stop the training, set the calibration and the tasks' weights, and choose the method: what they say of
+the chosen one is therefore a little too good. `shopfuse evaluate fusion` measures on lists after them.
+"""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from shopfuse.ranking.fusion import FUSION_METHODS
+from shopfuse.ranking.progress import Progress, silent
 from shopfuse.ranking.tensors import TASKS
+from shopfuse.training.fusion_ranker import METHODS, FusionRanker
+from shopfuse.training.moe import usage
+from shopfuse.training.position_term import PositionTerm
+from shopfuse.training.ranker_calibration import calibrate
 from shopfuse.training.ranker_data import GAIN, RankerData, batch_of, batches
+from shopfuse.training.shop_models import RELEVANCE_ONLY
 from shopfuse.training.snapshot import ItemVectors
 from shopfuse.training.task_logits import TRAINED_TASKS
+from shopfuse.training.tower_losses import TowerHeads
+from shopfuse.training.train_ranker import split_lists, train_ranker
+from shopfuse.training.train_stacking import train_stacking
 
+AUTO = "auto"
+FUSIONS = (AUTO, *METHODS)
+PLAIN = "weighted"  # what a learned method is compared with, and what stands in for it
 K = 10
 CART_WEIGHTS, PURCHASE_WEIGHTS = (0.0, 1.0, 3.0), (0.0, 1.0, 3.0)  # beside a weight of 1 for a click
 USUAL = (1.0, 1.0)  # carts and purchases follow what is really wanted; clicks alone reward what is merely seen
 LEAST_GAIN = 0.01  # of NDCG; a smaller difference on some hundred lists is chance
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """One method, ready to serve. `positions` is what a slot did to clicks, None where nothing was learned."""
+
+    ranker: FusionRanker
+    tasks: dict[str, float]  # weight of each task in the score
+    validation_ndcg: float
+    positions: PositionTerm | None = None
+    metrics: dict[str, Any] | None = None
+
+    @property
+    def method(self) -> str:
+        return self.ranker.method
+
+
+def choose_ranker(
+    data: RankerData,
+    items: ItemVectors,
+    heads: TowerHeads,
+    fusion: str,
+    *,
+    seed: int,
+    progress: Progress = silent,
+) -> tuple[Fused, dict[str, Any]]:
+    """(the method called `fusion`, or for "auto" the best of all, metrics). `data` must be sorted by time.
+
+    A learned method is adopted by "auto" only where it orders the validation lists better than every plain one.
+    """
+    methods = tuple(METHODS) if fusion == AUTO else tuple(dict.fromkeys((PLAIN, fusion)))
+    fused = fuse_all(data, items, heads, methods, seed=seed, progress=progress)
+    reached = {method: found.validation_ndcg for method, found in fused.items()}
+    metrics = {name: value for found in fused.values() for name, value in (found.metrics or {}).items()}
+    chosen = max(methods, key=lambda method: reached[method]) if fusion == AUTO else fusion
+    return fused[chosen], {**metrics, "validation_ndcg": reached}
+
+
+def without_training(fusion: str) -> Fused:
+    """The score-level method `fusion`, or the one that stands in for a learned one."""
+    return Fused(FusionRanker(fusion if fusion in FUSION_METHODS else PLAIN).eval(), dict(RELEVANCE_ONLY), 0.0)
+
+
+def fuse_all(
+    data: RankerData,
+    items: ItemVectors,
+    heads: TowerHeads,
+    methods: Sequence[str],
+    *,
+    seed: int,
+    progress: Progress = silent,
+) -> dict[str, Fused]:
+    """Every method, trained where it learns; plain ones first, so that a tie goes to what needs no training."""
+    found = {}
+    for method in sorted(methods, key=list(METHODS).index):
+        if method in FUSION_METHODS:
+            found[method] = _plain(data, items, method)
+        else:
+            found[method] = _learned(data, items, heads, method, seed, progress)
+    return found
+
+
+def _plain(data: RankerData, items: ItemVectors, method: str) -> Fused:
+    _, validation = split_lists(len(data))
+    ranker = FusionRanker(method).eval()
+    scores = score_of(list_probabilities(ranker, data, items, validation), RELEVANCE_ONLY)
+    return Fused(ranker, dict(RELEVANCE_ONLY), list_ndcg(data, validation, scores))
+
+
+def _learned(
+    data: RankerData, items: ItemVectors, heads: TowerHeads, method: str, seed: int, progress: Progress
+) -> Fused:
+    if method == "stacking":
+        ranker, positions, metrics = train_stacking(data, items, seed=seed, progress=progress)
+    else:
+        ranker, positions, metrics = train_ranker(method, data, items, heads, seed=seed, progress=progress)
+    _, validation = split_lists(len(data))
+    metrics[f"{method}_calibration"] = calibrate(ranker, positions, data, items, validation)
+    if method == "moe":
+        metrics["moe_gate_usage"] = gate_usage(ranker, data, items, validation)
+    tasks, reached = choose_tasks(ranker, data, items, validation)
+    return Fused(ranker, tasks, reached, positions, metrics)
+
+
+@torch.no_grad()
+def gate_usage(
+    ranker: FusionRanker, data: RankerData, items: ItemVectors, chosen: NDArray[np.int64]
+) -> dict[str, list[float]]:
+    """The mean share of each expert by task, over the candidates of these lists."""
+    batch = batch_of(data, items, chosen)
+    gates = ranker.logits(batch.inputs).gates
+    assert gates is not None
+    shares = usage(gates, batch.labels.valid)
+    return {task: [round(float(share), 4) for share in row] for task, row in zip(TRAINED_TASKS, shares, strict=True)}
 
 
 @torch.no_grad()
@@ -35,13 +149,20 @@ def list_probabilities(
 
 def list_ndcg(data: RankerData, chosen: NDArray[np.int64], scores: NDArray[np.float32]) -> float:
     """Mean NDCG@10 of the lists [n, L] by their outcomes; what was recalled and not shown counts as not wanted."""
+    values = list_ndcgs(data, chosen, scores)
+    return float(values.mean()) if len(values) else 0.0
+
+
+def list_ndcgs(data: RankerData, chosen: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.float64]:
+    """NDCG@10 of each list with a gain at all."""
     lists = data.lists.take(chosen)
-    gains = np.exp2(GAIN[lists.outcome]) - 1.0
+    gains = np.exp2(GAIN[lists.outcome].astype(np.float64)) - 1.0
     order = np.argsort(-np.where(lists.rows >= 0, scores, -np.inf), axis=1, kind="stable")[:, :K]
     discount = 1.0 / np.log2(np.arange(order.shape[1]) + 2.0)
     got = (np.take_along_axis(gains, order, 1) * discount).sum(1)
     best = (-np.sort(-gains, axis=1)[:, :K] * discount).sum(1)
-    return float((got / np.maximum(best, 1e-9)).mean()) if len(got) else 0.0
+    ndcgs: NDArray[np.float64] = got[best > 0] / best[best > 0]
+    return ndcgs
 
 
 def choose_tasks(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shopfuse.ranking.channels import CHANNEL_COLUMN
+from shopfuse.ranking.features import CONTEXT_FEATURES
 from shopfuse.ranking.tensors import VECTOR
 from shopfuse.ranking.user_state import EVENT_CODES
 from shopfuse.training.logged_features import LoggedLists
@@ -19,6 +21,7 @@ from shopfuse.training.snapshot import ItemVectors
 from shopfuse.training.user_inputs import UserInputs
 
 GAIN = np.array([0.0, 1.0, 1.0, 2.0, 3.0], np.float32)  # of an outcome in listwise targets and in validation
+_IS_SEARCH = CONTEXT_FEATURES.index("is_search")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,39 +41,40 @@ class RankerData:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """The labels are [B, L]."""
+class Labels:
+    """What came of the lists: [B, L], and [B, 1] for what is one for a whole list."""
 
-    inputs: RankerInputs
+    valid: Tensor  # False for padding
     shown: Tensor
     position: Tensor  # 0 where not shown
     surface: Tensor  # [B, 1] 1 in a search
+    asked: Tensor  # [B, 1] 1 where there is a query vector: of a query, or of an item to find others like
     clicked: Tensor
     carted: Tensor
     purchased: Tensor
     gain: Tensor
 
-    @property
-    def valid(self) -> Tensor:
-        """False for padding."""
-        return self.inputs.candidate_mask > 0
 
-    @property
-    def asked(self) -> Tensor:
-        """[B, 1] 1 where there is a query vector: of a query, or of an item to find others like."""
-        return self.inputs.query_present
+@dataclass(frozen=True, slots=True)
+class Batch:
+    inputs: RankerInputs
+    labels: Labels
 
 
 def batch_of(data: RankerData, items: ItemVectors, chosen: NDArray[np.generic]) -> Batch:
     part = data.take(chosen)
-    lists = part.lists
+    return Batch(_inputs(part, items), labels_of(part))
+
+
+def labels_of(data: RankerData) -> Labels:
+    lists = data.lists
     outcome = lists.outcome
-    inputs = _inputs(part, items)
-    return Batch(
-        inputs=inputs,
+    return Labels(
+        valid=torch.from_numpy(lists.rows >= 0),
         shown=torch.from_numpy(lists.position >= 0),
         position=torch.from_numpy(np.maximum(lists.position, 0).astype(np.int64)),
-        surface=inputs.is_search.long(),
+        surface=torch.from_numpy(data.asked.context[:, _IS_SEARCH : _IS_SEARCH + 1].astype(np.int64)),
+        asked=_floats(data.query.any(1, keepdims=True)),
         clicked=_floats(outcome > 0),
         carted=_floats(outcome >= EVENT_CODES["add_to_cart"]),
         purchased=_floats(outcome == EVENT_CODES["purchase"]),
@@ -125,7 +129,7 @@ def drop_inputs(inputs: RankerInputs, random: torch.Generator, rate: float, nois
         return (torch.rand(*shape, generator=random) >= rate).float()
 
     def blurred(vectors: Tensor) -> Tensor:
-        return vectors + noise * VECTOR**-0.5 * torch.randn(vectors.shape, generator=random)
+        return vectors + torch.randn(vectors.shape, generator=random) * (noise / math.sqrt(VECTOR))
 
     kept = mask * keep(batch, length, modalities)
     known = keep(batch, 1)

@@ -74,7 +74,7 @@ def soft_shares(scores: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask > 0, torch.exp(gap / torch.from_numpy(TEMPERATURES)), 0.0)
 
 
-_OPINIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+OPINIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "weighted": normalise,
     "vote": votes,
     "softmax": soft_shares,
@@ -101,7 +101,7 @@ class ScoreFusion(nn.Module):
 
     def forward(self, inputs: RankerInputs) -> tuple[Tensor, Tensor]:
         scores, mask = known_channels(inputs)
-        relevance, shares = self.relevance(_OPINIONS[self.method](scores, mask), mask, inputs.is_search)
+        relevance, shares = self.relevance(OPINIONS[self.method](scores, mask), mask, inputs.is_search)
         return relevance.unsqueeze(-1) * self.task, shares
 
     def relevance(self, opinions: Tensor, mask: Tensor, is_search: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,31 +1,31 @@
-"""Trains the fusion ranker on logged features: which of the listed items is clicked, put in the cart, bought.
-
-What position does to a click is an additive term that only training knows; it is 0 at the first slot, so that served
-probabilities read "if shown first". Candidates that were recalled but not shown enter the listwise loss alone.
+"""Trains a fusion ranker of layers, `attention` or `moe`, on logged features: which of the listed items is clicked,
+put in the cart, bought. What the loss says is in ranker_loss.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, logsigmoid
 
 from shopfuse.ranking.progress import Progress, silent
-from shopfuse.training.early_stopping import EarlyStopping
 from shopfuse.training.fusion_ranker import FusionRanker
-from shopfuse.training.learning_rate import warm_up_then_cosine
+from shopfuse.training.loop import Hardware, Schedule, fit
+from shopfuse.training.moe import uneven_usage
 from shopfuse.training.position_term import PositionTerm
 from shopfuse.training.ranker_data import Batch, RankerData, batch_of, batches, drop_inputs
 from shopfuse.training.ranker_facts import RankerFacts
-from shopfuse.training.ranker_inputs import RankerInputs
+from shopfuse.training.ranker_loss import LossWeights, ranker_loss
 from shopfuse.training.snapshot import ItemVectors
 from shopfuse.training.tower_losses import TowerHeads
 
-STAGE = "train ranker"
+VALIDATION_SHARE = 0.15  # of the lists, the newest
+_BLOCK = 256  # lists of a validation step
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +34,16 @@ class RankerTraining:
     epochs: int = 8
     patience: int = 1
     learning_rate: float = 2e-3
+    position_rate: float = 5e-2  # learning rate of the position term: what it is late to explain, the ranker learns
     weight_decay: float = 0.02
-    validation_share: float = 0.15  # the newest lists
-    drop: float = 0.15
-    noise: float = 0.1  # length of what is added to vectors of length 1
-    list_loss: float = 1.0
-    asked_others: float = 4.0  # weight of candidates that were not shown, where a query or an item says what is wanted
-    unasked_others: float = 0.1  # elsewhere: a policy that knows tastes chose what to show
+    drop: float = 0.15  # share of inputs that are missing while it learns
+    noise: float = 0.05  # length of what is added to vectors of length 1
+    even_usage: float = 0.02  # weight of the loss that keeps all experts in use
+    loss: LossWeights = field(default_factory=LossWeights)
 
 
 def train_ranker(
+    method: str,
     data: RankerData,
     items: ItemVectors,
     heads: TowerHeads,
@@ -51,90 +51,84 @@ def train_ranker(
     seed: int,
     settings: RankerTraining | None = None,
     progress: Progress = silent,
-) -> tuple[FusionRanker, PositionTerm, dict[str, float]]:
+) -> tuple[FusionRanker, PositionTerm, dict[str, Any]]:
     """The ranker with the lowest validation loss, the position term, and metrics. `data` must be sorted by time."""
     settings = settings or RankerTraining()
     torch.manual_seed(seed)
-    random = torch.Generator().manual_seed(seed)
-    ranker, positions = FusionRanker(), PositionTerm()
-    start_from(ranker.fusion.facts, heads, data)
-    training, validation = split_lists(len(data), settings.validation_share)
-    steps = max(1, -(-len(training) // settings.batch))
-    parameters = [*ranker.parameters(), *positions.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    schedule = warm_up_then_cosine(optimizer, steps * settings.epochs)
-    stopping = EarlyStopping({"ranker": ranker, "positions": positions}, settings.patience)
-    for epoch in range(settings.epochs):
-        ranker.train()
-        order = training[torch.randperm(len(training), generator=random).numpy()]
-        for step, chosen in enumerate(batches(len(order), settings.batch)):
-            batch = batch_of(data, items, order[chosen])
-            inputs = drop_inputs(batch.inputs, random, settings.drop, settings.noise)
-            loss = ranker_loss(ranker, positions, batch, inputs, settings)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-            progress(STAGE, epoch * steps + step + 1, steps * settings.epochs)
-        if stopping.should_stop(_validate(ranker, positions, data, items, validation, settings)):
-            break
-    stopping.restore()
-    metrics = {"ranker_validation_loss": stopping.best, "ranker_epochs": float(stopping.epochs)}
-    return ranker.eval(), positions.eval(), metrics
+    ranker, positions = FusionRanker(method), PositionTerm()
+    assert ranker.facts is not None
+    start_from(ranker.facts, heads, data)
+    run = _Run(ranker, positions, data, items, settings, torch.Generator().manual_seed(seed))
+    steps = max(1, -(-len(run.training) // settings.batch))
+    schedule = Schedule(
+        f"train {method}", settings.epochs, steps, settings.learning_rate, settings.weight_decay, settings.patience
+    )
+    history = fit(
+        {"ranker": ranker, "positions": positions},
+        schedule,
+        lambda epoch: run.batches(),
+        run.loss,
+        run.validation_loss if len(run.validation) else None,
+        groups=[
+            {"params": list(ranker.parameters())},
+            {"params": list(positions.parameters()), "lr": settings.position_rate, "weight_decay": 0.0},
+        ],
+        hardware=Hardware(torch.device("cpu"), None),  # its layers are too small for a GPU to be faster
+        progress=progress,
+    )
+    return ranker, positions, history.metrics(method)
 
 
-def split_lists(count: int, validation_share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Places of the lists to train on and of the newest ones, to validate on."""
-    cut = count - int(validation_share * count)
+def split_lists(count: int, held_out: float = VALIDATION_SHARE) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Places of the older lists and of the newest ones, a share of `held_out`."""
+    cut = count - int(held_out * count)
     return np.arange(cut), np.arange(cut, count)
 
 
 def start_from(facts: RankerFacts, heads: TowerHeads, data: RankerData) -> None:
     """Scales of the inputs from the data, and the towers' reading of users and queries as a first guess."""
     lists, valid = data.lists, data.lists.rows >= 0
-    facts.scale_to(
-        *(torch.from_numpy(part[valid]) for part in (lists.features, lists.channel_scores, lists.channel_mask))
-    )
+    known = (lists.features, lists.channel_scores, lists.channel_mask)
+    facts.scale_to(*(torch.from_numpy(part[valid]) for part in known))
     facts.modalities.user_wish.load_state_dict(heads.user.state_dict())
     facts.modalities.query_wish.load_state_dict(heads.query.state_dict())
 
 
-def ranker_loss(
-    ranker: FusionRanker, positions: PositionTerm, batch: Batch, inputs: RankerInputs, settings: RankerTraining
-) -> Tensor:
-    """Entire-space log loss of the three tasks on what was shown, plus a listwise softmax over all candidates."""
-    logits = ranker.logits(inputs).logits
-    term = positions(batch.surface, batch.position)
-    shown = batch.shown.float()
-    click = logits[..., 0] + term * shown
-    pointwise = binary_cross_entropy_with_logits(click, batch.clicked, reduction="none")
-    for place, label in ((1, batch.carted), (2, batch.purchased)):
-        positive = logsigmoid(click) + logsigmoid(logits[..., place])  # log of the product of two probabilities
-        negative = torch.log1p(-positive.exp().clamp(max=1 - 1e-6))
-        pointwise = pointwise - (label * positive + (1 - label) * negative)
-    average = (term * shown).sum(1, keepdim=True) / shown.sum(1, keepdim=True).clamp(min=1.0)
-    others = torch.where(batch.asked > 0, np.log(settings.asked_others), np.log(settings.unasked_others))
-    listed = torch.where(batch.shown, click, logits[..., 0] + average + others)
-    listed = listed.masked_fill(~batch.valid, -1e4)
-    target = batch.gain / batch.gain.sum(1, keepdim=True).clamp(min=1.0)
-    listwise = -(target * log_softmax(listed, dim=1)).sum(1).mean()
-    return (pointwise * shown).sum() / shown.sum().clamp(min=1.0) + settings.list_loss * listwise
+class _Run:
+    """One training run: modules, data and random state."""
 
+    def __init__(
+        self,
+        ranker: FusionRanker,
+        positions: PositionTerm,
+        data: RankerData,
+        items: ItemVectors,
+        settings: RankerTraining,
+        random: torch.Generator,
+    ) -> None:
+        self.ranker, self.positions, self.data, self.items = ranker, positions, data, items
+        self.settings, self.random = settings, random
+        self.training, self.validation = split_lists(len(data))
 
-@torch.no_grad()
-def _validate(
-    ranker: FusionRanker,
-    positions: PositionTerm,
-    data: RankerData,
-    items: ItemVectors,
-    validation: NDArray[np.int64],
-    settings: RankerTraining,
-) -> float:
-    ranker.eval()
-    losses, count = 0.0, 0
-    for chosen in batches(len(validation), 256):
-        batch = batch_of(data, items, validation[chosen])
-        size = len(batch.valid)
-        losses += float(ranker_loss(ranker, positions, batch, batch.inputs, settings)) * size
-        count += size
-    return losses / max(count, 1)
+    def batches(self) -> Iterator[Batch]:
+        order = self.training[torch.randperm(len(self.training), generator=self.random).numpy()]
+        for chosen in batches(len(order), self.settings.batch):
+            batch = batch_of(self.data, self.items, order[chosen])
+            inputs = drop_inputs(batch.inputs, self.random, self.settings.drop, self.settings.noise)
+            yield Batch(inputs, batch.labels)
+
+    def loss(self, batch: Batch) -> Tensor:
+        judged = self.ranker.logits(batch.inputs)
+        loss = ranker_loss(judged.logits, self.positions, batch.labels, self.settings.loss)
+        if judged.gates is None:
+            return loss
+        return loss + self.settings.even_usage * uneven_usage(judged.gates, batch.labels.valid)
+
+    def validation_loss(self) -> float:
+        """The mean over the newest lists, nothing dropped."""
+        losses = 0.0
+        for chosen in batches(len(self.validation), _BLOCK):
+            batch = batch_of(self.data, self.items, self.validation[chosen])
+            logits = self.ranker.logits(batch.inputs).logits
+            losses += float(ranker_loss(logits, self.positions, batch.labels, self.settings.loss)) * len(logits)
+        return losses / max(len(self.validation), 1)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.fusion import FUSION_METHODS
@@ -23,23 +22,20 @@ from shopfuse.ranking.user_state import EVENT_CODES
 from shopfuse.training.catalogue import Catalogue
 from shopfuse.training.co_engagement import session_pairs
 from shopfuse.training.event_log import EventLog, Events
-from shopfuse.training.fusion_ranker import FusionRanker
-from shopfuse.training.image_encoder import ImageEncoder
+from shopfuse.training.fusion_ranker import LEARNED
 from shopfuse.training.impressions import Replay, Shown, shown_lists
 from shopfuse.training.item_inputs import ItemInputs, encode_items, item_inputs
 from shopfuse.training.logged_features import write_logged
 from shopfuse.training.made_by import training_record
-from shopfuse.training.picture_tower import PictureTower, fit_picture_tower
-from shopfuse.training.picture_vectors import picture_vectors, sample_pictures
-from shopfuse.training.ranker_choice import choose_tasks, list_ndcg, list_probabilities, score_of
+from shopfuse.training.ranker_choice import AUTO, Fused, choose_ranker, without_training
 from shopfuse.training.ranker_data import RankerData
-from shopfuse.training.shop_models import RELEVANCE_ONLY, ShopModels
+from shopfuse.training.picture_models import picture_models
+from shopfuse.training.shop_models import ShopModels
+from shopfuse.training.shop_images import ShopImages, shop_images
 from shopfuse.training.similar_seeds import with_similar
 from shopfuse.training.snapshot import ItemVectors, take_snapshot
 from shopfuse.training.tower_examples import TowerExamples, log_exposure, tower_examples
 from shopfuse.training.tower_vectors import query_vectors, user_vectors
-from shopfuse.training.train_image_encoder import train_image_encoder
-from shopfuse.training.train_ranker import RankerTraining, split_lists, train_ranker
 from shopfuse.training.train_towers import Towers, train_towers
 from shopfuse.training.user_histories import UserHistories, user_histories
 from shopfuse.training.user_inputs import user_inputs
@@ -50,9 +46,8 @@ TOWER_SHARE = 0.8  # of the clicks, the oldest, train the towers
 MIN_EVENTS = 3  # engaged events that give an item a behaviour embedding worth having
 MIN_CLICKS = 1_000  # below, towers stay fitted
 # Lists to learn from, below which the ranker stays a score-level fusion; an explicit wish is met with less.
-MIN_LISTS = {"auto": 500, "attention": 1, **dict.fromkeys(FUSION_METHODS, sys.maxsize)}
+MIN_LISTS = {AUTO: 500, **dict.fromkeys(LEARNED, 1), **dict.fromkeys(FUSION_METHODS, sys.maxsize)}
 MAX_LISTS = 6_000  # the newest are enough, and replay is the slowest step
-MAX_PICTURES = 20_000  # the image encoder learns from; all are encoded
 MAX_QUERIES = 10_000  # encoded; clicks of rarer ones still teach about users
 
 
@@ -74,11 +69,23 @@ class ShopData:
 class Trained:
     """The parts of a trained shop, and the data that the ranker was chosen on."""
 
-    image_encoder: ImageEncoder | None
-    image_vectors: NDArray[np.float32] | None  # [N, D_IMAGE], zeros where an item has no picture
+    images: ShopImages | None
     towers: Towers
     inputs: ItemInputs
     metrics: dict[str, Any]
+
+    @property
+    def image_vectors(self) -> NDArray[np.float32] | None:
+        """[N, image_dim], zeros where an item has no picture; None where none has."""
+        return self.images.vectors if self.images else None
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """What the rankers learn from."""
+
+    data: RankerData  # by time
+    items: ItemVectors
 
 
 def clicks_of(events: Events) -> Events:
@@ -107,62 +114,54 @@ def train_shop(
     cut = cut_moment(log)
     queries = encode_queries(data)
     trained = train_content(data, cut, queries)
-    lists = shown_lists(log, cut, MAX_LISTS)
-    chosen = choose_ranker(data, cut, lists, queries, trained, fusion)
+    fused, metrics, lists = chosen_ranker(data, cut, queries, trained, fusion)
+    return shop_models(data, trained, fused, metrics, lists)
+
+
+def shop_models(data: ShopData, trained: Trained, fused: Fused, metrics: dict[str, Any], lists: int) -> ShopModels:
+    """Everything that was trained, ready to save; `lists` is how many the rankers were trained and chosen on."""
     return ShopModels(
         query_tower=trained.towers.query.eval(),
         item_tower=trained.towers.item.eval(),
         user_tower=trained.towers.user.eval(),
-        fusion_ranker=chosen.ranker.eval(),
-        image_encoder=trained.image_encoder,
-        picture_tower=picture_tower_of(trained),
+        fusion_ranker=fused.ranker.eval(),
+        **pictures_of(trained),
         behaviour_embeddings=trained.inputs.behaviour.numpy(),
         behaviour_present=trained.inputs.presence[:, 2].numpy() > 0,
-        scenes=log.scenes,
-        tasks=chosen.tasks,
-        fusion=chosen.fusion,
-        metrics={**trained.metrics, **chosen.metrics},
-        made_by=training_record(workspace, len(clicks_of(log.events)), len(lists)),
+        scenes=data.log.scenes,
+        tasks=fused.tasks,
+        fusion=fused.method,
+        metrics={**trained.metrics, **metrics},
+        made_by=training_record(data.workspace, len(clicks_of(data.log.events)), lists),
     )
 
 
-def picture_tower_of(trained: Trained) -> PictureTower | None:
-    """Fitted to what the item tower says of the items with a picture; None where there is no image encoder."""
-    if trained.image_vectors is None:
-        return None
+def pictures_of(trained: Trained) -> dict[str, Any]:
+    """The fields of ShopModels that a shop with pictures has."""
+    if trained.images is None:
+        return {"image_encoder": None}
     vectors, _ = encode_items(trained.towers.item, trained.inputs)
-    seen = trained.image_vectors.any(1)
-    return fit_picture_tower(trained.image_vectors[seen], vectors[seen])
+    return picture_models(trained.images, vectors)
 
 
-@dataclass(frozen=True, slots=True)
-class ChosenRanker:
-    ranker: nn.Module
-    fusion: str
-    tasks: dict[str, float]
-    metrics: dict[str, Any]
-
-
-def choose_ranker(
-    data: ShopData, cut: float, lists: list[Shown], queries: Queries, trained: Trained, fusion: str
-) -> ChosenRanker:
-    """The score-level fusion that was asked for, or the trained ranker: "auto" takes the better on validation."""
-    plain = FusionRanker(fusion if fusion in FUSION_METHODS else "weighted").eval()
-    fallback = ChosenRanker(plain, plain.method, dict(RELEVANCE_ONLY), {})
-    if len(lists) < MIN_LISTS[fusion]:
-        return fallback
+def logged_lists(data: ShopData, cut: float, lists: list[Shown], queries: Queries, trained: Trained) -> Logged:
+    """The lists, all after the cut, as the rankers learn from them; the slowest step."""
     vectors, tokens = encode_items(trained.towers.item, trained.inputs)
     items = ItemVectors(vectors.astype(np.float16), tokens.astype(np.float16), trained.inputs.presence.numpy())
-    logged = replay_lists(data, cut, lists, queries, trained, items)
-    attention, _, metrics = train_ranker(logged, items, trained.towers.heads, seed=data.seed, progress=data.progress)
-    _, validation = split_lists(len(logged), RankerTraining().validation_share)
-    tasks, reached = choose_tasks(attention, logged, items, validation)
-    plain_scores = score_of(list_probabilities(plain, logged, items, validation), RELEVANCE_ONLY)
-    compared = {"attention": reached, plain.method: list_ndcg(logged, validation, plain_scores)}
-    record: dict[str, Any] = {**metrics, "validation_ndcg": compared}
-    if fusion == "auto" and reached <= compared[plain.method]:
-        return replace(fallback, metrics=record)
-    return ChosenRanker(attention, "attention", tasks, record)
+    return Logged(replay_lists(data, cut, lists, queries, trained, items), items)
+
+
+def chosen_ranker(
+    data: ShopData, cut: float, queries: Queries, trained: Trained, fusion: str
+) -> tuple[Fused, dict[str, Any], int]:
+    """(the method `fusion`, metrics, how many lists there were): a score-level one where there are too few to learn."""
+    lists = shown_lists(data.log, cut, MAX_LISTS)
+    if len(lists) < MIN_LISTS[fusion]:
+        return without_training(fusion), {}, len(lists)
+    logged = logged_lists(data, cut, lists, queries, trained)
+    heads = trained.towers.heads
+    fused, metrics = choose_ranker(logged.data, logged.items, heads, fusion, seed=data.seed, progress=data.progress)
+    return fused, metrics, len(lists)
 
 
 def cut_moment(log: EventLog) -> float:
@@ -201,14 +200,21 @@ def encode_queries(data: ShopData) -> Queries:
 def train_content(data: ShopData, cut: float, queries: Queries) -> Trained:
     """The image encoder and the towers, from the events before the cut."""
     events = data.log.events.before(cut)
-    encoder, image_vectors, metrics = _train_images(data, events)
+    images = shop_images(
+        data.workspace,
+        data.catalogue,
+        data.text_vectors,
+        session_pairs(events),
+        seed=data.seed,
+        progress=data.progress,
+    )
     engaged = np.bincount(events.engaged.row, minlength=len(data.catalogue))
     placeholder = np.zeros((len(data.catalogue), TOKEN), np.float32)
     inputs = item_inputs(
         data.text_vectors,
         data.catalogue.attributes,
-        image_vectors,
-        data.catalogue.has_image,
+        images.vectors if images else None,
+        images.present if images else None,
         placeholder,
         engaged >= MIN_EVENTS,
     )
@@ -219,22 +225,7 @@ def train_content(data: ShopData, cut: float, queries: Queries) -> Trained:
     )
     behaviour = towers.behaviour.weight.detach().clone()
     final = ItemInputs(inputs.text, inputs.image, behaviour, inputs.attributes, inputs.presence)
-    return Trained(encoder, image_vectors, towers, final, metrics | tower_metrics)
-
-
-def _train_images(
-    data: ShopData, events: Events
-) -> tuple[ImageEncoder | None, NDArray[np.float32] | None, dict[str, Any]]:
-    """(encoder, image vectors [N, 128], metrics); nothing where no item has a picture."""
-    if not data.catalogue.has_image.any():
-        return None, None, {}
-    rows, pixels = sample_pictures(data.workspace.images(), data.catalogue, MAX_PICTURES)
-    place = np.full(len(data.catalogue), -1, np.int64)
-    place[rows] = np.arange(len(rows))
-    pairs = place[session_pairs(events)]
-    pairs = pairs[(pairs >= 0).all(1)]
-    encoder, metrics = train_image_encoder(pixels, pairs, seed=data.seed, progress=data.progress)
-    return encoder, picture_vectors(encoder, data.workspace.images(), data.catalogue), metrics
+    return Trained(images, towers, final, (images.metrics if images else {}) | tower_metrics)
 
 
 def replay_lists(

@@ -15,7 +15,7 @@ from shopfuse.training.checkpoints import load_checkpoint, save_checkpoint
 from shopfuse.training.logged_features import read_logged, write_logged
 from shopfuse.training.towers import ItemTower, QueryTower
 
-from .test_fusion_ranker import _shop_where_popular_items_are_clicked
+from .planted_lists import popular_items_are_clicked
 
 
 def test_a_checkpoint_reads_back(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_weights_without_meta_data_are_refused(tmp_path: Path) -> None:
 
 
 def test_logged_features_read_back(tmp_path: Path) -> None:
-    logged = _shop_where_popular_items_are_clicked(lists=5)[0].lists
+    logged = popular_items_are_clicked(lists=5).lists
 
     write_logged(tmp_path / "logged.parquet", logged)
     found = read_logged(tmp_path / "logged.parquet")

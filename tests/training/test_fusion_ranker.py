@@ -1,32 +1,30 @@
 """The trained ranker: padding and neighbours change nothing, missing inputs are missing, training repeats."""
 
-from typing import Any
-
 import numpy as np
+import pytest
 import torch
 
-from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS
-from shopfuse.ranking.features import CONTEXT_FEATURES, FEATURES
-from shopfuse.ranking.tensors import HISTORY, TASKS, pad_rows, submodels
-from shopfuse.training.fusion_ranker import FusionRanker
-from shopfuse.training.logged_features import NOT_SHOWN, LoggedLists
-from shopfuse.training.ranker_choice import choose_tasks, list_ndcg
-from shopfuse.training.ranker_data import RankerData
-from shopfuse.training.snapshot import ItemVectors
+from shopfuse.ranking.channels import CHANNEL_COLUMN
+from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.ranking.tensors import TASKS, pad_rows, submodels
+from shopfuse.training.fusion_ranker import LEARNED, METHODS, FusionRanker
+from shopfuse.training.history_attention import HistoryAttention
+from shopfuse.training.ranker_choice import choose_ranker, choose_tasks, list_ndcg
+from shopfuse.training.ranker_inputs import RankerInputs
 from shopfuse.training.tower_losses import TowerHeads
 from shopfuse.training.train_ranker import RankerTraining, split_lists, train_ranker
-from shopfuse.training.user_inputs import UserInputs
 
+from .planted_lists import POPULAR, POPULARITY, planted_items, popular_items_are_clicked
 from .random_tensors import random_inputs
 
+SEPARATE = ["attention", "moe"]  # methods that judge each candidate by itself
 RANKER = submodels(64)["fusion_ranker"]
 PER_CANDIDATE = {tensor.name for tensor in RANKER.inputs if "candidates" in tensor.dims}
-POPULARITY = FEATURES.index("popularity")
 
 
-def _ranker() -> FusionRanker:
+def _ranker(method: str = "attention") -> FusionRanker:
     torch.manual_seed(0)
-    return FusionRanker().eval()
+    return FusionRanker(method).eval()
 
 
 def _inputs(candidates: int, batch: int = 1) -> dict[str, torch.Tensor]:
@@ -42,8 +40,13 @@ def _run(ranker: FusionRanker, inputs: dict[str, torch.Tensor]) -> tuple[torch.T
     return tasks, weights
 
 
-def test_padding_and_other_candidates_change_no_score() -> None:
-    ranker, inputs = _ranker(), _inputs(20)
+def test_the_inputs_are_the_declared_ones_in_their_order() -> None:
+    assert RankerInputs._fields == tuple(tensor.name for tensor in RANKER.inputs)
+
+
+@pytest.mark.parametrize("method", SEPARATE)
+def test_padding_and_other_candidates_change_no_score(method: str) -> None:
+    ranker, inputs = _ranker(method), _inputs(20)
     padded = {
         name: torch.from_numpy(pad_rows(value[0].numpy(), 64))[None] if name in PER_CANDIDATE else value
         for name, value in inputs.items()
@@ -66,12 +69,40 @@ def test_modality_weights_are_shares_of_what_is_there() -> None:
     assert not weights[inputs["modality_mask"] == 0].any()
 
 
-def test_tasks_are_nested_probabilities() -> None:
-    tasks, _ = _run(_ranker(), _inputs(30))
+@pytest.mark.parametrize("method", sorted(LEARNED))
+def test_tasks_are_nested_probabilities(method: str) -> None:
+    tasks, _ = _run(_ranker(method), _inputs(30))
 
     click, cart, purchase, relevance = (tasks[..., TASKS.index(name)] for name in TASKS)
     assert bool(((click >= cart) & (click >= purchase) & (cart > 0)).all())
     assert not relevance.any()
+
+
+def test_the_history_speaks_for_the_candidate_that_is_like_it() -> None:
+    """A planted preference for what was bought: it shows in the matches of that candidate alone."""
+    attention, inputs = HistoryAttention().eval(), RankerInputs(**_inputs(6))
+    items = inputs.item_vectors.float()
+    bought = torch.zeros_like(inputs.history_vectors)
+    bought[0, -1] = inputs.item_vectors[0, 2]
+    mask = torch.zeros_like(inputs.history_mask)
+    mask[0, -1] = 1.0
+    known = inputs._replace(history_vectors=bought, history_mask=mask)
+
+    with torch.no_grad():
+        matches = attention(known, items)[0]
+        nobody = attention(known._replace(history_mask=torch.zeros_like(mask)), items)[0]
+
+    assert int(matches[:, 0].argmax()) == 2
+    assert not nobody.any()
+
+
+def test_a_masked_event_of_the_history_says_nothing() -> None:
+    ranker, inputs = _ranker(), _inputs(10)
+    inputs["history_mask"][0, :7], inputs["history_mask"][0, 7:] = 0.0, 1.0
+    other = {**inputs, "history_vectors": inputs["history_vectors"].clone()}
+    other["history_vectors"][0, :7] = 1.0
+
+    assert torch.allclose(_run(ranker, inputs)[0], _run(ranker, other)[0], atol=1e-7)
 
 
 def test_an_absent_query_says_nothing_whatever_its_vector_holds() -> None:
@@ -92,55 +123,39 @@ def test_a_masked_channel_says_nothing_whatever_it_holds() -> None:
     assert torch.equal(_run(ranker, inputs)[0], _run(ranker, other)[0])
 
 
-def _shop_where_popular_items_are_clicked(lists: int = 400, length: int = 8) -> tuple[RankerData, ItemVectors]:
-    rng = np.random.default_rng(0)
-    items, shape = 50, (lists, length)
-    rows = np.stack([rng.choice(items, length, replace=False) for _ in range(lists)]).astype(np.int32)
-    popularity = np.linspace(0, 1, items, dtype=np.float32)[rows]
-    features = np.zeros((*shape, len(FEATURES)), np.float32)
-    features[..., POPULARITY] = popularity
-    position = np.tile(np.arange(length, dtype=np.int16), (lists, 1))
-    position[:, -2:] = NOT_SHOWN
-    clicked = (rng.random(shape) < popularity**4) & (position >= 0)
-    clicked[:, 0] |= ~clicked.any(1)
-    zeros: Any = np.zeros((*shape, len(CHANNELS)), np.float32)
-    logged = LoggedLists(
-        np.arange(lists, dtype=np.int32),
-        np.full(lists, -1, np.int32),
-        rows,
-        position,
-        clicked.astype(np.int8),
-        features,
-        zeros,
-        zeros,
-    )
-    vectors = (rng.standard_normal((lists, 128)) / np.sqrt(128)).astype(np.float32)
-    asked = UserInputs(
-        np.full((lists, HISTORY), -1, np.int32),
-        np.zeros((lists, HISTORY), np.int64),
-        np.zeros((lists, HISTORY), np.float32),
-        np.zeros((lists, HISTORY), np.float32),
-        np.zeros((lists, len(CONTEXT_FEATURES)), np.float32),
-    )
-    tokens = rng.standard_normal((items, 3, 64)).astype(np.float16)
-    of_items = (rng.standard_normal((items, 128)) / np.sqrt(128)).astype(np.float16)
-    item_vectors = ItemVectors(of_items, tokens, np.ones((items, 3), np.float32))
-    return RankerData(logged, np.zeros_like(vectors), vectors, asked), item_vectors
+@pytest.mark.parametrize("method", ["attention", "moe"])
+def test_training_finds_what_is_clicked_and_repeats_by_seed(method: str) -> None:
+    data, items, heads = popular_items_are_clicked(250), planted_items(), TowerHeads()
+    settings = RankerTraining(epochs=4, batch=16, learning_rate=8e-3)
 
-
-def test_training_finds_what_is_clicked_and_repeats_by_seed() -> None:
-    data, items = _shop_where_popular_items_are_clicked()
-    settings, heads = RankerTraining(epochs=12, batch=16, learning_rate=5e-3), TowerHeads()
-
-    first, _, metrics = train_ranker(data, items, heads, seed=3, settings=settings)
-    again, _, _ = train_ranker(data, items, heads, seed=3, settings=settings)
+    first, _, metrics = train_ranker(method, data, items, heads, seed=3, settings=settings)
+    again, _, _ = train_ranker(method, data, items, heads, seed=3, settings=settings)
 
     assert all(torch.equal(first.state_dict()[name], value) for name, value in again.state_dict().items())
-    _, chosen = split_lists(len(data), settings.validation_share)
+    _, chosen = split_lists(len(data))
     weights, reached = choose_tasks(first, data, items, chosen)
     by_chance = list_ndcg(data, chosen, np.random.default_rng(1).random((len(chosen), 8)).astype(np.float32))
     by_truth = list_ndcg(data, chosen, data.lists.features[chosen][..., POPULARITY])
     assert by_truth > by_chance + 0.05
     assert reached > (by_truth + by_chance) / 2
     assert weights["click"] == 1.0
-    assert metrics["ranker_epochs"] >= 1
+    assert metrics[f"{method}_epochs"] >= 1
+
+
+def test_auto_takes_a_learned_method_where_it_orders_better_and_a_plain_one_elsewhere() -> None:
+    items, heads = planted_items(), TowerHeads()
+    unpopular = popular_items_are_clicked(200)
+    unpopular.lists.channel_scores[..., POPULAR] *= -1.0  # the channel that the plain methods trust is wrong
+    found, metrics = choose_ranker(unpopular, items, heads, "auto", seed=0)
+    asked, _ = choose_ranker(unpopular, items, heads, "weighted", seed=0)
+
+    reached = metrics["validation_ndcg"]
+    assert set(reached) == set(METHODS)
+    assert found.method in LEARNED and reached[found.method] == max(reached.values())
+    assert reached[found.method] > reached["weighted"] + 0.05
+    assert asked.method == "weighted"
+
+
+def test_an_unknown_method_is_refused() -> None:
+    with pytest.raises(ShopfuseError, match="expected one of weighted, vote, softmax, stacking, attention, moe"):
+        FusionRanker("magic")

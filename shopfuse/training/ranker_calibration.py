@@ -1,0 +1,88 @@
+"""Makes the probabilities of a learned ranker mean what they say: Platt scaling of each task on lists that it has not
+learned from (Platt, 1999; Guo et al., 2017).
+
+A scale above 0 and a shift for each task's logit: the order by any one of them stays. Kept only where it lowers the
+log loss on validation lists that were not used to fit it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shopfuse.training.fusion_ranker import FusionRanker
+from shopfuse.training.position_term import PositionTerm
+from shopfuse.training.ranker_data import Labels, RankerData, batch_of, batches, labels_of
+from shopfuse.training.ranker_loss import task_losses
+from shopfuse.training.snapshot import ItemVectors
+from shopfuse.training.task_logits import TRAINED_TASKS
+
+_BLOCK = 256  # lists
+_PENALTY = 1e-3  # towards leaving the logits alone
+_LARGEST = 1.0  # natural logarithm of the largest scale
+
+
+@torch.no_grad()
+def seen_logits(
+    ranker: FusionRanker, positions: PositionTerm, data: RankerData, items: ItemVectors, chosen: NDArray[np.int64]
+) -> tuple[Tensor, Labels]:
+    """(calibrated logits [n, L, 3] of what was shown at the slot where it was shown, labels of the lists)."""
+    labels = labels_of(data.take(chosen))
+    raw = torch.cat(
+        [ranker.logits(batch_of(data, items, chosen[part]).inputs).logits for part in batches(len(chosen), _BLOCK)]
+    )
+    raw[..., 0] += positions(labels.surface, labels.position) * labels.shown
+    return ranker.calibrated(raw), labels
+
+
+def calibrate(
+    ranker: FusionRanker, positions: PositionTerm, data: RankerData, items: ItemVectors, chosen: NDArray[np.int64]
+) -> dict[str, float]:
+    """Sets the ranker's scales and shifts from the lists `chosen`; metrics say what they did to the log loss.
+
+    The first half fits, the second half decides; where it is kept, all lists fit.
+    """
+    logits, labels = seen_logits(ranker, positions, data, items, chosen)
+    flat, outcome = _shown(logits, labels)
+    half = len(flat) // 2
+    if half == 0:
+        return {}
+    log_scale, shift = _fit(flat[:half], outcome[:half])
+    before = float(_mean_loss(flat[half:], outcome[half:]))
+    after = float(_mean_loss(flat[half:] * log_scale.exp() + shift, outcome[half:]))
+    if after < before:
+        log_scale, shift = _fit(flat, outcome)
+        ranker.set_calibration(log_scale.exp(), shift)
+    return {"log_loss": before, "log_loss_calibrated": after, "calibrated": float(after < before)}
+
+
+def _shown(logits: Tensor, labels: Labels) -> tuple[Tensor, Tensor]:
+    """(logits, outcomes) of the impressions, [n, 3] each."""
+    outcome = torch.stack([labels.clicked, labels.carted, labels.purchased], dim=-1)
+    return logits[labels.shown], outcome[labels.shown]
+
+
+def _mean_loss(logits: Tensor, outcome: Tensor) -> Tensor:
+    clicked, carted, purchased = outcome.unbind(-1)
+    none = torch.zeros_like(clicked)
+    labels = Labels(none, none, none, none, none, clicked, carted, purchased, none)
+    return task_losses(logits, labels).sum(-1).mean()
+
+
+def _fit(logits: Tensor, outcome: Tensor) -> tuple[Tensor, Tensor]:
+    """(log of the scales [3], shifts [3])."""
+    log_scale = torch.zeros(len(TRAINED_TASKS), requires_grad=True)
+    shift = torch.zeros(len(TRAINED_TASKS), requires_grad=True)
+    optimizer = torch.optim.LBFGS([log_scale, shift], max_iter=50, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        penalty = _PENALTY * (log_scale.square().sum() + shift.square().sum())
+        loss = _mean_loss(logits * log_scale.exp() + shift, outcome) + penalty
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return log_scale.detach().clamp(-_LARGEST, _LARGEST), shift.detach()
