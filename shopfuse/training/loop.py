@@ -12,8 +12,9 @@ the same seed gives the same weights on a CPU. Tensors of a batch go to `best_ha
 functions (`tensor.to(device)`, free on a CPU); modules are moved by `fit`. A GPU computes losses in bfloat16 where it
 can, else in float16 with scaled gradients; validation is always float32.
 
-In a team of processes (training/team.py) each computes its own share of the same batch, and gradients are averaged:
-the mean of the processes' losses must be the loss of the whole batch. Every parameter must take part in every step.
+`together=True` says that the other processes of the team (training/team.py) run this very training too: each computes
+its own share of the same batch, and gradients are averaged. The mean of the processes' losses must be the loss of the
+whole batch, and every parameter must take part in every step. Without it a process trains alone.
 """
 
 from __future__ import annotations
@@ -103,6 +104,7 @@ def fit(
     *,
     groups: Sequence[dict[str, Any]] | None = None,
     hardware: Hardware | None = None,
+    together: bool = False,
     progress: Progress = silent,
     watch: Callable[[int, float], None] = unwatched,
 ) -> History:
@@ -115,7 +117,7 @@ def fit(
     parts, history = nn.ModuleDict(dict(modules)), History()
     hardware = hardware or best_hardware()
     parts.to(hardware.device)
-    optimisation = _Optimisation(parts, groups, schedule, batch_loss, hardware)
+    optimisation = _Optimisation(parts, groups, schedule, batch_loss, hardware, together and team.size() > 1)
     stopping = EarlyStopping(modules, schedule.patience)
     try:
         for epoch in range(schedule.epochs):
@@ -147,7 +149,8 @@ def _train_epoch(
         history.steps += 1
         history.clipped += norm > schedule.largest_gradient
         progress(schedule.stage, step, schedule.epochs * schedule.steps)
-    history.training.append(team.mean(sum(losses) / max(len(losses), 1)))
+    loss = sum(losses) / max(len(losses), 1)
+    history.training.append(team.mean(loss) if optimisation.shared else loss)
 
 
 def _validate(validation_loss: Callable[[], float], stage: str, epoch: int) -> float:
@@ -179,8 +182,9 @@ class _Optimisation(Generic[BatchT]):
         schedule: Schedule,
         batch_loss: Callable[[BatchT], Tensor],
         hardware: Hardware,
+        shared: bool,
     ) -> None:
-        self.schedule, self._hardware = schedule, hardware
+        self.schedule, self._hardware, self.shared = schedule, hardware, shared
         self._parameters = [parameter for parameter in parts.parameters() if parameter.requires_grad]
         self._optimizer = torch.optim.AdamW(
             groups or self._parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
@@ -188,7 +192,7 @@ class _Optimisation(Generic[BatchT]):
         self._rates = warm_up_then_cosine(self._optimizer, schedule.epochs * schedule.steps)
         self._scaler = torch.amp.GradScaler(hardware.device.type, enabled=hardware.reduced == torch.float16)
         whole = _WithLoss(parts, batch_loss)
-        self._whole = DistributedDataParallel(whole) if team.size() > 1 else whole
+        self._whole = DistributedDataParallel(whole) if shared else whole
 
     def step(self, batch: BatchT, number: int) -> tuple[float, float]:
         """One step on one batch: its loss and the norm of its gradient."""

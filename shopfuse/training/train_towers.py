@@ -140,6 +140,7 @@ class _Run:
             self._validation_loss if self.held_out else None,
             groups=self._groups(),
             hardware=self.hardware,
+            together=True,
             progress=progress,
             watch=watch,
         )
