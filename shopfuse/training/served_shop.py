@@ -26,7 +26,7 @@ from shopfuse.training.catalogue import Catalogue
 from shopfuse.training.event_log import EventLog, Requests
 from shopfuse.training.fusion_ranker import FusionRanker
 from shopfuse.training.item_inputs import ItemInputs, encode_items
-from shopfuse.training.snapshot import ItemVectors, take_snapshot
+from shopfuse.training.snapshot import ItemVectors, Snapshot, take_snapshot, with_vectors
 from shopfuse.training.tower_vectors import query_vectors, user_vectors
 from shopfuse.training.truth_cases import NO_SEED, Case, Scorer
 from shopfuse.training.user_histories import UserHistories
@@ -66,23 +66,28 @@ class ServedShop:
     """One set of models over one world, perhaps without some modalities (masked everywhere, nothing is retrained)."""
 
     def __init__(
-        self, world: World, models: Models, inputs: ItemInputs, folder: Path, without: Sequence[str] = ()
+        self,
+        world: World,
+        models: Models,
+        inputs: ItemInputs,
+        folder: Path,
+        without: Sequence[str] = (),
+        base: Snapshot | None = None,
     ) -> None:
+        """`folder` is replaced. `base` is the same world by other vectors: its words and counts are taken over."""
         self._world, self._models = world, models
         self._channels = frozenset(channel for name in without for channel in OF_MODALITY[name][0])
         self._features = [FEATURES.index(feature) for name in without for feature in OF_MODALITY[name][1]]
         kept = inputs.without(*without)
         vectors, tokens = encode_items(models.item_tower, kept)
         self.items = ItemVectors(vectors.astype(np.float16), tokens.astype(np.float16), kept.presence.numpy())
-        self.snapshot = take_snapshot(
-            folder,
-            world.catalogue,
-            world.text_vectors,
-            self.items,
-            world.log.events,
-            world.at,
-            inputs.image.numpy() if bool(inputs.presence[:, 1].any()) else None,
-        )
+        looks = inputs.image.numpy() if bool(inputs.presence[:, 1].any()) else None
+        if base is None:
+            self.snapshot = take_snapshot(
+                folder, world.catalogue, world.text_vectors, self.items, world.log.events, world.at, looks
+            )
+        else:
+            self.snapshot = with_vectors(base, folder, world.text_vectors, self.items, looks)
         self._asked: dict[int, _Asked] = {}
 
     def prepare(self, cases: Sequence[Case], query_embeddings: NDArray[np.float32]) -> None:

@@ -7,7 +7,7 @@ because the indexes are files; it is not a release and nothing serves it.
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from shopfuse.recall.indexes import RecallIndexes
 from shopfuse.recall.item_table import build_item_table
 from shopfuse.recall.lexical import build_lexical
 from shopfuse.recall.popular import build_popular
-from shopfuse.recall.vectors import build_vectors
+from shopfuse.recall.vectors import VectorIndex, build_vectors
 from shopfuse.recall.visits import Sessions
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.training.catalogue import Catalogue, catalogue_items
@@ -70,6 +70,29 @@ def take_snapshot(
     build_co_visit(layout.indexes, visit_sessions(known), len(catalogue))
     build_popular(layout.indexes, rows["popularity"])
     return Snapshot(at, rows, items, RecallIndexes.open(layout))
+
+
+def with_vectors(
+    snapshot: Snapshot,
+    folder: Path,
+    text_vectors: NDArray[np.float32],
+    items: ItemVectors,
+    image_vectors: NDArray[np.float32] | None = None,
+) -> Snapshot:
+    """The same shop at the same moment by other vectors: words, visits and counts stay, only these indexes are new."""
+    shutil.rmtree(folder, ignore_errors=True)
+    layout = ReleaseLayout(folder)
+    build_vectors(layout.semantic, text_vectors)
+    build_vectors(layout.behaviour, items.vectors)
+    if image_vectors is not None:
+        build_vectors(layout.visual, image_vectors)
+    indexes = replace(
+        snapshot.indexes,
+        semantic=VectorIndex.open(layout.semantic),
+        behaviour=VectorIndex.open(layout.behaviour),
+        visual=VectorIndex.open(layout.visual) if image_vectors is not None else None,
+    )
+    return replace(snapshot, items=items, indexes=indexes)
 
 
 def visit_sessions(events: Events) -> Sessions:

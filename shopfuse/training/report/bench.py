@@ -7,7 +7,7 @@ dropped; sections read the rankings. Nothing is retrained and nothing is chosen 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +20,14 @@ from shopfuse.ranking.tensors import MODALITIES
 from shopfuse.training.baselines import BASELINES, baselines
 from shopfuse.training.catalogue import Catalogue, load_catalogue
 from shopfuse.training.evaluate import ABLATIONS
-from shopfuse.training.event_log import load_event_log
+from shopfuse.training.event_log import EventLog, load_event_log
 from shopfuse.training.item_inputs import ItemInputs, item_inputs
 from shopfuse.training.picture_vectors import picture_vectors
 from shopfuse.training.report.held_out import HeldOut, held_out, request_cases, visit_cases
 from shopfuse.training.report.rankings import CaseSet, Ranking, Scored, rank_all, scored
 from shopfuse.training.served_shop import Models, ServedShop, World
 from shopfuse.training.shop_models import ShopModels
+from shopfuse.training.snapshot import Snapshot
 from shopfuse.training.truth_cases import Case, Scorer, load_cases, load_similar_cases
 from shopfuse.training.user_histories import last_moment, user_histories
 
@@ -43,12 +44,15 @@ SIMPLE = {
 }
 
 
+CASES, LISTS = 200, 1000  # enough for intervals of about 0.04, in some minutes
+
+
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How many cases are drawn; the truth is taken whole up to it."""
+    """How many cases are drawn, at most."""
 
-    cases: int = 300  # of a surface and source
-    lists: int = 1000  # of held-out impressions
+    cases: int = CASES  # of a surface and source
+    lists: int = LISTS  # of held-out impressions
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class Bench:
     folder: Path
     seed: int
     sizes: Sizes
+    snapshots: dict[tuple[int, float], tuple[EventLog, Snapshot]] = field(default_factory=dict)  # by log and moment
 
     @property
     def catalogue(self) -> Catalogue:
@@ -90,10 +95,18 @@ class Bench:
         self, world: World, inputs: ItemInputs, sets: Sequence[CaseSet], without: Sequence[str] = ()
     ) -> ServedShop:
         """The models over a world, with these cases prepared."""
-        shop = ServedShop(world, self.parts, inputs, self.folder / "snapshot", without)
+        shop = ServedShop(world, self.parts, inputs, self.folder / "vectors", without, self._snapshot(world))
         for cases in sets:
             shop.prepare(cases.cases, cases.queries)
         return shop
+
+    def _snapshot(self, world: World) -> Snapshot:
+        """The indexes of a world, built once: what differs between ways to rank are the vectors."""
+        key = (id(world.log), world.at)
+        if key not in self.snapshots:
+            whole = ServedShop(world, self.parts, self.inputs, self.folder / f"world-{len(self.snapshots)}")
+            self.snapshots[key] = (world.log, whole.snapshot)  # the log is held, so that its id stays its own
+        return self.snapshots[key][1]
 
 
 def open_bench(

@@ -1,0 +1,86 @@
+"""What a report is measured on: the checkpoints of a workspace, and the text encoder of the release that it serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopfuse.cli.local_stack import stable_release
+from shopfuse.datasets.workspace import Workspace
+from shopfuse.exporters.build_record import made_by
+from shopfuse.exporters.onnx_session import OnnxModel
+from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
+from shopfuse.ranking.progress import Progress
+from shopfuse.ranking.tensors import submodels
+from shopfuse.recall.vectors import VectorIndex
+from shopfuse.release.layout import ReleaseLayout
+from shopfuse.release.manifest import Manifest
+from shopfuse.training.catalogue import load_catalogue
+from shopfuse.training.model_files import load_models
+from shopfuse.training.shop_models import ShopModels
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The models, and the vectors [N, D] of the catalogue's texts by the encoder that also encodes the queries."""
+
+    manifest: Manifest
+    models: ShopModels
+    encoding: TextEncoding
+    text_vectors: NDArray[np.float32]
+
+    @property
+    def is_release(self) -> bool:
+        """Whether the checkpoints are those that the release was built from: every figure of their training agrees."""
+        return all(self.manifest.metrics.get(name) == value for name, value in self.models.metrics.items())
+
+
+def open_measured(workspace: Workspace, progress: Progress) -> Measured:
+    """Raises a ShopfuseError where nothing is released or trained yet."""
+    manifest = stable_release(workspace.root)
+    layout = ReleaseLayout(workspace.release_dir(manifest.release_id))
+    encoding = _encoding(layout, manifest)
+    catalogue = load_catalogue(workspace.items().collect(), language=workspace.settings.language)
+    vectors = _released_vectors(workspace, layout, manifest)
+    if vectors is None or len(vectors) != len(catalogue):
+        vectors = encoding.encode(catalogue.texts(), progress)
+    return Measured(manifest, load_models(workspace.checkpoints_dir, catalogue.ids), encoding, vectors)
+
+
+def facts_of(workspace: Workspace, measured: Measured, seed: int, data: str) -> tuple[tuple[str, str], ...]:
+    """The lines at the top of a report."""
+    manifest, record = measured.manifest, made_by(workspace, seed)
+    models = (
+        f"checkpoints of training run {measured.models.made_by.get('training_run', 'unknown')}, run in this process"
+    )
+    other = "" if measured.is_release else ": NOT those that the release was built from"
+    libraries = {**record["libraries"], "matplotlib": version("matplotlib"), "polars": version("polars")}
+    return (
+        ("release", f"{manifest.release_id} of {manifest.created_at}, fusion {manifest.fusion}"),
+        ("models", models + other),
+        ("data", f"sha256 {data} (catalogue, pictures, events)"),
+        ("code", record["commit"] or "an installed package"),
+        ("libraries", ", ".join(f"{name} {number}" for name, number in libraries.items())),
+        ("measured", f"{datetime.now(UTC).isoformat(timespec='seconds')}, {record['cpus']} CPUs, seed {seed}"),
+    )
+
+
+def _encoding(layout: ReleaseLayout, manifest: Manifest) -> TextEncoding:
+    released = manifest.models["text_encoder"]
+    path: Path = layout.models / released.model / str(released.version) / "model.onnx"
+    model = OnnxModel(submodels(manifest.text_dim)["text_encoder"], path)
+    return TextEncoding(model, open_tokenizer(layout.tokenizer, manifest.max_tokens))
+
+
+def _released_vectors(workspace: Workspace, layout: ReleaseLayout, manifest: Manifest) -> NDArray[np.float32] | None:
+    """The vectors in the release's index, None where the catalogue has changed since."""
+    data = manifest.made_by.get("data", {})
+    if made_by(workspace, 0)["data"].get("items") != data.get("items"):
+        return None
+    vectors: NDArray[np.float32] = VectorIndex.open(layout.semantic).vectors.astype(np.float32)
+    return vectors
