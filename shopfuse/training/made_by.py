@@ -8,8 +8,7 @@ from typing import Any
 
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.training.train_image_encoder import ImageTraining
-from shopfuse.training.train_ranker import RankerTraining
-from shopfuse.training.train_towers import TowerTraining
+from shopfuse.training.tuned import TrainingSettings, read_tuned
 
 
 def data_hash(workspace: Workspace) -> str:
@@ -22,13 +21,14 @@ def data_hash(workspace: Workspace) -> str:
     return digest.hexdigest()
 
 
-def training_record(workspace: Workspace, clicks: int, lists: int) -> dict[str, Any]:
+def training_record(workspace: Workspace, clicks: int, lists: int, settings: TrainingSettings) -> dict[str, Any]:
     return {
         "towers": "trained",
         "clicks": clicks,
         "lists": lists,
         "data": data_hash(workspace),
         "image_training": asdict(ImageTraining()),
-        "tower_training": asdict(TowerTraining()),
-        "ranker_training": asdict(RankerTraining()),
+        "tower_training": asdict(settings.towers),
+        "ranker_training": asdict(settings.ranker),
+        "tuned": read_tuned(workspace.root),
     }

@@ -28,7 +28,7 @@ from shopfuse.training.shop_models import RELEVANCE_ONLY
 from shopfuse.training.snapshot import ItemVectors
 from shopfuse.training.task_logits import TRAINED_TASKS
 from shopfuse.training.tower_losses import TowerHeads
-from shopfuse.training.train_ranker import split_lists, train_ranker
+from shopfuse.training.train_ranker import RankerTraining, split_lists, train_ranker
 from shopfuse.training.train_stacking import train_stacking
 
 AUTO = "auto"
@@ -62,6 +62,7 @@ def choose_ranker(
     fusion: str,
     *,
     seed: int,
+    settings: RankerTraining | None = None,
     progress: Progress = silent,
 ) -> tuple[Fused, dict[str, Any]]:
     """(the method called `fusion`, or for "auto" the best of all, metrics). `data` must be sorted by time.
@@ -69,7 +70,7 @@ def choose_ranker(
     A learned method is adopted by "auto" only where it orders the validation lists better than every plain one.
     """
     methods = tuple(METHODS) if fusion == AUTO else tuple(dict.fromkeys((PLAIN, fusion)))
-    fused = fuse_all(data, items, heads, methods, seed=seed, progress=progress)
+    fused = fuse_all(data, items, heads, methods, seed=seed, settings=settings, progress=progress)
     reached = {method: found.validation_ndcg for method, found in fused.items()}
     metrics = {name: value for found in fused.values() for name, value in (found.metrics or {}).items()}
     chosen = max(methods, key=lambda method: reached[method]) if fusion == AUTO else fusion
@@ -88,6 +89,7 @@ def fuse_all(
     methods: Sequence[str],
     *,
     seed: int,
+    settings: RankerTraining | None = None,
     progress: Progress = silent,
 ) -> dict[str, Fused]:
     """Every method, trained where it learns; plain ones first, so that a tie goes to what needs no training."""
@@ -96,7 +98,7 @@ def fuse_all(
         if method in FUSION_METHODS:
             found[method] = _plain(data, items, method)
         else:
-            found[method] = _learned(data, items, heads, method, seed, progress)
+            found[method] = _learned(data, items, heads, method, seed, settings, progress)
     return found
 
 
@@ -108,12 +110,20 @@ def _plain(data: RankerData, items: ItemVectors, method: str) -> Fused:
 
 
 def _learned(
-    data: RankerData, items: ItemVectors, heads: TowerHeads, method: str, seed: int, progress: Progress
+    data: RankerData,
+    items: ItemVectors,
+    heads: TowerHeads,
+    method: str,
+    seed: int,
+    settings: RankerTraining | None,
+    progress: Progress,
 ) -> Fused:
     if method == "stacking":
         ranker, positions, metrics = train_stacking(data, items, seed=seed, progress=progress)
     else:
-        ranker, positions, metrics = train_ranker(method, data, items, heads, seed=seed, progress=progress)
+        ranker, positions, metrics = train_ranker(
+            method, data, items, heads, seed=seed, settings=settings, progress=progress
+        )
     _, validation = split_lists(len(data))
     metrics[f"{method}_calibration"] = calibrate(ranker, positions, data, items, validation)
     if method == "moe":

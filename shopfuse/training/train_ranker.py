@@ -4,7 +4,7 @@ put in the cart, bought. What the loss says is in ranker_loss.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from shopfuse.ranking.progress import Progress, silent
 from shopfuse.training.fusion_ranker import FusionRanker
-from shopfuse.training.loop import Hardware, Schedule, fit
+from shopfuse.training.loop import Hardware, Schedule, fit, unwatched
 from shopfuse.training.moe import uneven_usage
 from shopfuse.training.position_term import PositionTerm
 from shopfuse.training.ranker_data import Batch, RankerData, batch_of, batches, drop_inputs
@@ -51,6 +51,7 @@ def train_ranker(
     seed: int,
     settings: RankerTraining | None = None,
     progress: Progress = silent,
+    watch: Callable[[int, float], None] = unwatched,
 ) -> tuple[FusionRanker, PositionTerm, dict[str, Any]]:
     """The ranker with the lowest validation loss, the position term, and metrics. `data` must be sorted by time."""
     settings = settings or RankerTraining()
@@ -75,6 +76,7 @@ def train_ranker(
         ],
         hardware=Hardware(torch.device("cpu"), None),  # its layers are too small for a GPU to be faster
         progress=progress,
+        watch=watch,
     )
     return ranker, positions, history.metrics(method)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,9 +34,10 @@ from shopfuse.training.shop_models import ShopModels
 from shopfuse.training.shop_images import ShopImages, shop_images
 from shopfuse.training.similar_seeds import with_similar
 from shopfuse.training.snapshot import ItemVectors, take_snapshot
-from shopfuse.training.tower_examples import TowerExamples, log_exposure, tower_examples
+from shopfuse.training.tower_examples import log_exposure, tower_examples
 from shopfuse.training.tower_vectors import query_vectors, user_vectors
-from shopfuse.training.train_towers import Towers, train_towers
+from shopfuse.training.train_towers import Towers, TowerTask, train_towers
+from shopfuse.training.tuned import TrainingSettings, settings_of
 from shopfuse.training.user_histories import UserHistories, user_histories
 from shopfuse.training.user_inputs import user_inputs
 
@@ -63,6 +64,7 @@ class ShopData:
     encode_texts: EncodeTexts
     seed: int
     progress: Progress
+    settings: TrainingSettings = field(default_factory=TrainingSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,8 @@ def train_shop(
 ) -> ShopModels:
     """Trained models; the log must be `enough_to_train`. `fusion` as in build_models."""
     histories = user_histories(log.events, len(log.users))
-    data = ShopData(workspace, catalogue, log, histories, text_vectors, encode_texts, seed, progress)
+    settings = settings_of(workspace.root)
+    data = ShopData(workspace, catalogue, log, histories, text_vectors, encode_texts, seed, progress, settings)
     cut = cut_moment(log)
     queries = encode_queries(data)
     trained = train_content(data, cut, queries)
@@ -132,7 +135,7 @@ def shop_models(data: ShopData, trained: Trained, fused: Fused, metrics: dict[st
         tasks=fused.tasks,
         fusion=fused.method,
         metrics={**trained.metrics, **metrics},
-        made_by=training_record(data.workspace, len(clicks_of(data.log.events)), lists),
+        made_by=training_record(data.workspace, len(clicks_of(data.log.events)), lists, data.settings),
     )
 
 
@@ -159,8 +162,15 @@ def chosen_ranker(
     if len(lists) < MIN_LISTS[fusion]:
         return without_training(fusion), {}, len(lists)
     logged = logged_lists(data, cut, lists, queries, trained)
-    heads = trained.towers.heads
-    fused, metrics = choose_ranker(logged.data, logged.items, heads, fusion, seed=data.seed, progress=data.progress)
+    fused, metrics = choose_ranker(
+        logged.data,
+        logged.items,
+        trained.towers.heads,
+        fusion,
+        seed=data.seed,
+        settings=data.settings.ranker,
+        progress=data.progress,
+    )
     return fused, metrics, len(lists)
 
 
@@ -199,6 +209,15 @@ def encode_queries(data: ShopData) -> Queries:
 
 def train_content(data: ShopData, cut: float, queries: Queries) -> Trained:
     """The image encoder and the towers, from the events before the cut."""
+    images, task = tower_task(data, cut, queries)
+    towers, metrics = train_towers(task, progress=data.progress)
+    behaviour, inputs = towers.behaviour.weight.detach().clone(), task.inputs
+    final = ItemInputs(inputs.text, inputs.image, behaviour, inputs.attributes, inputs.presence)
+    return Trained(images, towers, final, (images.metrics if images else {}) | metrics)
+
+
+def tower_task(data: ShopData, cut: float, queries: Queries) -> tuple[ShopImages | None, TowerTask]:
+    """The trained image encoder, and what the towers learn from."""
     events = data.log.events.before(cut)
     images = shop_images(
         data.workspace,
@@ -218,14 +237,9 @@ def train_content(data: ShopData, cut: float, queries: Queries) -> Trained:
         placeholder,
         engaged >= MIN_EVENTS,
     )
-    examples: TowerExamples = tower_examples(data.log, events, data.histories, queries.row)
+    examples = tower_examples(data.log, events, data.histories, queries.row)
     exposure = log_exposure(events, len(data.catalogue))
-    towers, tower_metrics = train_towers(
-        examples, inputs, queries.vectors, exposure, seed=data.seed, progress=data.progress
-    )
-    behaviour = towers.behaviour.weight.detach().clone()
-    final = ItemInputs(inputs.text, inputs.image, behaviour, inputs.attributes, inputs.presence)
-    return Trained(images, towers, final, (images.metrics if images else {}) | tower_metrics)
+    return images, TowerTask(examples, inputs, queries.vectors, exposure, data.seed, data.settings.towers)
 
 
 def replay_lists(

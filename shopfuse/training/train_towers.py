@@ -6,7 +6,7 @@ The newest examples are held out, by time; nothing else is chosen on them than w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,8 @@ class TowerTraining:
     refresh_steps: int = 16  # histories see item vectors that are at most this old
     drop_behaviour: float = 0.3  # so that an item without an id embedding is nothing unusual
     drop_content: float = 0.1
+    drop_history: float = 0.0  # of a history's entries
+    noise: float = 0.0  # length of what is added to text and image embeddings of length 1
     modality_loss: float = 0.3
     list_loss: float = 3.0
 
@@ -60,36 +62,27 @@ class Towers:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
+@dataclass(frozen=True, slots=True)
+class TowerTask:
+    """All that the towers learn from, and how."""
+
+    examples: TowerExamples  # by time
+    inputs: ItemInputs  # `presence` says who has behaviour
+    query_vectors: NDArray[np.float32]  # [n, D_TEXT]
+    exposure: NDArray[np.float32]  # [N] log impressions
+    seed: int
+    settings: TowerTraining
+
+
 def train_towers(
-    examples: TowerExamples,
-    inputs: ItemInputs,
-    query_vectors: NDArray[np.float32],
-    exposure: NDArray[np.float32],
-    *,
-    seed: int,
-    settings: TowerTraining | None = None,
-    progress: Progress = silent,
-    watch: Callable[[int, float], None] = unwatched,
+    task: TowerTask, *, progress: Progress = silent, watch: Callable[[int, float], None] = unwatched
 ) -> tuple[Towers, dict[str, Any]]:
-    """Towers and their metrics. `exposure` [N] is log impressions; `inputs.presence` says who has behaviour.
+    """Towers and their metrics, with the help of the team's other processes.
 
     `watch` is told each epoch's validation loss, as in `fit`, which also says what is raised.
     """
-    task = TowerTask(examples, inputs, query_vectors, exposure, seed, settings or TowerTraining())
     announce(TRAINING, task)
     return take_part(task, progress, watch)
-
-
-@dataclass(frozen=True, slots=True)
-class TowerTask:
-    """All that a process needs to take part."""
-
-    examples: TowerExamples
-    inputs: ItemInputs
-    query_vectors: NDArray[np.float32]
-    exposure: NDArray[np.float32]
-    seed: int
-    settings: TowerTraining
 
 
 def take_part(
@@ -98,7 +91,7 @@ def take_part(
     """What every process of the team does; each has the same towers afterwards."""
     torch.manual_seed(task.seed)
     towers = Towers(
-        ItemTower(task.inputs.text.shape[1]),
+        ItemTower(task.inputs.text.shape[1], task.inputs.image.shape[1]),
         QueryTower(task.query_vectors.shape[1]),
         UserTower(),
         TowerHeads(),
@@ -182,10 +175,11 @@ class _Run:
         item.train(training)
 
     def _training_loss(self, batch: TowerBatch) -> Tensor:
-        """The loss of this process's share of the batch, some of whose items lack modalities that they have."""
+        """The loss of this process's share of the batch, with less known, and less well, than at serving time."""
         presence = self._with_gaps(self.inputs.presence[batch.rows.to(self.device)].cpu())
-        own, kept = batch.share(team.share(len(batch.clicked)), team.size())
-        return self._loss(own, presence[kept])
+        noise = self._noise(len(batch.rows))
+        own, kept = self._forgetful(batch).share(team.share(len(batch.clicked)), team.size())
+        return self._loss(own, presence[kept], None if noise is None else noise[kept])
 
     def _validation_loss(self) -> float:
         """The mean loss of the held-out examples, against the same negatives every time."""
@@ -206,14 +200,33 @@ class _Run:
         kept = (torch.rand(presence.shape, generator=self.random) >= torch.tensor(rates)).float() * presence
         return torch.where(kept.sum(1, keepdim=True) > 0, kept, presence)
 
-    def _items(self, rows: Tensor, presence: Tensor) -> tuple[Tensor, Tensor]:
+    def _noise(self, items: int) -> Tensor | None:
+        """What blurs the embeddings of so many items: [items, D_TEXT + D_IMAGE]."""
+        if self.settings.noise == 0.0:
+            return None
+        widths = [self.inputs.text.shape[1], self.inputs.image.shape[1]]
+        parts = [torch.randn(items, width, generator=self.random) * width**-0.5 for width in widths]
+        return self.settings.noise * torch.cat(parts, dim=1)
+
+    def _forgetful(self, batch: TowerBatch) -> TowerBatch:
+        """The batch with some entries of its histories missing."""
+        if self.settings.drop_history == 0.0:
+            return batch
+        mask = torch.from_numpy(batch.users.mask)
+        kept = torch.rand(mask.shape, generator=self.random) >= self.settings.drop_history
+        return replace(batch, users=replace(batch.users, mask=(mask * kept).numpy()))
+
+    def _items(self, rows: Tensor, presence: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         text, image, _, attributes, _ = self.inputs.take(rows)
+        if noise is not None:
+            added = noise.to(self.device).split([text.shape[1], image.shape[1]], dim=1)  # type: ignore[no-untyped-call]
+            text, image = text + added[0] * presence[:, :1], image + added[1] * presence[:, 1:2]
         vectors, tokens = self.towers.item(text, image, self.towers.behaviour(rows), attributes, presence)
         return vectors, tokens
 
-    def _loss(self, batch: TowerBatch, presence: Tensor) -> Tensor:
+    def _loss(self, batch: TowerBatch, presence: Tensor, noise: Tensor | None = None) -> Tensor:
         batch = batch.to(self.device)
-        vectors, tokens = self._items(batch.rows, presence.to(self.device))
+        vectors, tokens = self._items(batch.rows, presence.to(self.device), noise)
         query = self.towers.query(self.queries[batch.query]) * batch.searched.unsqueeze(-1)
         weights = {"list_weight": self.settings.list_loss, "modality_weight": self.settings.modality_loss}
         return tower_loss(self.towers.heads, batch, self._users(batch), query, vectors, tokens, **weights)

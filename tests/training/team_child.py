@@ -27,7 +27,7 @@ from shopfuse.training.train_towers import TowerTraining
 from shopfuse.training.user_inputs import UserInputs
 
 ITEMS, CLICKS, QUERIES, TEXT = 120, 450, 20, 16
-SETTINGS = TowerTraining(batch=64, negatives=32, epochs=2, refresh_steps=3)
+SETTINGS = TowerTraining(batch=64, negatives=32, epochs=2, refresh_steps=3, drop_history=0.2, noise=0.1)
 
 
 def catalogue(rng: np.random.Generator) -> ItemInputs:
@@ -66,7 +66,8 @@ def train() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     rng = np.random.default_rng(3)
     inputs, examples = catalogue(rng), clicks(rng)
     queries, exposure = rng.standard_normal((QUERIES, TEXT)).astype(np.float32), rng.random(ITEMS).astype(np.float32)
-    towers, metrics = train_towers.train_towers(examples, inputs, queries, exposure, seed=1, settings=SETTINGS)
+    task = train_towers.TowerTask(examples, inputs, queries, exposure, 1, SETTINGS)
+    towers, metrics = train_towers.train_towers(task)
     vectors, tokens = encode_items(towers.item, inputs)
     return {"vectors": torch.from_numpy(vectors), "tokens": torch.from_numpy(tokens)}, metrics
 
