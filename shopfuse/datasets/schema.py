@@ -29,6 +29,8 @@ ITEM_SCHEMA: Final = pl.Schema(
 
 IMAGE_SCHEMA: Final = pl.Schema({"item_id": pl.String(), "image": pl.Binary()})
 
+PHOTO_SCHEMA: Final = pl.Schema({"photo": pl.String(), "item_id": pl.String(), "image": pl.Binary()})
+
 EVENT_SCHEMA: Final = pl.Schema(
     {
         "event_id": pl.String(),

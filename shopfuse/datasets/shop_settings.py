@@ -27,7 +27,7 @@ class ShopSettings:
 
     name: str = "shop"  # shown in logs and release manifests
     text_encoder: str = "embedded"  # "embedded" (MiniLM in the training extra), a hub id, or a folder with a checkpoint
-    image_encoder: str = "embedded"  # "embedded" (trained on the shop's pictures), a hub id, or a folder (ViT, CLIP, SigLIP)
+    image_encoder: str = "embedded"  # "embedded" (trained on the shop), or a hub id or folder of a ViT, CLIP or SigLIP
     fusion: str = "auto"  # auto: whichever orders validation lists best; weighted where there is nothing to learn from
     language: str = "en"  # of titles and queries, as in ranking.languages: how the lexical index cuts words
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from shopfuse.datasets.atomic_files import finish_commit, has_commit, write_text
-from shopfuse.datasets.schema import EVENT_SCHEMA, IMAGE_SCHEMA, REVIEW_SCHEMA
+from shopfuse.datasets.schema import EVENT_SCHEMA, IMAGE_SCHEMA, PHOTO_SCHEMA, REVIEW_SCHEMA
 from shopfuse.datasets.shop_settings import ShopSettings, read_settings, settings_toml
 from shopfuse.datasets.workspace_lock import WorkspaceLockedError, workspace_lock
 from shopfuse.ranking.errors import ShopfuseError
@@ -83,6 +83,10 @@ class Workspace:
     @property
     def images_path(self) -> Path:
         return self.catalogue_dir / "images.parquet"
+
+    @property
+    def photos_path(self) -> Path:
+        return self.root / "photos" / "photos.parquet"
 
     @property
     def catalogue_rejects_path(self) -> Path:
@@ -190,6 +194,10 @@ class Workspace:
         return self.images_path.is_file()
 
     @property
+    def has_photos(self) -> bool:
+        return self.photos_path.is_file()
+
+    @property
     def has_events(self) -> bool:
         return bool(self.event_paths)
 
@@ -208,6 +216,16 @@ class Workspace:
         if not self.has_images:
             return pl.LazyFrame(schema=IMAGE_SCHEMA)
         return pl.scan_parquet(self.images_path, hive_partitioning=False)
+
+    def photos(self) -> pl.LazyFrame:
+        """Photos (PHOTO_SCHEMA) of items as people take them, sorted by photo; empty when there are none."""
+        if not self.has_photos:
+            return pl.LazyFrame(schema=PHOTO_SCHEMA)
+        return pl.scan_parquet(self.photos_path, hive_partitioning=False)
+
+    def pictures(self) -> pl.LazyFrame:
+        """Every picture of an item (IMAGE_SCHEMA): the catalogue's own, then photos; an item may have many or none."""
+        return pl.concat([self.images(), self.photos().select(list(IMAGE_SCHEMA))])
 
     def events(self) -> pl.LazyFrame:
         """All events (EVENT_SCHEMA) by day, each day sorted by (timestamp, event_id); empty when there are none."""

@@ -227,7 +227,7 @@ class _Build:
         present = {"text": np.ones(count, np.bool_), "image": np.zeros(count, np.bool_)}
         present["behaviour"] = models.behaviour_present
         if models.image_encoder is not None:
-            pictures = self.workspace.images()
+            pictures = self.workspace.pictures()
             encoder = self.export(
                 "image_encoder", models.image_encoder, real_inputs.image_inputs(pictures, models.image_size)
             )

@@ -27,6 +27,7 @@ from shopfuse.ranking.progress import Progress, silent
 from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR
 
 AHEAD = 2  # batches for each core
+ROWS_AT_ONCE = 8192
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
@@ -74,6 +75,8 @@ def encode_images(
 ) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
     """(image embeddings [N, image_dim], which items have one [N]); pictures of unknown items are left out.
 
+    An item with several pictures gets the middle of their embeddings, as training.picture_vectors does.
+
     Raises BuildError naming the item whose picture cannot be decoded.
     """
     size, dims = (int(tensor.dims[0]) for tensor in (model.declaration.inputs[0], model.declaration.outputs[0]))
@@ -90,10 +93,18 @@ def encode_images(
         return [rows[item_id] for item_id, _ in batch], model.run({"pixels": pixels})["image_embedding"]
 
     for places, answer in _side_by_side(encode, filter(None, batches)):
-        embeddings[places] = answer
+        np.add.at(embeddings, places, answer.astype(np.float16))
         present[places] = True
         progress("encode pictures", int(present.sum()), 0)
-    return embeddings, present
+    return _unit_rows(embeddings), present
+
+
+def _unit_rows(vectors: NDArray[np.float16]) -> NDArray[np.float16]:
+    """`vectors` [N, D] with rows of length 1, changed in place a block at a time; zeros stay."""
+    for start in range(0, len(vectors), ROWS_AT_ONCE):
+        block = vectors[start : start + ROWS_AT_ONCE].astype(np.float32)
+        vectors[start : start + ROWS_AT_ONCE] = block / np.maximum(np.linalg.norm(block, axis=1, keepdims=True), 1e-6)
+    return vectors
 
 
 def _side_by_side(work: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:

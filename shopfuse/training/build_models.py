@@ -65,7 +65,7 @@ def _with_pictures(
     seed: int,
     progress: Progress,
 ) -> ShopModels:
-    """Fitted models with the image encoder of the shop's pictures, which needs no events; the same where it has none."""
+    """Fitted models and the image encoder of the shop's pictures, which needs no events; as they are without any."""
     nobody = np.zeros((0, 2), np.int64)
     images = shop_images(workspace, catalogue, text_vectors, nobody, seed=seed, progress=progress)
     if images is None:

@@ -1,6 +1,7 @@
 """The embedded image encoder: a small vision transformer on a convolutional stem, trained from scratch on the shop.
 
-No pretrained weights exist that a machine without internet could load, so it stays small enough to train in seconds.
+No pretrained weights exist that a machine without internet could load, so it stays small enough to train in seconds;
+with `blocks` it is deeper, for shops that have labelled photos to teach it more. Pretrained towers: vision_tower.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from shopfuse.ranking.tensors import D_IMAGE
+from shopfuse.ranking.tensors import D_IMAGE, IMAGE_SIZE
 
 WIDTH = 96
 _STEM = (3, 24, 48, WIDTH)
-_PATCHES = 64  # 8 x 8 places of 8 x 8 pixels
+_SIDE = 8  # places a side, each of 8 x 8 pixels
 _HEADS = 4
 _LAYERS = 1
 
@@ -24,16 +25,24 @@ class ImageEncoder(nn.Module):
     """pixels uint8 [B, 64, 64, 3] -> image_embedding [B, 128], L2-normalised. Scaling of the pixels is in the graph.
 
     The head reads the mean and the spread over the picture of every stage of the stem beside the transformer's tokens:
-    colour and texture are such statistics, and hardly need training, while outlines do.
+    colour and texture are such statistics, and hardly need training, while outlines do. `blocks` convolutions follow
+    on each stage. In training, smaller pictures will do: [B, S, S, 3] for any S that 8 divides.
     """
 
-    def __init__(self) -> None:
+    image_dim, image_size = D_IMAGE, IMAGE_SIZE
+
+    def __init__(self, blocks: int = 0) -> None:
         super().__init__()
         self.stages = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(narrow, wide, 3, stride=2, padding=1), nn.GroupNorm(4, wide), nn.GELU())
+            nn.Sequential(
+                nn.Conv2d(narrow, wide, 3, stride=2, padding=1),
+                nn.GroupNorm(4, wide),
+                nn.GELU(),
+                *(_Block(wide) for _ in range(blocks)),
+            )
             for narrow, wide in pairwise(_STEM)
         )
-        self.places = nn.Parameter(0.02 * torch.randn(1, _PATCHES, WIDTH))
+        self.places = nn.Parameter(0.02 * torch.randn(1, _SIDE**2, WIDTH))
         self.layers = nn.ModuleList(_Layer() for _ in range(_LAYERS))
         facts = 2 * sum(_STEM[1:]) + WIDTH
         self.scale = nn.BatchNorm1d(facts)
@@ -44,13 +53,39 @@ class ImageEncoder(nn.Module):
         facts = []
         for stage in self.stages:
             picture = stage(picture)
-            spread = (picture.var((2, 3), unbiased=False) + 1e-5).sqrt()
-            facts += [picture.mean((2, 3)), spread]
-        tokens = picture.flatten(2).transpose(1, 2) + self.places  # [B, 64, WIDTH]
+            mean = picture.mean((2, 3))
+            spread = (picture.square().mean((2, 3)) - mean.square()).clamp(min=0.0) + 1e-5
+            facts += [mean, spread.sqrt()]
+        tokens = picture.flatten(2).transpose(1, 2) + self._places(picture.shape[2])  # [B, 64, WIDTH]
         for layer in self.layers:
             tokens = layer(tokens)
         facts.append(tokens.mean(1))
         return normalize(self.head(self.scale(torch.cat(facts, dim=1))), dim=-1)
+
+    def _places(self, side: int) -> Tensor:
+        """What tells the places apart, [1, side * side, WIDTH]: those of a full picture, or means of them."""
+        if side == _SIDE:
+            return self.places
+        square = self.places.transpose(1, 2).reshape(1, WIDTH, _SIDE, _SIDE)  # [1, WIDTH, 8, 8]
+        return nn.functional.adaptive_avg_pool2d(square, side).flatten(2).transpose(1, 2)
+
+
+def blocks_of(weights: dict[str, Tensor]) -> int:
+    """With how many blocks a stage an ImageEncoder of these weights was made."""
+    return sum(name.startswith("stages.0.") and name.endswith(".convolution.weight") for name in weights)
+
+
+class _Block(nn.Module):
+    """A convolution beside the way past it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(width, width, 3, padding=1)
+        self.norm = nn.GroupNorm(4, width)
+
+    def forward(self, picture: Tensor) -> Tensor:
+        found: Tensor = picture + nn.functional.gelu(self.norm(self.convolution(picture)))
+        return found
 
 
 class _Layer(nn.Module):

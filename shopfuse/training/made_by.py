@@ -7,8 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.training.train_image_encoder import ImageTraining
+from shopfuse.training.shop_images import image_training
 from shopfuse.training.tuned import TrainingSettings, read_tuned
+from shopfuse.training.user_histories import last_moment
 
 
 def data_hash(workspace: Workspace) -> str:
@@ -27,7 +28,8 @@ def training_record(workspace: Workspace, clicks: int, lists: int, settings: Tra
         "clicks": clicks,
         "lists": lists,
         "data": data_hash(workspace),
-        "image_training": asdict(ImageTraining()),
+        "events_until": last_moment(workspace.events()),  # later events are held out from everything
+        "image_training": asdict(image_training(workspace)),
         "tower_training": asdict(settings.towers),
         "ranker_training": asdict(settings.ranker),
         "tuned": read_tuned(workspace.root),

@@ -27,26 +27,28 @@ from shopfuse.ranking.tensors import TOKEN
 from shopfuse.training.checkpoints import META, WEIGHTS, load_checkpoint, save_checkpoint
 from shopfuse.training.fitted_towers import FittedItemTower, FittedQueryTower, FittedUserTower
 from shopfuse.training.fusion_ranker import FusionRanker
-from shopfuse.training.image_encoder import ImageEncoder
+from shopfuse.training.image_encoder import ImageEncoder, blocks_of
 from shopfuse.training.picture_tower import PictureTower
 from shopfuse.training.shop_models import ShopModels
 from shopfuse.training.towers import ItemTower, QueryTower, UserTower
+from shopfuse.training.vision_tower import VisionTower, empty_tower
 
 Weights = Mapping[str, torch.Tensor]
 REQUIRED = ("query_tower", "item_tower", "user_tower", "fusion_ranker")
 PICTURES = ("image_encoder", "picture_tower")  # of a shop with pictures
 BEHAVIOUR = "behaviour.parquet"
 # A module of the class that meta.json names, as wide as its weights.
-EMPTY: dict[str, Callable[[Weights, str], nn.Module]] = {
+EMPTY: dict[str, Callable[[Weights, dict[str, Any]], nn.Module]] = {
     "FittedQueryTower": lambda weights, _: FittedQueryTower(weights["projection"].numpy()),
     "FittedItemTower": lambda weights, _: FittedItemTower(weights["projection"].numpy()),
     "FittedUserTower": lambda *_: FittedUserTower(),
     "PictureTower": lambda weights, _: PictureTower(weights["projection.weight"].shape[1]),
     "QueryTower": lambda weights, _: QueryTower(weights["straight.weight"].shape[1]),
-    "ItemTower": lambda weights, _: ItemTower(weights["text.0.weight"].shape[1]),
+    "ItemTower": lambda weights, _: ItemTower(weights["text.0.weight"].shape[1], weights["image.0.weight"].shape[1]),
     "UserTower": lambda *_: UserTower(),
-    "FusionRanker": lambda _, fusion: FusionRanker(fusion),
-    "ImageEncoder": lambda *_: ImageEncoder(),
+    "FusionRanker": lambda _, meta: FusionRanker(meta["fusion"]),
+    "ImageEncoder": lambda weights, _: ImageEncoder(blocks_of(weights)),
+    "VisionTower": lambda _, meta: empty_tower(meta["config"]),
 }
 
 
@@ -67,7 +69,8 @@ def save_models(folder: Path, models: ShopModels, item_ids: Sequence[str], seed:
     for name in PICTURES if models.image_encoder is None else ():
         (folder / name / META).unlink(missing_ok=True)
     for name, module in models.modules.items():
-        save_checkpoint(folder / name, module, {**meta, "class": type(module).__name__})
+        own = {"config": module.config} if isinstance(module, VisionTower) else {}
+        save_checkpoint(folder / name, module, {**meta, **own, "class": type(module).__name__})
 
 
 def load_models(folder: Path, item_ids: Sequence[str]) -> ShopModels:
@@ -108,7 +111,7 @@ def _load(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     try:
         meta = json.loads((folder / META).read_text(encoding="utf-8"))
         weights = load_file(folder / WEIGHTS)
-        module = EMPTY[meta["class"]](weights, meta["fusion"])
+        module = EMPTY[meta["class"]](weights, meta)
     except FileNotFoundError as error:
         raise ShopfuseError(f"{error.filename or folder / WEIGHTS}: missing; train the shop first") from error
     except SafetensorError as error:

@@ -23,11 +23,11 @@ _MASKED = -1e4
 class ItemTower(nn.Module):
     """Item inputs -> (item_vector [B, 128], modality_vectors [B, 3, 64]), each L2-normalised, zero where absent."""
 
-    def __init__(self, text_dim: int) -> None:
+    def __init__(self, text_dim: int, image_dim: int = D_IMAGE) -> None:
         super().__init__()
         self.text = nn.Sequential(nn.Linear(text_dim, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, TOKEN))
         self.attributes = nn.Embedding(ATTRIBUTE_BUCKETS, TOKEN, padding_idx=0)
-        self.image = nn.Sequential(nn.Linear(D_IMAGE, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, TOKEN))
+        self.image = nn.Sequential(nn.Linear(image_dim, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, TOKEN))
         self.share = nn.Parameter(torch.randn(len(MODALITIES), TOKEN, VECTOR) * TOKEN**-0.5)
         self.correction = nn.Sequential(
             nn.Linear(len(MODALITIES) * (TOKEN + 1), HIDDEN), nn.GELU(), nn.Linear(HIDDEN, VECTOR)

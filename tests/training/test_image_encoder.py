@@ -1,13 +1,16 @@
-"""The image encoder learns on pictures alone, and the same way for the same seed."""
+"""The image encoder learns on pictures alone, on texts and photos where there are some, and alike for the same seed."""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from shopfuse.training.image_encoder import ImageEncoder, blocks_of
 from shopfuse.training.picture_vectors import encode_pixels
-from shopfuse.training.train_image_encoder import ImageTraining, train_image_encoder
+from shopfuse.training.picture_views import Changes, views
+from shopfuse.training.train_image_encoder import ImageTraining, Pictures, train_image_encoder
 
-SETTINGS = ImageTraining(looks=20, batch=16)
+NOBODY = np.zeros((0, 2), np.int64)
+WILD = Changes(smallest_cut=0.6, turn=20.0, stretch=0.2, brightness=0.3, contrast=0.3, saturation=0.3)
 
 
 def _striped_pictures(count: int = 60) -> NDArray[np.uint8]:
@@ -21,11 +24,16 @@ def _striped_pictures(count: int = 60) -> NDArray[np.uint8]:
     return pixels
 
 
-def test_pictures_of_a_kind_lie_together_and_training_repeats() -> None:
-    pixels, nobody = _striped_pictures(), np.zeros((0, 2), np.int64)
+def _silent(pixels: NDArray[np.uint8]) -> Pictures:
+    """Each of an item of its own, of which no text is known."""
+    return Pictures(pixels, np.arange(len(pixels)), np.zeros((len(pixels), 4), np.float32), NOBODY)
 
-    encoder, metrics = train_image_encoder(pixels, nobody, seed=1, settings=SETTINGS)
-    again, _ = train_image_encoder(pixels, nobody, seed=1, settings=SETTINGS)
+
+def test_pictures_of_a_kind_lie_together_and_training_repeats() -> None:
+    pixels, settings = _striped_pictures(), ImageTraining(looks=20, batch=16)
+
+    encoder, metrics = train_image_encoder(_silent(pixels), seed=1, settings=settings)
+    again, _ = train_image_encoder(_silent(pixels), seed=1, settings=settings)
 
     vectors = encode_pixels(encoder, pixels)
     likeness = vectors @ vectors.T
@@ -33,3 +41,46 @@ def test_pictures_of_a_kind_lie_together_and_training_repeats() -> None:
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
     assert all(torch.equal(encoder.state_dict()[name], value) for name, value in again.state_dict().items())
     assert metrics["image_steps"] > 0
+
+
+def test_photos_of_an_item_lie_by_its_studio_picture() -> None:
+    """Ten items of one colour each; photos of eight are learned from, and those of all ten are found."""
+    rng = np.random.default_rng(1)
+    colours = rng.integers(30, 226, (10, 3))
+    owner = np.repeat(np.arange(10), 6)
+    pixels = np.clip(colours[owner][:, None, None] + rng.normal(0, 12, (60, 64, 64, 3)), 0, 255).astype(np.uint8)
+    texts = np.eye(10, 12, dtype=np.float32)
+    known = (np.arange(60) % 6 < 4) | (owner < 2)
+    settings = ImageTraining(
+        looks=24, batch=16, text_loss=1.0, mixed_share=0.5, small_share=0.7, blocks=1, changes=WILD
+    )
+
+    pictures = Pictures(pixels[known], owner[known], texts, NOBODY)
+    encoder, _ = train_image_encoder(pictures, seed=0, settings=settings)
+
+    vectors = encode_pixels(encoder, pixels)
+    middles = np.stack([vectors[known & (owner == item)].mean(0) for item in range(10)])
+    found = np.argmax(vectors[~known] @ middles.T, axis=1)
+    assert (found == owner[~known]).mean() > 0.8
+
+
+def test_an_encoder_is_as_deep_as_its_weights_say() -> None:
+    for blocks in (0, 1, 2):
+        weights = ImageEncoder(blocks).state_dict()
+
+        assert blocks_of(weights) == blocks
+        ImageEncoder(blocks_of(weights)).load_state_dict(weights)
+
+
+def test_views_show_the_same_thing_otherwise() -> None:
+    pixels = torch.full((40, 64, 64, 3), 128, dtype=torch.uint8)
+    pixels[:, :, 32:] = torch.tensor([250, 10, 10], dtype=torch.uint8)
+
+    seen = views(pixels, WILD, 32, torch.Generator().manual_seed(0))
+
+    assert seen.shape == (40, 32, 32, 3)
+    assert float(seen.min()) >= 0 and float(seen.max()) <= 255
+    red_right = seen[:, 8:24, 24:, 0].mean((1, 2)) > seen[:, 8:24, :8, 0].mean((1, 2))
+    assert 8 < int(red_right.sum()) < 32  # about half of them are mirrored
+    same = views(pixels, Changes(smallest_cut=1.0, light=0.0), 64, torch.Generator().manual_seed(0))
+    assert (same - pixels.float()).abs().amax((1, 2, 3)).min() < 1.0  # unaltered but for the mirror

@@ -1,0 +1,82 @@
+"""The image encoder of one shop, trained on its pictures or loaded, and the vectors of its catalogue's pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shopfuse.datasets.workspace import Workspace
+from shopfuse.ranking.progress import Progress
+from shopfuse.ranking.tensors import IMAGE_SIZE
+from shopfuse.training.catalogue import Catalogue
+from shopfuse.training.picture_vectors import AnyEncoder, picture_vectors, sample_pictures
+from shopfuse.training.text_encoder import EMBEDDED
+from shopfuse.training.train_image_encoder import WITH_PHOTOS, ImageTraining, Pictures, train_image_encoder
+from shopfuse.training.vision_tower import load_vision_tower
+
+MAX_PICTURES = 20_000  # the encoder learns from; all are encoded
+
+
+@dataclass(frozen=True, slots=True)
+class ShopImages:
+    """`source` says where the encoder's weights came from."""
+
+    encoder: AnyEncoder
+    source: str
+    vectors: NDArray[np.float32]  # [N, image_dim], zeros where an item has no picture
+    metrics: dict[str, Any]
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """Which items have a picture, [N]."""
+        seen: NDArray[np.bool_] = self.vectors.any(1)
+        return seen
+
+
+def shop_images(
+    workspace: Workspace,
+    catalogue: Catalogue,
+    text_vectors: NDArray[np.float32],
+    pairs: NDArray[np.int64],
+    *,
+    seed: int,
+    progress: Progress,
+) -> ShopImages | None:
+    """None where no item has a picture. `pairs` [p, 2] are rows of items engaged with in one session.
+
+    Raises CheckpointError where the shop's settings name an encoder that cannot be loaded.
+    """
+    pictures = workspace.pictures()
+    if not int(pictures.select(pl.len()).collect().item()):
+        return None
+    if (name := workspace.settings.image_encoder) == EMBEDDED:
+        source = EMBEDDED
+        encoder, metrics = _trained(workspace, catalogue, text_vectors, pairs, seed, progress)
+    else:
+        loaded = load_vision_tower(name)
+        encoder, source, metrics = loaded.module, loaded.source, {}
+    vectors = picture_vectors(encoder, pictures, catalogue)
+    assert vectors is not None
+    return ShopImages(encoder, source, vectors, metrics)
+
+
+def image_training(workspace: Workspace) -> ImageTraining:
+    """How the embedded encoder of this shop is trained: longer where there are labelled photos to learn from."""
+    return WITH_PHOTOS if workspace.has_photos else ImageTraining()
+
+
+def _trained(
+    workspace: Workspace,
+    catalogue: Catalogue,
+    text_vectors: NDArray[np.float32],
+    pairs: NDArray[np.int64],
+    seed: int,
+    progress: Progress,
+) -> tuple[AnyEncoder, dict[str, Any]]:
+    rows, pixels = sample_pictures(workspace.pictures(), catalogue, MAX_PICTURES, IMAGE_SIZE)
+    pictures = Pictures(pixels, rows.astype(np.int64), text_vectors.astype(np.float32), pairs)
+    return train_image_encoder(pictures, seed=seed, settings=image_training(workspace), progress=progress)
