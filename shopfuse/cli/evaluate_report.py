@@ -33,6 +33,18 @@ SeedOption = Annotated[int, typer.Option(help="Draws cases, new items and permut
 CasesOption = Annotated[int, typer.Option(min=20, max=2000, help="Cases of each surface and source, at most.")]
 ListsOption = Annotated[int, typer.Option(min=50, max=20_000, help="Held-out lists for calibration, at most.")]
 
+ReportedOption = Annotated[
+    Path | None, typer.Option("--workspace", "-w", help="Without a command: report on this shop.", file_okay=False)
+]
+
+
+def without_command(context: typer.Context, workspace: ReportedOption = None) -> None:
+    """Measure quality. `shopfuse evaluate -w DIR` alone is `shopfuse evaluate report -w DIR`."""
+    if context.invoked_subcommand is None and workspace is not None:
+        report(workspace)
+    elif workspace is not None:
+        raise typer.BadParameter(f"write it after the command: shopfuse evaluate {context.invoked_subcommand} -w ...")
+
 
 def make_report(workspace: Path, seed: int, sizes: Sizes, progress: Progress) -> Report:
     """Measures the last training of a workspace. Raises a ShopfuseError where nothing is released yet."""

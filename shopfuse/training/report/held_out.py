@@ -49,7 +49,8 @@ def held_out(log: EventLog, models: ShopModels) -> HeldOut | None:
     newest = float(clicked[-max(MIN_REQUESTS, int(NEWEST * len(clicked)))])
     if models.made_by.get("towers") != "trained":
         return HeldOut(newest, _UNTRAINED)
-    return HeldOut(float(models.metrics.get("held_out_since", newest)), _VALIDATION)
+    since = float(models.metrics.get("held_out_since", newest))
+    return HeldOut(since if int((clicked >= since).sum()) >= MIN_REQUESTS else newest, _VALIDATION)
 
 
 def _clicked_at(log: EventLog) -> NDArray[np.float64]:
