@@ -1,0 +1,52 @@
+"""The loss over every item and its gradients against autograd's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from shopfuse.training.sequences import full_softmax
+from shopfuse.training.sequences.full_softmax import full_softmax_loss
+from shopfuse.training.sequences.item_sample import ItemSampler
+
+
+def test_loss_and_gradients_are_those_of_cross_entropy_whatever_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(full_softmax, "_BLOCK_SCORES", 23 * 9)  # 37 positions in blocks of 9, the last one short
+    torch.manual_seed(0)
+    hidden, items = torch.randn(37, 5, requires_grad=True), torch.randn(23, 5, requires_grad=True)
+    targets = torch.randint(23, (37,))
+
+    (full_softmax_loss(hidden, items, targets) / 37).backward()
+    own = hidden.grad, items.grad
+    hidden.grad = items.grad = None
+    reference = cross_entropy(hidden @ items.T, targets)
+    reference.backward()
+
+    assert torch.allclose(full_softmax_loss(hidden, items, targets) / 37, reference, atol=1e-6)
+    assert torch.allclose(own[0], hidden.grad, atol=1e-6)
+    assert torch.allclose(own[1], items.grad, atol=1e-6)
+
+
+def test_a_hopeless_target_costs_much_but_not_infinitely() -> None:
+    hidden, items = torch.full((1, 1), 500.0), torch.tensor([[1.0], [-1.0]])
+
+    assert 50 < float(full_softmax_loss(hidden, items, torch.tensor([1]))) < 1e4
+
+
+def test_a_sample_gives_the_sum_over_all_items_on_average() -> None:
+    torch.manual_seed(0)
+    counts = np.array([50] * 10 + [1] * 190, np.int64)
+    scores, targets = torch.randn(200), torch.tensor([0, 3, 150])
+    sampler = ItemSampler(counts, 60)
+
+    sums = []
+    for _ in range(400):
+        drawn = torch.multinomial(torch.from_numpy(counts / counts.sum()), 3, replacement=True)
+        sample = sampler.draw(drawn)
+        sums.append(float(torch.exp(scores[sample.items] + sample.correction).sum()))
+    sample = sampler.draw(targets)
+
+    assert torch.equal(sample.items[sample.places], targets)
+    assert float(np.mean(sums)) == pytest.approx(float(torch.exp(scores).sum()), rel=0.03)
