@@ -7,8 +7,8 @@ shown: at serving time the ranker meets whole pools, not only lists that some po
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,16 +35,41 @@ LENGTH = LISTED + RECALLED + ANYWHERE
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One replayed request: the items shown, where, and the strongest event on each."""
+    """One replayed request: the items shown, where, and the strongest event on each.
+
+    It stands for `weight` requests of its kind.
+    """
 
     request: int
     rows: NDArray[np.int32]
     position: NDArray[np.int16]
     outcome: NDArray[np.int8]
+    weight: float = 1.0
+
+    @property
+    def clicked(self) -> bool:
+        return bool(self.outcome.any())
 
 
 def shown_lists(log: EventLog, since: float, most: int) -> list[Shown]:
-    """The newest `most` lists since then with at least one click, by time."""
+    """The newest `most` lists since then with at least one click, and the others of their time, by time.
+
+    Without the others every probability would be too high. They teach little else: of more than half as many a sample
+    is taken, whose lists weigh more.
+    """
+    lists = sorted(_all_lists(log, since), key=lambda shown: float(log.requests.at[shown.request]))
+    clicked = [shown for shown in lists if shown.clicked][-most:]
+    if not clicked:
+        return []
+    start = float(log.requests.at[clicked[0].request])
+    others = [shown for shown in lists if not shown.clicked and log.requests.at[shown.request] >= start]
+    kept = np.linspace(0, max(len(others) - 1, 0), min(len(others), max(1, len(clicked) // 2))).astype(int)
+    weight = len(others) / max(len(kept), 1)
+    sampled = [replace(others[place], weight=weight) for place in kept.tolist()]
+    return sorted(clicked + sampled, key=lambda shown: float(log.requests.at[shown.request]))
+
+
+def _all_lists(log: EventLog, since: float) -> Iterator[Shown]:
     events = log.events
     asked = events.take((events.request >= 0) & (events.at >= since))
     strongest: dict[tuple[int, int], int] = {}
@@ -54,14 +79,10 @@ def shown_lists(log: EventLog, since: float, most: int) -> list[Shown]:
     listed = asked.take(asked.kind == IMPRESSION)
     listed = listed.take(np.lexsort((listed.position, listed.request)))
     codes, starts = np.unique(listed.request, return_index=True)
-    lists = []
     for code, start, end in zip(codes.tolist(), starts, np.append(starts[1:], len(listed)), strict=True):
         rows = listed.row[start:end]
         outcome = np.array([strongest.get((code, row), 0) for row in rows.tolist()], np.int8)
-        if outcome.any():
-            lists.append(_kept(Shown(code, rows, listed.position[start:end], outcome)))
-    lists.sort(key=lambda shown: float(log.requests.at[shown.request]))
-    return lists[-most:]
+        yield _kept(Shown(code, rows, listed.position[start:end], outcome))
 
 
 def _kept(shown: Shown) -> Shown:
@@ -149,6 +170,7 @@ class Replay:
         count, items = len(rows), self._morning(asked.context.at)
         scores, mask = channel_scores(self._snapshot.indexes, rows, asked.query)
         logged.request[place] = shown.request
+        logged.weight[place] = shown.weight
         logged.rows[place, :count] = rows
         logged.position[place, : len(shown.rows)] = shown.position
         logged.outcome[place, : len(shown.rows)] = shown.outcome
@@ -174,4 +196,5 @@ def _empty(count: int) -> LoggedLists:
         features=np.zeros((count, LENGTH, len(FEATURES)), np.float32),
         channel_scores=np.zeros((count, LENGTH, len(CHANNELS)), np.float32),
         channel_mask=np.zeros((count, LENGTH, len(CHANNELS)), np.float32),
+        weight=np.ones(count, np.float32),
     )

@@ -31,6 +31,7 @@ class LoggedLists:
     features: NDArray[np.float32]  # [R, L, F]
     channel_scores: NDArray[np.float32]  # [R, L, K]
     channel_mask: NDArray[np.float32]  # [R, L, K]
+    weight: NDArray[np.float32]  # [R] how many requests each stands for
 
     def __len__(self) -> int:
         return len(self.request)
@@ -52,6 +53,7 @@ def write_logged(path: Path, logged: LoggedLists) -> None:
             "features": logged.features.reshape(count, length * len(FEATURES)),
             "channel_scores": logged.channel_scores.reshape(count, length * len(CHANNELS)),
             "channel_mask": logged.channel_mask.reshape(count, length * len(CHANNELS)),
+            "weight": logged.weight,
         }
     )
     write_parquet(path, frame)
@@ -74,4 +76,5 @@ def read_logged(path: Path) -> LoggedLists:
         features=table("features", len(FEATURES)).astype(np.float32),
         channel_scores=table("channel_scores", len(CHANNELS)).astype(np.float32),
         channel_mask=table("channel_mask", len(CHANNELS)).astype(np.float32),
+        weight=frame["weight"].to_numpy(),
     )

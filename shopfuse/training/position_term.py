@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 SLOTS = 64
+SURFACES = ("recommend", "search")
 
 
 class PositionTerm(nn.Module):
@@ -14,6 +15,11 @@ class PositionTerm(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.table = nn.Parameter(-0.4 * torch.log1p(torch.arange(SLOTS).float()).repeat(2, 1))
+
+    def learned(self) -> dict[str, list[float]]:
+        """The numbers by surface, for the record."""
+        table = (self.table - self.table[:, :1]).detach()
+        return {name: [round(float(term), 4) for term in row] for name, row in zip(SURFACES, table, strict=True)}
 
     def forward(self, surface: Tensor, position: Tensor) -> Tensor:
         """`surface` 1 in a search, else 0; broadcasts with `position`."""

@@ -7,6 +7,8 @@ log loss on validation lists that were not used to fit it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -45,33 +47,42 @@ def calibrate(
     The first half fits, the second half decides; where it is kept, all lists fit.
     """
     logits, labels = seen_logits(ranker, positions, data, items, chosen)
-    flat, outcome = _shown(logits, labels)
-    half = len(flat) // 2
+    impressions = _shown(logits, labels)
+    half = len(impressions.logits) // 2
     if half == 0:
         return {}
-    log_scale, shift = _fit(flat[:half], outcome[:half])
-    before = float(_mean_loss(flat[half:], outcome[half:]))
-    after = float(_mean_loss(flat[half:] * log_scale.exp() + shift, outcome[half:]))
+    first, second = impressions.take(slice(0, half)), impressions.take(slice(half, None))
+    log_scale, shift = _fit(first)
+    before = float(_mean_loss(second.logits, second))
+    after = float(_mean_loss(second.logits * log_scale.exp() + shift, second))
     if after < before:
-        log_scale, shift = _fit(flat, outcome)
+        log_scale, shift = _fit(impressions)
         ranker.set_calibration(log_scale.exp(), shift)
     return {"log_loss": before, "log_loss_calibrated": after, "calibrated": float(after < before)}
 
 
-def _shown(logits: Tensor, labels: Labels) -> tuple[Tensor, Tensor]:
-    """(logits, outcomes) of the impressions, [n, 3] each."""
+@dataclass(frozen=True, slots=True)
+class _Impressions:
+    logits: Tensor  # [n, 3]
+    outcome: Tensor  # [n, 3]
+    weight: Tensor  # [n]
+
+    def take(self, part: slice) -> _Impressions:
+        return _Impressions(self.logits[part], self.outcome[part], self.weight[part])
+
+
+def _shown(logits: Tensor, labels: Labels) -> _Impressions:
     outcome = torch.stack([labels.clicked, labels.carted, labels.purchased], dim=-1)
-    return logits[labels.shown], outcome[labels.shown]
+    weight = labels.weight.expand_as(labels.clicked)
+    return _Impressions(logits[labels.shown], outcome[labels.shown], weight[labels.shown])
 
 
-def _mean_loss(logits: Tensor, outcome: Tensor) -> Tensor:
-    clicked, carted, purchased = outcome.unbind(-1)
-    none = torch.zeros_like(clicked)
-    labels = Labels(none, none, none, none, none, clicked, carted, purchased, none)
-    return task_losses(logits, labels).sum(-1).mean()
+def _mean_loss(logits: Tensor, impressions: _Impressions) -> Tensor:
+    losses = task_losses(logits, *impressions.outcome.unbind(-1)).sum(-1)
+    return (losses * impressions.weight).sum() / impressions.weight.sum()
 
 
-def _fit(logits: Tensor, outcome: Tensor) -> tuple[Tensor, Tensor]:
+def _fit(impressions: _Impressions) -> tuple[Tensor, Tensor]:
     """(log of the scales [3], shifts [3])."""
     log_scale = torch.zeros(len(TRAINED_TASKS), requires_grad=True)
     shift = torch.zeros(len(TRAINED_TASKS), requires_grad=True)
@@ -80,7 +91,7 @@ def _fit(logits: Tensor, outcome: Tensor) -> tuple[Tensor, Tensor]:
     def closure() -> Tensor:
         optimizer.zero_grad()
         penalty = _PENALTY * (log_scale.square().sum() + shift.square().sum())
-        loss = _mean_loss(logits * log_scale.exp() + shift, outcome) + penalty
+        loss = _mean_loss(impressions.logits * log_scale.exp() + shift, impressions) + penalty
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 

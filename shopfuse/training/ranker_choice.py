@@ -126,6 +126,7 @@ def _learned(
         )
     _, validation = split_lists(len(data))
     metrics[f"{method}_calibration"] = calibrate(ranker, positions, data, items, validation)
+    metrics[f"{method}_position_term"] = positions.learned()
     if method == "moe":
         metrics["moe_gate_usage"] = gate_usage(ranker, data, items, validation)
     tasks, reached = choose_tasks(ranker, data, items, validation)

@@ -48,6 +48,7 @@ class Labels:
     shown: Tensor
     position: Tensor  # 0 where not shown
     surface: Tensor  # [B, 1] 1 in a search
+    weight: Tensor  # [B, 1] how many requests a list stands for
     asked: Tensor  # [B, 1] 1 where there is a query vector: of a query, or of an item to find others like
     clicked: Tensor
     carted: Tensor
@@ -74,6 +75,7 @@ def labels_of(data: RankerData) -> Labels:
         shown=torch.from_numpy(lists.position >= 0),
         position=torch.from_numpy(np.maximum(lists.position, 0).astype(np.int64)),
         surface=torch.from_numpy(data.asked.context[:, _IS_SEARCH : _IS_SEARCH + 1].astype(np.int64)),
+        weight=_floats(lists.weight[:, None]),
         asked=_floats(data.query.any(1, keepdims=True)),
         clicked=_floats(outcome > 0),
         carted=_floats(outcome >= EVENT_CODES["add_to_cart"]),

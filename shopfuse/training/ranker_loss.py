@@ -36,16 +36,18 @@ def ranker_loss(logits: Tensor, positions: PositionTerm, labels: Labels, weights
     term = positions(labels.surface, labels.position)
     shown = labels.shown.float()
     seen = torch.cat([logits[..., :1] + (term * shown).unsqueeze(-1), logits[..., 1:]], dim=-1)
-    pointwise = (task_losses(seen, labels).sum(-1) * shown).sum() / shown.sum().clamp(min=1.0)
+    weight = shown * labels.weight
+    losses = task_losses(seen, labels.clicked, labels.carted, labels.purchased)
+    pointwise = (losses.sum(-1) * weight).sum() / weight.sum().clamp(min=1.0)
     return pointwise + weights.list_loss * _list_loss(logits[..., 0], term, labels, weights)
 
 
-def task_losses(logits: Tensor, labels: Labels) -> Tensor:
-    """Log loss of each task's probability after an impression, [B, L, 3]; of cart and purchase through the click, so
-    that impressions without a click teach them too (Ma et al., 2018)."""
+def task_losses(logits: Tensor, clicked: Tensor, carted: Tensor, purchased: Tensor) -> Tensor:
+    """Log loss of each task's probability after an impression, [..., 3], from logits [..., 3] and outcomes [...]; of
+    cart and purchase through the click, so that impressions without a click teach them too (Ma et al., 2018)."""
     click = logits[..., 0]
-    losses = [binary_cross_entropy_with_logits(click, labels.clicked, reduction="none")]
-    for place, label in ((1, labels.carted), (2, labels.purchased)):
+    losses = [binary_cross_entropy_with_logits(click, clicked, reduction="none")]
+    for place, label in ((1, carted), (2, purchased)):
         positive = logsigmoid(click) + logsigmoid(logits[..., place])  # log of the product of two probabilities
         negative = torch.log1p(-positive.exp().clamp(max=_SURELY))
         losses.append(-(label * positive + (1 - label) * negative))
@@ -53,10 +55,12 @@ def task_losses(logits: Tensor, labels: Labels) -> Tensor:
 
 
 def _list_loss(click: Tensor, term: Tensor, labels: Labels, weights: LossWeights) -> Tensor:
-    """Softmax of a list's gains over its candidates. Those that were not shown stand at the list's average slot."""
+    """Softmax of a list's gains over its candidates, the mean over lists with a gain. Those that were not shown stand
+    at the list's average slot."""
     shown = labels.shown.float()
     average = (term * shown).sum(1, keepdim=True) / shown.sum(1, keepdim=True).clamp(min=1.0)
     others = torch.where(labels.asked > 0, math.log(weights.asked_others), math.log(weights.unasked_others))
     listed = torch.where(labels.shown, click + term, click + average + others).masked_fill(~labels.valid, _NEVER)
     target = labels.gain / labels.gain.sum(1, keepdim=True).clamp(min=1.0)
-    return -(target * log_softmax(listed, dim=1)).sum(1).mean()
+    of_list = -(target * log_softmax(listed, dim=1)).sum(1)
+    return of_list.sum() / (labels.gain > 0).any(1).sum().clamp(min=1)

@@ -27,15 +27,16 @@ from shopfuse.training.impressions import Replay, Shown, shown_lists
 from shopfuse.training.item_inputs import ItemInputs, encode_items, item_inputs
 from shopfuse.training.logged_features import write_logged
 from shopfuse.training.made_by import training_record
+from shopfuse.training.picture_models import picture_models
 from shopfuse.training.ranker_choice import AUTO, Fused, choose_ranker, without_training
 from shopfuse.training.ranker_data import RankerData
-from shopfuse.training.picture_models import picture_models
-from shopfuse.training.shop_models import ShopModels
 from shopfuse.training.shop_images import ShopImages, shop_images
+from shopfuse.training.shop_models import ShopModels
 from shopfuse.training.similar_seeds import with_similar
 from shopfuse.training.snapshot import ItemVectors, take_snapshot
 from shopfuse.training.tower_examples import log_exposure, tower_examples
 from shopfuse.training.tower_vectors import query_vectors, user_vectors
+from shopfuse.training.train_ranker import split_lists
 from shopfuse.training.train_towers import Towers, TowerTask, train_towers
 from shopfuse.training.tuned import TrainingSettings, settings_of
 from shopfuse.training.user_histories import UserHistories, user_histories
@@ -159,7 +160,7 @@ def chosen_ranker(
 ) -> tuple[Fused, dict[str, Any], int]:
     """(the method `fusion`, metrics, how many lists there were): a score-level one where there are too few to learn."""
     lists = shown_lists(data.log, cut, MAX_LISTS)
-    if len(lists) < MIN_LISTS[fusion]:
+    if sum(shown.clicked for shown in lists) < MIN_LISTS[fusion]:
         return without_training(fusion), {}, len(lists)
     logged = logged_lists(data, cut, lists, queries, trained)
     fused, metrics = choose_ranker(
@@ -171,7 +172,9 @@ def chosen_ranker(
         settings=data.settings.ranker,
         progress=data.progress,
     )
-    return fused, metrics, len(lists)
+    _, validation = split_lists(len(logged.data))
+    since = data.log.requests.at[logged.data.lists.request[validation]]
+    return fused, {**metrics, "held_out_since": float(since.min(initial=np.inf))}, len(lists)
 
 
 def cut_moment(log: EventLog) -> float:

@@ -44,7 +44,8 @@ def planted(outcome: Outcome, *, lists: int, length: int = 8, order: Order | Non
     mask[..., POPULAR] = 1.0
     code = np.arange(lists, dtype=np.int32)
     drawn = np.where(position >= 0, outcome(rng, quality, position), 0).astype(np.int8)
-    logged = LoggedLists(code, np.full(lists, -1, np.int32), rows, position, drawn, features, scores, mask)
+    every = np.ones(lists, np.float32)
+    logged = LoggedLists(code, np.full(lists, -1, np.int32), rows, position, drawn, features, scores, mask, every)
     users = (rng.standard_normal((lists, 128)) / np.sqrt(128)).astype(np.float32)
     return RankerData(logged, np.zeros_like(users), users, strangers(lists))
 

@@ -84,7 +84,9 @@ def test_replayed_lists_hold_what_was_shown_and_clicked(shop: Shop) -> None:
 
     lists = shown_lists(shop.log, since, most=50)
 
-    assert 0 < len(lists) <= 50
+    clicked = [shown for shown in lists if shown.clicked]
+    assert len(clicked) == 50 and 0 < len(lists) - len(clicked) <= 25
+    assert {shown.weight for shown in clicked} == {1.0} and all(shown.weight >= 1.0 for shown in lists)
     for shown in lists:
         of_request = events.take(events.request == shown.request)
         assert set(shown.rows) <= set(of_request.row[of_request.kind == IMPRESSION])
