@@ -1,6 +1,6 @@
 """Recall channels: the names, the order of their columns, and what their raw scores are.
 
-`coverage` finds nothing by itself: it is the lexical channel's second score. One tuple fixes the column order of every
+`coverage` and `brand` find nothing by themselves: they are further scores of the lexical channel. One tuple fixes the column order of every
 `channel_scores` tensor, in logs, in training and in serving.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 CHANNEL_MEANING = {
     "lexical": "BM25 of the query in the item's text",
     "coverage": "share of the words of the query that the item holds, rare words counting more, 0..1",
+    "brand": "1 for the items of a brand that the query names, else 0; no score where it names none",
     "semantic": "cosine of the query's and the item's text embeddings",
     "visual": "cosine of the query picture's (or, for similar items, the item's own) and the item's image embeddings",
     "behaviour": "cosine of the user's (or, in a search, the query's) and the item's vectors in the behaviour space",

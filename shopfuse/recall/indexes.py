@@ -102,6 +102,8 @@ def _columns(indexes: RecallIndexes, rows: NDArray[np.int32], query: RecallQuery
     if query.query:
         columns["lexical"] = indexes.lexical.score(query.query, rows)
         columns["coverage"] = indexes.lexical.coverage(query.query, rows)
+        if brands := indexes.lexical.read(query.query).brands:
+            columns["brand"] = indexes.items.made_by(brands, rows).astype(np.float32)
     if query.text_embedding is not None:
         columns["semantic"] = indexes.semantic.score(query.text_embedding, rows)
     if query.image_embedding is not None and indexes.visual is not None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from shopfuse.ranking.filter import ItemFilter
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.recall.arrays import open_array, write_array
-from shopfuse.recall.facets import FacetTable, FacetWriter, facet_groups
+from shopfuse.recall.facets import FacetTable, FacetWriter, facet_groups, facet_key
 from shopfuse.recall.selection import Selection, price_bound
 from shopfuse.release.manifest import ReleaseError
 
@@ -31,6 +31,7 @@ class ItemTable:
     ids: NDArray[np.bytes_]  # S64 [items], ascending
     price: NDArray[np.float32]  # [items], NaN where unknown
     available: NDArray[np.bool_]  # [items]
+    brand: NDArray[np.uint64]  # [items], the facet's key, 0 where there is none
     facets: FacetTable
 
     @classmethod
@@ -40,9 +41,10 @@ class ItemTable:
             open_array(folder / "ids.npy", f"S{ID_BYTES}"),
             open_array(folder / "price.npy", np.float32),
             open_array(folder / "available.npy", np.bool_),
+            open_array(folder / "brand.npy", np.uint64),
             FacetTable.open(folder),
         )
-        for name, column in (("price", table.price), ("available", table.available)):
+        for name, column in (("price", table.price), ("available", table.available), ("brand", table.brand)):
             if len(column) != len(table.ids):
                 raise ReleaseError(f"{folder}/{name}.npy: {len(column)} rows, expected {len(table.ids)} as in ids.npy")
         return table
@@ -66,6 +68,11 @@ class ItemTable:
         """The ids of rows, all of which must be known (>= 0)."""
         return [item_id.decode("ascii") for item_id in self.ids[rows].tolist()]
 
+    def made_by(self, brands: Sequence[str], rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which rows are of one of the brands, [n]."""
+        made: NDArray[np.bool_] = np.isin(self.brand[rows], np.array([_brand_key(name) for name in brands], np.uint64))
+        return made
+
     def select(self, item_filter: ItemFilter, excluded_rows: NDArray[np.int32] = NO_ROWS) -> Selection | None:
         """The rows that pass the filter and are not excluded; None where nothing restricts them."""
         excluded = excluded_rows[excluded_rows >= 0]
@@ -83,6 +90,10 @@ class ItemTable:
 
     def _all_in(self) -> bool:
         return bool(self.available.all())
+
+
+def _brand_key(name: str | None) -> int:
+    return facet_key("brand", name) if name else 0
 
 
 def _restricts(wanted: ItemFilter) -> bool:
@@ -103,7 +114,7 @@ def build_item_table(folder: Path, items: Iterable[CatalogueItem]) -> int:
     Raises ReleaseError where an id is out of order, repeated, or longer than 64 bytes.
     """
     ids: list[bytes] = []
-    price, available, facets = array("f"), array("b"), FacetWriter()
+    price, available, brand, facets = array("f"), array("b"), array("Q"), FacetWriter()
     for row, item in enumerate(items):
         item_id = item.item_id.encode("ascii")
         if len(item_id) > ID_BYTES or (ids and item_id <= ids[-1]):
@@ -111,9 +122,11 @@ def build_item_table(folder: Path, items: Iterable[CatalogueItem]) -> int:
         ids.append(item_id)
         price.append(float("nan") if item.price is None else float(price_bound(item.price)))
         available.append(item.available)
+        brand.append(_brand_key(item.brand))
         facets.add(row, item)
     write_array(folder / "ids.npy", np.array(ids, dtype=f"S{ID_BYTES}"))
     write_array(folder / "price.npy", np.frombuffer(price, np.float32))
     write_array(folder / "available.npy", np.frombuffer(available, np.bool_))
+    write_array(folder / "brand.npy", np.frombuffer(brand, np.uint64))
     facets.write(folder)
     return len(ids)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.ranking.languages import DEFAULT_LANGUAGE
 from shopfuse.recall.analysis import Analyser
+from shopfuse.recall.brands import BrandNames
 from shopfuse.recall.compounds import Vocabulary
 from shopfuse.recall.facets import item_facets
 from shopfuse.recall.found import NOTHING, Found, best
@@ -78,13 +79,14 @@ def build_lexical(folder: Path, items: Iterable[CatalogueItem], language: str = 
     index = tantivy.Index(_schema(), path=str(folder), reuse=False)
     index.register_tokenizer(ANALYSER, analyser.stems)
     writer = index.writer(heap_size=WRITER_BYTES, num_threads=1)
-    vocabulary = Vocabulary()
+    vocabulary, brands = Vocabulary(), BrandNames()
     for row, item in enumerate(items):
         writer.add_document(_document(row, item, analyser))
         vocabulary.add(analyser.surface(item.title), analyser.surface(telling_text(item)))
+        brands.add(item.brand or "", analyser.surface(item.brand or ""))
     writer.commit()
     writer.wait_merging_threads()
-    write_knowledge(folder, analyser, vocabulary)
+    write_knowledge(folder, analyser, vocabulary, brands)
     _finish(folder)
 
 
@@ -103,7 +105,7 @@ class LexicalIndex:
         self._schema = index.schema
         self._searcher = index.searcher()
         frequency = partial(term_frequency, self._searcher)
-        reader = QueryReader(knowledge.analyser, knowledge.spelling, knowledge.compounds, frequency)
+        reader = QueryReader(knowledge.analyser, knowledge.spelling, knowledge.compounds, knowledge.brands, frequency)
         self.read = lru_cache(READ_QUERIES)(reader.read)  # a request needs it several times
         # Some missing files and fields show at the first search only.
         self._run(scoring_query(self._schema, [QueryWord((("a",),))]), 1)

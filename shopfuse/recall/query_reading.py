@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from shopfuse.recall.analysis import Analyser
+from shopfuse.recall.brands import Brands, brands_in
 from shopfuse.recall.compounds import MIN_PART, Compounds
 from shopfuse.recall.spelling import MIN_LENGTH, Spelling
 
@@ -32,6 +33,7 @@ class QueryWord:
 class ReadQuery:
     text: str  # for the text encoder: as typed, with the corrections
     words: tuple[QueryWord, ...]  # distinct, at most 32
+    brands: tuple[str, ...] = ()  # that it names
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class QueryReader:
     analyser: Analyser
     spelling: Spelling
     compounds: Compounds
+    brands: Brands
     items_with: Callable[[str], int]  # how many items hold an indexed word
 
     def read(self, query: str) -> ReadQuery:
@@ -47,10 +50,13 @@ class QueryReader:
         if changes := self._changes(words):
             text = _replaced(text, changes)
             words = self._surface(text)
-        return ReadQuery(text, tuple(self._forms(words)))
+        return ReadQuery(text, tuple(self._forms(words)), self._brands(text))
 
     def _surface(self, text: str) -> list[str]:
         return list(dict.fromkeys(self.analyser.surface(text)))[:MAX_WORDS]
+
+    def _brands(self, text: str) -> tuple[str, ...]:
+        return brands_in(self.analyser.surface(text)[:MAX_WORDS], self.brands)
 
     def _known(self, word: str) -> bool:
         return self.items_with(self.analyser.stem(word)) > 0

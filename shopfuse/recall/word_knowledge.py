@@ -12,6 +12,7 @@ from pathlib import Path
 
 from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.recall.analysis import Analyser
+from shopfuse.recall.brands import BrandNames, Brands, read_brands, write_brands
 from shopfuse.recall.compounds import Compounds, Vocabulary, read_compounds, write_compounds
 from shopfuse.recall.spelling import Spelling, build_spelling
 from shopfuse.release.manifest import ReleaseError
@@ -24,18 +25,25 @@ class WordKnowledge:
     analyser: Analyser
     spelling: Spelling
     compounds: Compounds
+    brands: Brands
 
 
-def write_knowledge(folder: Path, analyser: Analyser, vocabulary: Vocabulary) -> None:
+def write_knowledge(folder: Path, analyser: Analyser, vocabulary: Vocabulary, brands: BrandNames) -> None:
     content = {"language": analyser.language, "identity": analyser.identity}
     (folder / ANALYSER).write_text(json.dumps(content) + "\n", encoding="utf-8")
     build_spelling(folder / SPELLING, vocabulary.items_with)
     write_compounds(folder, vocabulary.compounds())
+    write_brands(folder, brands.believed(vocabulary.items_with))
 
 
 def read_knowledge(folder: Path) -> WordKnowledge:
     """Raises ReleaseError naming the file where it is missing, damaged, or of rules that this program does not have."""
-    return WordKnowledge(_read_analyser(folder / ANALYSER), Spelling.open(folder / SPELLING), read_compounds(folder))
+    return WordKnowledge(
+        _read_analyser(folder / ANALYSER),
+        Spelling.open(folder / SPELLING),
+        read_compounds(folder),
+        read_brands(folder),
+    )
 
 
 def _read_analyser(path: Path) -> Analyser:

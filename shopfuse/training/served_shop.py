@@ -34,7 +34,7 @@ from shopfuse.training.user_inputs import user_inputs
 
 # What else an absent modality takes with it: channels and features that are computed from it.
 OF_MODALITY: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "text": (("lexical", "coverage", "semantic"), ("brand_affinity", "category_affinity", "parent_affinity")),
+    "text": (("lexical", "coverage", "brand", "semantic"), ("brand_affinity", "category_affinity", "parent_affinity")),
     "image": (("visual",), ("has_image",)),
     "behaviour": (("co_visit", "popular"), ("popularity", "click_rate", "cart_rate", "purchase_rate")),
 }
@@ -113,6 +113,12 @@ class ServedShop:
             text = query_embeddings[place] if case.query else None
             query = queries[place] if case.seed == NO_SEED else self.items.vectors[case.seed].astype(np.float32)
             self._asked[id(case)] = _Asked(context, history, text, query, users[place])
+
+    def with_ranker(self, ranker: nn.Module, tasks: dict[str, float]) -> ServedShop:
+        """The same shop with the same cases prepared, ranked by another ranker."""
+        other = copy(self)
+        other._models = replace(self._models, ranker=ranker, tasks=tasks)
+        return other
 
     def with_histories(self, histories: UserHistories) -> ServedShop:
         """The same models and indexes, before shoppers of whom something else is known. Prepares no case."""

@@ -25,7 +25,7 @@ TEXT, BEHAVIOUR = unit_vectors(ITEMS, 24, seed=1), unit_vectors(ITEMS, 16, seed=
 LOOKS = unit_vectors(ITEMS, 12, seed=3)
 LOOKS[5] = 0.0  # has no picture
 QUERY = RecallQuery(
-    query="red shoe",
+    query="Acme red shoe",
     text_embedding=TEXT[7],
     behaviour_vector=BEHAVIOUR[9],
     history_rows=np.array([4, -1, 5], np.int32),
@@ -65,7 +65,7 @@ def test_every_channel_is_completed_for_every_candidate(layout: ReleaseLayout) -
     expected_mask[rows == 5, CHANNEL_COLUMN["visual"]] = 0.0
     assert mask.tolist() == expected_mask.tolist()
     for name, found in {
-        "lexical": indexes.lexical.search("red shoe", ITEMS),
+        "lexical": indexes.lexical.search("Acme red shoe", ITEMS),
         "semantic": indexes.semantic.search(TEXT[7], ITEMS),
         "visual": indexes.search_visual(LOOKS[11], ITEMS),
         "behaviour": indexes.behaviour.search(BEHAVIOUR[9], ITEMS),
@@ -75,6 +75,8 @@ def test_every_channel_is_completed_for_every_candidate(layout: ReleaseLayout) -
         expected = np.zeros(ITEMS, np.float32)
         expected[found.rows] = found.scores
         np.testing.assert_allclose(scores[:, CHANNEL_COLUMN[name]], expected[rows], atol=1e-5, err_msg=name)
+    made_by_acme = [item.brand == "Acme" for item in make_items(ITEMS)]
+    assert scores[:, CHANNEL_COLUMN["brand"]].tolist() == np.array(made_by_acme, float)[rows].tolist()
 
 
 @pytest.mark.parametrize(
@@ -82,6 +84,7 @@ def test_every_channel_is_completed_for_every_candidate(layout: ReleaseLayout) -
     [
         (RecallQuery(), {"popular"}),
         (RecallQuery(query="red"), {"popular", "lexical", "coverage"}),
+        (RecallQuery(query="red kiku shoe"), {"popular", "lexical", "coverage", "brand"}),
         (RecallQuery(text_embedding=TEXT[0]), {"popular", "semantic"}),
         (RecallQuery(image_embedding=LOOKS[0]), {"popular", "visual"}),
         (RecallQuery(behaviour_vector=BEHAVIOUR[0]), {"popular", "behaviour"}),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from shopfuse.ranking.item import CatalogueItem
+from shopfuse.recall.brands import FILE as BRANDS
 from shopfuse.recall.compounds import FILE as COMPOUNDS
 from shopfuse.recall.lexical import LexicalIndex, build_lexical
 from shopfuse.recall.spelling import Spelling, build_spelling, distance, shortened
@@ -85,6 +86,24 @@ def test_half_a_compound_is_half_of_the_query(index: LexicalIndex) -> None:
     assert coverage[2] == 0.0  # "watch" alone is no smartwatch
 
 
+@pytest.mark.parametrize(
+    ("query", "brands"),
+    [
+        ("samsung", ("Samsung",)),
+        ("case for SAMSUNG and Case-Mate", ("Samsung", "Case-Mate")),
+        ("samsnug", ("Samsung",)),
+        ("red case", ()),
+        ("garmin", ()),
+    ],
+)
+def test_a_query_names_its_brands(tmp_path: Path, query: str, brands: tuple[str, ...]) -> None:
+    sold = [("Samsung", "tablet")] * 3 + [("Case-Mate", "cover")] * 2 + [("Red", "shoe")] + [("Kiku", "red case")] * 9
+    items = [CatalogueItem(f"i{row:02d}", title, brand=brand) for row, (brand, title) in enumerate(sold)]
+    build_lexical(tmp_path, items)
+
+    assert LexicalIndex.open(tmp_path).read(query).brands == brands
+
+
 def test_the_more_frequent_of_equally_near_words_is_meant(tmp_path: Path) -> None:
     build_spelling(tmp_path, {"cable": 5, "table": 9, "rare": 1})
     spelling = Spelling.open(tmp_path)
@@ -123,6 +142,7 @@ def test_the_distance_counts_slips() -> None:
     ("file", "content"),
     [
         (COMPOUNDS, "[]"),
+        (BRANDS, "[]"),
         (COMPOUNDS, '{"ab": ["a"]}'),
         ("spelling/words.json", '["one"]'),
         ("spelling/words.json", "{"),
