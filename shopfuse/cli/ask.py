@@ -11,6 +11,7 @@ from shopfuse.cli.client import connect, document, timed_call
 from shopfuse.cli.console import out, print_json, print_table
 from shopfuse.cli.endpoints import read_endpoints
 from shopfuse.cli.options import JsonOption, WorkspaceOption
+from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.v1 import item_pb2, recommendation_pb2, search_pb2
 
 UserOption = Annotated[str, typer.Option("--user", "-u", help="User id; empty for an anonymous user.")]
@@ -26,6 +27,24 @@ MinPriceOption = Annotated[float | None, typer.Option(help="Lowest price.")]
 MaxPriceOption = Annotated[float | None, typer.Option(help="Highest price.")]
 AddressOption = Annotated[str, typer.Option(help="HOST:PORT of a gateway; default: the one that serves the workspace.")]
 TimeoutOption = Annotated[float, typer.Option("--timeout", help="Deadline in seconds.")]
+
+
+ImageOption = Annotated[
+    Path | None, typer.Option("--image", help="A picture to search by: JPEG, PNG or WebP, at most 2 MiB.")
+]
+MAX_IMAGE_BYTES = 2 << 20  # what the gateway takes
+
+
+def picture_bytes(path: Path) -> bytes:
+    """Raises ShopfuseError naming the file that cannot be read or is too large to send."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_IMAGE_BYTES + 1)
+    except OSError as error:
+        raise ShopfuseError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(data) > MAX_IMAGE_BYTES:
+        raise ShopfuseError(f"{path}: more than {MAX_IMAGE_BYTES >> 20} MiB; make the picture smaller")
+    return data
 
 
 def item_filter(
@@ -88,8 +107,9 @@ def address_of(workspace: Path, address: str) -> str:
 
 
 def search(
-    query: Annotated[str, typer.Argument(help="Words to search for.")],
     workspace: WorkspaceOption,
+    query: Annotated[str, typer.Argument(help="Words to search for; may be left out beside a picture.")] = "",
+    image: ImageOption = None,
     user: UserOption = "",
     scene: SceneOption = "",
     size: SizeOption = 10,
@@ -103,12 +123,14 @@ def search(
     timeout_s: TimeoutOption = 2.0,
     json: JsonOption = False,
 ) -> None:
-    """Items that answer a query, best first.
+    """Items that answer words, a picture, or both, best first.
 
     shopfuse search "red running shoes" -w myshop --user u42 --max-price 80
+    shopfuse search --image photo.jpg "running shoes" -w myshop
     """
     request = search_pb2.SearchRequest(
         query=query,
+        query_image=picture_bytes(image) if image else b"",
         user_id=user,
         context=item_pb2.RequestContext(scene=scene),
         filter=item_filter(brand, category, attribute, min_price, max_price),
@@ -116,8 +138,9 @@ def search(
         page_token=page_token,
         explain=True,
     )
+    asked = " and ".join([*([f'"{query}"'] if query else []), *([image.name] if image else [])])
     with connect(address_of(workspace, address)) as client:
-        ask(f'search "{query}"', client.searches.Search, request, timeout_s, json)
+        ask(f"search {asked}", client.searches.Search, request, timeout_s, json)
 
 
 def recommend(

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from shopfuse.cli.console import out, print_json, progress_bars
+from shopfuse.cli.import_photos import photos
 from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.datasets.catalogue import import_catalogue
 from shopfuse.datasets.events import import_events
@@ -18,7 +19,7 @@ from shopfuse.datasets.reviews import import_reviews
 from shopfuse.datasets.workspace import Workspace
 
 app = typer.Typer(
-    no_args_is_help=True, help="Bring a catalogue, events or reviews into a workspace.", rich_markup_mode=None
+    no_args_is_help=True, help="Bring a catalogue, events, reviews or photos into a workspace.", rich_markup_mode=None
 )
 
 FileArgument = Annotated[Path, typer.Argument(help="JSONL, CSV or Parquet, plain or .gz.")]
@@ -48,6 +49,9 @@ def _show(report: ImportReport, as_json: bool) -> None:
         out.print(f"  {report.unknown_items} items are not in the catalogue", soft_wrap=True)
     if report.rejected or report.superseded:
         out.print(f"  set aside in {report.rejects_path}", soft_wrap=True, markup=False)
+
+
+app.command()(photos)
 
 
 @app.command()

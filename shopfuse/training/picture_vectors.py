@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from shopfuse.ranking.pictures import decode_all
 from shopfuse.training.catalogue import Catalogue
@@ -42,7 +43,7 @@ def sample_pictures(
 
 
 def picture_vectors(
-    encoder: AnyEncoder | None, images: pl.LazyFrame, catalogue: Catalogue
+    encoder: nn.Module | None, images: pl.LazyFrame, catalogue: Catalogue
 ) -> NDArray[np.float32] | None:
     """[N, image_dim], the middle of an item's pictures, zeros where it has none; None without an encoder.
 
@@ -50,10 +51,13 @@ def picture_vectors(
     """
     if encoder is None:
         return None
+    if not isinstance(encoder, AnyEncoder):
+        raise TypeError(f"an image encoder of class {type(encoder).__name__}")
     vectors = np.zeros((len(catalogue), encoder.image_dim), np.float32)
     for frame in images.select("item_id", "image").collect_batches(chunk_size=_FILE_BLOCK, maintain_order=True):
         rows = catalogue.rows(frame["item_id"])
         pixels = decode_all(frame["image"].filter(rows >= 0).to_list(), encoder.image_size)
         np.add.at(vectors, rows[rows >= 0], encode_pixels(encoder, pixels))
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.maximum(lengths, 1e-6)
+    middles: NDArray[np.float32] = vectors / np.maximum(lengths, 1e-6)
+    return middles

@@ -35,7 +35,7 @@ TEXT: dict[str, Any] = {
 MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
 
 
-def make(kind: str) -> torch.nn.Module:
+def make(kind: str) -> Any:
     torch.manual_seed(0)
     if kind == "vit":
         return transformers.ViTModel(transformers.ViTConfig(**SMALL))
@@ -53,19 +53,25 @@ def saved(kind: str, folder: Path) -> Path:
     return folder
 
 
-def expected(kind: str, folder: Path, pixels: torch.Tensor) -> torch.Tensor:
+def expected(kind: str, folder: Path, pixels: torch.Tensor) -> Any:
     """The vector of a picture by transformers' own means, from the whole checkpoint."""
     mean, std = (torch.tensor(numbers).reshape(3, 1, 1) for numbers in (MEAN, STD))
     picture = (pixels.permute(0, 3, 1, 2) / 255.0 - mean) / std
+    readers: dict[str, Any] = {
+        "vit": transformers.ViTModel,
+        "clip": transformers.CLIPModel,
+        "clip_vision_model": transformers.CLIPVisionModelWithProjection,
+        "siglip": transformers.SiglipModel,
+    }
+    whole = readers[kind].from_pretrained(folder).eval()
     if kind == "vit":
-        vector = transformers.ViTModel.from_pretrained(folder).eval()(picture).last_hidden_state[:, 0]
+        vector = whole(picture).last_hidden_state[:, 0]
     elif kind == "clip":
-        whole = transformers.CLIPModel.from_pretrained(folder).eval()
         vector = whole.visual_projection(whole.vision_model(picture).pooler_output)
     elif kind == "clip_vision_model":
-        vector = transformers.CLIPVisionModelWithProjection.from_pretrained(folder).eval()(picture).image_embeds
+        vector = whole(picture).image_embeds
     else:
-        vector = transformers.SiglipModel.from_pretrained(folder).eval().vision_model(picture).pooler_output
+        vector = whole.vision_model(picture).pooler_output
     return torch.nn.functional.normalize(vector, dim=-1)
 
 
