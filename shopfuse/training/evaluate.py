@@ -5,12 +5,14 @@ away, and the baselines. No printing, no serving; nothing is retrained for a row
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.errors import ShopfuseError
@@ -18,10 +20,10 @@ from shopfuse.ranking.metrics import bootstrap_interval
 from shopfuse.ranking.progress import Progress, silent
 from shopfuse.ranking.tensors import MODALITIES
 from shopfuse.training.baselines import BASELINES, baselines
-from shopfuse.training.catalogue import load_catalogue
+from shopfuse.training.catalogue import Catalogue, load_catalogue
 from shopfuse.training.event_log import load_event_log
 from shopfuse.training.item_inputs import ItemInputs, item_inputs
-from shopfuse.training.picture_vectors import picture_vectors
+from shopfuse.training.picture_vectors import AnyEncoder, picture_vectors
 from shopfuse.training.served_shop import Models, ServedShop, World
 from shopfuse.training.shop_models import ShopModels
 from shopfuse.training.truth_cases import Case, Quality, Scorer, load_cases, quality
@@ -71,11 +73,45 @@ def ndcg_table(
     return rows
 
 
+def rows_of_rankers(
+    workspace: Workspace,
+    models: ShopModels,
+    rankers: Mapping[str, tuple[nn.Module, dict[str, float]]],
+    text_vectors: NDArray[np.float32],
+    encode_texts: EncodeTexts,
+    progress: Progress = silent,
+) -> list[Row]:
+    """A row for each ranker with its weights of the tasks, all over the towers and indexes of `models`."""
+    with tempfile.TemporaryDirectory(prefix="shopfuse-evaluate-") as folder:
+        bench = _Bench.open(workspace, models, text_vectors, encode_texts, Path(folder))
+        served, rows = bench.served(()), []
+        for name, (ranker, tasks) in rankers.items():
+            progress(STAGE, len(rows), len(rankers))
+            rows.append(bench.row(name, served.with_ranker(ranker, tasks).scorer()))
+        progress(STAGE, len(rankers), len(rankers))
+    return rows
+
+
 def lead(first: Quality, second: Quality, *, seed: int = 0) -> tuple[float, float, float]:
     """How far the first ranks better than the second on the same cases: mean difference, paired 95 % interval."""
     difference = first.values - second.values
     low, high = bootstrap_interval(difference, seed=seed)
     return float(difference.mean()), low, high
+
+
+def shop_inputs(
+    workspace: Workspace, models: ShopModels, catalogue: Catalogue, text_vectors: NDArray[np.float32]
+) -> ItemInputs:
+    """What the item tower is given of the whole catalogue. `text_vectors` are [N, D]."""
+    encoder = cast(AnyEncoder | None, models.image_encoder)
+    return item_inputs(
+        text_vectors,
+        catalogue.attributes,
+        picture_vectors(encoder, workspace.images(), catalogue),
+        catalogue.has_image & (encoder is not None),
+        models.behaviour_embeddings,
+        models.behaviour_present,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +138,7 @@ class _Bench:
         log = load_event_log(workspace.events(), catalogue, models.scenes)
         search = load_cases(workspace.search_truth_path, catalogue, log)
         histories = user_histories(log.events, len(log.users))
-        pictures = picture_vectors(models.image_encoder, workspace.images(), catalogue)
-        inputs = item_inputs(
-            text_vectors,
-            catalogue.attributes,
-            pictures,
-            catalogue.has_image & (models.image_encoder is not None),
-            models.behaviour_embeddings,
-            models.behaviour_present,
-        )
+        inputs = shop_inputs(workspace, models, catalogue, text_vectors)
         return cls(
             World(catalogue, log, histories, text_vectors, last_moment(workspace.events())),
             Models(models.item_tower, models.query_tower, models.user_tower, models.fusion_ranker, models.tasks),

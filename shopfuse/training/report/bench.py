@@ -19,10 +19,9 @@ from shopfuse.ranking.progress import Progress
 from shopfuse.ranking.tensors import MODALITIES
 from shopfuse.training.baselines import BASELINES, baselines
 from shopfuse.training.catalogue import Catalogue, load_catalogue
-from shopfuse.training.evaluate import ABLATIONS
+from shopfuse.training.evaluate import ABLATIONS, shop_inputs
 from shopfuse.training.event_log import EventLog, load_event_log
-from shopfuse.training.item_inputs import ItemInputs, item_inputs
-from shopfuse.training.picture_vectors import picture_vectors
+from shopfuse.training.item_inputs import ItemInputs
 from shopfuse.training.report.held_out import HeldOut, held_out, request_cases, visit_cases
 from shopfuse.training.report.rankings import CaseSet, Ranking, Scored, rank_all, scored
 from shopfuse.training.served_shop import Models, ServedShop, World
@@ -124,15 +123,7 @@ def open_bench(
     images = workspace.images().select("item_id").collect()["item_id"]
     catalogue = load_catalogue(workspace.items().collect(), images, workspace.settings.language)
     log = load_event_log(workspace.events(), catalogue, models.scenes)
-    pictures = picture_vectors(models.image_encoder, workspace.images(), catalogue)
-    inputs = item_inputs(
-        text_vectors,
-        catalogue.attributes,
-        pictures,
-        catalogue.has_image & (models.image_encoder is not None),
-        models.behaviour_embeddings,
-        models.behaviour_present,
-    )
+    inputs = shop_inputs(workspace, models, catalogue, text_vectors)
     histories = user_histories(log.events, len(log.users))
     end = World(catalogue, log, histories, text_vectors, last_moment(workspace.events()))
     late = held_out(log, models)
