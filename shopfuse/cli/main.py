@@ -23,6 +23,7 @@ from shopfuse.cli.import_data import app as import_data
 from shopfuse.cli.release import app as release
 from shopfuse.cli.serve import serve
 from shopfuse.cli.tensorrt import app as tensorrt
+from shopfuse.cli.tune import tune
 from shopfuse.ranking.errors import ShopfuseError
 
 HELP = """Search and recommendations for an online shop.
@@ -43,7 +44,7 @@ is searched by words and meaning.
 app = typer.Typer(
     name="shopfuse", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
 )
-for command in (demo, build, encode, serve, search, recommend, similar, rank):
+for command in (demo, build, tune, encode, serve, search, recommend, similar, rank):
     app.command()(command)
 GROUPS = {
     "import": import_data,

@@ -1,0 +1,62 @@
+"""What a search trains: the towers or the ranker of a shop, on data that is prepared once for all trials.
+
+The ranker's lists are replayed with towers that are trained first, with the settings that were found for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.training.impressions import shown_lists
+from shopfuse.training.train_ranker import train_ranker
+from shopfuse.training.train_shop import (
+    MAX_LISTS,
+    ShopData,
+    cut_moment,
+    encode_queries,
+    logged_lists,
+    tower_task,
+    train_content,
+)
+from shopfuse.training.train_towers import train_towers
+from shopfuse.training.tuned import TrainingSettings
+from shopfuse.training.tuning import Train, Watch
+
+METHOD = "attention"  # the ranker whose settings are searched; the others of its kind use the same
+
+
+def tower_trials(data: ShopData) -> Train:
+    """Trains towers alone; the image encoder is trained once, before."""
+    _, task = tower_task(data, cut_moment(data.log), encode_queries(data))
+    if int(task.settings.validation_share * len(task.examples)) == 0:
+        raise ShopfuseError(f"tune towers: {len(task.examples)} clicks are too few to hold some out")
+
+    def train(settings: TrainingSettings, seed: int, watch: Watch) -> float:
+        _, metrics = train_towers(replace(task, seed=seed, settings=settings.towers), watch=watch)
+        return float(metrics["tower_validation_loss"])
+
+    return train
+
+
+def ranker_trials(data: ShopData) -> Train:
+    """Trains rankers alone, on lists that are replayed once."""
+    cut, queries = cut_moment(data.log), encode_queries(data)
+    lists = shown_lists(data.log, cut, MAX_LISTS)
+    if len(lists) < 10:
+        raise ShopfuseError(f"tune ranker: {len(lists)} lists after the towers' clicks are too few to hold some out")
+    trained = train_content(data, cut, queries)
+    logged = logged_lists(data, cut, lists, queries, trained)
+
+    def train(settings: TrainingSettings, seed: int, watch: Watch) -> float:
+        heads = trained.towers.heads
+        _, _, metrics = train_ranker(
+            METHOD, logged.data, logged.items, heads, seed=seed, settings=settings.ranker, watch=watch
+        )
+        return float(metrics[f"{METHOD}_validation_loss"])
+
+    return train
+
+
+TRIALS: dict[str, Callable[[ShopData], Train]] = {"towers": tower_trials, "ranker": ranker_trials}
