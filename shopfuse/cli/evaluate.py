@@ -13,6 +13,7 @@ from shopfuse.cli.client import Client, call, connect
 from shopfuse.cli.console import out, print_json, print_table, progress_bars
 from shopfuse.cli.endpoints import Endpoints, NotServed, read_endpoints
 from shopfuse.cli.evaluate_demo import demo
+from shopfuse.cli.evaluate_fusion import fusion
 from shopfuse.cli.evaluate_pictures import pictures
 from shopfuse.cli.evaluate_sequences import sequences
 from shopfuse.cli.judgments import Topic, load_topics
@@ -26,6 +27,7 @@ from shopfuse.v1 import item_pb2, recommendation_pb2, search_pb2
 
 app = typer.Typer(no_args_is_help=True, help="Measure the quality of the served answers.", rich_markup_mode=None)
 app.command()(demo)
+app.command()(fusion)
 app.command()(sequences)
 app.command()(pictures)
 

@@ -11,35 +11,27 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import typer
 from numpy.typing import NDArray
 
 from shopfuse.cli.console import out, print_json, print_table, progress_bars
+from shopfuse.cli.demo_shops import (
+    DaysOption,
+    EncodedShop,
+    ItemsOption,
+    SeedsOption,
+    UsersOption,
+    demo_shops,
+    parse_seeds,
+)
 from shopfuse.cli.options import JsonOption
-from shopfuse.datasets.demo_shop import build_demo_shop
-from shopfuse.datasets.shop_settings import ShopSettings
-from shopfuse.datasets.workspace import Workspace
-from shopfuse.exporters.real_inputs import text_inputs
-from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
-from shopfuse.exporters.verified_model import export_verified
 from shopfuse.ranking.metrics import bootstrap_interval
 from shopfuse.ranking.progress import Progress
-from shopfuse.ranking.tensors import submodels
 from shopfuse.training.build_models import build_models
-from shopfuse.training.catalogue import load_catalogue
 from shopfuse.training.evaluate import Row, ndcg_table
-from shopfuse.training.text_encoder import load_text_encoder
 
 SURFACES = ("search", "recommend")
-SAMPLE = ["red running shoes", "a lamp for reading", "waterproof jacket", "laptop"]
-
-SeedsOption = Annotated[str, typer.Option(help="Seeds, separated by commas.")]
-ItemsOption = Annotated[int, typer.Option(min=300, help="Products of each shop.")]
-UsersOption = Annotated[int, typer.Option(min=100, help="Users of each shop.")]
-DaysOption = Annotated[int, typer.Option(min=5, help="Days of events.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,27 +55,11 @@ class Pooled:
         }
 
 
-def open_encoding(scratch: Path) -> TextEncoding:
-    """The embedded text encoder, exported and verified."""
-    encoder = load_text_encoder("embedded")
-    tokenizer = open_tokenizer(encoder.tokenizer_json, encoder.max_tokens)
-    tokens = [encoding.ids for encoding in tokenizer.encode_batch_fast(SAMPLE)]
-    declared = submodels(encoder.text_dim)["text_encoder"]
-    verified = export_verified(declared, encoder.module, scratch, text_inputs(tokens))
-    return TextEncoding(verified.open(), tokenizer)
-
-
-def rows_of_seed(
-    folder: Path, encoding: TextEncoding, seed: int, size: tuple[int, int, int], progress: Progress
-) -> list[Row]:
-    """Draws the shop of a seed, trains its models and ranks every case in every way."""
-    items, users, days = size
-    shop = Workspace.create(folder / f"seed-{seed}", ShopSettings(name=f"demo {seed}"))
-    build_demo_shop(shop, items=items, users=users, days=days, seed=seed, progress=progress)
-    texts = load_catalogue(shop.items().collect(), shop.images().select("item_id").collect()["item_id"]).texts()
-    vectors = encoding.encode(texts, progress)
-    models = build_models(shop, vectors, encoding.encode, seed=seed, fusion="attention", progress=progress)
-    return ndcg_table(shop, models, vectors, encoding.encode, progress=progress)
+def rows_of(shop: EncodedShop, progress: Progress) -> list[Row]:
+    """Trains the shop's models and ranks every case in every way."""
+    encode = shop.encoding.encode
+    models = build_models(shop.workspace, shop.vectors, encode, seed=shop.seed, fusion="attention", progress=progress)
+    return ndcg_table(shop.workspace, models, shop.vectors, encode, progress=progress)
 
 
 def pooled(tables: Sequence[Sequence[Row]], surface: str) -> dict[str, Pooled]:
@@ -127,17 +103,10 @@ def demo(
 
     shopfuse evaluate demo --seeds 1,2,3
     """
-    try:
-        chosen = [int(seed) for seed in seeds.split(",")]
-    except ValueError:
-        raise typer.BadParameter(f"--seeds {seeds!r}: expected numbers separated by commas") from None
+    chosen, size = parse_seeds(seeds), (items, users, days)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="shopfuse-demo-") as folder, progress_bars() as progress:
-        encoding = open_encoding(Path(folder))
-        tables: list[list[Row]] = []
-        for seed in chosen:
-            progress("seeds", len(tables), len(chosen))
-            tables.append(rows_of_seed(Path(folder), encoding, seed, (items, users, days), progress))
+        tables = [rows_of(shop, progress) for shop in demo_shops(Path(folder), chosen, size, progress)]
     summaries = {}
     for surface in SURFACES:
         rows = pooled(tables, surface)

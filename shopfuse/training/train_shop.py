@@ -112,14 +112,26 @@ def train_shop(
     progress: Progress,
 ) -> ShopModels:
     """Trained models; the log must be `enough_to_train`. `fusion` as in build_models."""
-    histories = user_histories(log.events, len(log.users))
-    settings = settings_of(workspace.root)
-    data = ShopData(workspace, catalogue, log, histories, text_vectors, encode_texts, seed, progress, settings)
+    data = shop_data(workspace, catalogue, log, text_vectors, encode_texts, seed, progress)
     cut = cut_moment(log)
     queries = encode_queries(data)
     trained = train_content(data, cut, queries)
     fused, metrics, lists = chosen_ranker(data, cut, queries, trained, fusion)
     return shop_models(data, trained, fused, metrics, lists)
+
+
+def shop_data(
+    workspace: Workspace,
+    catalogue: Catalogue,
+    log: EventLog,
+    text_vectors: NDArray[np.float32],
+    encode_texts: EncodeTexts,
+    seed: int,
+    progress: Progress,
+) -> ShopData:
+    histories = user_histories(log.events, len(log.users))
+    settings = settings_of(workspace.root)
+    return ShopData(workspace, catalogue, log, histories, text_vectors, encode_texts, seed, progress, settings)
 
 
 def shop_models(data: ShopData, trained: Trained, fused: Fused, metrics: dict[str, Any], lists: int) -> ShopModels:
