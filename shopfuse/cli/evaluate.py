@@ -15,6 +15,8 @@ from shopfuse.cli.endpoints import Endpoints, NotServed, read_endpoints
 from shopfuse.cli.evaluate_demo import demo
 from shopfuse.cli.evaluate_fusion import fusion
 from shopfuse.cli.evaluate_pictures import pictures
+from shopfuse.cli.evaluate_report import report as whole_report
+from shopfuse.cli.evaluate_report import without_command
 from shopfuse.cli.evaluate_sequences import sequences
 from shopfuse.cli.judgments import Topic, load_topics
 from shopfuse.cli.local_stack import StackOptions, local_stack, stable_release
@@ -26,6 +28,8 @@ from shopfuse.state.lmdb_store import LmdbStore
 from shopfuse.v1 import item_pb2, recommendation_pb2, search_pb2
 
 app = typer.Typer(no_args_is_help=True, help="Measure the quality of the served answers.", rich_markup_mode=None)
+app.callback(invoke_without_command=True)(without_command)
+app.command("report")(whole_report)
 app.command()(demo)
 app.command()(fusion)
 app.command()(sequences)
