@@ -47,13 +47,15 @@ class ImageTraining:
     changes: Changes = CLOSE
 
 
-# For shops with labelled photos, chosen on photos that were neither trained on nor reported.
+# For shops with labelled photos: more looks at wilder views, most of them at half the side.
 WITH_PHOTOS = ImageTraining(
-    looks=40,
+    looks=24,
     most_looks=400_000,
+    batch=64,
     weight_decay=0.05,
     text_loss=2.0,
     mixed_share=0.5,
+    small_share=0.75,
     blocks=1,
     changes=Changes(smallest_cut=0.4, turn=20.0, stretch=0.2, light=0.1, brightness=0.3, contrast=0.3, saturation=0.3),
 )
