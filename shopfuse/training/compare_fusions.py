@@ -85,8 +85,9 @@ def compare_fusions(
     trained = train_content(shop, cut, queries)
     logged = logged_lists(shop, cut, shown_lists(log, cut, MAX_LISTS), queries, trained)
     older, newest = _split(logged.data, workspace)
-    heads = trained.towers.heads
-    fused = fuse_all(logged.data.take(older), logged.items, heads, tuple(METHODS), seed=seed, progress=progress)
+    learned_from, heads = logged.data.take(older), trained.towers.heads
+    settings = shop.settings.ranker
+    fused = fuse_all(learned_from, logged.items, heads, tuple(METHODS), seed=seed, settings=settings, progress=progress)
     truth: dict[str, dict[str, NDArray[np.float64]]] = {}
     if workspace.search_truth_path.is_file():
         models = shop_models(shop, trained, fused[next(iter(fused))], {}, len(older))

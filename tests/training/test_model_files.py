@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import nn
 
 from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.ranking.tensors import TOKEN
-from shopfuse.training.fusion_ranker import FusionRanker
+from shopfuse.training.fusion_ranker import METHODS, FusionRanker
 from shopfuse.training.image_encoder import ImageEncoder
 from shopfuse.training.model_files import load_models, save_models
 from shopfuse.training.shop_models import ShopModels, fitted_models
@@ -43,12 +44,17 @@ def trained() -> ShopModels:
     )
 
 
+def fused_by(method: str) -> ShopModels:
+    torch.manual_seed(0)
+    return replace(fitted(), fusion_ranker=FusionRanker(method).eval(), fusion=method)
+
+
 def same_weights(left: nn.Module, right: nn.Module) -> bool:
     found, expected = left.state_dict(), right.state_dict()
     return found.keys() == expected.keys() and all(torch.equal(found[name], expected[name]) for name in found)
 
 
-@pytest.mark.parametrize("make", [fitted, trained])
+@pytest.mark.parametrize("make", [fitted, trained, *(partial(fused_by, method) for method in METHODS)])
 def test_models_read_back(make: Callable[[], ShopModels], tmp_path: Path) -> None:
     saved = make()
     save_models(tmp_path, saved, IDS, seed=1)
