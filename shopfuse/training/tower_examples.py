@@ -89,6 +89,17 @@ def _outcome_weight(events: Events, clicks: Events) -> NDArray[np.float32]:
     return weight
 
 
+def class_balance(examples: TowerExamples) -> dict[str, dict[str, float]]:
+    """By strongest outcome: how many clicks had it, what each counts, and the part of the whole that they make up."""
+    whole = max(float(examples.weight.sum()), 1e-9)
+    balance = {}
+    for kind in ("select_item", "add_to_cart", "purchase"):
+        weight = float(EVENT_WEIGHT[EVENT_CODES[kind]])
+        count = int((examples.weight == weight).sum())
+        balance[kind] = {"clicks": count, "weight": weight, "share": round(count * weight / whole, 4)}
+    return balance
+
+
 def log_exposure(events: Events, items: int) -> NDArray[np.float32]:
     """log of how often each item was shown (or, in a log without impressions, engaged with), smoothed: [N]."""
     shown = events.row[events.kind == IMPRESSION]

@@ -21,7 +21,7 @@ from shopfuse.training.item_inputs import ItemInputs
 from shopfuse.training.loop import History, Schedule, best_hardware, fit, unwatched
 from shopfuse.training.team_messages import announce
 from shopfuse.training.tower_batch import TowerBatch, tower_batch
-from shopfuse.training.tower_examples import TowerExamples
+from shopfuse.training.tower_examples import TowerExamples, class_balance
 from shopfuse.training.tower_losses import TowerHeads, tower_loss
 from shopfuse.training.towers import ItemTower, QueryTower, UserTower
 
@@ -89,6 +89,13 @@ def take_part(
     task: TowerTask, progress: Progress = silent, watch: Callable[[int, float], None] = unwatched
 ) -> tuple[Towers, dict[str, Any]]:
     """What every process of the team does; each has the same towers afterwards."""
+    towers = new_towers(task)
+    metrics = _Run(towers, task).fit(progress, watch).metrics("tower")
+    return towers, {**metrics, "tower_classes": class_balance(task.examples)}
+
+
+def new_towers(task: TowerTask) -> Towers:
+    """Towers that know nothing yet; the task's seed decides their weights."""
     torch.manual_seed(task.seed)
     towers = Towers(
         ItemTower(task.inputs.text.shape[1], task.inputs.image.shape[1]),
@@ -98,7 +105,7 @@ def take_part(
         nn.Embedding(len(task.inputs), TOKEN),
     )
     nn.init.normal_(towers.behaviour.weight, std=TOKEN**-0.5)
-    return towers, _Run(towers, task).fit(progress, watch).metrics("tower")
+    return towers
 
 
 class _Run:

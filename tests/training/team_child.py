@@ -61,14 +61,18 @@ def clicks(rng: np.random.Generator) -> TowerExamples:
     )
 
 
-def train() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The item vectors of the trained towers, and the metrics."""
+def random_task() -> train_towers.TowerTask:
     rng = np.random.default_rng(3)
     inputs, examples = catalogue(rng), clicks(rng)
     queries, exposure = rng.standard_normal((QUERIES, TEXT)).astype(np.float32), rng.random(ITEMS).astype(np.float32)
-    task = train_towers.TowerTask(examples, inputs, queries, exposure, 1, SETTINGS)
+    return train_towers.TowerTask(examples, inputs, queries, exposure, 1, SETTINGS)
+
+
+def train() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The item vectors of the trained towers, and the metrics."""
+    task = random_task()
     towers, metrics = train_towers.train_towers(task)
-    vectors, tokens = encode_items(towers.item, inputs)
+    vectors, tokens = encode_items(towers.item, task.inputs)
     return {"vectors": torch.from_numpy(vectors), "tokens": torch.from_numpy(tokens)}, metrics
 
 
