@@ -1,4 +1,5 @@
-"""Stage "rank": one score for each candidate, all in one call. Without Triton the channels decide (degraded)."""
+"""Stage "rank": one score for each candidate, all in one call. Without Triton the channels decide (degraded), and in
+a search by picture: no shop logs such searches, so no ranker has learned them."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ class Scores:
 
 
 async def rank(engine: Engine, call: Call, user: User, intent: Intent, candidates: Candidates) -> Scores:
-    if len(candidates) == 0:
+    if len(candidates) == 0 or call.request.picture:
         return _by_channels(call, candidates)
     in_ensemble = user.is_known and intent.user_vector is None
     models = engine.release.models

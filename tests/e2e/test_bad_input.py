@@ -103,8 +103,12 @@ def test_rank_items_out_of_bounds_is_refused(client: Client, item_ids: list[str]
     assert fields[0].startswith("item_ids")
 
 
-def test_a_picture_is_refused_plainly_while_there_is_no_visual_channel(client: Client) -> None:
-    assert refusal(client.searches.Search, SearchRequest(query_image=b"\xff\xd8"))[0] is grpc.StatusCode.UNIMPLEMENTED
+@pytest.mark.parametrize("picture", [b"\xff\xd8", b"\x89PNG\r\n\x1a\n" + bytes(40), bytes((2 << 20) + 1)])
+def test_what_is_no_picture_is_refused_plainly(client: Client, picture: bytes) -> None:
+    code, _, fields = refusal(client.searches.Search, SearchRequest(query_image=picture))
+
+    assert code is INVALID
+    assert fields == ["query_image"]
 
 
 @pytest.mark.parametrize("message", [b"\xff\xff\xff", b"\x0a\x05ab", b"\x0a\x02\xc3\x28"])

@@ -38,12 +38,13 @@ def by_channel(response: Any, channel: str) -> dict[str, float]:
 
 
 async def test_a_picture_finds_what_looks_like_it(serve: Any) -> None:
-    async with serve(per_channel=5) as shop:
+    async with serve(per_channel=5, deadline_s=10.0) as shop:
         response = await shop.search(SearchRequest(query_image=picture_of(7), explain=True, page_size=100))
     looks = by_channel(response, "visual")
     own = next(item for item in response.items if item.item_id == "item-007")
 
     assert not response.degraded
+    assert response.items[0].item_id == "item-007" and not response.items[0].task_scores  # ordered by looks
     assert len(looks) == 5 and looks["item-007"] == pytest.approx(1.0, abs=1e-3) == max(looks.values())
     assert not by_channel(response, "lexical") and not by_channel(response, "semantic")
     assert (own.explanation.reasons[0].code, own.explanation.reasons[0].text) == (
@@ -53,7 +54,7 @@ async def test_a_picture_finds_what_looks_like_it(serve: Any) -> None:
 
 
 async def test_words_and_a_picture_are_looked_for_together(serve: Any) -> None:
-    async with serve(per_channel=5) as shop:
+    async with serve(per_channel=5, deadline_s=10.0) as shop:
         message = SearchRequest(query="red shoes", query_image=picture_of(7), explain=True, page_size=100)
         response = await shop.search(message)
         calls = list(shop.triton.fake.calls)
@@ -70,7 +71,7 @@ async def test_words_and_a_picture_are_looked_for_together(serve: Any) -> None:
 
 
 async def test_items_without_a_picture_are_not_found_by_one(serve: Any) -> None:
-    async with serve() as shop:
+    async with serve(deadline_s=10.0) as shop:
         response = await shop.search(SearchRequest(query_image=picture_of(7), page_size=100))
 
     assert not {"item-009", "item-019"} & set(by_channel(response, "visual"))
@@ -78,7 +79,7 @@ async def test_items_without_a_picture_are_not_found_by_one(serve: Any) -> None:
 
 
 async def test_pages_of_a_picture_continue(serve: Any) -> None:
-    async with serve() as shop:
+    async with serve(deadline_s=10.0) as shop:
         message = SearchRequest(query_image=picture_of(7), page_size=10)
         first = await shop.search(message)
         message.page_token = first.next_page_token
@@ -92,7 +93,7 @@ async def test_pages_of_a_picture_continue(serve: Any) -> None:
 
 
 async def test_a_picture_is_encoded_once(serve: Any) -> None:
-    async with serve() as shop:
+    async with serve(deadline_s=10.0) as shop:
         for item in (7, 7, 8):
             await shop.search(SearchRequest(query_image=picture_of(item)))
         calls = shop.triton.fake.calls.count("encode_picture_r1")
@@ -102,7 +103,7 @@ async def test_a_picture_is_encoded_once(serve: Any) -> None:
 
 
 async def test_similar_items_are_found_by_their_own_pictures(serve: Any) -> None:
-    async with serve(per_channel=5) as shop:
+    async with serve(per_channel=5, deadline_s=10.0) as shop:
         request = recommendation.RecommendSimilarItemsRequest(item_id="item-007", explain=True)
         response = await shop.similar(request)
         without = await shop.similar(recommendation.RecommendSimilarItemsRequest(item_id="item-009"))
@@ -122,7 +123,7 @@ async def test_similar_items_are_found_by_their_own_pictures(serve: Any) -> None
     ],
 )
 async def test_what_is_no_picture_is_the_callers_fault(serve: Any, picture: bytes, problem: str) -> None:
-    async with serve() as shop:
+    async with serve(deadline_s=10.0) as shop:
         error = await refused(shop.search(SearchRequest(query_image=picture)))
 
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
