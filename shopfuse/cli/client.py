@@ -12,7 +12,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from shopfuse.ranking.errors import ShopfuseError
-from shopfuse.v1 import recommendation_pb2_grpc, search_pb2_grpc
+from shopfuse.v1 import recommendation_pb2_grpc, search_pb2_grpc, text_pb2_grpc
 
 OPTIONS = [("grpc.max_receive_message_length", 16 << 20)]
 
@@ -22,11 +22,12 @@ class RequestFailed(ShopfuseError):
 
 
 class Client:
-    """Stubs of both services at one address."""
+    """Stubs of all services at one address."""
 
     def __init__(self, channel: grpc.Channel) -> None:
         self.searches: Any = search_pb2_grpc.SearchServiceStub(channel)
         self.recommendations: Any = recommendation_pb2_grpc.RecommendationServiceStub(channel)
+        self.texts: Any = text_pb2_grpc.TextServiceStub(channel)
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from shopfuse.ranking.channels import CHANNELS
 from shopfuse.ranking.features import schema_hash
-from shopfuse.release.manifest import Manifest, ReleaseError
+from shopfuse.ranking.text_heads import CLASSIFY_TEXT, HEADS
+from shopfuse.release.manifest import LABELS, Manifest, ReleaseError
 
 # file -> the submodels whose vectors it holds
 VECTORS_OF = {
@@ -30,7 +31,8 @@ class IncompatibleRelease(ReleaseError):
 
 def check_compatible(manifest: Manifest) -> None:
     """Raises IncompatibleRelease naming the first parts that do not belong."""
-    if problems := [*_schema_problems(manifest), *_model_problems(manifest), *_ingredient_problems(manifest)]:
+    checks = (_schema_problems, _model_problems, _head_problems, _ingredient_problems)
+    if problems := [problem for check in checks for problem in check(manifest)]:
         raise IncompatibleRelease(f"release {manifest.release_id} cannot be served: {'; '.join(problems[:3])}")
 
 
@@ -48,6 +50,17 @@ def _model_problems(manifest: Manifest) -> Iterator[str]:
         path, expected = model_path(manifest, name), manifest.models[name].sha256
         if (found := manifest.files.get(path)) != expected:
             yield f"{name} is {expected[:SHOWN]}, its file {path} is {_short(found)}"
+
+
+def _head_problems(manifest: Manifest) -> Iterator[str]:
+    """A head without labels, or labels without a head, would be found out by the first text only."""
+    heads = [name for name in HEADS if name in manifest.models]
+    if heads != [name for name in HEADS if name in manifest.labels]:
+        yield f"its text heads are {heads}, it has labels of {sorted(manifest.labels)}"
+    if bool(heads) != (CLASSIFY_TEXT in manifest.ensembles):
+        yield f"its text heads are {heads}, its ensembles {sorted(manifest.ensembles)}"
+    if heads and LABELS not in manifest.files:
+        yield f"it has text heads and no file {LABELS}"
 
 
 def _ingredient_problems(manifest: Manifest) -> Iterator[str]:
@@ -68,7 +81,10 @@ def _expected_ingredients(manifest: Manifest) -> dict[str, tuple[str, ...]]:
     """The files of vectors, and the text encoder, which reads the numbers that one tokenizer gives to words."""
     pictures = {VISUAL: ("image_encoder",)} if VISUAL in manifest.files else {}
     encoder = {model_path(manifest, "text_encoder"): (TOKENIZER,)} if "text_encoder" in manifest.models else {}
-    return VECTORS_OF | pictures | encoder
+    heads = tuple(name for name in HEADS if name in manifest.models)
+    labels = {LABELS: heads} if heads else {}
+    trained = {model_path(manifest, name): ("text_encoder",) for name in heads}
+    return VECTORS_OF | pictures | encoder | labels | trained
 
 
 def model_path(manifest: Manifest, name: str) -> str:

@@ -46,5 +46,13 @@ class Overloaded(ShopfuseError):
         super().__init__(problem)
 
 
+class ModelUnavailable(ShopfuseError):
+    """A model without which there is no answer gives none; the caller may retry after `retry_after_s`."""
+
+    def __init__(self, problem: str, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(problem)
+
+
 class DeadlineTooShort(ShopfuseError):
     """The client's deadline is over, or too close to answer in."""

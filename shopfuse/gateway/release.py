@@ -15,7 +15,9 @@ from tokenizers import Tokenizer
 
 from shopfuse.gateway.compatibility import TOKENIZER, IncompatibleRelease, check_compatible
 from shopfuse.gateway.served_model import ServedModel
+from shopfuse.ranking.labels import Labels, LabelsError, parse_labels
 from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR, Submodel, Tensor
+from shopfuse.ranking.text_heads import CLASSIFY_TEXT, HEADS
 from shopfuse.recall.arrays import open_array
 from shopfuse.recall.indexes import RecallIndexes
 from shopfuse.release.layout import ReleaseLayout
@@ -32,6 +34,7 @@ class ReleaseModels:
     user_tower: ServedModel
     fusion_ranker: ServedModel
     rank_by_vector: ServedModel  # user tower and fusion ranker in one round trip
+    classify_text: ServedModel | None  # texts -> probabilities of the heads' labels; None in a release without heads
     encode_picture: ServedModel | None  # pixels -> embedding and picture vector; None in a shop without pictures
 
     @classmethod
@@ -45,13 +48,15 @@ class ReleaseModels:
             _plain(manifest, "user_tower", user.inputs, user.outputs),
             _plain(manifest, "fusion_ranker", fusion.inputs, fusion.outputs),
             _ensemble(manifest, "rank_by_vector", _joined(user.inputs, fusion.inputs, user.outputs), fusion.outputs),
+            _classify_text(manifest, declared) if CLASSIFY_TEXT in manifest.ensembles else None,
             _encode_picture(manifest, declared) if "encode_picture" in manifest.ensembles else None,
         )
 
     @property
     def all(self) -> tuple[ServedModel, ...]:
         always = (self.encode_query, self.user_tower, self.fusion_ranker, self.rank_by_vector)
-        return (*always, self.encode_picture) if self.encode_picture else always
+        optional = (self.classify_text, self.encode_picture)
+        return (*always, *(model for model in optional if model is not None))
 
 
 def _plain(manifest: Manifest, name: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> ServedModel:
@@ -72,6 +77,11 @@ def _encode_picture(manifest: Manifest, declared: Mapping[str, Submodel]) -> Ser
     return _ensemble(manifest, "encode_picture", image.inputs, image.outputs + picture.outputs)
 
 
+def _classify_text(manifest: Manifest, declared: Mapping[str, Submodel]) -> ServedModel:
+    outputs = tuple(tensor for name in HEADS if name in declared for tensor in declared[name].outputs)
+    return _ensemble(manifest, CLASSIFY_TEXT, declared["text_encoder"].inputs, outputs)
+
+
 def _joined(first: tuple[Tensor, ...], second: tuple[Tensor, ...], inner: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """The inputs of two models in a row: each once, without what the first hands to the second."""
     return tuple(dict.fromkeys(tensor for tensor in first + second if tensor not in inner))
@@ -87,6 +97,7 @@ class LoadedRelease:
     modality_vectors: NDArray[np.float16]  # [items, 3, 64]
     modality_mask: NDArray[np.uint8]  # [items, 3]
     served_by: item_pb2.ServedBy
+    labels: dict[str, Labels]  # of its text heads
 
     @classmethod
     def open(
@@ -111,6 +122,7 @@ class LoadedRelease:
             open_array(layout.items / "modality_vectors.npy", np.float16, 3),
             open_array(layout.items / "modality_mask.npy", np.uint8, 2),
             _served_by(manifest),
+            _labels(layout) if manifest.labels else {},
         )
         release._check_shapes()
         return release
@@ -124,6 +136,8 @@ class LoadedRelease:
             "modality_mask": (self.modality_mask.shape, (items, len(MODALITIES))),
             "text vectors": (self.indexes.semantic.vectors.shape, (items, self.manifest.text_dim)),
         }
+        for name, count in self.manifest.labels.items():
+            expected[f"labels of {name}"] = (len(self.labels.get(name, ())), count)
         if self.indexes.visual is not None:
             expected["image vectors"] = (self.indexes.visual.vectors.shape, (items, self.manifest.image_dim))
         language = self.indexes.lexical.analyser.language
@@ -154,6 +168,13 @@ def _tokenizer(path: Path, max_tokens: int) -> Tokenizer:
         raise ReleaseError(f"{path}: not a tokenizer of {max_tokens} tokens ({error})") from error
     tokenizer.no_padding()
     return tokenizer
+
+
+def _labels(layout: ReleaseLayout) -> dict[str, Labels]:
+    try:
+        return parse_labels(layout.labels.read_text(encoding="utf-8"), str(layout.labels))
+    except (OSError, LabelsError) as error:
+        raise ReleaseError(str(error)) from error
 
 
 def _served_by(manifest: Manifest) -> item_pb2.ServedBy:

@@ -84,10 +84,13 @@ class Releases:
         """The release of the request's first page, where that is held; else the one of the user's channel."""
         if request.page_token and (held := self._by_token.get(release_of(request.page_token))):
             return held
+        return self.of_user(request.user_id or request.session_id)
+
+    def of_user(self, whose: str) -> HeldRelease:
+        """The release of a user's or session's channel; drawn anew for nobody ("")."""
         if not self._channels.canary:
             return self._stable
-        whose = request.user_id or request.session_id or str(random.random())
-        return self._held[self._channels.of(whose)]
+        return self._held[self._channels.of(whose or str(random.random()))]
 
     def hold(self, engine: Engine) -> None:
         """Keeps an opened release; it answers nobody yet."""

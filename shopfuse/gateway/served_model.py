@@ -17,6 +17,7 @@ from shopfuse.gateway.wire import varint
 from shopfuse.ranking.tensors import NUMPY_TYPE, Tensor
 
 Arrays = Mapping[str, NDArray[Any]]
+BATCH = "batch"  # among the axes: how many rows a request has; arrays then have a batch axis
 RAW_CONTENTS_TAG = b"\x3a"  # ModelInferRequest.raw_input_contents: field 7, length-delimited
 
 
@@ -25,7 +26,8 @@ class BadOutput(Exception):
 
 
 class ServedModel:
-    """A model or ensemble at one version ("" where the name itself is of one release). The batch is always 1."""
+    """A model or ensemble at one version ("" where the name itself is of one release). One row, where no BATCH is
+    among the axes."""
 
     def __init__(self, name: str, version: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
         self.name = name
@@ -35,7 +37,7 @@ class ServedModel:
         self._frames: dict[tuple[tuple[str, int], ...], tuple[bytes, tuple[bytes, ...]]] = {}
 
     def request(self, arrays: Arrays, axes: Mapping[str, int]) -> bytes:
-        """A serialised ModelInferRequest. `arrays` hold every input without its batch axis, padded to `axes`."""
+        """A serialised ModelInferRequest. `arrays` hold every input, padded to `axes`, without batch axis."""
         head, tags = self._frame(axes)
         parts: list[Any] = [head]
         for tensor, tag in zip(self.inputs, tags, strict=True):
@@ -44,18 +46,18 @@ class ServedModel:
         return b"".join(parts)
 
     def read(self, response: service_pb2.ModelInferResponse, axes: Mapping[str, int]) -> dict[str, NDArray[np.float32]]:
-        """The outputs without their batch axis. Raises BadOutput."""
+        """The outputs, without batch axis unless `axes` have one. Raises BadOutput."""
         given = {output.name: at for at, output in enumerate(response.outputs)}
         values = {}
         for tensor in self.outputs:
-            shape = tensor.shape(1, dict(axes))
+            shape = tensor.shape(axes.get(BATCH, 1), dict(axes))
             at = given.get(tensor.name)
             if at is None or tuple(response.outputs[at].shape) != shape or at >= len(response.raw_output_contents):
                 raise BadOutput(f"{self.name}: expected output {tensor.name} {shape}, got {sorted(given)}")
             raw = response.raw_output_contents[at]
             if len(raw) != 4 * int(np.prod(shape)):
                 raise BadOutput(f"{self.name}: output {tensor.name} holds {len(raw)} bytes, expected {shape} of FP32")
-            array = np.frombuffer(raw, np.float32).reshape(shape[1:])
+            array = np.frombuffer(raw, np.float32).reshape(shape if BATCH in axes else shape[1:])
             if not np.isfinite(array).all():
                 raise BadOutput(f"{self.name}: output {tensor.name} is not finite")
             values[tensor.name] = array
@@ -72,7 +74,7 @@ class ServedModel:
         request = service_pb2.ModelInferRequest(model_name=self.name, model_version=self.version)
         tags = []
         for tensor in self.inputs:
-            shape = tensor.shape(1, axes)
+            shape = tensor.shape(axes.get(BATCH, 1), axes)
             request.inputs.add(name=tensor.name, datatype=tensor.dtype, shape=shape)
             size = int(np.prod(shape)) * np.dtype(NUMPY_TYPE[tensor.dtype]).itemsize
             tags.append(RAW_CONTENTS_TAG + varint(size))

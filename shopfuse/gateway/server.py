@@ -31,19 +31,28 @@ from shopfuse.gateway.release import LoadedRelease
 from shopfuse.gateway.releases import Releases
 from shopfuse.gateway.services import Answering, RecommendationService, SearchService
 from shopfuse.gateway.settings import Settings, SettingsError
+from shopfuse.gateway.text_service import TextService
 from shopfuse.gateway.triton_client import TritonClient
 from shopfuse.gateway.warm_up import not_served
 from shopfuse.release.channels import read_channels
 from shopfuse.release.manifest import ReleaseError
 from shopfuse.state.lmdb_store import LmdbStore
 from shopfuse.state.store import FeatureStore, StoreError
-from shopfuse.v1 import recommendation_pb2, recommendation_pb2_grpc, search_pb2, search_pb2_grpc
+from shopfuse.v1 import (
+    recommendation_pb2,
+    recommendation_pb2_grpc,
+    search_pb2,
+    search_pb2_grpc,
+    text_pb2,
+    text_pb2_grpc,
+)
 
 log = logging.getLogger(__name__)
 
 SERVICES = (
     search_pb2.DESCRIPTOR.services_by_name["SearchService"],
     recommendation_pb2.DESCRIPTOR.services_by_name["RecommendationService"],
+    text_pb2.DESCRIPTOR.services_by_name["TextService"],
 )
 METHODS = tuple(f"/{service.full_name}/{method.name}" for service in SERVICES for method in service.methods)
 OPTIONS = (
@@ -105,8 +114,9 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         folder = settings.workspace / "impressions" if settings.log_impressions else None
         impressions = stack.enter_context(closing(Impressions(folder, metrics)))
         answering = Answering(settings, releases, impressions, metrics)
+        texts = TextService(settings, releases, metrics)
         await stack.enter_async_context(leased(settings.workspace, releases))
-        server, health = await _make_server(stack, settings, answering, metrics)
+        server, health = await _make_server(stack, settings, answering, texts, metrics)
         port = _listen(server, settings)
         await server.start()
         stack.push_async_callback(server.stop, None)
@@ -170,7 +180,7 @@ def _open_store(stack: AsyncExitStack, path: Path) -> FeatureStore:
 
 
 async def _make_server(
-    stack: AsyncExitStack, settings: Settings, answering: Answering, metrics: Metrics
+    stack: AsyncExitStack, settings: Settings, answering: Answering, texts: TextService, metrics: Metrics
 ) -> tuple[grpc.aio.Server, Health]:
     lag = LoopLag()
     stack.callback(lag.stop)
@@ -180,6 +190,7 @@ async def _make_server(
     server = grpc.aio.server(interceptors=[Interceptor(metrics, admission, METHODS)], options=options)
     search_pb2_grpc.add_SearchServiceServicer_to_server(SearchService(answering), server)
     recommendation_pb2_grpc.add_RecommendationServiceServicer_to_server(RecommendationService(answering), server)
+    text_pb2_grpc.add_TextServiceServicer_to_server(texts, server)
     names = [service.full_name for service in SERVICES]
     health = Health(names)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)

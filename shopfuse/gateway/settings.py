@@ -11,6 +11,7 @@ from shopfuse.release.signature import public_key_of
 
 POSITIVE = (
     "deadline_s",
+    "classify_deadline_s",
     "pool",
     "per_channel",
     "recall_threads",
@@ -39,6 +40,7 @@ class Settings:
     metrics_port: int = 0
     workers: int = 1  # processes that share the gRPC port; worker n serves its metrics on metrics_port + n
     deadline_s: float = 1.0  # the most that a request may take; a shorter deadline of the client wins
+    classify_deadline_s: float = 2.0  # the same for ClassifyText, whose texts are many and long
     reserve_s: float = 0.05  # kept back from every await, to build and send the answer; at most a fifth of the deadline
     pool: int = 256  # candidates that reach the ranker
     per_channel: int = 200  # candidates that one recall channel may bring

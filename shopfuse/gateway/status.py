@@ -19,6 +19,7 @@ from shopfuse.gateway.errors import (
     InvalidRequest,
     ItemNotFound,
     MalformedRequest,
+    ModelUnavailable,
     Overloaded,
     PageTokenExpired,
     Unsupported,
@@ -37,6 +38,7 @@ STATUS: tuple[tuple[type[ShopfuseError], grpc.StatusCode, str], ...] = (
     (ItemNotFound, grpc.StatusCode.NOT_FOUND, "ITEM_NOT_FOUND"),
     (Unsupported, grpc.StatusCode.UNIMPLEMENTED, "UNSUPPORTED"),
     (Overloaded, grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
+    (ModelUnavailable, grpc.StatusCode.UNAVAILABLE, "MODEL_UNAVAILABLE"),
     (DeadlineTooShort, grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_TOO_SHORT"),
 )
 Metadata = tuple[tuple[str, str | bytes], ...]
@@ -50,7 +52,7 @@ def _details(error: Exception, reason: str) -> Iterator[message.Message]:
             for path, problem in error.violations
         ]
         yield error_details_pb2.BadRequest(field_violations=rows)
-    if isinstance(error, Overloaded):
+    if isinstance(error, Overloaded | ModelUnavailable):
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.FromMilliseconds(int(error.retry_after_s * 1000))
         yield retry

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from shopfuse.release.manifest import LABELS
+
 
 @dataclass(frozen=True, slots=True)
 class ReleaseLayout:
@@ -32,6 +34,11 @@ class ReleaseLayout:
     @property
     def tokenizer(self) -> Path:
         return self.root / "tokenizer.json"
+
+    @property
+    def labels(self) -> Path:
+        """What the outputs of the text heads mean; not there in a release without heads."""
+        return self.root / LABELS
 
     @property
     def items(self) -> Path:

@@ -11,8 +11,10 @@ from typing import Any
 
 from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.ranking.tensors import D_IMAGE, IMAGE_SIZE, Submodel, submodels
+from shopfuse.ranking.text_heads import text_heads
 
 FORMAT = 2
+LABELS = "labels.json"  # below the release folder: what the outputs of the text heads mean
 
 
 class ReleaseError(ShopfuseError):
@@ -27,6 +29,11 @@ class ModelVersion:
     version: int
     precision: str  # fp32 | fp16 | int8 | int8_static
     sha256: str
+
+
+def model_file(model: ModelVersion) -> str:
+    """Its file below the release folder."""
+    return f"models/{model.model}/{model.version}/model.onnx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,7 @@ class Manifest:
     image_dim: int = D_IMAGE
     image_size: int = IMAGE_SIZE  # pixels a side
     language: str = "en"  # of titles and queries: how the lexical index cuts words
+    labels: dict[str, int] = field(default_factory=dict)  # text head -> how many labels it tells apart
     metrics: dict[str, Any] = field(default_factory=dict)
     parity: dict[str, Any] = field(default_factory=dict)
     overrides: dict[str, str] = field(default_factory=dict)  # model that failed its parity gate -> why it was accepted
@@ -58,7 +66,7 @@ class Manifest:
 
     def declared(self) -> dict[str, Submodel]:
         """The tensors of this release's submodels."""
-        return submodels(self.text_dim, self.image_dim, self.image_size)
+        return submodels(self.text_dim, self.image_dim, self.image_size) | text_heads(self.text_dim, self.labels)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from shopfuse.ranking.labels import SENTIMENT_LABELS, Labels, labels_json
+from shopfuse.ranking.text_heads import CATEGORY_HEAD, CLASSIFY_TEXT, HEADS
 from shopfuse.release.layout import ReleaseLayout
+from shopfuse.release.manifest import LABELS
 from shopfuse.release.signature import create_keys, private_key_of, sign
+from shopfuse.release.verify import sha256_file
 
 
 def layout_of(workspace: Path, release_id: str) -> ReleaseLayout:
@@ -86,6 +91,31 @@ def speak_another_language(workspace: Path, release_id: str) -> None:
 
 def take_another_name(workspace: Path, release_id: str) -> None:
     edit_manifest(workspace, release_id, release_id="r1" if release_id != "r1" else "r2")
+
+
+def add_heads(workspace: Path, release_id: str, heads: Sequence[str] = HEADS) -> None:
+    """Text heads with three labels each; the categories answer where they hold 0.6."""
+    layout, manifest = layout_of(workspace, release_id), manifest_of(workspace, release_id)
+    models, files, built_with = manifest["models"], manifest["files"], manifest["built_with"]
+    version = models["text_encoder"]["version"]
+    categories = Labels((("Home", "Lamps"), ("Home", "Sofas"), ("Sport",)), 0.6)
+    labels = {name: categories if name == CATEGORY_HEAD else SENTIMENT_LABELS for name in heads}
+    layout.labels.write_text(labels_json(labels))
+    files[LABELS] = sha256_file(layout.labels)
+    for name in heads:
+        path = f"models/{name}/{version}/model.onnx"
+        file = layout.root / path
+        file.parent.mkdir(parents=True)
+        file.write_bytes(name.encode())
+        files[path] = sha256_file(file)
+        models[name] = {"model": name, "version": version, "precision": "fp32", "sha256": files[path]}
+        built_with[path] = {"text_encoder": models["text_encoder"]["sha256"]}
+    built_with[LABELS] = {name: models[name]["sha256"] for name in heads}
+    ensembles = manifest["ensembles"] | {CLASSIFY_TEXT: f"{CLASSIFY_TEXT}_{release_id}"}
+    counts = dict.fromkeys(heads, 3)
+    edit_manifest(
+        workspace, release_id, models=models, files=files, built_with=built_with, ensembles=ensembles, labels=counts
+    )
 
 
 # what is done to a release -> (the reason that is counted, what the error says)
