@@ -68,6 +68,8 @@ def print_summary(manifest: Manifest) -> None:
     for line in cleaning_lines(manifest.metrics.get("cleaning", {"rules": {}})):
         out.print(f"event log: {line}", markup=False)
     out.print(f"release {manifest.release_id}: {manifest.items} items, fusion {manifest.fusion}")
+    for reason in manifest.metrics.get("kept_in_fp32", {}).values():
+        out.print(f"kept in fp32: {reason}", markup=False, soft_wrap=True)
     out.print(
         f"took {sum(seconds.values()):.0f} s, of which " + ", ".join(f"{name} {took:.0f}" for name, took in slowest)
     )

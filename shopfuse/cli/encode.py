@@ -16,7 +16,7 @@ from shopfuse.exporters.encoding_plan import EncodingError, Shard
 from shopfuse.exporters.encoding_run import STAGE
 from shopfuse.exporters.encoding_triton import IN_FLIGHT
 from shopfuse.exporters.encoding_workspace import encode_workspace, merge_workspace
-from shopfuse.exporters.verified_model import FULL
+from shopfuse.exporters.precision import FULL
 from shopfuse.ranking.progress import Progress
 
 SAY_EVERY_S = 30.0

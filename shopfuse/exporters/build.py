@@ -24,14 +24,16 @@ from shopfuse.exporters import real_inputs
 from shopfuse.exporters.build_record import StepTimes, disk_errors_named, made_by
 from shopfuse.exporters.catalogue_encoding import EncodedItems, ItemInputs, encode_images, encode_items, encode_texts
 from shopfuse.exporters.encoding_workspace import export_text_encoder
+from shopfuse.exporters.errors import PrecisionError
 from shopfuse.exporters.golden_queries import golden_queries
 from shopfuse.exporters.parity_cases import RealInputs
 from shopfuse.exporters.ranking_gate import gate_lists, gate_texts
+from shopfuse.exporters.precision import FULL, Precisions
 from shopfuse.exporters.release_build import Golden, ReleaseParts, make_release
 from shopfuse.exporters.shop import Shop, load_catalogue_of, load_shop
 from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer, tokens_of
 from shopfuse.exporters.vector_cache import VectorCache, encoder_folder
-from shopfuse.exporters.verified_model import FULL, VerifiedModel, export_verified
+from shopfuse.exporters.verified_model import VerifiedModel, export_verified
 from shopfuse.ranking.progress import Progress, silent
 from shopfuse.ranking.tensors import MODALITIES, Submodel, submodels
 from shopfuse.release.manifest import Manifest
@@ -50,7 +52,7 @@ class BuildOptions:
     train: bool = True  # False: from the checkpoints of the last training
     seed: int = 0
     fusion: str = ""  # "": what the shop's settings say
-    precisions: Mapping[str, str] = field(default_factory=dict)  # submodel -> precision; fp32 where it is not named
+    precisions: Precisions = field(default_factory=Precisions)
     target: str = "cpu"
     accepted: Mapping[str, str] = field(default_factory=dict)  # submodel whose parity gate may fail -> recorded reason
 
@@ -138,7 +140,10 @@ class _Build:
         self.real["text_encoder"] = real_inputs.text_inputs(tokens_of(tokenizer, texts[: real_inputs.ROWS]))
         with self.times.step("export text_encoder"):
             verified = export_text_encoder(
-                self.workspace, encoder, self._precision("text_encoder"), self.options.accepted.get("text_encoder")
+                self.workspace,
+                encoder,
+                self.options.precisions.of("text_encoder"),
+                self.options.accepted.get("text_encoder"),
             )
             self.verified["text_encoder"] = verified
         encoding = TextEncoding(verified.open(), tokenizer)
@@ -187,17 +192,21 @@ class _Build:
 
     def export(self, name: str, module: nn.Module, real: RealInputs) -> VerifiedModel:
         """Exports and verifies one model; from now on it is part of the release."""
+        precisions = self.options.precisions
         with self.times.step(f"export {name}"):
             self.real[name] = real
-            self.verified[name] = export_verified(
-                self.declared[name],
-                module,
-                self.scratch,
-                real,
-                self._precision(name),
-                self.options.accepted.get(name),
-            )
+            try:
+                self.verified[name] = self._verified(name, module, precisions.of(name))
+            except PrecisionError as error:
+                if name in precisions.named:
+                    raise
+                self.verified[name] = self._verified(name, module, FULL)
+                self.metrics.setdefault("kept_in_fp32", {})[name] = str(error)
         return self.verified[name]
+
+    def _verified(self, name: str, module: nn.Module, precision: str) -> VerifiedModel:
+        declared, accepted = self.declared[name], self.options.accepted.get(name)
+        return export_verified(declared, module, self.scratch, self.real[name], precision, accepted)
 
     def gate_rankings(self, text: _EncodedTexts, models: ShopModels) -> None:
         """Adds to the reports of the models that rank how they rank; raises ParityError where they lose too much."""
@@ -217,9 +226,6 @@ class _Build:
             models.tasks,
             accepted.get("fusion_ranker"),
         )
-
-    def _precision(self, name: str) -> str:
-        return self.options.precisions.get(name, FULL)
 
     def _item_inputs(self, text: _EncodedTexts, models: ShopModels) -> ItemInputs:
         count = len(text.catalogue)

@@ -23,10 +23,11 @@ from shopfuse.exporters.encoding_plan import EncodingError, Shard, make_plan
 from shopfuse.exporters.encoding_run import STAGE, TextEncoder, Texts, encode_all, encode_chunks, keys_of_all
 from shopfuse.exporters.encoding_triton import IN_FLIGHT, TritonEncoding
 from shopfuse.exporters.errors import BuildError
+from shopfuse.exporters.precision import FULL
 from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer, tokens_of
 from shopfuse.exporters.tolerances import tolerance
 from shopfuse.exporters.vector_cache import VectorCache, encoder_folder
-from shopfuse.exporters.verified_model import FULL, VerifiedModel, export_verified
+from shopfuse.exporters.verified_model import VerifiedModel, export_verified
 from shopfuse.ranking.progress import Progress, silent
 from shopfuse.ranking.tensors import submodels
 from shopfuse.ranking.text import item_text

@@ -9,6 +9,10 @@ class ExportError(ShopfuseError):
     """A module cannot be exported, or its graph is not what the declaration says."""
 
 
+class PrecisionError(ExportError):
+    """A model cannot be had in a precision: no real rows to calibrate on, or nothing in it that could be reduced."""
+
+
 class ParityError(ShopfuseError):
     """An exported model does not answer as the torch module does."""
 

@@ -6,6 +6,8 @@ by it is measured elsewhere: see `shopfuse bench precisions`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import onnxruntime
 from google.protobuf.message import DecodeError
 
 from shopfuse.exporters.calibration import calibration_batches
-from shopfuse.exporters.errors import ExportError
+from shopfuse.exporters.errors import ExportError, PrecisionError
 from shopfuse.exporters.onnx_export import tensor_problems
 from shopfuse.exporters.precision_fp16 import to_fp16
 from shopfuse.exporters.precision_int8 import to_int8
@@ -22,7 +24,20 @@ from shopfuse.exporters.sample_inputs import Arrays
 from shopfuse.ranking.progress import Progress, silent
 from shopfuse.ranking.tensors import Submodel
 
-PRECISIONS = ("fp32", "fp16", "int8", "int8_static")
+FULL = "fp32"
+PRECISIONS = (FULL, "fp16", "int8", "int8_static")
+
+
+@dataclass(frozen=True, slots=True)
+class Precisions:
+    """What a build was asked for. A model that is `named` has that precision or there is no release; the `others` have
+    theirs where they can."""
+
+    others: str = FULL
+    named: Mapping[str, str] = field(default_factory=dict)  # submodel -> precision
+
+    def of(self, name: str) -> str:
+        return self.named.get(name, self.others)
 
 
 def convert(
@@ -49,7 +64,7 @@ def convert(
     if precision == "fp16":
         return _write(declaration, to_fp16(source), target)
     if precision == "int8_static" and not calibration:
-        raise ExportError(f"{declaration.name}: int8_static needs real rows to calibrate on, and none were given")
+        raise PrecisionError(f"{declaration.name}: int8_static needs real rows to calibrate on, and none were given")
     batches = calibration_batches(declaration, calibration)
     return _write(declaration, to_int8(declaration, fp32, precision, batches, progress).model, target)
 

@@ -20,7 +20,7 @@ from onnxruntime.quantization.onnx_model import ONNXModel
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
 from shopfuse.exporters.calibration import BatchReader, largest_activations
-from shopfuse.exporters.errors import ExportError
+from shopfuse.exporters.errors import PrecisionError
 from shopfuse.exporters.precision_smoothing import smoothed
 from shopfuse.exporters.sample_inputs import Arrays
 from shopfuse.exporters.sensitivity import PRODUCTS, Agreement, Choice, Group, agreement, answers, choose, quantisable
@@ -51,7 +51,7 @@ def to_int8(
     model = _prepared(fp32, precision)
     groups = quantisable(model)
     if not groups:
-        raise ExportError(
+        raise PrecisionError(
             f"{declaration.name}: no matrix product with constant weights, so nothing to make {precision}"
         )
     largest = largest_activations(model, [group.activation for group in groups], batches)

@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from shopfuse.exporters.errors import ExportError
+from shopfuse.exporters.errors import PrecisionError
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.sample_inputs import Arrays
 from shopfuse.ranking.progress import Progress
@@ -86,7 +86,7 @@ def choose(
         agreement = judge(kept)
         if agreement.reaches(bound):
             return Choice(tuple(kept), tuple(worst_first[:count]), agreement, costs)
-    raise ExportError(
+    raise PrecisionError(
         f"{declaration.name}: no layer of it can be quantised: all together agree with fp32 by a mean cosine of "
         f"{together.mean:.5f} and a least of {together.least:.5f}, expected {bound.mean} and {bound.least}"
     )

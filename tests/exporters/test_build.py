@@ -19,7 +19,8 @@ from shopfuse.datasets.workspace import Workspace, WorkspaceError
 from shopfuse.datasets.workspace_lock import WorkspaceLockedError, workspace_lock
 from shopfuse.exporters import build, release_build, release_files, verified_model
 from shopfuse.exporters.build import BuildOptions, build_workspace
-from shopfuse.exporters.errors import BuildError, ExportError, ParityError
+from shopfuse.exporters.errors import BuildError, ExportError, ParityError, PrecisionError
+from shopfuse.exporters.precision import Precisions
 from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.recall.indexes import RecallIndexes
 from shopfuse.release.channels import Channels, read_channels
@@ -321,3 +322,17 @@ def test_the_same_shop_gives_the_same_vectors(workspace: Workspace) -> None:
 
     first, second = (_vectors(workspace.release_dir(name)) for name in ("r1", "r2"))
     np.testing.assert_array_equal(first, second)
+
+
+def test_a_model_that_cannot_be_reduced_stays_in_fp32_unless_it_was_named(workspace: Workspace) -> None:
+    """Nobody's history is known: there is nothing to calibrate the user tower on."""
+    shutil.rmtree(workspace.events_dir)
+    everything = BuildOptions(fusion="weighted", precisions=Precisions("int8_static"))
+    named = BuildOptions(fusion="weighted", precisions=Precisions(named={"user_tower": "int8_static"}))
+
+    manifest = build_workspace(workspace, everything)
+    assert manifest.models["query_tower"].precision == "int8_static"
+    assert manifest.models["user_tower"].precision == "fp32"
+    assert "needs real rows" in manifest.metrics["kept_in_fp32"]["user_tower"]
+    with pytest.raises(PrecisionError, match="user_tower: int8_static needs real rows"):
+        build_workspace(workspace, named)
