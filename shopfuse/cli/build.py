@@ -22,6 +22,7 @@ from shopfuse.release.manifest import Manifest
 from shopfuse.release.signature import public_key_of
 from shopfuse.training.cleaning import cleaning_lines
 from shopfuse.training.team_work import leading
+from shopfuse.training.tuned import settings_of
 
 
 class Fusion(StrEnum):
@@ -115,6 +116,7 @@ def build(
             return
         with progress_bars() as progress:
             shop = Workspace.open(workspace)
+            settings_of(shop.root)  # what cannot be used is refused before the catalogue is encoded
             manifest = (build_and_publish if publishes else build_workspace)(shop, options, progress)
     if json:
         print_json({"release_id": manifest.release_id, "items": manifest.items, "fusion": manifest.fusion})

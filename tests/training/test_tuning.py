@@ -189,7 +189,8 @@ def test_bad_input_is_said_at_once(tmp_path: Path, words: list[str], text: str, 
     workspace = Workspace.create(tmp_path / "shop")
     (workspace.root / "tuned.toml").write_text(text)
 
-    result = CliRunner().invoke(app, ["tune", "-w", str(workspace.root), *words])
+    for command in ("tune", "build") if text else ("tune",):
+        result = CliRunner().invoke(app, [command, "-w", str(workspace.root), *words])
 
-    assert result.exit_code != 0
-    assert problem in " ".join(f"{result.stderr} {result.exception}".replace("│", "").split())
+        assert result.exit_code != 0
+        assert problem in " ".join(f"{result.stderr} {result.exception}".replace("│", "").split())
