@@ -123,6 +123,7 @@ def _built_with(versions: Mapping[str, ModelVersion], files: Mapping[str, str]) 
     return visual | {
         f"models/{text_encoder.model}/{text_encoder.version}/model.onnx": {"tokenizer.json": files["tokenizer.json"]},
         "indexes/semantic.faiss": text,
+        "indexes/categories/prototypes.npy": text,
         "indexes/behaviour.faiss": items,
         "items/item_vectors.npy": items,
         "items/modality_vectors.npy": items,
@@ -158,6 +159,7 @@ def _manifest(
         fusion=models.fusion,
         tasks=models.tasks,
         language=parts.shop.catalogue.language,
+        search_weights=models.search_weights,
         metrics={**models.metrics, **parts.metrics},
         overrides={name: model.report.accepted for name, model in parts.verified.items() if model.report.accepted},
         parity={name: model.report.as_dict() for name, model in parts.verified.items()},

@@ -13,6 +13,7 @@ from shopfuse.exporters.text_encoding import open_tokenizer
 from shopfuse.ranking.progress import Progress
 from shopfuse.ranking.user_state import EVENT_WEIGHT
 from shopfuse.recall.arrays import write_array
+from shopfuse.recall.categories import build_categories
 from shopfuse.recall.co_visit import build_co_visit
 from shopfuse.recall.item_table import build_item_table
 from shopfuse.recall.lexical import build_lexical
@@ -33,6 +34,7 @@ def write_release_files(
         lambda: _write_items(layout, shop, items),
         lambda: build_lexical(layout.lexical, catalogue_items(frame), shop.catalogue.language),
         lambda: build_vectors(layout.semantic, items.text_vectors),
+        lambda: build_categories(layout.categories, shop.catalogue.category, items.text_vectors),
         lambda: _write_visual(layout, items),
         lambda: build_vectors(layout.behaviour, items.item_vectors),
         lambda: build_co_visit(layout.indexes, _sessions(shop), len(shop.catalogue)),

@@ -16,6 +16,7 @@ from shopfuse.release.manifest import LABELS, Manifest, ReleaseError
 # file -> the submodels whose vectors it holds
 VECTORS_OF = {
     "indexes/semantic.faiss": ("text_encoder",),
+    "indexes/categories/prototypes.npy": ("text_encoder",),
     "indexes/behaviour.faiss": ("text_encoder", "item_tower"),
     "items/item_vectors.npy": ("text_encoder", "item_tower"),
     "items/modality_vectors.npy": ("text_encoder", "item_tower"),

@@ -32,7 +32,7 @@ class Scores:
 
 async def rank(engine: Engine, call: Call, user: User, intent: Intent, candidates: Candidates) -> Scores:
     if len(candidates) == 0 or call.request.picture:
-        return _by_channels(call, candidates)
+        return _by_channels(engine, call, candidates)
     in_ensemble = user.is_known and intent.user_vector is None
     models = engine.release.models
     model = models.rank_by_vector if in_ensemble else models.fusion_ranker
@@ -46,7 +46,7 @@ async def rank(engine: Engine, call: Call, user: User, intent: Intent, candidate
         outputs = await engine.triton.infer(model, arrays, {"candidates": size}, call.deadline.budget_s())
     except TritonError as error:
         call.journal.degrade("rank", f"RANKER_{error.reason}")
-        return _by_channels(call, candidates)
+        return _by_channels(engine, call, candidates)
     tasks = outputs["task_probabilities"][: len(candidates)]
     return Scores(tasks @ _task_weights(engine), tasks, outputs["modality_weights"][: len(candidates)])
 
@@ -58,9 +58,10 @@ def _task_weights(engine: Engine) -> NDArray[np.float32]:
     return shares
 
 
-def _by_channels(call: Call, candidates: Candidates) -> Scores:
+def _by_channels(engine: Engine, call: Call, candidates: Candidates) -> Scores:
     scores, mask = candidates.channel_scores, candidates.channel_mask
-    relevance, modality_weights = fuse(FALLBACK_METHOD, scores, mask, call.request.context.is_search)
+    is_search, learned = call.request.context.is_search, engine.release.manifest.search_weights
+    relevance, modality_weights = fuse(FALLBACK_METHOD, scores, mask, is_search, learned)
     return Scores(np.nan_to_num(relevance), None, np.nan_to_num(modality_weights))
 
 

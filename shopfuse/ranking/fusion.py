@@ -6,7 +6,9 @@ It learns nothing and reads no vectors: channels come complete, or masked.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -38,6 +40,7 @@ RECIPES = {
     "lexical": Recipe("max", search=1.0, recommend=0.0, modality="text"),
     "coverage": Recipe("absolute", search=1.0, recommend=0.0, modality="text"),
     "brand": Recipe("absolute", search=1.0, recommend=0.0, modality="text"),
+    "category": Recipe("absolute", search=1.0, recommend=0.0, modality="text"),
     "semantic": Recipe("max", search=2.0, recommend=0.0, modality="text"),
     "visual": Recipe("max", search=2.0, recommend=0.5, modality="image"),
     "behaviour": Recipe("min_max", search=0.0, recommend=1.0, modality="behaviour"),
@@ -50,11 +53,14 @@ CHANNEL_MODALITY: FloatArray = np.array(
 )
 TEMPERATURES: FloatArray = np.array([RECIPES[channel].temperature for channel in CHANNELS], np.float32)
 EPSILON = 1e-6
+NOTHING_LEARNED: Mapping[str, float] = MappingProxyType({})
 
 
-def channel_weights(is_search: bool) -> FloatArray:
-    """The channels' weights on a surface, [K]."""
-    return np.array([RECIPES[c].search if is_search else RECIPES[c].recommend for c in CHANNELS], np.float32)
+def channel_weights(is_search: bool, learned: Mapping[str, float] = NOTHING_LEARNED) -> FloatArray:
+    """The channels' weights on a surface, [K]; `learned` ones stand in for the recipe's in a search."""
+    if not is_search:
+        return np.array([RECIPES[channel].recommend for channel in CHANNELS], np.float32)
+    return np.array([learned.get(channel, RECIPES[channel].search) for channel in CHANNELS], np.float32)
 
 
 def normalise(scores: FloatArray, mask: FloatArray) -> FloatArray:
@@ -87,13 +93,19 @@ def soft_shares(scores: FloatArray, mask: FloatArray) -> FloatArray:
     return np.where(mask > 0, np.exp((level - level.max(0, initial=0.0)) / TEMPERATURES), 0.0).astype(np.float32)
 
 
-def fuse(method: str, scores: FloatArray, mask: FloatArray, is_search: bool) -> tuple[FloatArray, FloatArray]:
+def fuse(
+    method: str,
+    scores: FloatArray,
+    mask: FloatArray,
+    is_search: bool,
+    learned: Mapping[str, float] = NOTHING_LEARNED,
+) -> tuple[FloatArray, FloatArray]:
     """(relevance [c] in 0..1, modality weights [c, M]) from channel scores and mask [c, K].
 
     A channel that does not apply to a candidate is left out of that candidate's mean; it does not count as zero.
     """
     opinions = {"weighted": normalise, "vote": votes, "softmax": soft_shares}[method](scores, mask)
-    weights = channel_weights(is_search) * (mask > 0)  # [c, K]
+    weights = channel_weights(is_search, learned) * (mask > 0)  # [c, K]
     relevance = (weights * opinions).sum(1) / np.maximum(weights.sum(1), EPSILON)
     shares = (weights * (opinions + EPSILON)) @ CHANNEL_MODALITY
     shares = shares / np.maximum(shares.sum(1, keepdims=True), EPSILON * EPSILON)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS
+from shopfuse.recall.categories import CategoryIndex
 from shopfuse.recall.co_visit import CoVisitIndex
 from shopfuse.recall.found import NOTHING, Found
 from shopfuse.recall.item_table import ItemTable
@@ -39,6 +40,7 @@ class RecallIndexes:
     behaviour: VectorIndex
     co_visit: CoVisitIndex
     popular: PopularIndex
+    categories: CategoryIndex
     visual: VectorIndex | None = None  # None in a shop without pictures; zeros where an item has none
 
     @classmethod
@@ -51,9 +53,10 @@ class RecallIndexes:
             VectorIndex.open(layout.behaviour),
             CoVisitIndex.open(layout.indexes),
             PopularIndex.open(layout.indexes),
+            CategoryIndex.open(layout.categories),
             VectorIndex.open(layout.visual) if layout.visual.exists() else None,
         )
-        for name in ("lexical", "semantic", "behaviour", "co_visit", "popular", "visual"):
+        for name in ("lexical", "semantic", "behaviour", "co_visit", "popular", "categories", "visual"):
             index = getattr(indexes, name)
             if index is not None and len(index) != len(indexes.items):
                 raise ReleaseError(
@@ -106,6 +109,8 @@ def _columns(indexes: RecallIndexes, rows: NDArray[np.int32], query: RecallQuery
             columns["brand"] = indexes.items.made_by(brands, rows).astype(np.float32)
     if query.text_embedding is not None:
         columns["semantic"] = indexes.semantic.score(query.text_embedding, rows)
+        if query.query and not indexes.categories.is_empty:
+            columns |= _category_columns(indexes, rows, query.text_embedding, columns)
     if query.image_embedding is not None and indexes.visual is not None:
         columns["visual"] = indexes.visual.score(query.image_embedding, rows)
     if query.behaviour_vector is not None:
@@ -113,3 +118,15 @@ def _columns(indexes: RecallIndexes, rows: NDArray[np.int32], query: RecallQuery
     if (query.history_rows >= 0).any():
         columns["co_visit"] = indexes.co_visit.score(query.history_rows, query.history_weights, rows)
     return columns
+
+
+def _category_columns(
+    indexes: RecallIndexes,
+    rows: NDArray[np.int32],
+    embedding: NDArray[np.float32],
+    columns: dict[str, NDArray[np.float32]],
+) -> dict[str, NDArray[np.float32]]:
+    """The category's score, and the coverage with it: an item of the category that is meant covers the query in other
+    words."""
+    meant = indexes.categories.score(embedding, rows, float(columns["semantic"].max(initial=0.0)))
+    return {"category": meant, "coverage": np.maximum(columns["coverage"], meant)}

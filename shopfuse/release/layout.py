@@ -63,5 +63,9 @@ class ReleaseLayout:
         return self.indexes / "visual.faiss"
 
     @property
+    def categories(self) -> Path:
+        return self.indexes / "categories"
+
+    @property
     def behaviour(self) -> Path:
         return self.indexes / "behaviour.faiss"

@@ -58,6 +58,7 @@ class Manifest:
     image_size: int = IMAGE_SIZE  # pixels a side
     language: str = "en"  # of titles and queries: how the lexical index cuts words
     labels: dict[str, int] = field(default_factory=dict)  # text head -> how many labels it tells apart
+    search_weights: dict[str, float] = field(default_factory=dict)  # channel -> weight, where judgments chose them
     metrics: dict[str, Any] = field(default_factory=dict)
     parity: dict[str, Any] = field(default_factory=dict)
     overrides: dict[str, str] = field(default_factory=dict)  # model that failed its parity gate -> why it was accepted

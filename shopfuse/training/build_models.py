@@ -8,16 +8,18 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from shopfuse.datasets.search_weights import read_search_weights
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.ranking.progress import Progress, silent
 from shopfuse.training.catalogue import Catalogue, load_catalogue
 from shopfuse.training.event_log import load_event_log
-from shopfuse.training.fusion_ranker import LEARNED
+from shopfuse.training.fusion_ranker import LEARNED, FusionRanker
 from shopfuse.training.item_inputs import encode_items, item_inputs
 from shopfuse.training.model_files import save_models
 from shopfuse.training.picture_models import picture_models
 from shopfuse.training.ranker_choice import AUTO, FUSIONS, PLAIN
+from shopfuse.training.score_fusion import ScoreFusion
 from shopfuse.training.shop_images import shop_images
 from shopfuse.training.shop_models import ShopModels, fitted_models
 from shopfuse.training.train_shop import enough_to_train, train_shop
@@ -52,9 +54,19 @@ def build_models(
         models = train_shop(
             workspace, catalogue, log, text_vectors, encode_texts, seed=seed, fusion=fusion, progress=progress
         )
+    models = _with_search_weights(models, read_search_weights(workspace.root))
     models = replace(models, metrics={**models.metrics, "cleaning": log.cleaning.record()})
     save_models(workspace.checkpoints_dir, models, catalogue.ids, seed)
     return models
+
+
+def _with_search_weights(models: ShopModels, weights: dict[str, float]) -> ShopModels:
+    """A score-level fusion takes the weights that judgments chose; learned methods have their own."""
+    fusion = models.fusion_ranker.fusion if isinstance(models.fusion_ranker, FusionRanker) else None
+    if not weights or not isinstance(fusion, ScoreFusion):
+        return models
+    fusion.learn(weights)
+    return replace(models, made_by={**models.made_by, "search_weights": weights})
 
 
 def _with_pictures(

@@ -5,7 +5,7 @@ Where a channel has no score but its vectors are there (RankItems sends items, n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -98,6 +98,10 @@ class ScoreFusion(nn.Module):
         self.register_buffer("recommend_weights", torch.from_numpy(channel_weights(is_search=False)))
         self.register_buffer("channel_modality", torch.from_numpy(CHANNEL_MODALITY.copy()))
         self.register_buffer("task", torch.tensor([float(name == "relevance") for name in TASKS]))
+
+    def learn(self, search_weights: Mapping[str, float]) -> None:
+        """Takes the weights that judgments chose in the place of the recipe's."""
+        self.search_weights.copy_(torch.from_numpy(channel_weights(is_search=True, learned=search_weights)))
 
     def forward(self, inputs: RankerInputs) -> tuple[Tensor, Tensor]:
         scores, mask = known_channels(inputs)

@@ -34,7 +34,10 @@ from shopfuse.training.user_inputs import user_inputs
 
 # What else an absent modality takes with it: channels and features that are computed from it.
 OF_MODALITY: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "text": (("lexical", "coverage", "brand", "semantic"), ("brand_affinity", "category_affinity", "parent_affinity")),
+    "text": (
+        ("lexical", "coverage", "brand", "category", "semantic"),
+        ("brand_affinity", "category_affinity", "parent_affinity"),
+    ),
     "image": (("visual",), ("has_image",)),
     "behaviour": (("co_visit", "popular"), ("popularity", "click_rate", "cart_rate", "purchase_rate")),
 }

@@ -38,6 +38,12 @@ class ShopModels:
     made_by: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def search_weights(self) -> dict[str, float]:
+        """The channels' weights in a search where judgments chose them, by channel; else empty."""
+        learned: dict[str, float] = self.made_by.get("search_weights", {})
+        return dict(learned)
+
+    @property
     def modules(self) -> dict[str, nn.Module]:
         """The modules by the names of ranking.tensors."""
         named = {

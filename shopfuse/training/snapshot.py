@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.ranking.user_state import EVENT_WEIGHT
+from shopfuse.recall.categories import build_categories
 from shopfuse.recall.co_visit import build_co_visit
 from shopfuse.recall.indexes import RecallIndexes
 from shopfuse.recall.item_table import build_item_table
@@ -64,6 +65,7 @@ def take_snapshot(
     build_item_table(layout.items, catalogue_items(catalogue.frame))
     build_lexical(layout.lexical, catalogue_items(catalogue.frame), catalogue.language)
     build_vectors(layout.semantic, text_vectors)
+    build_categories(layout.categories, catalogue.category, text_vectors)
     if image_vectors is not None:
         build_vectors(layout.visual, image_vectors)
     build_vectors(layout.behaviour, items.vectors)

@@ -28,6 +28,7 @@ from shopfuse.ranking.item import CatalogueItem
 from shopfuse.ranking.tensors import MODALITIES, NUMPY_TYPE, TASKS, TOKEN, VECTOR
 from shopfuse.ranking.text_heads import CLASSIFY_TEXT, OUTPUTS
 from shopfuse.ranking.user_state import user_state
+from shopfuse.recall.categories import build_categories
 from shopfuse.recall.co_visit import build_co_visit
 from shopfuse.recall.item_table import build_item_table
 from shopfuse.recall.lexical import build_lexical
@@ -124,6 +125,8 @@ def build_indexes(layout: ReleaseLayout) -> None:
     build_item_table(layout.items, items)
     build_lexical(layout.lexical, items)
     build_vectors(layout.semantic, unit_rows(1, ITEMS, TEXT_DIM))
+    codes = np.array([text_code(" > ".join(item.category)) for item in items], np.int32)
+    build_categories(layout.categories, codes, unit_rows(1, ITEMS, TEXT_DIM))
     build_vectors(layout.visual, looks())
     build_vectors(layout.behaviour, unit_rows(2, ITEMS, VECTOR))
     rows = np.array([0, 4, 8, 12, 0, 4, 8], np.int32)
@@ -172,6 +175,7 @@ def write_manifest(layout: ReleaseLayout, key: Path) -> None:
         built_with={
             f"models/text_encoder/{version}/model.onnx": {"tokenizer.json": files["tokenizer.json"]},
             "indexes/semantic.faiss": {"text_encoder": models["text_encoder"].sha256},
+            "indexes/categories/prototypes.npy": {"text_encoder": models["text_encoder"].sha256},
             "indexes/visual.faiss": {"image_encoder": models["image_encoder"].sha256},
             "indexes/behaviour.faiss": items,
             "items/item_vectors.npy": items,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS
+from shopfuse.recall.categories import build_categories
 from shopfuse.recall.co_visit import build_co_visit
 from shopfuse.recall.indexes import RecallIndexes, RecallQuery, channel_scores
 from shopfuse.recall.item_table import build_item_table
@@ -40,6 +41,7 @@ def build(layout: ReleaseLayout, count: int) -> None:
     build_item_table(layout.items, items)
     build_lexical(layout.lexical, items)
     build_vectors(layout.semantic, TEXT[:count])
+    build_categories(layout.categories, np.arange(count, dtype=np.int32) % 5, TEXT[:count])
     build_vectors(layout.visual, LOOKS[:count])
     build_vectors(layout.behaviour, BEHAVIOUR[:count])
     events = 20 * count
