@@ -11,6 +11,7 @@ import typer
 
 from shopfuse.cli.client import Client, call, connect
 from shopfuse.cli.console import out, print_json, print_table, progress_bars
+from shopfuse.cli.cross_validation import validate_weights
 from shopfuse.cli.endpoints import Endpoints, NotServed, read_endpoints
 from shopfuse.cli.evaluate_demo import demo
 from shopfuse.cli.evaluate_fusion import fusion
@@ -18,6 +19,7 @@ from shopfuse.cli.evaluate_pictures import pictures
 from shopfuse.cli.evaluate_report import report as whole_report
 from shopfuse.cli.evaluate_report import without_command
 from shopfuse.cli.evaluate_sequences import sequences
+from shopfuse.cli.evaluate_texts import texts
 from shopfuse.cli.judgments import Topic, load_topics
 from shopfuse.cli.local_stack import StackOptions, local_stack, stable_release
 from shopfuse.cli.offline_rows import OfflineRows, Rankings, open_offline_rows
@@ -34,6 +36,7 @@ app.command()(demo)
 app.command()(fusion)
 app.command()(sequences)
 app.command()(pictures)
+app.command()(texts)
 
 PAGE = 100
 TIMEOUT_S = 10.0
@@ -41,6 +44,13 @@ SHOWN = ("ndcg@10", "ndcg@10_condensed", "recall@100", "mrr", "unjudged@10")
 
 JudgmentsOption = Annotated[
     Path, typer.Option("--judgments", "-j", help="CSV or Parquet: query,item_id,grade[,user_id][,scene].")
+]
+CrossValidateOption = Annotated[
+    int | None,
+    typer.Option(min=2, metavar="K", help="Choose the channels' weights on K-1 of K parts of the queries, in turn."),
+]
+SaveOption = Annotated[
+    bool, typer.Option("--save-weights", help="Keep the cross-validated weights for the next build.")
 ]
 PerQueryOption = Annotated[bool, typer.Option("--per-query", help="Print NDCG@10 of every query as well.")]
 
@@ -129,13 +139,22 @@ def search(
     judgments: JudgmentsOption,
     workspace: WorkspaceOption,
     per_query: PerQueryOption = False,
+    cross_validate: CrossValidateOption = None,
+    save_weights: SaveOption = False,
     json: JsonOption = False,
 ) -> None:
     """Search against judgments: the served answers beside BM25, embeddings alone and each score-level fusion.
 
+    With --cross-validate: how good weights are that such judgments choose, measured on queries that did not choose.
+
     shopfuse evaluate search --judgments judgments.csv -w myshop
     """
     topics = load_topics(judgments, "query")
+    if cross_validate is not None:
+        validate_weights(workspace, topics, judgments, cross_validate, save_weights, json)
+        return
+    if save_weights:
+        raise typer.BadParameter("--save-weights keeps what --cross-validate chose: give both")
     with progress_bars() as progress:
         release_id, scores = measure(workspace, topics, search_served, OfflineRows.search_rows, progress)
     if per_query and not json:

@@ -14,6 +14,7 @@ from shopfuse.cli.bench import app as bench
 from shopfuse.cli.bench_precisions import precisions
 from shopfuse.cli.bench_release import bench_release
 from shopfuse.cli.build import build
+from shopfuse.cli.classify import classify
 from shopfuse.cli.compress import app as compress
 from shopfuse.cli.console import err
 from shopfuse.cli.demo import demo
@@ -44,7 +45,7 @@ is searched by words and meaning.
 app = typer.Typer(
     name="shopfuse", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
 )
-for command in (demo, build, tune, encode, serve, search, recommend, similar, rank):
+for command in (demo, build, tune, encode, serve, search, recommend, similar, rank, classify):
     app.command()(command)
 GROUPS = {
     "import": import_data,

@@ -27,22 +27,26 @@ from shopfuse.exporters.encoding_workspace import export_text_encoder
 from shopfuse.exporters.errors import PrecisionError
 from shopfuse.exporters.golden_queries import golden_queries
 from shopfuse.exporters.parity_cases import RealInputs
-from shopfuse.exporters.ranking_gate import gate_lists, gate_texts
 from shopfuse.exporters.precision import FULL, Precisions
+from shopfuse.exporters.ranking_gate import gate_lists, gate_texts
 from shopfuse.exporters.release_build import Golden, ReleaseParts, make_release
 from shopfuse.exporters.shop import Shop, load_catalogue_of, load_shop
 from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer, tokens_of
+from shopfuse.exporters.text_heads import head_examples, label_counts, learn_heads
 from shopfuse.exporters.vector_cache import VectorCache, encoder_folder
 from shopfuse.exporters.verified_model import VerifiedModel, export_verified
 from shopfuse.ranking.progress import Progress, silent
 from shopfuse.ranking.tensors import MODALITIES, Submodel, submodels
+from shopfuse.ranking.text_heads import text_heads
 from shopfuse.release.manifest import Manifest
 from shopfuse.release.verify import sha256_file
 from shopfuse.training.build_models import build_models
 from shopfuse.training.catalogue import Catalogue
+from shopfuse.training.head_files import load_heads
 from shopfuse.training.model_files import load_models
 from shopfuse.training.shop_models import ShopModels
 from shopfuse.training.text_encoder import LoadedTextEncoder, load_text_encoder
+from shopfuse.training.train_text_head import TrainedHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ def build_workspace(workspace: Workspace, options: BuildOptions | None = None, p
         with build.times.step("train models" if options.train else "read checkpoints"):
             models = build.models(text)
         shop, items = build.encode_catalogue(text, models)
+        heads = build.text_heads(text)
         with build.times.step("golden queries"):
             build.gate_rankings(text, models)
         parts = ReleaseParts(
@@ -81,6 +86,7 @@ def build_workspace(workspace: Workspace, options: BuildOptions | None = None, p
             {**made_by(workspace, options.seed), "fusion_asked": options.fusion or workspace.settings.fusion},
             options.target,
             Golden(text.tokens, build.real),
+            heads,
         )
         return make_release(workspace, parts, build.times, progress)
 
@@ -105,6 +111,7 @@ class _EncodedTexts:
     catalogue: Catalogue
     vectors: NDArray[np.float16]  # [N, text_dim]
     queries: list[str]  # golden ones
+    cache: VectorCache
 
     @property
     def tokens(self) -> list[list[int]]:
@@ -155,7 +162,7 @@ class _Build:
         seconds = time.perf_counter() - started
         self.metrics["texts"] = {"encoded": computed, "per_s": round(computed / seconds, 1) if computed else 0.0}
         queries = golden_queries(self.workspace.events(), catalogue)
-        return _EncodedTexts(encoder, encoding, tokenizer, catalogue, vectors, queries)
+        return _EncodedTexts(encoder, encoding, tokenizer, catalogue, vectors, queries, cache)
 
     def models(self, text: _EncodedTexts) -> ShopModels:
         """Trained now, or read from the last training's checkpoints."""
@@ -189,6 +196,30 @@ class _Build:
         self.export("user_tower", models.user_tower, user_inputs)
         self.export("fusion_ranker", models.fusion_ranker, real_inputs.ranker_inputs(shop, items, user_inputs))
         return shop, items
+
+    def text_heads(self, text: _EncodedTexts) -> dict[str, TrainedHead]:
+        """Trains (or reads), exports and verifies the heads that the shop has examples for."""
+        heads = self._learn_heads(text) if self.options.train else self._known_heads()
+        self.declared |= text_heads(text.encoder.text_dim, label_counts(heads))
+        for name, head in heads.items():
+            self.export(name, head.module, {"text_embedding": text.vectors[: real_inputs.ROWS]})
+            self.metrics[name] = head.metrics
+        return heads
+
+    def _learn_heads(self, text: _EncodedTexts) -> dict[str, TrainedHead]:
+        seed = self.options.seed
+        with self.times.step("encode labelled texts"):
+            read = head_examples(self.workspace, text.encoding, text.cache, seed, self.progress)
+        with self.times.step("train text heads"):
+            return learn_heads(read, self.workspace.checkpoints_dir, self._encoder_sha256, seed, self.progress)
+
+    def _known_heads(self) -> dict[str, TrainedHead]:
+        with self.times.step("read checkpoints"):
+            return load_heads(self.workspace.checkpoints_dir, self._encoder_sha256)
+
+    @property
+    def _encoder_sha256(self) -> str:
+        return sha256_file(self.verified["text_encoder"].path)
 
     def export(self, name: str, module: nn.Module, real: RealInputs) -> VerifiedModel:
         """Exports and verifies one model; from now on it is part of the release."""

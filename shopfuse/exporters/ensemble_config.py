@@ -13,6 +13,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from shopfuse.exporters.model_config import model_input, model_output
 from shopfuse.ranking.tensors import Submodel, Tensor
+from shopfuse.ranking.text_heads import CLASSIFY_TEXT, HEADS, OUTPUTS
 from shopfuse.release.manifest import ModelVersion
 
 # role -> (steps in order, outputs)
@@ -28,12 +29,19 @@ ROLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("user_tower", "fusion_ranker"),
         ("task_probabilities", "modality_weights", "user_vector"),
     ),
+    CLASSIFY_TEXT: (("text_encoder", *HEADS), tuple(OUTPUTS.values())),
 }
 
 
 def roles_of(models: Collection[str]) -> list[str]:
-    """The roles that a release of these submodels has: without an image encoder there is no encode_picture."""
-    return [role for role, (steps, _) in ROLES.items() if steps[-1] in models]
+    """The roles that a release of these submodels has: without an image encoder there is no encode_picture, without
+    any head no classify_text."""
+    return [role for role, (steps, _) in ROLES.items() if any(step in models for step in _last_steps(role, steps))]
+
+
+def _last_steps(role: str, steps: tuple[str, ...]) -> tuple[str, ...]:
+    """The steps that a role is there for; any one is enough."""
+    return HEADS if role == CLASSIFY_TEXT else steps[-1:]
 
 
 def ensemble_name(role: str, release_id: str) -> str:
@@ -54,7 +62,7 @@ def ensemble_config(
         max_batch_size=min(step.max_batch for step in steps),
     )
     config.input.extend(model_input(tensor) for tensor in inputs)
-    config.output.extend(model_output(given[name]) for name in output_names)
+    config.output.extend(model_output(given[name]) for name in output_names if name in given)
     config.version_policy.all.SetInParent()
     for step in steps:
         _add_step(config, step, versions[step.name])

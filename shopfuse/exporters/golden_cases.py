@@ -14,6 +14,7 @@ from torch import nn
 from shopfuse.exporters.parity_cases import RealInputs, torch_answer
 from shopfuse.exporters.sample_inputs import Arrays, random_inputs
 from shopfuse.ranking.tensors import NUMPY_TYPE, Submodel
+from shopfuse.ranking.text_heads import HEADS
 
 # (tokens of the text, candidates) of each case: every bucket, and two or more cases in most, so that Triton has
 # neighbours to put together.
@@ -29,6 +30,7 @@ ORDER = (
     "item_tower",
     "user_tower",
     "fusion_ranker",
+    *HEADS,
 )
 SEED = 23
 

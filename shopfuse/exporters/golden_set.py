@@ -105,7 +105,7 @@ def _ensembles(steps: Mapping[str, _Step]) -> Iterator[_Asked]:
         names, outputs = ROLES[role]
         chain = tuple(steps[name] for name in names if name in steps)
         inputs, given = joined_tensors([step.declaration for step in chain])
-        yield _Asked(role, tuple(inputs), tuple(given[name] for name in outputs), chain)
+        yield _Asked(role, tuple(inputs), tuple(given[name] for name in outputs if name in given), chain)
 
 
 def _described(case: Arrays) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,20 @@ from shopfuse.exporters.release_files import file_hashes, write_release_files
 from shopfuse.exporters.release_models import known_models, put_ensemble, put_models
 from shopfuse.exporters.shop import Shop
 from shopfuse.exporters.staging import staged_folder, write_synced
+from shopfuse.exporters.text_heads import label_counts
 from shopfuse.exporters.verified_model import VerifiedModel
 from shopfuse.ranking.channels import CHANNELS
 from shopfuse.ranking.features import schema_hash
+from shopfuse.ranking.labels import labels_json
 from shopfuse.ranking.progress import Progress
+from shopfuse.ranking.text_heads import HEADS
 from shopfuse.recall.indexes import RecallIndexes
 from shopfuse.release.layout import ReleaseLayout
-from shopfuse.release.manifest import Manifest, ModelVersion
+from shopfuse.release.manifest import LABELS, Manifest, ModelVersion, model_file
 from shopfuse.release.signature import create_keys, private_key_of, public_key_of, sign
 from shopfuse.training.shop_models import ShopModels
 from shopfuse.training.text_encoder import LoadedTextEncoder
+from shopfuse.training.train_text_head import TrainedHead
 
 _RELEASE = re.compile(r"r([1-9][0-9]*)")
 
@@ -58,6 +62,7 @@ class ReleaseParts:
     made_by: dict[str, Any]
     target: str
     golden: Golden
+    heads: Mapping[str, TrainedHead] = field(default_factory=dict)
 
 
 def make_release(workspace: Workspace, parts: ReleaseParts, times: StepTimes, progress: Progress) -> Manifest:
@@ -75,8 +80,12 @@ def make_release(workspace: Workspace, parts: ReleaseParts, times: StepTimes, pr
             known = known_models(workspace.releases_dir, workspace.model_repository)
             versions = put_models(layout.models, parts.verified, known, parts.target)
             ensembles = _put_ensembles(layout.models, release_id, parts.verified, versions)
+            if parts.heads:
+                labels = labels_json({name: head.labels for name, head in parts.heads.items()})
+                write_synced(layout.labels, labels.encode())
         with times.step("write golden queries"):
-            modules = {**parts.models.modules, "text_encoder": encoder.module}
+            heads = {name: head.module for name, head in parts.heads.items()}
+            modules = {**parts.models.modules, **heads, "text_encoder": encoder.module}
             golden = parts.golden
             write_golden(
                 layout.golden, parts.verified, modules, golden.tokens, golden.real_inputs, max_tokens, parts.target
@@ -120,14 +129,22 @@ def _built_with(versions: Mapping[str, ModelVersion], files: Mapping[str, str]) 
     items = text | pictures | {"item_tower": versions["item_tower"].sha256}
     text_encoder = versions["text_encoder"]
     visual = {"indexes/visual.faiss": pictures} if pictures else {}
-    return visual | {
-        f"models/{text_encoder.model}/{text_encoder.version}/model.onnx": {"tokenizer.json": files["tokenizer.json"]},
-        "indexes/semantic.faiss": text,
-        "indexes/categories/prototypes.npy": text,
-        "indexes/behaviour.faiss": items,
-        "items/item_vectors.npy": items,
-        "items/modality_vectors.npy": items,
-    }
+    heads = {name: versions[name].sha256 for name in HEADS if name in versions}
+    labelled = {LABELS: heads} if heads else {}
+    trained_on = {model_file(versions[name]): text for name in heads}
+    return (
+        visual
+        | labelled
+        | trained_on
+        | {
+            model_file(text_encoder): {"tokenizer.json": files["tokenizer.json"]},
+            "indexes/semantic.faiss": text,
+            "indexes/categories/prototypes.npy": text,
+            "indexes/behaviour.faiss": items,
+            "items/item_vectors.npy": items,
+            "items/modality_vectors.npy": items,
+        }
+    )
 
 
 def _manifest(
@@ -160,6 +177,7 @@ def _manifest(
         tasks=models.tasks,
         language=parts.shop.catalogue.language,
         search_weights=models.search_weights,
+        labels=label_counts(parts.heads),
         metrics={**models.metrics, **parts.metrics},
         overrides={name: model.report.accepted for name, model in parts.verified.items() if model.report.accepted},
         parity={name: model.report.as_dict() for name, model in parts.verified.items()},

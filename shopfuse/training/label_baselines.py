@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from shopfuse.ranking.labels import Probabilities
 from shopfuse.training.label_examples import TRAIN, VALIDATION, LabelExamples
 from shopfuse.training.label_quality import macro_f1
-from shopfuse.training.train_text_head import Floats, TextHeadTraining, probabilities_of, train_text_head
+from shopfuse.training.train_text_head import LINEAR, Floats, TextHeadTraining, probabilities_of, train_text_head
 
 NEIGHBOURS = (1, 5, 15)  # candidates
 MOST_TERMS = 4_000  # of the words and pairs of words, the most widespread
@@ -51,7 +51,7 @@ def _voted(examples: LabelExamples, vectors: Floats, rows: NDArray[np.int64], co
 def words(examples: LabelExamples, rows: NDArray[np.int64], seed: int) -> Probabilities:
     """TF-IDF of words and pairs of words with logistic regression, trained and calibrated as the heads are."""
     vectors = tf_idf(examples.texts, examples.rows(TRAIN))
-    head = train_text_head("words", examples, vectors, seed=seed, training=TextHeadTraining(hidden=(0,)))
+    head = train_text_head("words", examples, vectors, seed=seed, training=TextHeadTraining(candidates=LINEAR))
     return probabilities_of(head.module, vectors[rows])
 
 

@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -22,6 +23,7 @@ TRAIN, VALIDATION, TEST = 0, 1, 2
 VALIDATION_SHARE = TEST_SHARE = 0.15  # of each label
 MIN_OF_LABEL = 8  # texts; a rarer category joins its parent, or is left out where it has none
 MIN_EXAMPLES = 60
+MOST_READ = 200_000  # rows of a larger table, drawn at random
 MOST_EXAMPLES = 12_000  # encoded; frequent labels give way first
 DESCRIBED_SHARE = 1 / 3  # of the items are read with their description, the others by their title alone
 NEUTRAL_FROM, POSITIVE_FROM = 2.5, 3.5  # stars: 1 and 2 are negative, 3 neutral, 4 and 5 positive
@@ -66,7 +68,7 @@ def category_examples(items: pl.DataFrame, seed: int) -> LabelExamples | None:
 def sentiment_examples(reviews: pl.DataFrame, seed: int) -> LabelExamples | None:
     """From a REVIEW_SCHEMA frame; None where there are too few reviews of any one sentiment."""
     left_out: Counter[str] = Counter()
-    rows = reviews.select("text", "rating").rows()
+    rows = _drawn(reviews.select("text", "rating"), seed)
     found = (_Told(classified_text(text), text.casefold(), _sentiment(stars)) for text, stars in rows)
     told = list(_distinct(found, left_out))
     counts = Counter(one.path for one in told)
@@ -75,12 +77,16 @@ def sentiment_examples(reviews: pl.DataFrame, seed: int) -> LabelExamples | None
     return _examples(told, SENTIMENT_LABELS, seed, left_out)
 
 
+def _drawn(table: pl.DataFrame, seed: int) -> list[tuple[Any, ...]]:
+    return (table.sample(MOST_READ, seed=seed) if len(table) > MOST_READ else table).rows()
+
+
 def _sentiment(stars: float) -> LabelPath:
     return SENTIMENT_LABELS.paths[int(stars >= NEUTRAL_FROM) + int(stars >= POSITIVE_FROM)]
 
 
 def _items_told(items: pl.DataFrame, seed: int, left_out: Counter[str]) -> Iterator[_Told]:
-    for title, brand, category, about in items.select("title", "brand", "category", "description").rows():
+    for title, brand, category, about in _drawn(items.select("title", "brand", "category", "description"), seed):
         path = tuple(category or ())
         if not path:
             left_out["no category"] += 1

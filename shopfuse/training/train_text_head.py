@@ -25,18 +25,19 @@ from shopfuse.training.text_head import TextHead
 
 Floats = NDArray[np.float32]
 STOPS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9)  # candidates of Labels.least_probability
+LINEAR = ((0, 0.0), (0, 0.5), (0, 1.0))
 TEMPERATURES = np.exp(np.linspace(np.log(0.1), np.log(10.0), 121))
 
 
 @dataclass(frozen=True, slots=True)
 class TextHeadTraining:
-    """Candidates are every pair of `hidden` and `balance`: weights in the loss go as (1 / frequency) ** balance."""
+    """Candidates are pairs: numbers in the hidden layer (0: logistic regression), and the balance of the labels, whose
+    weights in the loss go as (1 / frequency) ** balance."""
 
-    hidden: tuple[int, ...] = (0, 128)  # 0: logistic regression
-    balance: tuple[float, ...] = (0.0, 0.5, 1.0)
-    epochs: int = 30
+    candidates: tuple[tuple[int, float], ...] = (*LINEAR, (128, 0.5))
+    epochs: int = 25
     batch: int = 128
-    learning_rate: float = 0.003
+    learning_rate: float = 0.005
     weight_decay: float = 0.05
     patience: int = 4
 
@@ -61,8 +62,7 @@ def train_text_head(
     training, started = training or TextHeadTraining(), time.perf_counter()
     tried = [
         (hidden, balance, _train(name, examples, vectors, hidden, balance, training, seed, progress))
-        for hidden in training.hidden
-        for balance in training.balance
+        for hidden, balance in training.candidates
     ]
     rows = examples.rows(VALIDATION)
     truth, held_out = examples.label[rows], vectors[rows]

@@ -55,7 +55,7 @@ def test_every_model_and_ensemble_answers_the_golden_queries(
     report = check_golden(release, manifest, control)
 
     rows = {row.name: row for row in report.rows}
-    assert set(rows) == set(manifest.models) | set(ROLES)
+    assert set(rows) == set(manifest.models) | set(ROLES) - {"classify_text"}  # no text heads
     assert report.cases == len(SIZES)
     assert max(row.max_abs_diff for row in report.rows) < 1e-4
     assert rows["rank"].model == "rank_r1"

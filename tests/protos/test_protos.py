@@ -54,6 +54,6 @@ def test_lint_sees_a_service_without_suffix(tmp_path: Path) -> None:
     assert any("Service" in line for line in lint(image))
 
 
-@pytest.mark.parametrize("module", ["item_pb2", "search_pb2", "recommendation_pb2"])
+@pytest.mark.parametrize("module", ["item_pb2", "search_pb2", "recommendation_pb2", "text_pb2"])
 def test_generated_code_imports_with_the_pinned_runtime(module: str) -> None:
     __import__(f"shopfuse.v1.{module}")

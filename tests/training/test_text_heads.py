@@ -37,7 +37,7 @@ from shopfuse.training.train_text_head import (
 )
 
 PATHS = (("Home", "Lamps"), ("Home", "Sofas"), ("Sport", "Tents"))
-QUICK = TextHeadTraining(hidden=(0,), balance=(0.0, 1.0), epochs=12, learning_rate=0.01)
+QUICK = TextHeadTraining(candidates=((0, 0.0), (0, 1.0)), epochs=8, learning_rate=0.02)
 DIMS = 12
 
 
@@ -71,7 +71,7 @@ def noisy() -> tuple[LabelExamples, np.ndarray, TrainedHead]:
 
 
 def test_clear_labels_are_learned_and_random_ones_are_not() -> None:
-    examples, vectors = drawn(0.1)
+    examples, vectors = drawn(0.1, 300)
     clear = train_text_head(CATEGORY_HEAD, examples, vectors, seed=0, training=QUICK)
     shuffled = replace(examples, label=np.random.default_rng(1).permutation(examples.label))
     random = train_text_head(CATEGORY_HEAD, shuffled, vectors, seed=0, training=QUICK)
@@ -213,7 +213,7 @@ def test_heads_are_read_as_they_were_written(
     noisy: tuple[LabelExamples, np.ndarray, TrainedHead], tmp_path: Path
 ) -> None:
     _, vectors, head = noisy
-    deep = replace(QUICK, hidden=(8,), balance=(0.5,), epochs=2)
+    deep = replace(QUICK, candidates=((8, 0.5),), epochs=2)
     examples, own = drawn(0.3)
     sentiment = train_text_head(SENTIMENT_HEAD, examples, own, seed=0, training=deep)
     save_heads(tmp_path, {CATEGORY_HEAD: head, SENTIMENT_HEAD: sentiment}, "abc")

@@ -38,7 +38,7 @@ from shopfuse.exporters.tensorrt.plan_session import PlanModel
 from shopfuse.exporters.tensorrt.plan_verification import golden_inputs, verify_plan
 from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.ranking.progress import Progress, silent
-from shopfuse.ranking.tensors import Submodel, submodels
+from shopfuse.ranking.tensors import Submodel
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import ModelVersion
 from shopfuse.release.signature import public_key_of
@@ -101,7 +101,7 @@ def build_plans(
 
 def _sources(root: Path) -> Iterator[_Source]:
     manifest = read_manifest(root)
-    layout, declared = ReleaseLayout(root), submodels(manifest.text_dim)
+    layout, declared = ReleaseLayout(root), manifest.declared()
     for name, version in manifest.models.items():
         onnx = layout.models / version.model / str(version.version) / "model.onnx"
         yield _Source(declared[name], version, onnx, layout.golden)

@@ -27,7 +27,7 @@ from shopfuse.exporters.staging import staged_folder, write_synced
 from shopfuse.exporters.targets import TENSORRT
 from shopfuse.exporters.tensorrt.build_plan import plans_of
 from shopfuse.exporters.tensorrt.plan_record import PlanRecord, record_file
-from shopfuse.ranking.tensors import Submodel, submodels
+from shopfuse.ranking.tensors import Submodel
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, ModelVersion
 from shopfuse.release.signature import private_key_of, public_key_of, sign
@@ -42,13 +42,13 @@ def release_with_plans(workspace: Workspace, release_id: str) -> Manifest:
     with workspace_lock(workspace.root):
         root = workspace.release_dir(release_id)
         source = verify_release(root, public_key_of(workspace.root))
-        plans = _plans(workspace.root, source)
+        plans, declared = _plans(workspace.root, source), source.declared()
         next_id = next_release_id(workspace.releases_dir)
         with staged_folder(workspace.release_dir(next_id)) as staged:
             _link_all_but_models(root, staged)
             known = known_models(workspace.releases_dir, workspace.model_repository)
             versions = {
-                name: _put(ReleaseLayout(staged).models, root, name, model, plans.get(name, {}), known, source.text_dim)
+                name: _put(ReleaseLayout(staged).models, root, name, model, plans.get(name, {}), known, declared[name])
                 for name, model in source.models.items()
             }
             manifest = _manifest(staged, next_id, source, versions)
@@ -65,7 +65,7 @@ def _plans(workspace: Path, source: Manifest) -> dict[str, Plans]:
             f"release {source.release_id} is for target {source.target}, expected {SOURCE}: its golden answers and "
             f"tolerances are not those of a GPU; build it with --target {SOURCE}"
         )
-    declared = submodels(source.text_dim)
+    declared = source.declared()
     found = {name: plans_of(workspace, declared[name], model.sha256) for name, model in source.models.items()}
     fitting: dict[str, Plans] = {
         name: {path: record for path, record in plans.items() if record.tensorrt.startswith(f"{TENSORRT}.")}
@@ -99,7 +99,7 @@ def _put(
     version: ModelVersion,
     plans: Plans,
     known: Mapping[str, KnownModel],
-    text_dim: int,
+    declaration: Submodel,
 ) -> ModelVersion:
     """One model of the new release: with its plans, or as it was."""
     origin = ReleaseLayout(source).models / version.model
@@ -107,7 +107,6 @@ def _put(
         for path in filter(Path.is_file, origin.rglob("*")):
             _link(path, models / version.model / path.relative_to(origin))
         return version
-    declaration = submodels(text_dim)[submodel]
     name, text = _name_and_config(declaration, known)
     number = _version(known.get(name), version.sha256, plans)
     _link(origin / str(version.version) / MODEL_FILE, models / name / str(number) / MODEL_FILE)
@@ -158,7 +157,7 @@ def _plan_hashes(folder: Path) -> dict[str, str]:
 
 
 def _manifest(staged: Path, release_id: str, source: Manifest, versions: dict[str, ModelVersion]) -> Manifest:
-    declared = submodels(source.text_dim)
+    declared = source.declared()
     ensembles = {
         role: put_ensemble(ReleaseLayout(staged).models, ensemble_config(role, release_id, declared, versions))
         for role in source.ensembles
