@@ -22,6 +22,17 @@ from shopfuse.ranking.fusion import channel_weights
 from shopfuse.state.lmdb_store import LmdbStore
 
 
+def validate_weights(
+    workspace: Path, topics: Sequence[Topic], judgments: Path, folds: int, keep: bool, as_json: bool
+) -> None:
+    """Raises WeightSearchError where there are too few topics."""
+    search = cross_validate(workspace, topics, folds)
+    kept = save(workspace, search, judgments) if keep else None
+    report(search, as_json)
+    if kept and not as_json:
+        out.print(f"kept in {kept}: the next build uses them")
+
+
 def cross_validate(workspace: Path, topics: Sequence[Topic], folds: int) -> WeightSearch:
     """Chooses weights for the served release's channels. Raises WeightSearchError where there are too few topics."""
     manifest = stable_release(workspace)
