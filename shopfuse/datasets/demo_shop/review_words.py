@@ -36,41 +36,19 @@ durability,{feature} part,life span|outstanding,as promised,still like new after
 manual,assembly,set-up|clear,simple,quick,child's play,done in minutes|confusing,missing,a nightmare,incomplete,full of mistakes
 """)
 
-# {name} an aspect, {word} its judgement, {other} the opposite judgement.
+# {name} an aspect, {word} its judgement, {other} the opposite one. Said straight of good and bad alike, or turned round.
+STRAIGHT = (
+    "the {name} is {word}", "{name}: {word}", "I find the {name} {word}", "the {name} turned out {word}", "{word} {name}",
+    "the {name} is {word} so far", "what struck me is the {name}: {word}", "the {name} seems {word}", "{word} {name}, I must say",
+)  # fmt: skip
 PRAISE = (
-    "the {name} is {word}",
-    "{name}: {word}",
-    "I find the {name} {word}",
-    "the {name} turned out {word}",
-    "I feared the {name} would be {other}, but it is {word}",
-    "I cannot say that the {name} is {other}",
-    "nothing about the {name} is {other}",
-    "others call the {name} {other}, I do not see it",
-    "not once was the {name} {other}",
-    "really {word} {name}",
-    "{word} {name}",
-    "what I like is the {name}: {word}",
-    "the {name} is {word} so far",
-    "no complaints about the {name}",
-    "the {name} is anything but {other}",
-)
+    "I feared the {name} would be {other}, but it is {word}", "I cannot say that the {name} is {other}", "no complaints about the {name}",
+    "others call the {name} {other}, I do not see it", "the {name} is anything but {other}", "really {word} {name}", "what I like is the {name}",
+)  # fmt: skip
 COMPLAINT = (
-    "the {name} is {word}",
-    "{name}: {word}",
-    "I find the {name} {word}",
-    "the {name} turned out {word}",
-    "I hoped the {name} would be {other}, it is {word}",
-    "I would not call the {name} {other}",
-    "the {name} is not {other}",
-    "they promise that the {name} is {other}, I do not see it",
-    "if only the {name} were {other}",
-    "{word} {name}, sadly",
-    "the {name} is anything but {other}",
-    "what I do not like is the {name}: {word}",
-    "the {name} is {word} even so",
-    "the {name} disappoints",
-    "{word} {name}",
-)
+    "I hoped the {name} would be {other}, it is {word}", "I would not call the {name} {other}", "the {name} disappoints",
+    "they promise that the {name} is {other}, I do not see it", "the {name} is not {other}", "{word} {name}, sadly", "if only the {name} were {other}",
+)  # fmt: skip
 OVERALL_GOOD = (
     "I would buy it again", "Love it", "Five stars from me", "Could not be happier", "Recommended", "My new favourite {noun}", "No regrets",
     "Never had a better {noun}", "Cannot complain", "It does everything that I wanted", "Worth every cent", "My friends want one too", "I hesitated for weeks, for no reason",

@@ -23,6 +23,7 @@ from shopfuse.datasets.demo_shop.review_words import (
     OVERALL_GOOD,
     OVERALL_MIXED,
     PRAISE,
+    STRAIGHT,
     TURNS,
 )
 from shopfuse.datasets.demo_shop.seeds import stream
@@ -30,13 +31,14 @@ from shopfuse.datasets.demo_shop.tastes import Rows
 from shopfuse.datasets.demo_shop.world import DemoShop
 from shopfuse.datasets.schema import REVIEW_SCHEMA
 
-_WRITERS = 0.25  # share of the purchases that a review follows
+_WRITERS = {1: 0.4, 2: 0.35, 3: 0.25, 4: 0.1, 5: 0.08}  # share of the buyers who write, by stars: anger writes more
 _QUALITY = 0.7  # how much of a rating the item's quality explains, beside the buyer's mood
 _STAR_LIMITS = (-1.18, -0.84, -0.47, 0.18)  # of that sum: below the first 1 star, above the last 5
 _PRAISED = {1: 0.07, 2: 0.22, 3: 0.5, 4: 0.8, 5: 0.94}  # share of the judgements that praise, by stars
 _STATEMENTS = (1, 1, 2, 2, 3, 4)  # judgements in a review
 _SUMMED_UP = 0.55  # share of the reviews with an overall verdict
 _SUMMED_UP_OFF = 0.1  # of these, a verdict one step milder or harsher
+_STRAIGHT = 0.65  # share of the judgements that are not turned round
 _FACT, _TYPO, _LOWER_CASE = 0.4, 0.12, 0.15
 _MISTAKEN = 0.03  # share of the buyers who take one star for the best
 _MEAN_DAYS = 1.5  # from purchase to review
@@ -47,11 +49,11 @@ def review_rows(shop: DemoShop, log: DayLog, item_ids: pl.Series) -> pl.DataFram
     """The reviews of what was bought on a day, in REVIEW_SCHEMA; what would follow the shop's last day is left out."""
     rng = stream(shop.seed, "reviews", log.requests.day)
     row, slot = np.nonzero(log.bought)
-    chosen = rng.random(len(row)) < _WRITERS
-    row, slot = row[chosen], slot[chosen]
+    stars = _stars(rng, shop, log.shown[row, slot])
+    writes = rng.random(len(row)) < np.array([_WRITERS[given] for given in stars.tolist()])
+    row, slot, stars = row[writes], slot[writes], stars[writes]
     item: Rows = log.shown[row, slot]
     buyers = log.requests.people[log.requests.person[row]]
-    stars = _stars(rng, shop, item)
     texts = [_text(rng, shop, which, given) for which, given in zip(item.tolist(), stars.tolist(), strict=True)]
     given = np.where(rng.random(len(stars)) < _MISTAKEN, 6 - stars, stars)
     start, end = shop.period.start_of(log.requests.day), shop.period.start_of(shop.period.days - 1) + timedelta(days=1)
@@ -112,7 +114,8 @@ def _judgement(rng: np.random.Generator, subject: int, good: bool) -> str:
     sides = (aspect.good, aspect.bad) if good else (aspect.bad, aspect.good)
     word, other = (_pick(rng, side) for side in sides)
     name = _pick(rng, aspect.names)
-    sentence = _pick(rng, PRAISE if good else COMPLAINT)
+    turned = PRAISE if good else COMPLAINT
+    sentence = _pick(rng, STRAIGHT if rng.random() < _STRAIGHT else turned)
     return sentence.replace("{name}", name).replace("{word}", word).replace("{other}", other)
 
 
