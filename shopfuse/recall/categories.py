@@ -21,7 +21,7 @@ from shopfuse.release.manifest import ReleaseError
 Floats = NDArray[np.float32]
 
 NONE = -1
-NEAR = 0.8  # of the similarity of the nearest item: where a prototype begins to count
+NEAR = 0.7  # of the similarity of the nearest item: where a prototype begins to count
 PRIOR_ITEMS = 10.0  # a category of so many items is believed half
 AT_ONCE = 65_536
 

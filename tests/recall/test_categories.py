@@ -49,14 +49,14 @@ def test_the_items_of_the_category_that_is_meant_have_its_score(index: CategoryI
     meant = index.score(QUERY, EVERY, float((VECTORS @ QUERY).max()))
 
     assert meant[CODES == NOTEBOOK].min() > 0.6
-    assert meant.max() <= EACH / (EACH + PRIOR_ITEMS)
+    assert meant.max() <= EACH / (EACH + PRIOR_ITEMS) + 1e-6
     assert not meant[CODES != NOTEBOOK].any()
 
 
 def test_a_query_for_one_item_names_no_category(index: CategoryIndex) -> None:
     aside = QUERY + 0.5 * np.eye(DIMENSIONS, dtype=np.float32)[5]
 
-    assert index.score(aside / np.linalg.norm(aside), EVERY, nearest=1.2).max() == 0.0
+    assert index.score(aside / np.linalg.norm(aside), EVERY, nearest=1.3).max() == 0.0
 
 
 def test_a_score_does_not_depend_on_the_order_or_company_of_candidates(index: CategoryIndex) -> None:
