@@ -25,7 +25,7 @@ from shopfuse.training.event_log import load_event_log
 from shopfuse.training.made_by import data_hash
 from shopfuse.training.text_encoder import load_text_encoder
 from shopfuse.training.train_shop import ShopData, enough_to_train
-from shopfuse.training.tuned import FILE, SEARCHED, read_tuned, settings_of, write_tuned
+from shopfuse.training.tuned import FILE, read_tuned, settings_of, write_tuned
 from shopfuse.training.tuning import Budget, Found, Trial, default_values, search
 from shopfuse.training.tuning_tasks import TRIALS
 from shopfuse.training.user_histories import user_histories
@@ -67,7 +67,8 @@ def tune(
         return
     for result in found:
         report(result)
-    out.print(f"'shopfuse build' trains with {shop.root / FILE} from now on; remove it to go back to the defaults")
+    if read_tuned(shop.root):
+        out.print(f"'shopfuse build' trains with {shop.root / FILE} from now on; remove it to go back to the defaults")
 
 
 def parse_models(text: str) -> list[str]:
@@ -115,10 +116,10 @@ def tune_model(shop: Workspace, name: str, data: ShopData, budget: Budget, progr
 
 def report(found: Found) -> None:
     """The best trials as a table, and what became of the best one."""
-    names = list(SEARCHED[found.model])
     ended = sorted((trial for trial in found.trials if trial.loss is not None), key=_by_loss)
-    rows = [[trial.number, trial.state, trial.loss, *(trial.values[name] for name in names)] for trial in ended[:SHOWN]]
-    print_table(f"{found.model}: the best of {len(found.trials)} trials", ("trial", "end", "loss", *names), rows)
+    rows = [[trial.number, trial.state, trial.loss, _changes(found.model, trial)] for trial in ended[:SHOWN]]
+    title = f"{found.model}: the best of {len(found.trials)} trials"
+    print_table(title, ("trial", "end", "loss", "settings other than the defaults"), rows)
     out.print(verdict(found))
 
 
@@ -129,6 +130,12 @@ def verdict(found: Found) -> str:
     outcome = "adopted" if found.adopted else "not adopted: the defaults stay"
     losses = f"a validation loss of {best:.5g}, the defaults {defaults:.5g}"
     return f"{found.model}: on fresh seeds the best settings reach {losses}; {outcome}"
+
+
+def _changes(model: str, trial: Trial) -> str:
+    defaults = default_values(model)
+    changed = {name: value for name, value in trial.values.items() if value != defaults[name]}
+    return ", ".join(f"{name} {value:.3g}" for name, value in changed.items()) or "none"
 
 
 def _by_loss(trial: Trial) -> tuple[bool, float]:

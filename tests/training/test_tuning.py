@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from shopfuse.cli.main import app
-from shopfuse.cli.tune import tune_model, verdict
+from shopfuse.cli.tune import report, tune_model, verdict
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.progress import silent
 from shopfuse.training.loop import TrainingDiverged
@@ -165,7 +165,9 @@ def test_a_trial_trains_towers_with_its_settings_and_tells_every_epoch(data: Sho
     assert losses[0] < losses[1]
 
 
-def test_a_search_leaves_its_settings_in_the_workspace(data: ShopData, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_leaves_its_settings_in_the_workspace(
+    data: ShopData, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setitem(TRIALS, "towers", lambda data: bowl)
     write_tuned(data.workspace.root, {"ranker": {"drop": 0.25}})
 
@@ -174,6 +176,8 @@ def test_a_search_leaves_its_settings_in_the_workspace(data: ShopData, monkeypat
     assert found.adopted
     assert read_tuned(data.workspace.root) == {"towers": pytest.approx(found.best, rel=1e-4), "ranker": {"drop": 0.25}}
     assert "on fresh seeds the best settings reach a validation loss of" in verdict(found)
+    report(found)
+    assert "learning_rate 0.0" in capsys.readouterr().out
     assert (data.workspace.root / "tuning" / "towers.log").is_file()
 
 
