@@ -43,7 +43,7 @@ SIMPLE = {
 }
 
 
-CASES, LISTS = 200, 1000  # enough for intervals of about 0.04, in some minutes
+CASES, LISTS = 150, 1000  # enough for intervals of about 0.05, in some minutes
 
 
 @dataclass(frozen=True, slots=True)
