@@ -15,6 +15,8 @@ class TextHead(nn.Module):
     Embeddings have length 1; they are scaled to unit variance a number, so that weights start where they should end.
     """
 
+    temperature: Tensor
+
     def __init__(self, dims: int, labels: int, hidden: int = 0, dropout: float = 0.2) -> None:
         super().__init__()
         self.scale = math.sqrt(dims)

@@ -29,6 +29,7 @@ from shopfuse.training.label_examples import (
 )
 from shopfuse.training.label_quality import hierarchical_f1, label_quality, macro_f1
 from shopfuse.training.train_text_head import (
+    Floats,
     TextHeadTraining,
     TrainedHead,
     class_weights,
@@ -53,7 +54,7 @@ def of(path: list[str], count: int, word: str) -> list[tuple[str, list[str] | No
     return [(f"{word} {number}", path) for number in range(count)]
 
 
-def drawn(noise: float, count: int = 600, seed: int = 0) -> tuple[LabelExamples, np.ndarray]:
+def drawn(noise: float, count: int = 600, seed: int = 0) -> tuple[LabelExamples, Floats]:
     """Unit vectors round one centre for each label; the more noise, the less can be told."""
     rng = np.random.default_rng(seed)
     label = rng.choice(3, count, p=(0.6, 0.3, 0.1)).astype(np.int64)
@@ -65,7 +66,7 @@ def drawn(noise: float, count: int = 600, seed: int = 0) -> tuple[LabelExamples,
 
 
 @pytest.fixture(scope="module")
-def noisy() -> tuple[LabelExamples, np.ndarray, TrainedHead]:
+def noisy() -> tuple[LabelExamples, Floats, TrainedHead]:
     examples, vectors = drawn(0.45, 1500)
     return examples, vectors, train_text_head(CATEGORY_HEAD, examples, vectors, seed=0, training=QUICK)
 
@@ -87,7 +88,7 @@ def test_the_same_seed_gives_the_same_head() -> None:
     assert all(torch.equal(one, other) for one, other in zip(first.parameters(), second.parameters(), strict=True))
 
 
-def test_probabilities_mean_what_they_say(noisy: tuple[LabelExamples, np.ndarray, TrainedHead]) -> None:
+def test_probabilities_mean_what_they_say(noisy: tuple[LabelExamples, Floats, TrainedHead]) -> None:
     examples, vectors, head = noisy
     rows = examples.rows(TEST)
     found = probabilities_of(head.module, vectors[rows])
@@ -99,7 +100,7 @@ def test_probabilities_mean_what_they_say(noisy: tuple[LabelExamples, np.ndarray
     assert expected_calibration_error(sharp.max(1), hit) > expected_calibration_error(found.max(1), hit)
 
 
-def test_the_head_beats_the_majority(noisy: tuple[LabelExamples, np.ndarray, TrainedHead]) -> None:
+def test_the_head_beats_the_majority(noisy: tuple[LabelExamples, Floats, TrainedHead]) -> None:
     examples, vectors, head = noisy
     rows = examples.rows(TEST)
     truth, labels = examples.label[rows], head.labels
@@ -209,9 +210,7 @@ def test_terms_come_from_known_texts_alone() -> None:
     assert vectors[0] @ vectors[1] > 0
 
 
-def test_heads_are_read_as_they_were_written(
-    noisy: tuple[LabelExamples, np.ndarray, TrainedHead], tmp_path: Path
-) -> None:
+def test_heads_are_read_as_they_were_written(noisy: tuple[LabelExamples, Floats, TrainedHead], tmp_path: Path) -> None:
     _, vectors, head = noisy
     deep = replace(QUICK, candidates=((8, 0.5),), epochs=2)
     examples, own = drawn(0.3)
@@ -227,7 +226,7 @@ def test_heads_are_read_as_they_were_written(
 
 
 def test_heads_of_another_encoder_or_damaged_ones_are_refused(
-    noisy: tuple[LabelExamples, np.ndarray, TrainedHead], tmp_path: Path
+    noisy: tuple[LabelExamples, Floats, TrainedHead], tmp_path: Path
 ) -> None:
     save_heads(tmp_path, {CATEGORY_HEAD: noisy[2]}, "abc")
 
