@@ -83,6 +83,7 @@ def chosen(comparison: Comparison) -> dict[str, object]:
     return {
         "neighbours": {"shrink": counted.shrink, "decay": counted.decay, "transitions": counted.weight},
         "dropout": {run.wanted.row: run.wanted.settings.dropout for run in comparison.models},
+        "learning_rate": {run.wanted.row: run.wanted.learning_rate for run in comparison.models},
         "fusion": [
             {
                 "seed": run.seed,

@@ -27,12 +27,12 @@ from shopfuse.training.sequences.warm_start import neighbour_vectors
 
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
-    epochs: int = 24
+    epochs: int = 20
     batch: int = 256  # histories, at most
     least_batch: int = 32
     epoch_steps: int = 60  # batches are smaller where a shop has too few users for so many
     least_steps: int = 2000  # in all; a small shop has more epochs for it
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     weight_decay: float = 0.0
     patience: float = 0.15  # share of the epochs without a better validation NDCG@10 after which training ends
     watched: int = 4000  # validation users that it is measured on

@@ -16,7 +16,7 @@ from shopfuse.training.sequences.item_profiles import item_profiles
 from shopfuse.training.sequences.model_runs import Data, ModelRun
 from shopfuse.training.sequences.stacking import fit_stack
 
-LEARNED_FROM = 20_000  # validation users, at most
+LEARNED_FROM = 12_000  # validation users, at most
 _STEPS = 3
 
 

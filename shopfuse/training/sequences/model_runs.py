@@ -16,7 +16,7 @@ from shopfuse.training.sequences.model import ModelSettings
 from shopfuse.training.sequences.scoring import Scores, model_scores, ranks
 from shopfuse.training.sequences.split import Split
 
-DROPOUTS = (0.3, 0.5)  # chosen between on validation: dense histories want less
+TRIALS = ((0.5, 5e-3), (0.5, 2e-3), (0.3, 2e-3))  # (dropout, learning rate), chosen between on validation
 ROWS = {
     "sasrec": ModelSettings(heads=2, filtered=False, attributes=False, warm=False, compared=0),
     "ours": ModelSettings(),
@@ -35,6 +35,7 @@ class Data:
 class Wanted:
     row: str
     settings: ModelSettings
+    learning_rate: float
     seed: int
 
 
@@ -59,7 +60,8 @@ class ModelRun:
 
 def train_run(data: Data, wanted: Wanted, training: TrainingSettings, progress: Progress) -> ModelRun:
     """Trains one model and ranks the test targets with it."""
-    stage = f"{wanted.row}, seed {wanted.seed}, dropout {wanted.settings.dropout:g}"
+    stage = f"{wanted.row}, seed {wanted.seed}, dropout {wanted.settings.dropout:g}, rate {wanted.learning_rate:g}"
+    training = replace(training, learning_rate=wanted.learning_rate)
     trained = train_model(
         data.split, data.attributes, wanted.settings, training, seed=wanted.seed, stage=stage, progress=progress
     )
@@ -72,7 +74,9 @@ def train_run(data: Data, wanted: Wanted, training: TrainingSettings, progress: 
 def first_choices(seed: int) -> list[Wanted]:
     """The runs that the settings of each row are chosen from."""
     return [
-        Wanted(row, replace(settings, dropout=dropout), seed) for row, settings in ROWS.items() for dropout in DROPOUTS
+        Wanted(row, replace(settings, dropout=dropout), learning_rate, seed)
+        for row, settings in ROWS.items()
+        for dropout, learning_rate in TRIALS
     ]
 
 
@@ -83,13 +87,14 @@ def best_of(row: str, runs: Sequence[ModelRun]) -> ModelRun:
 
 def further_runs(chosen: Sequence[Wanted], seeds: Sequence[int], attributes: ItemAttributes | None) -> list[Wanted]:
     """The chosen settings with every other seed, and ours with a part left out with every seed."""
-    ours = next(wanted.settings for wanted in chosen if wanted.row == "ours")
+    ours = next(wanted for wanted in chosen if wanted.row == "ours")
     parts: dict[str, ModelSettings] = {}
     if attributes is not None and attributes.count:
         parts = {
-            "ours_without_attributes": replace(ours, attributes=False),
-            "ours_without_id": replace(ours, ids=False),
+            "ours_without_attributes": replace(ours.settings, attributes=False),
+            "ours_without_id": replace(ours.settings, ids=False),
         }
-    return [Wanted(wanted.row, wanted.settings, seed) for wanted in chosen for seed in seeds if seed != wanted.seed] + [
-        Wanted(row, settings, seed) for row, settings in parts.items() for seed in seeds
+    others = [replace(wanted, seed=seed) for wanted in chosen for seed in seeds if seed != wanted.seed]
+    return others + [
+        Wanted(row, settings, ours.learning_rate, seed) for row, settings in parts.items() for seed in seeds
     ]

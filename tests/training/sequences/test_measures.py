@@ -8,6 +8,7 @@ import pytest
 from shopfuse.training.sequences.measures import COLUMNS, groups, intervals, row, values
 from shopfuse.training.sequences.scoring import NOWHERE, ranks
 from shopfuse.training.sequences.split import Cases
+
 from .histories import histories
 
 

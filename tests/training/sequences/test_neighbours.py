@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from shopfuse.training.sequences.neighbours import STEPS, following, together
+
 from .histories import histories, walks
 
 LISTS = [walk + walk[:1] for walk in walks(users=30, items=12)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shopfuse.training.sequences.split import leave_one_out
+
 from .histories import histories, sequences
 
 
