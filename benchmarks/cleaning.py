@@ -18,7 +18,7 @@ from unittest import mock
 import numpy as np
 import polars as pl
 
-from shopfuse.cli.evaluate_demo import open_encoding
+from shopfuse.cli.demo_shops import open_encoding
 from shopfuse.datasets.demo_shop import build_demo_shop
 from shopfuse.datasets.demo_shop.intruders import with_intruders
 from shopfuse.datasets.workspace import Workspace
@@ -85,7 +85,7 @@ def _plant(shop: Workspace, machines: int, seed: int) -> None:
     for path in shop.event_paths:
         path.unlink()
     for day, rows in planted.group_by(pl.col("timestamp").dt.date()):
-        rows.sort("timestamp", "event_id").write_parquet(shop.events_path(day[0]))  # type: ignore[arg-type]
+        rows.sort("timestamp", "event_id").write_parquet(shop.events_path(day[0]))
 
 
 @contextmanager

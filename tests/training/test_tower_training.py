@@ -9,6 +9,7 @@ import torch
 from shopfuse.training.tower_batch import TowerBatch
 from shopfuse.training.tower_examples import class_balance
 from shopfuse.training.train_towers import Towers, TowerTask, TowerTraining, _Run, new_towers
+from shopfuse.training.tuned import with_values
 
 from .team_child import CLICKS, SETTINGS, random_task
 
@@ -72,7 +73,7 @@ def test_what_makes_training_harder_leaves_validation_alone(
 ) -> None:
     easy = replace(SETTINGS, noise=0.0, drop_history=0.0, drop_content=0.0, drop_behaviour=0.0)
     losses = []
-    for settings in (easy, replace(easy, **change)):
+    for settings in (easy, with_values(easy, change)):
         running = run(towers, task, settings)
         with torch.no_grad():
             losses.append((float(running._training_loss(first_batch(running))), running._validation_loss()))
