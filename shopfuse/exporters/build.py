@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -146,13 +147,9 @@ class _Build:
             tokenizer = open_tokenizer(Path(encoder.tokenizer_json), encoder.max_tokens)
         self.real["text_encoder"] = real_inputs.text_inputs(tokens_of(tokenizer, texts[: real_inputs.ROWS]))
         with self.times.step("export text_encoder"):
-            verified = export_text_encoder(
-                self.workspace,
-                encoder,
-                self.options.precisions.of("text_encoder"),
-                self.options.accepted.get("text_encoder"),
-            )
-            self.verified["text_encoder"] = verified
+            accepted = self.options.accepted.get("text_encoder")
+            export = partial(export_text_encoder, self.workspace, encoder, accept=accepted)
+            verified = self.verified["text_encoder"] = self._in_precision("text_encoder", export)
         encoding = TextEncoding(verified.open(), tokenizer)
         with self.times.step("encode texts"):
             hashes = sha256_file(verified.path), sha256_file(Path(encoder.tokenizer_json))
@@ -223,21 +220,23 @@ class _Build:
 
     def export(self, name: str, module: nn.Module, real: RealInputs) -> VerifiedModel:
         """Exports and verifies one model; from now on it is part of the release."""
-        precisions = self.options.precisions
         with self.times.step(f"export {name}"):
             self.real[name] = real
-            try:
-                self.verified[name] = self._verified(name, module, precisions.of(name))
-            except PrecisionError as error:
-                if name in precisions.named:
-                    raise
-                self.verified[name] = self._verified(name, module, FULL)
-                self.metrics.setdefault("kept_in_fp32", {})[name] = str(error)
+            accepted = self.options.accepted.get(name)
+            export = partial(export_verified, self.declared[name], module, self.scratch, real, accept=accepted)
+            self.verified[name] = self._in_precision(name, export)
         return self.verified[name]
 
-    def _verified(self, name: str, module: nn.Module, precision: str) -> VerifiedModel:
-        declared, accepted = self.declared[name], self.options.accepted.get(name)
-        return export_verified(declared, module, self.scratch, self.real[name], precision, accepted)
+    def _in_precision(self, name: str, export: Callable[..., VerifiedModel]) -> VerifiedModel:
+        """In the precision that was asked for; in fp32, noted, where that cannot be had and the model was not named."""
+        precisions = self.options.precisions
+        try:
+            return export(precision=precisions.of(name))
+        except PrecisionError as error:
+            if name in precisions.named:
+                raise
+            self.metrics.setdefault("kept_in_fp32", {})[name] = str(error)
+            return export(precision=FULL)
 
     def gate_rankings(self, text: _EncodedTexts, models: ShopModels) -> None:
         """Adds to the reports of the models that rank how they rank; raises ParityError where they lose too much."""
