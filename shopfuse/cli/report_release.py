@@ -82,5 +82,6 @@ def _released_vectors(workspace: Workspace, layout: ReleaseLayout, manifest: Man
     data = manifest.made_by.get("data", {})
     if made_by(workspace, 0)["data"].get("items") != data.get("items"):
         return None
-    vectors: NDArray[np.float32] = VectorIndex.open(layout.semantic).vectors.astype(np.float32)
+    index = VectorIndex.open(layout.semantic)  # its vectors are a view: it must live until they are copied
+    vectors: NDArray[np.float32] = index.vectors.astype(np.float32)
     return vectors
