@@ -3,6 +3,18 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
+
+import pytest
 
 # torch traces every export step to this logger; pytest would record hundreds of thousands of lines.
 logging.getLogger("torch.__trace").propagate = False
+
+TESTS = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Folders run side by side, each in one process: what its tests share, such as a Triton, is started once."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(item.path.relative_to(TESTS).parts[0]))

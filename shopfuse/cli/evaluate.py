@@ -19,6 +19,7 @@ from shopfuse.cli.evaluate_pictures import pictures
 from shopfuse.cli.evaluate_report import report as whole_report
 from shopfuse.cli.evaluate_report import without_command
 from shopfuse.cli.evaluate_sequences import sequences
+from shopfuse.cli.evaluate_texts import texts
 from shopfuse.cli.judgments import Topic, load_topics
 from shopfuse.cli.local_stack import StackOptions, local_stack, stable_release
 from shopfuse.cli.offline_rows import OfflineRows, Rankings, open_offline_rows
@@ -35,6 +36,7 @@ app.command()(demo)
 app.command()(fusion)
 app.command()(sequences)
 app.command()(pictures)
+app.command()(texts)
 
 PAGE = 100
 TIMEOUT_S = 10.0

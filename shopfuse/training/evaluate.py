@@ -84,7 +84,8 @@ def rows_of_rankers(
     """A row for each ranker with its weights of the tasks, all over the towers and indexes of `models`."""
     with tempfile.TemporaryDirectory(prefix="shopfuse-evaluate-") as folder:
         bench = _Bench.open(workspace, models, text_vectors, encode_texts, Path(folder))
-        served, rows = bench.served(()), []
+        served = bench.served(())
+        rows: list[Row] = []
         for name, (ranker, tasks) in rankers.items():
             progress(STAGE, len(rows), len(rankers))
             rows.append(bench.row(name, served.with_ranker(ranker, tasks).scorer()))

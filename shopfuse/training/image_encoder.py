@@ -6,6 +6,7 @@ with `blocks` it is deeper, for shops that have labelled photos to teach it more
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 import torch
@@ -70,7 +71,7 @@ class ImageEncoder(nn.Module):
         return nn.functional.adaptive_avg_pool2d(square, side).flatten(2).transpose(1, 2)
 
 
-def blocks_of(weights: dict[str, Tensor]) -> int:
+def blocks_of(weights: Mapping[str, Tensor]) -> int:
     """With how many blocks a stage an ImageEncoder of these weights was made."""
     return sum(name.startswith("stages.0.") and name.endswith(".convolution.weight") for name in weights)
 

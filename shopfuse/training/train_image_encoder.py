@@ -179,7 +179,8 @@ class _Draw:
         if len(self._described) <= self._settings.texts:
             return self._described
         others = torch.randint(len(self._described), (self._settings.texts,), generator=self._random).numpy()
-        return np.unique(np.concatenate([np.intersect1d(owners, self._described), self._described[others]]))
+        chosen: NDArray[np.int64] = np.concatenate([np.intersect1d(owners, self._described), self._described[others]])
+        return np.unique(chosen)
 
 
 class _Heads(nn.Module):
@@ -193,7 +194,8 @@ class _Heads(nn.Module):
 
     def loss(self, vectors: Tensor, batch: _Batch) -> Tensor:
         """Of the embeddings [2 B, 128] of a batch's pictures, the first ones before the second ones."""
-        first, second = vectors.split(len(vectors) // 2)
+        half = len(vectors) // 2
+        first, second = vectors[:half], vectors[half:]
         named = normalize(self.text(batch.texts), dim=-1)  # [T, 128]
         scale = self.log_scale.clamp(max=3.9).exp()
         by_text = [

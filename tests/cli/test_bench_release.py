@@ -73,7 +73,7 @@ def test_a_row_counts_errors_and_degraded_answers_apart() -> None:
     assert row["answers"] == "UNAVAILABLE 1, r1 2"
 
 
-class _Shop(SearchServiceServicer):  # type: ignore[misc]
+class _Shop(SearchServiceServicer):
     """Answers from release r2, and refuses "no"."""
 
     async def Search(self, request: SearchRequest, context: grpc.aio.ServicerContext) -> SearchResponse:  # noqa: N802

@@ -89,7 +89,7 @@ async def test_a_text_longer_than_the_encoder_reads_is_cut_and_says_so(with_head
         (ClassifyTextRequest(texts=["r" * 4097]), "texts[0]"),
         (ClassifyTextRequest(texts=["red", "\u0000 !"]), "texts[1]"),
         (ClassifyTextRequest(texts=["red"], top_k=-1), "top_k"),
-        (ClassifyTextRequest(texts=["red"], tasks=[0]), "tasks[0]"),
+        (ClassifyTextRequest(texts=["red"], tasks=[0]), "tasks[0]"),  # type: ignore[list-item]
         (ClassifyTextRequest(texts=["red"], tasks=[9]), "tasks[0]"),  # type: ignore[list-item]
         (ClassifyTextRequest(texts=["red"], tasks=[TEXT_TASK_CATEGORY] * 2), "tasks"),
     ],
@@ -113,7 +113,7 @@ async def test_a_bad_request_names_its_field(
     ],
 )
 async def test_what_the_shop_has_not_learned_is_unimplemented(
-    copied: Path, serve: Any, heads: tuple[str, ...], tasks: list[int], problem: str
+    copied: Path, serve: Any, heads: tuple[str, ...], tasks: list[Any], problem: str
 ) -> None:
     if heads:
         add_heads(copied, "r1", heads)

@@ -51,7 +51,7 @@ def test_collapsed_gates_come_back_to_use_under_the_balancing_loss() -> None:
 
     for _ in range(40):
         optimizer.zero_grad()
-        uneven_usage(moe(INPUTS).gates, valid).backward()
+        uneven_usage(moe(INPUTS).gates, valid).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     assert float(before.detach()) < 0.01

@@ -31,7 +31,7 @@ def test_a_shifted_ranker_is_put_right(learned: tuple[FusionRanker, PositionTerm
     shifted = FusionRanker("stacking").eval()
     shifted.load_state_dict(ranker.state_dict())
     with torch.no_grad():
-        shifted.fusion.bias += 1.5
+        shifted.fusion.bias += 1.5  # type: ignore[operator, assignment]
     before, observed = _mean_probability(shifted, positions, data)
 
     record = calibrate(shifted, positions, data, planted_items(), np.arange(len(data)))

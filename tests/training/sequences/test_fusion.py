@@ -40,7 +40,8 @@ def following(inputs: Histories) -> NDArray[np.float32]:
 def misleading(inputs: Histories) -> NDArray[np.float32]:
     """Log probabilities that know nothing."""
     random = np.random.default_rng(int(inputs.events.sum()))
-    return np.log(random.dirichlet(np.ones(100), len(inputs))).astype(np.float32)
+    shares: NDArray[np.float32] = random.dirichlet(np.ones(100), len(inputs)).astype(np.float32)
+    return np.log(shares)
 
 
 def test_candidates_are_what_channels_name_and_never_what_a_user_has() -> None:

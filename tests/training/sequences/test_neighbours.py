@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_together_is_the_cosine_over_users() -> None:
 
     found = together(histories(LISTS), 12, shrink=2.0).scores(histories([[item] for item in range(12)]), decay=1.0)
 
-    for pair in np.ndindex(12, 12):
+    for pair in product(range(12), range(12)):
         assert found[pair] == pytest.approx(scaled(pair, counts[pair], 2.0), abs=1e-6)
 
 
@@ -44,7 +44,7 @@ def test_following_counts_near_steps_more_and_one_direction_only() -> None:
 
     found = following(histories(LISTS), 12, shrink=2.0)
 
-    for pair in np.ndindex(12, 12):
+    for pair in product(range(12), range(12)):
         assert found.scores(singles, 1.0)[pair] == pytest.approx(scaled(pair, counts[pair], 2.0), abs=1e-6)
     assert np.allclose(found.reversed().scores(singles, 1.0), found.scores(singles, 1.0).T)
 
