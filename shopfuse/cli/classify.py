@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated
 
@@ -58,7 +59,11 @@ def classify(
         response = call(client.texts.ClassifyText, request, timeout_s)
     if json:
         print_json(document(response))
-        return
+    else:
+        print_classified(texts, response)
+
+
+def print_classified(texts: Sequence[str], response: text_pb2.ClassifyTextResponse) -> None:
     pairs = zip(texts, response.classifications, strict=True)
     rows = [row for text, found in pairs for row in rows_of(text, found)]
     print_table("classified", ("text", "task", "answer", "label", "probability"), rows)

@@ -12,7 +12,8 @@ import typer
 
 from shopfuse.cli.ask import show
 from shopfuse.cli.build import build_and_publish, print_summary
-from shopfuse.cli.client import Client, connect
+from shopfuse.cli.classify import print_classified
+from shopfuse.cli.client import Client, call, connect
 from shopfuse.cli.console import out, progress_bars
 from shopfuse.cli.local_stack import local_stack, stable_release
 from shopfuse.cli.serve import wait_for_end
@@ -24,9 +25,11 @@ from shopfuse.release.channels import read_channels
 from shopfuse.v1.item_pb2 import RequestContext
 from shopfuse.v1.recommendation_pb2 import RankItemsRequest, RecommendRequest, RecommendSimilarItemsRequest
 from shopfuse.v1.search_pb2 import SearchRequest
+from shopfuse.v1.text_pb2 import ClassifyTextRequest
 
 TIMEOUT_S = 5.0
 QUESTIONS = 3
+TEXTS = ["waterproof hiking boots", "Broke after a week, I want my money back."]
 
 FolderOption = Annotated[Path, typer.Option("--workspace", "-w", help="Folder of the demo shop.", file_okay=False)]
 ItemsOption = Annotated[int, typer.Option(min=50, max=1_000_000, help="Products.")]
@@ -57,7 +60,8 @@ def topics(path: Path, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 
 def ask_everything(shop: Workspace, client: Client) -> None:
-    """Searches, recommendations, similar items and a rank call, each with reasons and the time of every stage."""
+    """Searches by words and by picture, recommendations, similar items and a rank call, each with reasons and the time
+    of every stage; and what two texts are about."""
     for query, user in topics(shop.search_truth_path, ("query", "user_id")):
         request = SearchRequest(query=query, user_id=user, page_size=5, explain=True)
         show(f'search "{query}" for {user}', client.searches.Search, request, TIMEOUT_S, False)
@@ -70,6 +74,10 @@ def ask_everything(shop: Workspace, client: Client) -> None:
     show(f"similar to {ids[0]}", service.RecommendSimilarItems, similar, TIMEOUT_S, False)
     ranked = RankItemsRequest(item_ids=ids[:8], user_id=user, explain=True)
     show(f"rank 8 items for {user}", service.RankItems, ranked, TIMEOUT_S, False)
+    seen = shop.images().select("item_id", "image").head(1).collect().row(0, named=True)
+    pictured = SearchRequest(query_image=seen["image"], page_size=5, explain=True)
+    show(f"search with the picture of {seen['item_id']}", client.searches.Search, pictured, TIMEOUT_S, False)
+    print_classified(TEXTS, call(client.texts.ClassifyText, ClassifyTextRequest(texts=TEXTS), TIMEOUT_S))
 
 
 def demo(

@@ -108,7 +108,7 @@ def shop_inputs(
     return item_inputs(
         text_vectors,
         catalogue.attributes,
-        picture_vectors(encoder, workspace.images(), catalogue),
+        picture_vectors(encoder, workspace.pictures(), catalogue),
         catalogue.has_image & (encoder is not None),
         models.behaviour_embeddings,
         models.behaviour_present,

@@ -146,4 +146,4 @@ def test_health_and_reflection_tell_what_is_served(stack: Stack) -> None:
         services = ProtoReflectionDescriptorDatabase(channel).get_services()
 
     assert status == first == health_pb2.HealthCheckResponse.SERVING
-    assert {"shopfuse.v1.SearchService", "shopfuse.v1.RecommendationService"} <= set(services)
+    assert {f"shopfuse.v1.{name}Service" for name in ("Search", "Recommendation", "Text")} <= set(services)
