@@ -42,7 +42,7 @@ RECIPES = {
     "brand": Recipe("absolute", search=1.0, recommend=0.0, modality="text"),
     "category": Recipe("absolute", search=1.5, recommend=0.0, modality="text"),
     "semantic": Recipe("max", search=2.0, recommend=0.0, modality="text"),
-    "visual": Recipe("max", search=2.0, recommend=0.5, modality="image"),
+    "visual": Recipe("min_max", search=2.0, recommend=0.5, modality="image"),
     "behaviour": Recipe("min_max", search=0.0, recommend=1.0, modality="behaviour"),
     "co_visit": Recipe("max", search=0.1, recommend=1.0, modality="behaviour"),
     "popular": Recipe("max", search=0.05, recommend=0.3, modality="behaviour"),

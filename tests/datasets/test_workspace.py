@@ -52,7 +52,7 @@ def test_create_refuses_an_existing_workspace_and_open_or_create_opens_it(tmp_pa
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("fusoin = 'vote'", "unknown setting 'fusoin' .known: name, text_encoder, fusion, language"),
+        ("fusoin = 'vote'", "unknown setting 'fusoin' .known: name, text_encoder, image_encoder, fusion, language"),
         ("fusion = 'sum'", "setting 'fusion': expected one of auto, .*'sum'"),
         ("name = 3", "setting 'name': expected a non-empty text, got 3"),
         ("language = 'English'", "setting 'language'"),

@@ -9,6 +9,7 @@ import pytest
 
 from shopfuse.cli.build import build_and_publish
 from shopfuse.cli.client import Client, connect
+from shopfuse.cli.endpoints import write_endpoints
 from shopfuse.cli.local_stack import Stack, local_stack
 from shopfuse.datasets.demo_shop import build_demo_shop
 from shopfuse.datasets.workspace import Workspace
@@ -29,6 +30,13 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 def stack(shop: Workspace) -> Iterator[Stack]:
     with local_stack(shop.root) as running:
         yield running
+
+
+@pytest.fixture
+def found_stack(stack: Stack) -> Stack:
+    """What commands find that are given the workspace alone: a test's own stack on this shop takes the place."""
+    write_endpoints(stack.workspace, stack.endpoints)
+    return stack
 
 
 @pytest.fixture

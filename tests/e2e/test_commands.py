@@ -34,7 +34,7 @@ def test_help_teaches(command: list[str]) -> None:
     assert "Usage" in result.stdout
 
 
-def test_clients_print_tables_and_json(stack: Stack, shop: Workspace, users: list[str], item_ids: list[str]) -> None:
+def test_clients_print_tables_and_json(found_stack: Stack, shop: Workspace, users: list[str], item_ids: list[str]) -> None:
     workspace = str(shop.root)
     table = shopfuse("recommend", "-w", workspace, "--user", users[0], "-n", "3")
     found = document(shopfuse("search", "sofa", "-w", workspace, "--json"))
@@ -47,7 +47,7 @@ def test_clients_print_tables_and_json(stack: Stack, shop: Workspace, users: lis
     assert len(ranked["items"]) == 5  # type: ignore[arg-type]
 
 
-def test_evaluations_have_the_rows_that_scripts_rely_on(stack: Stack, shop: Workspace) -> None:
+def test_evaluations_have_the_rows_that_scripts_rely_on(found_stack: Stack, shop: Workspace) -> None:
     workspace = str(shop.root)
     search = document(shopfuse("evaluate", "search", "-j", str(shop.search_truth_path), "-w", workspace, "--json"))
     recommend = document(

@@ -65,7 +65,7 @@ def test_similar_items_look_alike(client: Client, pictures: list[tuple[str, byte
 
 
 def test_the_commands_take_pictures(
-    stack: Stack, shop: Workspace, pictures: list[tuple[str, bytes]], tmp_path: Path
+    found_stack: Stack, shop: Workspace, pictures: list[tuple[str, bytes]], tmp_path: Path
 ) -> None:
     workspace, labels = str(shop.root), ["photo,item_id"]
     for at, (item_id, picture) in enumerate(pictures):

@@ -64,6 +64,7 @@ async def test_reflection_lists_the_services(serve: Any) -> None:
     assert names == {
         "shopfuse.v1.SearchService",
         "shopfuse.v1.RecommendationService",
+        "shopfuse.v1.TextService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
     }
