@@ -24,7 +24,6 @@ from shopfuse.training.text_encoder import load_text_encoder
 
 SAMPLE = ["red running shoes", "a lamp for reading", "waterproof jacket", "laptop"]
 
-SeedsOption = Annotated[str, typer.Option(help="Seeds, separated by commas.")]
 ItemsOption = Annotated[int, typer.Option(min=300, help="Products of each shop.")]
 UsersOption = Annotated[int, typer.Option(min=100, help="Users of each shop.")]
 DaysOption = Annotated[int, typer.Option(min=5, help="Days of events.")]
@@ -36,14 +35,6 @@ class EncodedShop:
     workspace: Workspace
     vectors: NDArray[np.float32]  # [N, text_dim]
     encoding: TextEncoding
-
-
-def parse_seeds(text: str) -> list[int]:
-    """Raises BadParameter for what is not a list of numbers."""
-    try:
-        return [int(seed) for seed in text.split(",")]
-    except ValueError:
-        raise typer.BadParameter(f"--seeds {text!r}: expected numbers separated by commas") from None
 
 
 def open_encoding(scratch: Path, name: str = "embedded") -> TextEncoding:

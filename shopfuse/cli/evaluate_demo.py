@@ -20,12 +20,11 @@ from shopfuse.cli.demo_shops import (
     DaysOption,
     EncodedShop,
     ItemsOption,
-    SeedsOption,
     UsersOption,
     demo_shops,
-    parse_seeds,
 )
 from shopfuse.cli.options import JsonOption
+from shopfuse.cli.seeds import SeedsOption, parse_seeds
 from shopfuse.ranking.metrics import bootstrap_interval
 from shopfuse.ranking.progress import Progress
 from shopfuse.training.build_models import build_models

@@ -20,15 +20,14 @@ from shopfuse.cli.demo_shops import (
     DaysOption,
     EncodedShop,
     ItemsOption,
-    SeedsOption,
     UsersOption,
     demo_shops,
     encoded,
     open_encoding,
-    parse_seeds,
 )
 from shopfuse.cli.fusion_summary import Summary, summaries
 from shopfuse.cli.options import JsonOption
+from shopfuse.cli.seeds import SeedsOption, parse_seeds
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.progress import Progress
 from shopfuse.training.compare_fusions import MethodResult, compare_fusions

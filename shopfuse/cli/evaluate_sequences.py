@@ -15,6 +15,7 @@ import typer
 
 from shopfuse.cli.console import out, print_json, print_table, progress_bars
 from shopfuse.cli.options import JsonOption
+from shopfuse.cli.seeds import SeedsOption, parse_seeds
 from shopfuse.datasets.sequences import ItemAttributes, Sequences, read_attributes, read_sequences
 from shopfuse.training.sequences.comparison import Comparison, compare
 from shopfuse.training.sequences.fit import TrainingSettings
@@ -30,20 +31,8 @@ ROW_ORDER = (
 
 FileArgument = Annotated[Path, typer.Argument(help="One user a line, `user item item ...`, oldest first.")]
 AttributesOption = Annotated[Path | None, typer.Option(help='JSON, {"item": [attribute, ...]}.')]
-SeedsOption = Annotated[str, typer.Option(help="Seeds, separated by commas.")]
 EpochsOption = Annotated[int | None, typer.Option(min=1, max=500, help="Epochs of a model, at most.")]
 WorkersOption = Annotated[int, typer.Option(min=0, max=64, help="Processes that train; 0: one for each core.")]
-
-
-def read_seeds(text: str) -> list[int]:
-    """ "1,2,3" as numbers. Raises BadParameter where it is something else."""
-    try:
-        seeds = [int(seed) for seed in text.split(",")]
-    except ValueError:
-        raise typer.BadParameter(f"--seeds {text!r}: expected numbers separated by commas") from None
-    if len(set(seeds)) != len(seeds) or not all(0 <= seed < 2**31 for seed in seeds):
-        raise typer.BadParameter(f"--seeds {text!r}: expected different numbers from 0 to 2147483647")
-    return seeds
 
 
 def described(sequences: Sequences, split: Split, attributes: ItemAttributes | None) -> dict[str, object]:
@@ -134,7 +123,7 @@ def sequences(
 
     shopfuse evaluate sequences sequences.txt --attributes item_attributes.json
     """
-    numbers: Sequence[int] = read_seeds(seeds)
+    numbers: Sequence[int] = parse_seeds(seeds)
     started = time.monotonic()
     read = read_sequences(file)
     known = read_attributes(attributes, read.items) if attributes else None

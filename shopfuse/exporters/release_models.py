@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -61,37 +62,30 @@ def put_models(
 
 def _put_model(folder: Path, model: VerifiedModel, known: dict[str, KnownModel], target: str) -> ModelVersion:
     digest = sha256_file(model.path)
-    name, config = _name_and_config(model, digest, known, target)
-    earlier = known.setdefault(name, KnownModel(config))
+    config = model_config(model.declaration, target, precision=model.precision, onnx_sha256=digest)
+    text = take_name(config, known)
+    name = str(config.name)
+    earlier = known.setdefault(name, KnownModel(text))
     version = earlier.version_of(digest) or 1 + max(earlier.versions, default=0)
     file = folder / name / str(version) / MODEL_FILE
     file.parent.mkdir(parents=True)
     _link_or_copy(earlier.versions.get(version, ("", None))[1], model.path, file)
-    (folder / name / CONFIG_FILE).write_bytes(config)
+    (folder / name / CONFIG_FILE).write_bytes(text)
     for path, contents in warmup_files(model.declaration).items():
         (folder / name / WARMUP_FOLDER).mkdir(exist_ok=True)
         (folder / name / WARMUP_FOLDER / path).write_bytes(contents)
     return ModelVersion(name, version, model.precision, digest)
 
 
-def _name_and_config(
-    model: VerifiedModel, digest: str, known: Mapping[str, KnownModel], target: str
-) -> tuple[str, bytes]:
-    """The first of name, name_2, name_3 ... that is free or stands for this config."""
-    config = model_config(model.declaration, target, precision=model.precision, onnx_sha256=digest)
-    for config.name in _names(model.declaration.name):
+def take_name(config: Any, known: Mapping[str, KnownModel]) -> bytes:
+    """Names the config: the first of name, name_2, name_3 ... that is free or stands for it. Gives it as text."""
+    first = config.name
+    for number in count(1):
+        config.name = first if number == 1 else f"{first}_{number}"
         text = config_text(config).encode()
         if config.name not in known or known[config.name].config == text:
-            return config.name, text
+            return text
     raise AssertionError("the names do not end")
-
-
-def _names(name: str) -> Iterator[str]:
-    yield name
-    number = 2
-    while True:
-        yield f"{name}_{number}"
-        number += 1
 
 
 def _link_or_copy(earlier: Path | None, source: Path, target: Path) -> None:

@@ -34,7 +34,9 @@ def test_help_teaches(command: list[str]) -> None:
     assert "Usage" in result.stdout
 
 
-def test_clients_print_tables_and_json(found_stack: Stack, shop: Workspace, users: list[str], item_ids: list[str]) -> None:
+def test_clients_print_tables_and_json(
+    found_stack: Stack, shop: Workspace, users: list[str], item_ids: list[str]
+) -> None:
     workspace = str(shop.root)
     table = shopfuse("recommend", "-w", workspace, "--user", users[0], "-n", "3")
     found = document(shopfuse("search", "sofa", "-w", workspace, "--json"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,10 +19,10 @@ from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
 from shopfuse.exporters.ensemble_config import ensemble_config
 from shopfuse.exporters.errors import ExportError
-from shopfuse.exporters.model_config import WARMUP_FOLDER, config_text, model_config, warmup_files
+from shopfuse.exporters.model_config import WARMUP_FOLDER, model_config, warmup_files
 from shopfuse.exporters.release_build import next_release_id
 from shopfuse.exporters.release_files import file_hashes
-from shopfuse.exporters.release_models import CONFIG_FILE, MODEL_FILE, KnownModel, known_models, put_ensemble
+from shopfuse.exporters.release_models import CONFIG_FILE, MODEL_FILE, KnownModel, known_models, put_ensemble, take_name
 from shopfuse.exporters.staging import staged_folder, write_synced
 from shopfuse.exporters.targets import TENSORRT
 from shopfuse.exporters.tensorrt.build_plan import plans_of
@@ -107,13 +107,15 @@ def _put(
         for path in filter(Path.is_file, origin.rglob("*")):
             _link(path, models / version.model / path.relative_to(origin))
         return version
-    name, text = _name_and_config(declaration, known)
+    config = model_config(declaration, TARGET)
+    text = take_name(config, known)
+    name = str(config.name)
     number = _version(known.get(name), version.sha256, plans)
     _link(origin / str(version.version) / MODEL_FILE, models / name / str(number) / MODEL_FILE)
     for path, record in plans.items():  # copied: whoever may write plans must not be able to write releases
         shutil.copyfile(path, models / name / str(number) / path.name)
         (models / name / str(number) / record_file(path.name)).write_text(record.to_json())
-    (models / name / CONFIG_FILE).write_text(text)
+    (models / name / CONFIG_FILE).write_bytes(text)
     _put_warmup(models / name / WARMUP_FOLDER, declaration)
     return replace(version, model=name, version=number)
 
@@ -122,24 +124,6 @@ def _put_warmup(folder: Path, declaration: Submodel) -> None:
     for path, contents in warmup_files(declaration).items():
         folder.mkdir(exist_ok=True)
         (folder / path).write_bytes(contents)
-
-
-def _name_and_config(declaration: Submodel, known: Mapping[str, KnownModel]) -> tuple[str, str]:
-    """The first of the numbered names that is free or stands for this config."""
-    config = model_config(declaration, TARGET)
-    for config.name in _names(declaration.name):
-        text = config_text(config)
-        if config.name not in known or known[config.name].config == text.encode():
-            return str(config.name), text
-    raise AssertionError("the names do not end")
-
-
-def _names(name: str) -> Iterator[str]:
-    yield name
-    number = 2
-    while True:
-        yield f"{name}_{number}"
-        number += 1
 
 
 def _version(known: KnownModel | None, onnx_sha256: str, plans: Plans) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag, normalize
+from torch.nn.functional import embedding_bag
 
 from shopfuse.datasets.sequences import ItemAttributes
 from shopfuse.training.sequences.blocks import HistoryBlock
@@ -34,7 +34,6 @@ class ModelSettings:
     attributes: bool = True
     warm: bool = True  # ids begin where neighbours in the histories put them
     compared: int = 3000  # items that a batch's targets are compared with in training; 0: all
-    temperature: float = 0.0  # scores are cosines over it; 0: plain inner products
     drop_part: float = 0.2  # share of items that are shown without their id, or without attributes, in training
 
 
@@ -66,8 +65,6 @@ class ItemVectors(nn.Module):
             described = embedding_bag(self.attribute_ids, self.attributes, self.attribute_starts, mode="mean")
             parts.append(described)
         items = torch.stack(parts).sum(0)
-        if self.settings.temperature:
-            items = normalize(items, dim=1)
         return torch.cat([items, items.new_zeros(1, items.shape[1])])
 
     def _kept(self, present: Tensor) -> Tensor:
@@ -96,8 +93,7 @@ class SequenceModel(nn.Module):
 
     def forward(self, vectors: Tensor, histories: Tensor) -> Tensor:
         length, real = histories.shape[1], (histories < len(vectors) - 1).to(vectors.dtype)  # [B, L]
-        scale = self.settings.width**0.5 if self.settings.temperature else 1.0
-        states = vectors[histories] * scale
+        states = vectors[histories]
         if self.position is not None:
             ages = (real.sum(1, keepdim=True).long() - 1 - torch.arange(length)).clamp_min(0)  # 0: the newest
             states = states + self.position(ages)
@@ -105,7 +101,4 @@ class SequenceModel(nn.Module):
         visible = torch.tril(torch.ones(length, length)) * real.unsqueeze(1)
         for block in self.blocks:
             states = block(states, visible)
-        states = cast(Tensor, self.final(states))
-        if self.settings.temperature:
-            return normalize(states, dim=-1) / self.settings.temperature
-        return states
+        return cast(Tensor, self.final(states))
