@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from shopfuse.ranking.features import CONTEXT_FEATURES
-from shopfuse.ranking.tensors import ATTRIBUTE_BUCKETS, D_IMAGE, MODALITIES, TOKEN, VECTOR
+from shopfuse.ranking.tensors import ATTRIBUTE_BUCKETS, D_IMAGE, HISTORY, MODALITIES, TOKEN, VECTOR
 from shopfuse.ranking.user_state import EVENT_CODES
+from shopfuse.training.history_block import HistoryBlock
 
 HIDDEN = 128
 POOLS = 4  # ways in which a user's history is summed up
-LOOK = 32  # what decides an entry's weight is simple; a wider look costs more than the rest of the tower
+LOOK, HEADS = 32, 2  # of the layer over the history; four heads cost half as much again and found no more
 _MASKED = -1e4
 
 
@@ -67,18 +68,26 @@ class QueryTower(nn.Module):
 
 
 class UserTower(nn.Module):
-    """History and context -> user_vector [B, 128], L2-normalised: the history pooled by attention in POOLS ways."""
+    """History and context -> user_vector [B, 128], L2-normalised: a transformer over the history, pooled by attention.
+
+    Entries are items, what was done with them and how long ago. In the layer each is read in the light of the others,
+    which decides how much it counts in each of POOLS sums, and moves what it stands for.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.event = nn.Embedding(len(EVENT_CODES) + 1, LOOK)
         self.gap = nn.Linear(1, LOOK)
         self.look = nn.Linear(VECTOR, LOOK)
+        self.block = HistoryBlock(LOOK, HEADS, HISTORY, dropout=0.0)
         self.attention = nn.Linear(LOOK, POOLS)
+        self.moved = nn.Linear(LOOK, VECTOR)
         self.joined = nn.Linear(POOLS * VECTOR, VECTOR)
         self.context = nn.Sequential(nn.Linear(len(CONTEXT_FEATURES), 32), nn.GELU(), nn.Linear(32, VECTOR))
         with torch.no_grad():  # starts as the mean of the pools, so that a user begins near the items of the history
             self.joined.weight.copy_(torch.eye(VECTOR).repeat(1, POOLS) / POOLS)
+            self.moved.weight.zero_()
+            self.moved.bias.zero_()
 
     def forward(
         self,
@@ -90,8 +99,9 @@ class UserTower(nn.Module):
     ) -> Tensor:
         vectors = history_vectors.float()
         gaps = self.gap(history_gaps.unsqueeze(-1) / 8.0)
-        seen = torch.tanh(self.look(vectors) + self.event(history_events) + gaps)  # [B, 50, LOOK]
+        entries = self.look(vectors) + self.event(history_events) + gaps  # [B, 50, LOOK]
+        seen = torch.tanh(self.block(entries, history_mask.unsqueeze(1)))
         scores = self.attention(seen).masked_fill(history_mask.unsqueeze(-1) == 0, _MASKED)
         weights = torch.softmax(scores, dim=1) * history_mask.unsqueeze(-1)  # [B, 50, POOLS]
-        pooled = (weights.transpose(1, 2) @ vectors).flatten(1)  # [B, POOLS * 128]
+        pooled = (weights.transpose(1, 2) @ (vectors + self.moved(seen))).flatten(1)  # [B, POOLS * 128]
         return normalize(self.joined(pooled) + self.context(context), dim=-1)

@@ -20,8 +20,8 @@ MASKED = -1e4
 class HistoryBlock(nn.Module):
     """[B, L, width] -> [B, L, width] for L up to `reach`.
 
-    `visible` [B or 1, L, L] is 1 where a place may look at another, else 0. Without `filtered` it is the plain pre-norm
-    layer of a transformer, to which positions must be told.
+    `visible` [B or 1, L or 1, L] is 1 where a place (second axis) may look at another (third), else 0. Without
+    `filtered` it is the plain pre-norm layer of a transformer, to which positions must be told.
     """
 
     def __init__(self, width: int, heads: int, reach: int, dropout: float, filtered: bool = True) -> None:
