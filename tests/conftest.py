@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
+
+# Processes side by side have a core each: threads of all of them would wait for one another. Read when torch is loaded.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # torch traces every export step to this logger; pytest would record hundreds of thousands of lines.
 logging.getLogger("torch.__trace").propagate = False
