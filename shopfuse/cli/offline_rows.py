@@ -30,7 +30,7 @@ from shopfuse.recall.found import Found
 from shopfuse.recall.indexes import RecallIndexes, RecallQuery, channel_scores
 from shopfuse.recall.merge import merge
 from shopfuse.release.layout import ReleaseLayout
-from shopfuse.release.manifest import Manifest
+from shopfuse.release.manifest import Manifest, model_file
 from shopfuse.state.lmdb_store import LmdbStore
 
 Rankings = dict[str, list[list[str]]]  # row -> one ranking of item ids for each topic
@@ -144,8 +144,7 @@ def open_offline_rows(workspace: Path, manifest: Manifest, store: LmdbStore) -> 
     declared = submodels(manifest.text_dim)
 
     def model(name: str) -> OnnxModel:
-        version = str(manifest.models[name].version)
-        return OnnxModel(declared[name], workspace / "model_repository" / name / version / "model.onnx")
+        return OnnxModel(declared[name], layout.root / model_file(manifest.models[name]))
 
     return OfflineRows(
         RecallIndexes.open(layout),
