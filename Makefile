@@ -26,7 +26,7 @@ up: $(VENV)/installed
 	$(BIN)/shopfuse demo --workspace $(DEMO) --stay
 
 test: lint
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto --no-loadscope-reorder
 
 lint: $(VENV)/installed $(BUF)
 	$(BIN)/ruff check .
