@@ -4,8 +4,8 @@ Dynamic scales are taken over the whole batch, so that an answer depends on its 
 come from calibration, and a row's answer is its own. Only products with constant weights are quantised: convolutions
 and tables stay in fp32 (see the table of measurements in docs/decisions.md).
 
-Weights take seven of the eight bits (`reduce_range`): without VNNI (or ARM's dot product) a processor adds pairs of
-products in 16 bits, which eight bits overflow. So a release answers alike on every machine that serves it.
+Weights take the bits that the building machine multiplies without overflow (weight_bits): build where you serve, or on
+a processor of the kind. Publishing asks golden queries of the serving one, and refuses a release that overflows there.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from shopfuse.exporters.errors import PrecisionError
 from shopfuse.exporters.precision_smoothing import smoothed
 from shopfuse.exporters.sample_inputs import Arrays
 from shopfuse.exporters.sensitivity import PRODUCTS, Agreement, Choice, Group, agreement, answers, choose, quantisable
+from shopfuse.exporters.weight_bits import weight_bits
 from shopfuse.ranking.progress import Progress
 from shopfuse.ranking.tensors import Submodel
 
@@ -97,7 +98,7 @@ def _dynamic(source: Path, groups: Sequence[Group], target: Path) -> None:
         nodes_to_quantize=_names(groups),
         per_channel=True,
         weight_type=QuantType.QInt8,
-        reduce_range=True,
+        reduce_range=weight_bits() < 8,
     )
 
 
@@ -117,7 +118,7 @@ def _static(source: Path, batches: Sequence[Arrays], ranges: Path, groups: Seque
         per_channel=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
-        reduce_range=True,
+        reduce_range=weight_bits() < 8,
         extra_options={"OpTypesToExcludeOutputQuantization": list(PRODUCTS)},
         calibration_cache_path=ranges,
     )
