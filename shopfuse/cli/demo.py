@@ -83,7 +83,7 @@ def ask_everything(shop: Workspace, client: Client) -> None:
 def demo(
     workspace: FolderOption = Path("demo"),
     items: ItemsOption = 3000,
-    users: UsersOption = 2500,
+    users: UsersOption = 1500,
     days: DaysOption = 28,
     seed: SeedOption = 0,
     stay: StayOption = False,
