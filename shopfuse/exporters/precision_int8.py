@@ -4,8 +4,8 @@ Dynamic scales are taken over the whole batch, so that an answer depends on its 
 come from calibration, and a row's answer is its own. Only products with constant weights are quantised: convolutions
 and tables stay in fp32 (see the table of measurements in docs/decisions.md).
 
-Weights take the bits that the building machine multiplies without overflow (weight_bits): build where you serve, or on
-a processor of the kind. Publishing asks golden queries of the serving one, and refuses a release that overflows there.
+Weights take the bits that the building machine multiplies without overflow (weight_bits): build on a processor of the
+kind that serves. Publishing asks golden queries of the serving one.
 """
 
 from __future__ import annotations
