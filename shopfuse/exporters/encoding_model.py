@@ -22,6 +22,7 @@ from torch import nn
 from shopfuse.exporters.parity import ParityReport
 from shopfuse.exporters.staging import sync_tree
 from shopfuse.exporters.verified_model import VerifiedModel
+from shopfuse.exporters.weight_bits import weight_bits
 from shopfuse.ranking.tensors import Submodel
 from shopfuse.release.verify import sha256_file
 
@@ -64,6 +65,8 @@ def _rename(staged: Path, folder: Path) -> None:
 
 def _key(declaration: Submodel, module: nn.Module, precision: str) -> str:
     versions = [f"{name} {version(name)}" for name in LIBRARIES]
+    if precision.startswith("int8"):  # fp32 is the same on every machine, which shards rely on
+        versions.append(f"{weight_bits()} bits")
     digest = hashlib.sha256(repr((declaration, type(module).__name__, versions, precision)).encode())
     for source in _sources(module):
         digest.update(source)

@@ -1,9 +1,10 @@
 """The layer that histories are read with: attention beside a decaying mean, then a feed-forward part.
 
 Attention alone takes long histories to learn that newer events count more and that tastes change slowly. So every layer
-also holds a low-pass filter over time, in the spirit of BSARec (Shin et al., 2024) but causal: a decaying mean over the
-past, its decay learned for each head, and what is above it weighted apart. The two are mixed by a learned share, and
-attention has a learned preference for each distance (Raffel et al., 2020) in place of absolute positions.
+also holds a low-pass filter over time, in the spirit of BSARec (Shin et al., 2024), but as a mean that decays with the
+distance between places: its decay is learned for each head, and what is above it weighted apart. The two are mixed by a
+learned share, and attention has a learned preference for each distance (Raffel et al., 2020) in place of absolute
+positions. Which places may look at which is the caller's: causal in the sequence models, all in the user tower.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from shopfuse.exporters import encoding_model
 from shopfuse.exporters.encoding_model import export_once
 from shopfuse.exporters.verified_model import VerifiedModel, export_verified
 from shopfuse.release.verify import sha256_file
@@ -53,6 +54,17 @@ def test_other_weights_are_another_export(exporter: _Exporter, tmp_path: Path) -
         exporter.tower.query.weight[0, 0] += 1.0
 
     assert sha256_file(_export(tmp_path, exporter).path) != sha256_file(first.path)
+
+
+@pytest.mark.parametrize(("precision", "exports"), [("fp32", 1), ("int8_static", 2)])
+def test_int8_of_another_kind_of_processor_is_another_export(
+    exporter: _Exporter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, exports: int
+) -> None:
+    for bits in (8, 7):
+        monkeypatch.setattr(encoding_model, "weight_bits", lambda bits=bits: bits)
+        _export(tmp_path, exporter, precision)
+
+    assert len(exporter.folders) == exports
 
 
 def test_another_precision_is_another_export(exporter: _Exporter, tmp_path: Path) -> None:
