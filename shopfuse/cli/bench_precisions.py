@@ -48,6 +48,9 @@ JudgmentsOption = Annotated[
 OnlyOption = Annotated[
     list[str] | None, typer.Option("--precision", help="Measure this one beside fp32; may be repeated. Default: all.")
 ]
+EncodersOption = Annotated[
+    list[Path] | None, typer.Option("--encoder", help="Measure this encoder too, as 'compress' made it; repeatable.")
+]
 ItemsOption = Annotated[int, typer.Option(min=100, help="Items to rank: those judged, and others spread evenly.")]
 
 
@@ -70,7 +73,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """The text encoder in one precision: the file that a build would serve."""
+    """A text encoder in one precision: the file that a build would serve."""
 
     verified: VerifiedModel
     encoding: TextEncoding
@@ -80,21 +83,23 @@ def precisions(
     workspace: WorkspaceOption,
     judgments: JudgmentsOption = None,
     precision: OnlyOption = None,
+    encoder: EncodersOption = None,
     items: ItemsOption = 20_000,
     json: JsonOption = False,
 ) -> None:
     """The text encoder in each precision: time of a query, size, and how search by meaning changes.
 
     Catalogue and queries are encoded by each precision anew, which takes a minute or two for 20,000 items. Needs no
-    build. Times are of this machine's processor: int8 needs AVX-512 VNNI or the like.
+    build. Times are of this machine's processor: int8 needs AVX-512 VNNI or the like. Other encoders, pruned or
+    distilled ones, are measured in the same precisions with --encoder.
 
-    shopfuse bench precisions -w myshop -j judgments.csv
+    shopfuse bench precisions -w myshop -j judgments.csv --encoder encoders/pruned
     """
     names = _chosen(precision or PRECISIONS)
     with progress_bars() as progress:
         shop = Workspace.open(workspace)
         sample = _sample(load_catalogue_of(shop), load_topics(judgments, "query") if judgments else [], items)
-        encoders = _encoders(shop, names, progress)
+        encoders = _encoders(shop, encoder or [], names, progress)
         encoded = {name: _encode(name, encoder, sample, progress) for name, encoder in encoders.items()}
         rows = _rows(sample, encoders, encoded, _speeds(encoders, sample.queries, progress))
     _report(sample, rows, json)
@@ -125,16 +130,23 @@ def _sample(catalogue: Catalogue, topics: list[Topic], items: int) -> Sample:
     )
 
 
-def _encoders(shop: Workspace, names: Sequence[str], progress: Progress) -> dict[str, Encoder]:
-    loaded: LoadedTextEncoder = load_text_encoder(shop.settings.text_encoder)
-    encoders = {}
-    for done, name in enumerate(names):
-        progress("export and verify", done, len(names))
-        verified = export_text_encoder(shop, loaded, name)
-        tokenizer = open_tokenizer(Path(loaded.tokenizer_json), loaded.max_tokens)
-        encoders[name] = Encoder(verified, TextEncoding(verified.open(), tokenizer))
-    progress("export and verify", len(names), len(names))
+def _encoders(shop: Workspace, others: Sequence[Path], names: Sequence[str], progress: Progress) -> dict[str, Encoder]:
+    """By precision the shop's own, fp32 first, then by folder and precision the others."""
+    loaded = {"": load_text_encoder(shop.settings.text_encoder)}
+    loaded |= {f"{folder} ": load_text_encoder(str(folder)) for folder in others}
+    encoders: dict[str, Encoder] = {}
+    for whose, encoder in loaded.items():
+        for name in names:
+            progress("export and verify", len(encoders), len(loaded) * len(names))
+            encoders[whose + name] = _exported(shop, encoder, name)
+    progress("export and verify", len(encoders), len(encoders))
     return encoders
+
+
+def _exported(shop: Workspace, loaded: LoadedTextEncoder, precision: str) -> Encoder:
+    verified = export_text_encoder(shop, loaded, precision)
+    tokenizer = open_tokenizer(Path(loaded.tokenizer_json), loaded.max_tokens)
+    return Encoder(verified, TextEncoding(verified.open(), tokenizer))
 
 
 def _encode(name: str, encoder: Encoder, sample: Sample, progress: Progress) -> Encoded:

@@ -23,7 +23,7 @@ Weights = Mapping[str, float]  # channel -> weight in a search
 
 DEPTH = 10
 FACTORS = (0.0, 0.5, 1.0, 2.0)  # by which each channel's weight is tried: fewer choices, less luck
-MIN_GAIN = 1.0  # standard errors of the paired difference
+MIN_GAIN = 2.0  # standard errors of the paired difference: the best of a thousand leads by one through luck alone
 
 
 class WeightSearchError(ShopfuseError):
@@ -111,7 +111,7 @@ def _tells(pool: JudgedPool, name: str) -> bool:
 
 def choose(measured: NDArray[np.float64]) -> int:
     """Which of the tried weights, [tried, queries, 2], whose first are in use: the best in the mean of both measures,
-    if it leads by more than one standard error, else the first."""
+    if it leads by more than MIN_GAIN standard errors, else the first."""
     value = measured.mean(2)  # [tried, queries]
     best = int(value.mean(1).argmax())
     gain = value[best] - value[0]

@@ -41,7 +41,7 @@ RECIPES = {
     "lexical": Recipe("max", search=1.0, recommend=0.0, modality="text"),
     "coverage": Recipe("absolute", search=1.0, recommend=0.0, modality="text"),
     "brand": Recipe("absolute", search=1.0, recommend=0.0, modality="text"),
-    "category": Recipe("absolute", search=1.5, recommend=0.0, modality="text"),
+    "category": Recipe("absolute", search=1.0, recommend=0.0, modality="text"),
     "semantic": Recipe("max", search=2.0, recommend=0.0, modality="text"),
     "visual": Recipe("min_max", search=6.5, recommend=0.5, modality="image"),
     "behaviour": Recipe("min_max", search=0.0, recommend=1.0, modality="behaviour"),

@@ -56,9 +56,9 @@ def test_weights_follow_the_channel_that_tells_the_grades() -> None:
 
 def test_held_out_queries_do_not_choose_their_weights() -> None:
     """One fold a query: what is chosen for the odd query out is chosen by the others, however bad that is for it."""
-    pools = [pool(seed, "lexical") for seed in range(7)]
+    pools = [pool(seed, "lexical") for seed in range(15)]
     odd = pool(99, "semantic")
-    found = search_weights([*pools, odd], IN_USE, folds=8)
+    found = search_weights([*pools, odd], IN_USE, folds=16)
 
     left_out = min(found.folds, key=lambda fold: fold.held_out[0])
     assert left_out.weights["lexical"] > left_out.weights["semantic"]

@@ -1,0 +1,56 @@
+"""`bench precisions`: the shop's own encoder and others, each compared to the shop's own in fp32."""
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from transformers import BertConfig
+from typer.testing import CliRunner
+
+from shopfuse.cli.bench_precisions import precisions
+from shopfuse.exporters.errors import ExportError
+from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.training.compression.compress import Effort, prune_encoder
+
+from .compression_shop import TINY, write_encoder, write_shop
+
+LONG = BertConfig(**TINY.to_diff_dict() | {"max_position_embeddings": 128})
+APP = typer.Typer()
+APP.command()(precisions)
+
+
+def test_other_encoders_are_compared_to_the_shops_own_in_fp32(tmp_path: Path) -> None:
+    shop = write_shop(tmp_path / "shop", write_encoder(tmp_path / "own", LONG))
+    pruned = tmp_path / "pruned"
+    prune_encoder(shop, pruned, 0.5, Effort(epochs=0, items=64))
+
+    arguments = ["-w", str(shop.root), "--encoder", str(pruned), "--precision", "fp32", "--json"]
+    result = CliRunner().invoke(APP, arguments)
+
+    assert result.exit_code == 0, result.exception
+    printed = json.loads(result.stdout.splitlines()[-1])
+    rows = {row["name"]: row for row in printed["rows"]}
+    assert list(rows) == ["fp32", f"{pruned} fp32"]
+    assert rows["fp32"]["cosine_min"] == pytest.approx(1.0, abs=1e-5)
+    assert rows[f"{pruned} fp32"]["cosine_mean"] < 0.999
+    assert rows[f"{pruned} fp32"]["mb"] < rows["fp32"]["mb"]
+    assert printed["items"] == 260
+
+
+def test_an_unknown_precision_is_named(tmp_path: Path) -> None:
+    shop = write_shop(tmp_path / "shop", write_encoder(tmp_path / "own"))
+
+    result = CliRunner().invoke(APP, ["-w", str(shop.root), "--precision", "int4"])
+
+    assert isinstance(result.exception, ShopfuseError)
+    assert "--precision int4: expected one of fp32" in str(result.exception)
+
+
+def test_an_encoder_too_short_for_the_longest_bucket_is_refused(tmp_path: Path) -> None:
+    shop = write_shop(tmp_path / "shop", write_encoder(tmp_path / "own"))
+
+    result = CliRunner().invoke(APP, ["-w", str(shop.root), "--precision", "fp32"])
+
+    assert isinstance(result.exception, ExportError)
+    assert "own): has 48 positions, expected 128" in str(result.exception)
