@@ -53,7 +53,7 @@ class Trained:
 def new_model(split: Split, attributes: ItemAttributes | None, settings: ModelSettings, seed: int) -> SequenceModel:
     torch.manual_seed(seed)
     model = SequenceModel(ItemVectors(split.train_counts, attributes, settings), settings)
-    if settings.warm and model.items.ids is not None:
+    if model.items.ids is not None:  # ids begin where neighbours in the histories put them
         with torch.no_grad():
             model.items.ids.add_(neighbour_vectors(split.train, split.item_count, settings.width, seed))
     return model

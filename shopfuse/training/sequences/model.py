@@ -32,7 +32,6 @@ class ModelSettings:
     filtered: bool = True  # layers with the decaying mean
     ids: bool = True
     attributes: bool = True
-    warm: bool = True  # ids begin where neighbours in the histories put them
     compared: int = 3000  # items that a batch's targets are compared with in training; 0: all
     drop_part: float = 0.2  # share of items that are shown without their id, or without attributes, in training
 
