@@ -22,7 +22,7 @@ from shopfuse.exporters.encoding_model import export_once
 from shopfuse.exporters.encoding_plan import EncodingError, Shard, make_plan
 from shopfuse.exporters.encoding_run import STAGE, TextEncoder, Texts, encode_all, encode_chunks, keys_of_all
 from shopfuse.exporters.encoding_triton import IN_FLIGHT, TritonEncoding
-from shopfuse.exporters.errors import BuildError, ExportError
+from shopfuse.exporters.errors import BuildError
 from shopfuse.exporters.precision import FULL
 from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer, tokens_of
 from shopfuse.exporters.tolerances import tolerance
@@ -56,8 +56,6 @@ def export_text_encoder(
     One that fails its gate is let through for the reason `accept` (see export_verified).
     """
     declaration = submodels(encoder.text_dim)["text_encoder"]
-    if encoder.max_tokens < (longest := declaration.buckets["length"][-1]):
-        raise ExportError(f"{encoder.source}: has {encoder.max_tokens} positions, expected {longest} to pad texts to")
     tokenizer = open_tokenizer(Path(encoder.tokenizer_json), encoder.max_tokens)
 
     def export(folder: Path) -> VerifiedModel:

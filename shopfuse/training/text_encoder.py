@@ -46,7 +46,8 @@ class LoadedTextEncoder:
 def load_text_encoder(name: str) -> LoadedTextEncoder:
     """The encoder called `name`: "embedded" (MiniLM from the training extra), a folder, or a hub id.
 
-    Raises CheckpointError where the checkpoint is missing, unreachable, or has no safetensors or tokenizer.json.
+    Raises CheckpointError where the checkpoint is missing, unreachable, has no safetensors or tokenizer.json, or takes
+    fewer tokens than texts are padded to.
     """
     folder = _embedded_folder() if name == EMBEDDED else checkpoint_folder(name, "text encoder", _WANTED)
     tokenizer = folder / "tokenizer.json"
@@ -54,11 +55,15 @@ def load_text_encoder(name: str) -> LoadedTextEncoder:
         raise CheckpointError(f"text encoder {name!r}: no tokenizer.json in {folder}; a fast tokenizer is needed")
     encoder = _read_encoder(name, folder)
     positions = int(getattr(encoder.config, "max_position_embeddings", LENGTH_BUCKETS[-1]))
+    if positions < LENGTH_BUCKETS[-1]:
+        raise CheckpointError(
+            f"text encoder {name!r}: {positions} positions, expected {LENGTH_BUCKETS[-1]} or more"
+        )
     return LoadedTextEncoder(
         module=PooledEncoder(encoder).eval(),
         tokenizer_json=tokenizer,
         text_dim=int(encoder.config.hidden_size),  # type: ignore[union-attr, arg-type]
-        max_tokens=min(LENGTH_BUCKETS[-1], positions),
+        max_tokens=LENGTH_BUCKETS[-1],
         source=name if name == EMBEDDED else f"{name} ({folder})",
     )
 

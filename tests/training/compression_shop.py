@@ -24,7 +24,7 @@ TINY = BertConfig(
     num_hidden_layers=2,
     num_attention_heads=2,
     intermediate_size=64,
-    max_position_embeddings=48,
+    max_position_embeddings=128,
     initializer_range=0.3,  # large, so that every layer changes the answer
 )
 

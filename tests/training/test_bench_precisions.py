@@ -9,19 +9,18 @@ from transformers import BertConfig
 from typer.testing import CliRunner
 
 from shopfuse.cli.bench_precisions import precisions
-from shopfuse.exporters.errors import ExportError
 from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.training.compression.compress import Effort, prune_encoder
+from shopfuse.training.hub_checkpoint import CheckpointError
 
 from .compression_shop import TINY, write_encoder, write_shop
 
-LONG = BertConfig(**TINY.to_diff_dict() | {"max_position_embeddings": 128})
 APP = typer.Typer()
 APP.command()(precisions)
 
 
 def test_other_encoders_are_compared_to_the_shops_own_in_fp32(tmp_path: Path) -> None:
-    shop = write_shop(tmp_path / "shop", write_encoder(tmp_path / "own", LONG))
+    shop = write_shop(tmp_path / "shop", write_encoder(tmp_path / "own"))
     pruned = tmp_path / "pruned"
     prune_encoder(shop, pruned, 0.5, Effort(epochs=0, items=64))
 
@@ -48,9 +47,10 @@ def test_an_unknown_precision_is_named(tmp_path: Path) -> None:
 
 
 def test_an_encoder_too_short_for_the_longest_bucket_is_refused(tmp_path: Path) -> None:
-    shop = write_shop(tmp_path / "shop", write_encoder(tmp_path / "own"))
+    short = BertConfig(**TINY.to_diff_dict() | {"max_position_embeddings": 48})
+    shop = write_shop(tmp_path / "shop", write_encoder(tmp_path / "own", short))
 
     result = CliRunner().invoke(APP, ["-w", str(shop.root), "--precision", "fp32"])
 
-    assert isinstance(result.exception, ExportError)
-    assert "own): has 48 positions, expected 128" in str(result.exception)
+    assert isinstance(result.exception, CheckpointError)
+    assert "own': 48 positions, expected 128 or more" in str(result.exception)

@@ -68,7 +68,7 @@ def test_the_result_is_a_plain_checkpoint(make: Make, shop: Workspace, tmp_path:
         result.meta["layers"][1],
         result.meta["ffn"][1],
     ]
-    assert (student.text_dim, student.max_tokens) == (result.teacher.text_dim, result.teacher.max_tokens) == (32, 48)
+    assert (student.text_dim, student.max_tokens) == (result.teacher.text_dim, result.teacher.max_tokens) == (32, 128)
     assert sorted(path.name for path in (tmp_path / "small").iterdir()) == sorted(FILES)
     assert student.tokenizer_json.read_bytes() == result.teacher.tokenizer_json.read_bytes()
 
