@@ -56,9 +56,7 @@ def load_text_encoder(name: str) -> LoadedTextEncoder:
     encoder = _read_encoder(name, folder)
     positions = int(getattr(encoder.config, "max_position_embeddings", LENGTH_BUCKETS[-1]))
     if positions < LENGTH_BUCKETS[-1]:
-        raise CheckpointError(
-            f"text encoder {name!r}: {positions} positions, expected {LENGTH_BUCKETS[-1]} or more"
-        )
+        raise CheckpointError(f"text encoder {name!r}: {positions} positions, expected {LENGTH_BUCKETS[-1]} or more")
     return LoadedTextEncoder(
         module=PooledEncoder(encoder).eval(),
         tokenizer_json=tokenizer,
