@@ -83,7 +83,7 @@ def precisions(
     workspace: WorkspaceOption,
     judgments: JudgmentsOption = None,
     precision: OnlyOption = None,
-    encoder: EncodersOption = None,
+    others: EncodersOption = None,
     items: ItemsOption = 20_000,
     json: JsonOption = False,
 ) -> None:
@@ -99,7 +99,7 @@ def precisions(
     with progress_bars() as progress:
         shop = Workspace.open(workspace)
         sample = _sample(load_catalogue_of(shop), load_topics(judgments, "query") if judgments else [], items)
-        encoders = _encoders(shop, encoder or [], names, progress)
+        encoders = _encoders(shop, others or [], names, progress)
         encoded = {name: _encode(name, encoder, sample, progress) for name, encoder in encoders.items()}
         rows = _rows(sample, encoders, encoded, _speeds(encoders, sample.queries, progress))
     _report(sample, rows, json)
@@ -133,7 +133,7 @@ def _sample(catalogue: Catalogue, topics: list[Topic], items: int) -> Sample:
 def _encoders(shop: Workspace, others: Sequence[Path], names: Sequence[str], progress: Progress) -> dict[str, Encoder]:
     """By precision the shop's own, fp32 first, then by folder and precision the others."""
     loaded = {"": load_text_encoder(shop.settings.text_encoder)}
-    loaded |= {f"{folder} ": load_text_encoder(str(folder)) for folder in others}
+    loaded |= {f"{folder} ": _made_from(loaded[""], folder) for folder in others}
     encoders: dict[str, Encoder] = {}
     for whose, encoder in loaded.items():
         for name in names:
@@ -141,6 +141,16 @@ def _encoders(shop: Workspace, others: Sequence[Path], names: Sequence[str], pro
             encoders[whose + name] = _exported(shop, encoder, name)
     progress("export and verify", len(encoders), len(encoders))
     return encoders
+
+
+def _made_from(own: LoadedTextEncoder, folder: Path) -> LoadedTextEncoder:
+    """The encoder in `folder`; raises ShopfuseError where its vectors or tokens are not like those of `own`."""
+    other = load_text_encoder(str(folder))
+    if other.text_dim != own.text_dim:
+        raise ShopfuseError(f"--encoder {folder}: vectors of {other.text_dim} numbers, the shop's have {own.text_dim}")
+    if other.tokenizer_json.read_bytes() != own.tokenizer_json.read_bytes():
+        raise ShopfuseError(f"--encoder {folder}: its tokenizer.json is not that of the shop's encoder")
+    return other
 
 
 def _exported(shop: Workspace, loaded: LoadedTextEncoder, precision: str) -> Encoder:

@@ -6,7 +6,9 @@ Reads only, and hands on bytes: what a picture must be like is decided where it 
 from __future__ import annotations
 
 import csv
+import lzma
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +19,11 @@ from shopfuse.ranking.errors import ShopfuseError
 
 MAX_PHOTO_BYTES: Final = 8 * 2**20
 MAX_PHOTOS: Final = 50_000
+# What zipfile raises of a damaged, encrypted or oddly packed member beside its own BadZipFile, and a folder of a file.
+_UNREADABLE: Final = (
+    *(OSError, EOFError, ValueError, KeyError, NotImplementedError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
 
 
 class PhotoSourceError(ShopfuseError):
@@ -81,7 +88,7 @@ class PhotoSource:
         """The bytes of a photo. Raises PhotoSourceError naming it where it is missing, outside, or too large."""
         try:
             data = self._from_archive(label.photo) if self._archive else self._from_folder(label.photo)
-        except (OSError, ValueError, KeyError, NotImplementedError, RuntimeError, zipfile.BadZipFile) as error:
+        except _UNREADABLE as error:
             raise PhotoSourceError(f"{self._path}: photo {label.photo!r} (row {label.row}): {error}") from error
         if len(data) > MAX_PHOTO_BYTES:
             raise PhotoSourceError(

@@ -36,14 +36,14 @@ class Recipe:
     temperature: float = 0.1
 
 
-# A picture, which only a search by picture has, counts as much as all that words can say.
+# A picture, which only a search by picture has, counts as much as all that words can say: the text channels' sum.
 RECIPES = {
     "lexical": Recipe("max", search=1.0, recommend=0.0, modality="text"),
     "coverage": Recipe("absolute", search=1.0, recommend=0.0, modality="text"),
     "brand": Recipe("absolute", search=1.0, recommend=0.0, modality="text"),
     "category": Recipe("absolute", search=1.0, recommend=0.0, modality="text"),
     "semantic": Recipe("max", search=2.0, recommend=0.0, modality="text"),
-    "visual": Recipe("min_max", search=6.5, recommend=0.5, modality="image"),
+    "visual": Recipe("min_max", search=6.0, recommend=0.5, modality="image"),
     "behaviour": Recipe("min_max", search=0.0, recommend=1.0, modality="behaviour"),
     "co_visit": Recipe("max", search=0.1, recommend=1.0, modality="behaviour"),
     "popular": Recipe("max", search=0.05, recommend=0.3, modality="behaviour"),

@@ -125,6 +125,23 @@ def test_one_bad_photo_of_many_is_left_out_and_told(workspace: Workspace, folder
     assert report.problems[0].startswith("train/b.png (row 3): ")
 
 
+@pytest.mark.parametrize("packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_member_of_a_zip_is_one_bad_photo(workspace: Workspace, folder: Path, packing: int) -> None:
+    source = folder.with_suffix(".zip")
+    with zipfile.ZipFile(source, "w", packing) as archive:
+        for name in ("train/a.png", "train/b.png", "val/c.png"):
+            archive.writestr(name, picture(10))
+    damaged = bytearray(source.read_bytes())
+    middle = slice(len("train/a.png") + 50, len("train/a.png") + 60)  # of the first member, behind its header
+    damaged[middle] = bytes(byte ^ 0x5A for byte in damaged[middle])
+    source.write_bytes(damaged)
+
+    report = import_photos(source, folder.parent / "labels.csv", workspace, max_bad_share=0.4)
+
+    assert (report.added, report.rejected) == (2, 1)
+    assert "photo 'train/a.png' (row 2): " in report.problems[0]
+
+
 def test_what_is_no_source_is_refused(workspace: Workspace, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(PhotoSourceError, match="neither a folder nor a zip"):
         import_photos(folder.parent / "labels.csv", folder.parent / "labels.csv", workspace)

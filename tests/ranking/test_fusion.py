@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS
-from shopfuse.ranking.fusion import FUSION_METHODS, FloatArray, fuse, votes
+from shopfuse.ranking.fusion import FUSION_METHODS, RECIPES, FloatArray, fuse, votes
 
 LEXICAL = CHANNEL_COLUMN["lexical"]
 
@@ -63,3 +63,9 @@ def test_votes_are_reciprocal_ranks_and_ties_share_a_rank() -> None:
     ballot = votes(scores, np.ones_like(scores))[:, LEXICAL]
 
     assert ballot == pytest.approx([61 / 62, 1.0, 61 / 62, 0.0])
+
+
+def test_a_picture_counts_as_much_as_all_words() -> None:
+    words = sum(recipe.search for recipe in RECIPES.values() if recipe.modality == "text")
+
+    assert RECIPES["visual"].search == words

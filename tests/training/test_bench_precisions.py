@@ -46,6 +46,19 @@ def test_an_unknown_precision_is_named(tmp_path: Path) -> None:
     assert "--precision int4: expected one of fp32" in str(result.exception)
 
 
+def test_an_encoder_that_was_not_made_from_the_shops_own_is_refused(tmp_path: Path) -> None:
+    shop = write_shop(tmp_path / "shop", write_encoder(tmp_path / "own"))
+    wide = write_encoder(tmp_path / "wide", BertConfig(**TINY.to_diff_dict() | {"hidden_size": 64}))
+    other = write_encoder(tmp_path / "other")
+    (other / "tokenizer.json").write_text((other / "tokenizer.json").read_text().replace("word7", "term7"))
+
+    problems = {wide: "vectors of 64 numbers, the shop's have 32", other: "its tokenizer.json is not that"}
+    for folder, problem in problems.items():
+        result = CliRunner().invoke(APP, ["-w", str(shop.root), "--encoder", str(folder)])
+        assert isinstance(result.exception, ShopfuseError)
+        assert problem in str(result.exception)
+
+
 def test_an_encoder_too_short_for_the_longest_bucket_is_refused(tmp_path: Path) -> None:
     short = BertConfig(**TINY.to_diff_dict() | {"max_position_embeddings": 48})
     shop = write_shop(tmp_path / "shop", write_encoder(tmp_path / "own", short))
