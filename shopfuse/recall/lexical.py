@@ -105,7 +105,7 @@ class LexicalIndex:
         self._schema = index.schema
         self._searcher = index.searcher()
         frequency = partial(term_frequency, self._searcher)
-        reader = QueryReader(knowledge.analyser, knowledge.spelling, knowledge.compounds, knowledge.brands, frequency)
+        reader = QueryReader(knowledge, frequency)
         self.read = lru_cache(READ_QUERIES)(reader.read)  # a request needs it several times
         # Some missing files and fields show at the first search only.
         self._run(scoring_query(self._schema, [QueryWord((("a",),))]), 1)

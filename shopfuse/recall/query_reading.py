@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from shopfuse.recall.analysis import Analyser
-from shopfuse.recall.brands import Brands, brands_in
-from shopfuse.recall.compounds import MIN_PART, Compounds
-from shopfuse.recall.spelling import MIN_LENGTH, Spelling
+from shopfuse.recall.brands import brands_in
+from shopfuse.recall.compounds import MIN_PART
+from shopfuse.recall.spelling import MIN_LENGTH
+from shopfuse.recall.word_knowledge import WordKnowledge
 
 MAX_CHARACTERS = 2048
 MAX_WORDS = 32
@@ -31,17 +31,14 @@ class QueryWord:
 
 @dataclass(frozen=True, slots=True)
 class ReadQuery:
-    text: str  # for the text encoder: as typed, with the corrections
+    text: str  # for the text encoder: as typed, with the corrections, and words also as the catalogue writes them
     words: tuple[QueryWord, ...]  # distinct, at most 32
     brands: tuple[str, ...] = ()  # that it names
 
 
 @dataclass(frozen=True, slots=True)
 class QueryReader:
-    analyser: Analyser
-    spelling: Spelling
-    compounds: Compounds
-    brands: Brands
+    knowledge: WordKnowledge
     items_with: Callable[[str], int]  # how many items hold an indexed word
 
     def read(self, query: str) -> ReadQuery:
@@ -50,52 +47,65 @@ class QueryReader:
         if changes := self._changes(words):
             text = _replaced(text, changes)
             words = self._surface(text)
-        return ReadQuery(text, tuple(self._forms(words)), self._brands(text))
+        encoded = _followed(text, self._usual_forms(words))
+        return ReadQuery(encoded, tuple(self._forms(words)), self._brands(text))
 
     def _surface(self, text: str) -> list[str]:
-        return list(dict.fromkeys(self.analyser.surface(text)))[:MAX_WORDS]
+        return list(dict.fromkeys(self.knowledge.analyser.surface(text)))[:MAX_WORDS]
 
     def _brands(self, text: str) -> tuple[str, ...]:
-        return brands_in(self.analyser.surface(text)[:MAX_WORDS], self.brands)
+        return brands_in(self.knowledge.analyser.surface(text)[:MAX_WORDS], self.knowledge.brands)
+
+    def _usual_forms(self, words: Sequence[str]) -> dict[str, str]:
+        """The words that the catalogue mostly writes in another form, which the query lacks: "laptop" of "laptops"."""
+        usual = {word: self.knowledge.usual_forms.get(self._stem(word), word) for word in words}
+        return {word: form for word, form in usual.items() if form not in words}
+
+    def _stem(self, word: str) -> str:
+        return self.knowledge.analyser.stem(word)
 
     def _known(self, word: str) -> bool:
-        return self.items_with(self.analyser.stem(word)) > 0
+        return self.items_with(self._stem(word)) > 0
 
     def _changes(self, words: Sequence[str]) -> dict[tuple[str, ...], str]:
         """What to write in the place of words that no item holds, and of words that the catalogue writes as one."""
         joined = {pair: "".join(pair) for pair in pairwise(words) if self._is_torn(*pair)}
         torn = {word for pair in joined for word in pair}
         unknown = [word for word in words if word not in torn and not self._known(word)]
-        mended = {(word,): self.spelling.correction(word) or self._apart(word) for word in unknown}
+        mended = {(word,): self.knowledge.spelling.correction(word) or self._apart(word) for word in unknown}
         return joined | {word: better for word, better in mended.items() if better is not None}
 
     def _is_torn(self, first: str, second: str) -> bool:
         """True for "lap top", where the catalogue has "laptop" and never writes the two words side by side."""
         joint = first + second
-        return min(len(first), len(second)) >= MIN_PART and joint in self.spelling.known and joint not in self.compounds
+        return (
+            min(len(first), len(second)) >= MIN_PART
+            and joint in self.knowledge.spelling.known
+            and joint not in self.knowledge.compounds
+        )
 
     def _apart(self, word: str) -> str | None:
         """An unknown word as two frequent ones: "gamingmouse". Short parts would tear up names: "airpods"."""
         cuts = ((word[:at], word[at:]) for at in range(MIN_LENGTH, len(word) - MIN_LENGTH + 1))
-        likely = [cut for cut in cuts if self.spelling.known.issuperset(cut)]
+        likely = [cut for cut in cuts if self.knowledge.spelling.known.issuperset(cut)]
         return " ".join(max(likely, key=self._weaker_part)) if likely else None
 
     def _weaker_part(self, parts: Iterable[str]) -> int:
-        return min(self.items_with(self.analyser.stem(part)) for part in parts)
+        return min(self.items_with(self._stem(part)) for part in parts)
 
     def _forms(self, words: Sequence[str]) -> list[QueryWord]:
         """Each distinct indexed word with its other spellings."""
         forms: dict[str, list[Form]] = {}
         for word in words:
-            parts = self.compounds.get(word)
-            apart = [tuple(self.analyser.stem(part) for part in parts)] if parts else []
-            forms.setdefault(self.analyser.stem(word), []).extend(apart)
+            parts = self.knowledge.compounds.get(word)
+            apart = [tuple(self._stem(part) for part in parts)] if parts else []
+            forms.setdefault(self._stem(word), []).extend(apart)
         for first, second in pairwise(words):
-            if first + second in self.compounds:
-                joint = (self.analyser.stem(first + second),)
-                forms[self.analyser.stem(first)].append(joint)
-                forms[self.analyser.stem(second)].append(joint)
-        kept = self._without_absent_compounds(list(forms)) if self.analyser.segmented else list(forms)
+            if first + second in self.knowledge.compounds:
+                joint = (self._stem(first + second),)
+                forms[self._stem(first)].append(joint)
+                forms[self._stem(second)].append(joint)
+        kept = self._without_absent_compounds(list(forms)) if self.knowledge.analyser.segmented else list(forms)
         return [QueryWord(tuple(dict.fromkeys([(word,), *forms[word]]))) for word in kept]
 
     def _without_absent_compounds(self, words: list[str]) -> list[str]:
@@ -110,4 +120,11 @@ def _replaced(text: str, changes: dict[tuple[str, ...], str]) -> str:
     for words, better in changes.items():
         pattern = r"[\W_]+".join(re.escape(word) for word in words)
         text = re.sub(rf"(?<!\w){pattern}(?!\w)", better, text, flags=re.IGNORECASE)  # words hold no backslash
+    return text
+
+
+def _followed(text: str, forms: dict[str, str]) -> str:
+    """The text with another form of a word behind that word, wherever it stands."""
+    for word, form in forms.items():
+        text = re.sub(rf"(?<!\w)({re.escape(word)})(?!\w)", rf"\1 {form}", text, flags=re.IGNORECASE)
     return text

@@ -15,6 +15,7 @@ from shopfuse.recall.analysis import Analyser
 from shopfuse.recall.brands import BrandNames, Brands, read_brands, write_brands
 from shopfuse.recall.compounds import Compounds, Vocabulary, read_compounds, write_compounds
 from shopfuse.recall.spelling import Spelling, build_spelling
+from shopfuse.recall.usual_forms import UsualForms, read_usual_forms, usual_forms, write_usual_forms
 from shopfuse.release.manifest import ReleaseError
 
 ANALYSER, SPELLING = "analyser.json", "spelling"
@@ -26,6 +27,7 @@ class WordKnowledge:
     spelling: Spelling
     compounds: Compounds
     brands: Brands
+    usual_forms: UsualForms
 
 
 def write_knowledge(folder: Path, analyser: Analyser, vocabulary: Vocabulary, brands: BrandNames) -> None:
@@ -34,6 +36,7 @@ def write_knowledge(folder: Path, analyser: Analyser, vocabulary: Vocabulary, br
     build_spelling(folder / SPELLING, vocabulary.items_with)
     write_compounds(folder, vocabulary.compounds())
     write_brands(folder, brands.believed(vocabulary.items_with))
+    write_usual_forms(folder, usual_forms(vocabulary.items_with, analyser.stem))
 
 
 def read_knowledge(folder: Path) -> WordKnowledge:
@@ -43,6 +46,7 @@ def read_knowledge(folder: Path) -> WordKnowledge:
         Spelling.open(folder / SPELLING),
         read_compounds(folder),
         read_brands(folder),
+        read_usual_forms(folder),
     )
 
 
