@@ -174,3 +174,26 @@ def test_an_index_of_other_words_is_not_opened(tmp_path: Path, content: str | No
 def test_a_shop_in_an_unknown_language_is_refused() -> None:
     with pytest.raises(SettingsError, match="setting 'language': language 'ja': expected one of ar, da"):
         ShopSettings(language="ja")
+
+
+@pytest.mark.parametrize(
+    ("language", "titles", "query", "text"),
+    [
+        ("de", ["Schwarze Lampe", "Lampe rund", "Lampen"], "lampen", "lampen lampe"),
+        ("de", ["Schwarze Lampe", "Lampen", "Lampen"], "LAMPE rund", "LAMPE lampen rund"),
+        ("fr", ["Clavier", "Clavier noir"], "claviers", "claviers clavier"),
+        (
+            "und",
+            ["Lampe", "Lampe", "Lampen"],
+            "lampen",
+            "lampen",
+        ),  # without stems nothing says that words belong together
+        ("zh", ["gaming 鼠标", "games 鼠标", "games"], "gaming 鼠标", "gaming games 鼠标"),
+    ],
+)
+def test_the_usual_form_of_a_word_is_that_of_the_catalogues_language(
+    tmp_path: Path, language: str, titles: list[str], query: str, text: str
+) -> None:
+    build_lexical(tmp_path / "index", [CatalogueItem(f"i{n}", title) for n, title in enumerate(titles)], language)
+
+    assert LexicalIndex.open(tmp_path / "index").read(query).text == text
