@@ -44,7 +44,7 @@ def item_tower_inputs(inputs: ItemInputs) -> Arrays:
 
 def user_tower_inputs(shop: Shop, items: EncodedItems) -> Arrays:
     """The histories of the first users; nothing where no user did anything."""
-    histories = user_histories(shop.log.events.before(shop.at), len(shop.log.users))
+    histories = user_histories(shop.known, len(shop.log.users))
     users = range(min(USERS, len(shop.log.users)))
     rows = [_user_row(shop, items, histories, user) for user in users]
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]} if rows else {}
@@ -58,7 +58,7 @@ def _user_row(shop: Shop, items: EncodedItems, histories: UserHistories, user: i
 
 def ranker_inputs(shop: Shop, items: EncodedItems, user_inputs: Arrays) -> Arrays:
     """Lists of items drawn from the catalogue, each for one user with that user's history, or for an unknown one."""
-    histories = user_histories(shop.log.events.before(shop.at), len(shop.log.users))
+    histories = user_histories(shop.known, len(shop.log.users))
     lists = max(1, len(user_inputs.get("context", ())))
     count = min(CANDIDATES, len(shop.catalogue))
     rng = np.random.default_rng(SEED)

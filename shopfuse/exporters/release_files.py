@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from shopfuse.exporters.catalogue_encoding import EncodedItems
 from shopfuse.exporters.shop import Shop
 from shopfuse.exporters.text_encoding import open_tokenizer
 from shopfuse.ranking.progress import Progress
-from shopfuse.ranking.user_state import EVENT_WEIGHT
 from shopfuse.recall.arrays import write_array
 from shopfuse.recall.categories import build_categories
+from shopfuse.recall.chosen_categories import Choices
 from shopfuse.recall.co_visit import build_co_visit
 from shopfuse.recall.item_table import build_item_table
-from shopfuse.recall.lexical import build_lexical
+from shopfuse.recall.lexical import LexicalIndex, build_lexical
 from shopfuse.recall.popular import build_popular
 from shopfuse.recall.vectors import build_vectors
-from shopfuse.recall.visits import Sessions
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.verify import sha256_file
 from shopfuse.training.catalogue import catalogue_items
+from shopfuse.training.query_choices import query_choices
+from shopfuse.training.snapshot import visit_sessions
 
 
 def write_release_files(
@@ -34,10 +33,12 @@ def write_release_files(
         lambda: _write_items(layout, shop, items),
         lambda: build_lexical(layout.lexical, catalogue_items(frame), shop.catalogue.language),
         lambda: build_vectors(layout.semantic, items.text_vectors),
-        lambda: build_categories(layout.categories, shop.catalogue.category, items.text_vectors),
+        lambda: build_categories(
+            layout.categories, shop.catalogue.category, items.text_vectors, _choices(layout, shop)
+        ),
         lambda: _write_visual(layout, items),
         lambda: build_vectors(layout.behaviour, items.item_vectors),
-        lambda: build_co_visit(layout.indexes, _sessions(shop), len(shop.catalogue)),
+        lambda: build_co_visit(layout.indexes, visit_sessions(shop.known), len(shop.catalogue)),
         lambda: build_popular(layout.indexes, shop.item_rows["popularity"]),
     )
     for done, write in enumerate(steps, 1):
@@ -59,12 +60,9 @@ def _write_visual(layout: ReleaseLayout, items: EncodedItems) -> None:
         build_vectors(layout.visual, items.image_vectors)
 
 
-def _sessions(shop: Shop) -> Sessions:
-    """Every engaged event that belongs to a session."""
-    engaged = shop.log.events.before(shop.at).engaged
-    engaged = engaged.take(engaged.session >= 0)
-    weights = EVENT_WEIGHT[engaged.kind].astype(np.float32)
-    return engaged.session.astype(np.int64), engaged.row, weights, engaged.at
+def _choices(layout: ReleaseLayout, shop: Shop) -> Choices:
+    """What shoppers chose after their searches, read by the words of the release's own lexical index."""
+    return query_choices(shop.log.requests, shop.known, LexicalIndex.open(layout.lexical).read)
 
 
 def file_hashes(folder: Path) -> dict[str, str]:

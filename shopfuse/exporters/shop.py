@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.errors import BuildError
 from shopfuse.training.catalogue import Catalogue, load_catalogue
-from shopfuse.training.event_log import EventLog, load_event_log
+from shopfuse.training.event_log import EventLog, Events, load_event_log
 from shopfuse.training.item_statistics import item_rows_at
 from shopfuse.training.user_histories import last_moment
 
@@ -24,6 +24,11 @@ class Shop:
     log: EventLog
     at: float
     item_rows: NDArray[np.void]  # ITEM_ROW [N]
+
+    @property
+    def known(self) -> Events:
+        """The events of the log up to that moment."""
+        return self.log.events.before(self.at)
 
 
 def load_catalogue_of(workspace: Workspace) -> Catalogue:

@@ -4,11 +4,13 @@ Each category has a prototype, the middle of its items' text embeddings. A query
 the nearest single item names the category; one that lies near one item only names something in it. Only the
 candidates' own categories are looked at, so the cost does not grow with the shop. Categories are those of the
 catalogue: none are invented for items that have none.
+
+What shoppers chose after the query says it better, the more of them there are: prototypes count as EVIDENCE choices.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.recall.arrays import open_array, write_array
+from shopfuse.recall.chosen_categories import (
+    NO_CHOICES,
+    NOTHING_CHOSEN,
+    Choices,
+    ChosenCategories,
+    build_chosen_categories,
+)
+from shopfuse.recall.query_reading import NO_WORDS
 from shopfuse.release.manifest import ReleaseError
 
 Floats = NDArray[np.float32]
@@ -23,6 +33,7 @@ Floats = NDArray[np.float32]
 NONE = -1
 NEAR = 0.7  # of the similarity of the nearest item: where a prototype begins to count
 PRIOR_ITEMS = 10.0  # a category of so many items is believed half
+EVIDENCE = 10.0  # choices after a query that count as much as the prototypes
 AT_ONCE = 65_536
 
 
@@ -31,6 +42,7 @@ class CategoryIndex:
     codes: NDArray[np.int32]  # [items], the row of its category below, NONE where an item has none
     prototypes: NDArray[np.float16]  # [categories, text_dim], normalised
     sizes: NDArray[np.int32]  # [categories], items
+    chosen: ChosenCategories = NOTHING_CHOSEN
 
     @classmethod
     def open(cls, folder: Path) -> CategoryIndex:
@@ -39,6 +51,7 @@ class CategoryIndex:
             open_array(folder / "codes.npy", np.int32),
             open_array(folder / "prototypes.npy", np.float16, 2),
             open_array(folder / "sizes.npy", np.int32),
+            ChosenCategories.open(folder),
         )
         if len(index.sizes) != len(index.prototypes):
             raise ReleaseError(f"{folder}/sizes.npy: {len(index.sizes)} rows, expected {len(index.prototypes)}")
@@ -54,18 +67,24 @@ class CategoryIndex:
         """True where no item has a category."""
         return len(self.sizes) == 0
 
-    def score(self, embedding: Floats, rows: NDArray[np.int32], nearest: float) -> Floats:
+    def without_choices(self) -> CategoryIndex:
+        """The same index of a shop that nobody has asked anything."""
+        return replace(self, chosen=NOTHING_CHOSEN)
+
+    def score(self, embedding: Floats, rows: NDArray[np.int32], nearest: float, key: int = NO_WORDS) -> Floats:
         """How sure it is that the query `embedding` [text_dim] means the rows' categories, 0..1: [n].
 
-        `nearest` is the similarity of the candidate that is nearest to the query.
+        `nearest` is the similarity of the candidate that is nearest to the query, `key` the ReadQuery's.
         """
         present, place = np.unique(self.codes[rows], return_inverse=True)
         believed = np.zeros(len(present), np.float32)
         known = present != NONE
-        believed[known] = self._believed(embedding, present[known], nearest)
+        named = self._named(embedding, present[known], nearest)
+        shares, choices = self.chosen.after(key, present[known])
+        believed[known] = (EVIDENCE * named + choices * shares) / (EVIDENCE + choices)
         return believed[place]
 
-    def _believed(self, embedding: Floats, categories: NDArray[np.int32], nearest: float) -> Floats:
+    def _named(self, embedding: Floats, categories: NDArray[np.int32], nearest: float) -> Floats:
         if len(categories) == 0:
             return np.zeros(0, np.float32)
         similar = np.einsum("kd,d->k", self.prototypes[categories].astype(np.float32), embedding)
@@ -76,9 +95,11 @@ class CategoryIndex:
         return believed
 
 
-def build_categories(folder: Path, categories: NDArray[np.int32], text_vectors: NDArray[Any]) -> None:
-    """Writes the index of items by their category's code, [items], 0 where there is none, and their text embeddings
-    [items, text_dim]."""
+def build_categories(
+    folder: Path, categories: NDArray[np.int32], text_vectors: NDArray[Any], choices: Choices = NO_CHOICES
+) -> None:
+    """Writes the index of items by their category's code, [items], 0 where there is none, their text embeddings
+    [items, text_dim], and what was chosen after searches."""
     distinct = np.unique(categories[categories != 0])
     codes = np.where(categories != 0, np.searchsorted(distinct, categories), NONE).astype(np.int32)
     sums = np.zeros((len(distinct), text_vectors.shape[1]))
@@ -90,3 +111,4 @@ def build_categories(folder: Path, categories: NDArray[np.int32], text_vectors: 
     write_array(folder / "codes.npy", codes)
     write_array(folder / "prototypes.npy", (sums / np.maximum(length, 1e-9)).astype(np.float16))
     write_array(folder / "sizes.npy", np.bincount(codes[codes != NONE], minlength=len(distinct)).astype(np.int32))
+    build_chosen_categories(folder, choices, codes)

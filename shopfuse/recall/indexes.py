@@ -110,7 +110,7 @@ def _columns(indexes: RecallIndexes, rows: NDArray[np.int32], query: RecallQuery
     if query.text_embedding is not None:
         columns["semantic"] = indexes.semantic.score(query.text_embedding, rows)
         if query.query and not indexes.categories.is_empty:
-            columns |= _category_columns(indexes, rows, query.text_embedding, columns)
+            columns |= _category_columns(indexes, rows, query.query, query.text_embedding, columns)
     if query.image_embedding is not None and indexes.visual is not None:
         columns["visual"] = indexes.visual.score(query.image_embedding, rows)
     if query.behaviour_vector is not None:
@@ -123,10 +123,12 @@ def _columns(indexes: RecallIndexes, rows: NDArray[np.int32], query: RecallQuery
 def _category_columns(
     indexes: RecallIndexes,
     rows: NDArray[np.int32],
+    query: str,
     embedding: NDArray[np.float32],
     columns: dict[str, NDArray[np.float32]],
 ) -> dict[str, NDArray[np.float32]]:
     """The category's score, and the coverage with it: an item of the category that is meant covers the query in other
     words."""
-    meant = indexes.categories.score(embedding, rows, float(columns["semantic"].max(initial=0.0)))
+    nearest = float(columns["semantic"].max(initial=0.0))
+    meant = indexes.categories.score(embedding, rows, nearest, indexes.lexical.read(query).key)
     return {"category": meant, "coverage": np.maximum(columns["coverage"], meant)}

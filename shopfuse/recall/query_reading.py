@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import pairwise
 
 from shopfuse.recall.brands import brands_in
@@ -18,6 +19,7 @@ from shopfuse.recall.word_knowledge import WordKnowledge
 
 MAX_CHARACTERS = 2048
 MAX_WORDS = 32
+NO_WORDS = 0
 
 Form = tuple[str, ...]  # indexed words, all of which an item must hold
 
@@ -34,6 +36,14 @@ class ReadQuery:
     text: str  # for the text encoder: as typed, with the corrections, and words also as the catalogue writes them
     words: tuple[QueryWord, ...]  # distinct, at most 32
     brands: tuple[str, ...] = ()  # that it names
+
+    @property
+    def key(self) -> int:
+        """64 bits that are the same for the same words in any order, spelling and number; NO_WORDS for none."""
+        if not self.words:
+            return NO_WORDS
+        words = sorted(word.forms[0][0] for word in self.words)
+        return int.from_bytes(blake2b("\0".join(words).encode(), digest_size=8).digest())
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,10 +87,12 @@ class ServedShop:
         looks = inputs.image.numpy() if bool(inputs.presence[:, 1].any()) else None
         if base is None:
             self.snapshot = take_snapshot(
-                folder, world.catalogue, world.text_vectors, self.items, world.log.events, world.at, looks
+                folder, world.catalogue, world.text_vectors, self.items, world.log, world.at, looks
             )
         else:
             self.snapshot = with_vectors(base, folder, world.text_vectors, self.items, looks)
+        if "behaviour" in without:
+            self.snapshot = _without_choices(self.snapshot)
         self._asked: dict[int, _Asked] = {}
 
     def prepare(self, cases: Sequence[Case], query_embeddings: NDArray[np.float32]) -> None:
@@ -213,3 +215,9 @@ class _Asked:
 
 
 assert tuple(OF_MODALITY) == MODALITIES
+
+
+def _without_choices(snapshot: Snapshot) -> Snapshot:
+    """The category channel is of the text, except for what shoppers chose."""
+    indexes = replace(snapshot.indexes, categories=snapshot.indexes.categories.without_choices())
+    return replace(snapshot, indexes=indexes)

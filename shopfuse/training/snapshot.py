@@ -18,14 +18,15 @@ from shopfuse.recall.categories import build_categories
 from shopfuse.recall.co_visit import build_co_visit
 from shopfuse.recall.indexes import RecallIndexes
 from shopfuse.recall.item_table import build_item_table
-from shopfuse.recall.lexical import build_lexical
+from shopfuse.recall.lexical import LexicalIndex, build_lexical
 from shopfuse.recall.popular import build_popular
 from shopfuse.recall.vectors import VectorIndex, build_vectors
 from shopfuse.recall.visits import Sessions
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.training.catalogue import Catalogue, catalogue_items
-from shopfuse.training.event_log import Events
+from shopfuse.training.event_log import EventLog, Events
 from shopfuse.training.item_statistics import item_rows_at
+from shopfuse.training.query_choices import query_choices
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def take_snapshot(
     catalogue: Catalogue,
     text_vectors: NDArray[np.float32],
     items: ItemVectors,
-    events: Events,
+    log: EventLog,
     at: float,
     image_vectors: NDArray[np.float32] | None = None,
 ) -> Snapshot:
@@ -60,12 +61,13 @@ def take_snapshot(
     """
     shutil.rmtree(folder, ignore_errors=True)
     layout = ReleaseLayout(folder)
-    known = events.before(at)
+    known = log.events.before(at)
     rows = item_rows_at(catalogue, known, at)
     build_item_table(layout.items, catalogue_items(catalogue.frame))
     build_lexical(layout.lexical, catalogue_items(catalogue.frame), catalogue.language)
     build_vectors(layout.semantic, text_vectors)
-    build_categories(layout.categories, catalogue.category, text_vectors)
+    choices = query_choices(log.requests, known, LexicalIndex.open(layout.lexical).read)
+    build_categories(layout.categories, catalogue.category, text_vectors, choices)
     if image_vectors is not None:
         build_vectors(layout.visual, image_vectors)
     build_vectors(layout.behaviour, items.vectors)

@@ -263,7 +263,7 @@ def replay_lists(
     """The logged features of these lists, which also go to the workspace's cache as Parquet."""
     cache = data.workspace.root / "cache"
     snapshot = take_snapshot(
-        cache / "replay", data.catalogue, data.text_vectors, items, data.log.events, cut, trained.image_vectors
+        cache / "replay", data.catalogue, data.text_vectors, items, data.log, cut, trained.image_vectors
     )
     replayed = with_similar(lists, data.log.requests, data.histories)
     seeds = np.array([seed for _, seed in replayed], np.int32)
