@@ -15,7 +15,7 @@ import tantivy
 from shopfuse.ranking.languages import language_of
 from shopfuse.recall.units import measures, with_measures
 
-VERSION = 2  # of the rules in this file and in units.py: an index of other rules is not searched with these
+VERSION = 3  # of the rules here and in units.py, and of what an index knows beside them: none of another is searched
 SEGMENTER = "rjieba"
 MAX_WORD_BYTES = 40
 HAN = (("\u3400", "\u9fff"), ("\uf900", "\ufaff"), ("\U00020000", "\U0003ffff"))
