@@ -69,10 +69,15 @@ class Stack:
                     print(f"Triton did not come back, trying again: {error}", file=sys.stderr, flush=True)
 
     def restart_triton(self) -> None:
-        """Starts the local Triton anew with everything that is published. Raises TritonError or ReleaseError."""
+        """Starts the local Triton anew with everything that is published. Raises TritonError or ReleaseError, and then
+        leaves none running: one that could not load its models, or hangs while it does, serves nothing."""
         if self.triton is not None:
             self.triton.restart()
-            load_published(self.workspace, self.triton)
+            try:
+                load_published(self.workspace, self.triton)
+            except BaseException:
+                self.triton.stop()
+                raise
 
 
 def stable_release(workspace: Path) -> Manifest:
