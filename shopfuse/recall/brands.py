@@ -6,13 +6,12 @@ would be of other brands.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shopfuse.release.manifest import ReleaseError
+from shopfuse.recall.word_files import read_words, write_words
 
 FILE = "brands.json"
 MAX_WORDS = 4  # of a name
@@ -56,14 +55,13 @@ def brands_in(words: Sequence[str], brands: Brands) -> tuple[str, ...]:
 
 
 def write_brands(folder: Path, brands: Brands) -> None:
-    (folder / FILE).write_text(json.dumps(brands, ensure_ascii=False), encoding="utf-8")
+    write_words(folder / FILE, brands)
 
 
 def read_brands(folder: Path) -> Brands:
     """Raises ReleaseError naming the file where it is missing or damaged."""
-    path = folder / FILE
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return {str(words): tuple(str(name) for name in names) for words, names in content.items()}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise ReleaseError(f"{path}: not the brands of a catalogue ({error})") from error
+    return read_words(
+        folder / FILE,
+        "the brands of a catalogue",
+        lambda content: {str(words): tuple(str(name) for name in names) for words, names in content.items()},
+    )

@@ -1,4 +1,4 @@
-"""The categories that shoppers chose from after a query: what it means to them, where enough of them have asked it.
+"""The categories that shoppers chose from after a query: the query-to-category prior, where enough asked it.
 
 Queries of the same words are one query, whatever their order, spelling and number. What was shown is not looked at:
 items that are shown first are chosen more, but of a category many are shown.

@@ -6,14 +6,13 @@ and "car pet" is no carpet unless the shop writes it so.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from shopfuse.release.manifest import ReleaseError
+from shopfuse.recall.word_files import read_words, write_words
 
 FILE = "compounds.json"
 MIN_PART = 3  # letters: "usb c" is not one word
@@ -50,14 +49,13 @@ def _may_join(word: str) -> bool:
 
 
 def write_compounds(folder: Path, compounds: Compounds) -> None:
-    (folder / FILE).write_text(json.dumps(compounds, ensure_ascii=False), encoding="utf-8")
+    write_words(folder / FILE, compounds)
 
 
 def read_compounds(folder: Path) -> Compounds:
     """Raises ReleaseError naming the file where it is missing or damaged."""
-    path = folder / FILE
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return {str(joint): (str(first), str(second)) for joint, (first, second) in content.items()}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise ReleaseError(f"{path}: not the compounds of a catalogue ({error})") from error
+    return read_words(
+        folder / FILE,
+        "the compounds of a catalogue",
+        lambda content: {str(joint): (str(first), str(second)) for joint, (first, second) in content.items()},
+    )

@@ -7,7 +7,6 @@ language, no sounds and no context: a wrong correction is worse than none, hence
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.recall.arrays import open_array, write_array
+from shopfuse.recall.word_files import read_words, write_words
 from shopfuse.release.manifest import ReleaseError
 
 MIN_ITEMS = 2  # that hold a word, before it is something to correct to
@@ -36,11 +36,7 @@ class Spelling:
     @classmethod
     def open(cls, folder: Path) -> Spelling:
         """Raises ReleaseError naming the file that is missing or does not fit."""
-        path = folder / "words.json"
-        try:
-            words = [str(word) for word in json.loads(path.read_text(encoding="utf-8"))]
-        except (OSError, ValueError, TypeError) as error:
-            raise ReleaseError(f"{path}: not a list of words ({error})") from error
+        words = read_words(folder / "words.json", "a list of words", lambda content: [str(word) for word in content])
         spelling = cls(
             words, open_array(folder / "hashes.npy", np.uint32), open_array(folder / "places.npy", np.uint32)
         )
@@ -77,7 +73,7 @@ def build_spelling(folder: Path, items_with: Mapping[str, int]) -> None:
     forms = [(_hash(form), place) for place, word in enumerate(chosen) for form in shortened(word, allowed_edits(word))]
     table = np.array(sorted(set(forms)), np.uint32).reshape(-1, 2)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "words.json").write_text(json.dumps(chosen, ensure_ascii=False), encoding="utf-8")
+    write_words(folder / "words.json", chosen)
     write_array(folder / "hashes.npy", np.ascontiguousarray(table[:, 0]))
     write_array(folder / "places.npy", np.ascontiguousarray(table[:, 1]))
 

@@ -6,12 +6,11 @@ elsewhere: beside bags for laptops. Learned from the catalogue, in whatever lang
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from shopfuse.recall.spelling import MAX_WORDS
-from shopfuse.release.manifest import ReleaseError
+from shopfuse.recall.word_files import read_words, write_words
 
 FILE = "usual_forms.json"
 
@@ -26,14 +25,13 @@ def usual_forms(items_with: Mapping[str, int], stem: Callable[[str], str]) -> Us
 
 
 def write_usual_forms(folder: Path, forms: UsualForms) -> None:
-    (folder / FILE).write_text(json.dumps(forms, ensure_ascii=False), encoding="utf-8")
+    write_words(folder / FILE, forms)
 
 
 def read_usual_forms(folder: Path) -> UsualForms:
     """Raises ReleaseError naming the file where it is missing or damaged."""
-    path = folder / FILE
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return {str(stem): str(word) for stem, word in content.items()}
-    except (OSError, ValueError, AttributeError) as error:
-        raise ReleaseError(f"{path}: not the usual forms of a catalogue's words ({error})") from error
+    return read_words(
+        folder / FILE,
+        "the usual forms of a catalogue's words",
+        lambda content: {str(stem): str(word) for stem, word in content.items()},
+    )
