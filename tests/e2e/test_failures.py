@@ -38,9 +38,9 @@ def test_killing_triton_under_load_costs_no_request_and_full_answers_return(shop
         requests = tuple(RecommendRequest(user_id=user).SerializeToString() for user in users[:20])
         load = Load(stack.endpoints.grpc, METHOD, requests, clients=4, seconds=5.0, warm_up_s=1.0, timeout_s=1.0)
         with connect(stack.endpoints.grpc) as client, load_in_background(load) as result:
-            while result.running() and not stack.triton.alive:
-                pass
             os.kill(stack.triton.pid, signal.SIGKILL)
+            while stack.triton.alive:
+                time.sleep(0.01)
             degraded = call(client.recommendations.Recommend, RecommendRequest(user_id=users[0]), 1.0)
             stack.restart_triton()
             back_s = seconds_until_whole(stack, users[0])

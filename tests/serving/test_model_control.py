@@ -14,7 +14,7 @@ from shopfuse.serving.errors import ModelControlError
 from shopfuse.serving.model_control import ModelControl
 from shopfuse.serving.triton import LocalTriton
 
-from .tiny_models import Tensor, add_doubling
+from .tiny_models import Tensor, add_doubling, wait_until
 
 CALLS: dict[str, tuple[Callable[[ModelControl], Any], str]] = {
     "load": (lambda control: control.load("double"), "cannot load 'double'"),
@@ -38,11 +38,18 @@ def test_nothing_is_ready_where_no_triton_is() -> None:
         assert not control.is_live(timeout_s=0.1)
 
 
+def thread_states(pid: int) -> set[str]:
+    """The states of a process's threads, as Linux letters them: T is stopped."""
+    stats = [stat.read_text() for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return {text.rpartition(")")[2].split()[0] for text in stats}
+
+
 def test_a_frozen_triton_is_an_error_and_not_an_unready_model(triton: LocalTriton) -> None:
     with ModelControl(triton.address, timeout_s=0.3) as control:
         assert not control.is_ready("double")
         os.kill(triton.pid, signal.SIGSTOP)
         try:
+            wait_until(lambda: thread_states(triton.pid) == {"T"})  # until then it may answer on
             with pytest.raises(ModelControlError, match="does not answer"):
                 control.is_ready("double")
         finally:
