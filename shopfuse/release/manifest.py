@@ -51,7 +51,7 @@ class Manifest:
     max_tokens: int
     feature_schema: str  # ranking.features.schema_hash
     scenes: tuple[str, ...]
-    fusion: str  # weighted | vote | softmax | attention
+    fusion: str  # one of training.fusion_ranker.METHODS
     tasks: dict[str, float]  # task -> its weight in an item's score; only these tasks are reported
     image_encoder: str = ""  # where its weights came from; "" in a shop without pictures
     image_dim: int = D_IMAGE
