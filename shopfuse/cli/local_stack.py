@@ -72,8 +72,8 @@ class Stack:
         """Starts the local Triton anew with everything that is published. Raises TritonError or ReleaseError, and then
         leaves none running: one that could not load its models, or hangs while it does, serves nothing."""
         if self.triton is not None:
-            self.triton.restart()
             try:
+                self.triton.restart()
                 load_published(self.workspace, self.triton)
             except BaseException:
                 self.triton.stop()

@@ -32,6 +32,7 @@ def seconds_until_whole(stack: Stack, user: str) -> float:
     return time.monotonic() - started
 
 
+@pytest.mark.timeout(180)
 def test_killing_triton_under_load_costs_no_request_and_full_answers_return(shop: Workspace, users: list[str]) -> None:
     with local_stack(shop.root, StackOptions(log_impressions=False)) as stack:
         assert stack.triton is not None
