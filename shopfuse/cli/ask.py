@@ -11,7 +11,7 @@ from shopfuse.cli.client import connect, document, timed_call
 from shopfuse.cli.console import out, print_json, print_table
 from shopfuse.cli.endpoints import read_endpoints
 from shopfuse.cli.options import JsonOption, WorkspaceOption
-from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.v1 import item_pb2, recommendation_pb2, search_pb2
 
 UserOption = Annotated[str, typer.Option("--user", "-u", help="User id; empty for an anonymous user.")]

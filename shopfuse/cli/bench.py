@@ -18,9 +18,9 @@ from shopfuse.cli.local_stack import StackOptions, local_stack
 from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.cli.process_cpu import cpu_seconds
 from shopfuse.cli.recorded_calls import record_calls
+from shopfuse.core.progress import Progress
 from shopfuse.gateway.request import RankingRequest, from_rank, from_search
 from shopfuse.gateway.triton_client import METHOD as TRITON_METHOD
-from shopfuse.ranking.progress import Progress
 
 app = typer.Typer(no_args_is_help=True, help="Measure latency and throughput on this machine.", rich_markup_mode=None)
 

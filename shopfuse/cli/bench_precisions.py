@@ -15,6 +15,8 @@ from shopfuse.cli.console import out, print_json, print_table, progress_bars
 from shopfuse.cli.judgments import Topic, load_topics
 from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.cli.quality_rows import score_rankings
+from shopfuse.core.errors import ShopfuseError
+from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.calibration import title_queries
 from shopfuse.exporters.encoding_workspace import export_text_encoder
@@ -32,8 +34,6 @@ from shopfuse.exporters.precision_measure import (
 from shopfuse.exporters.shop import load_catalogue_of
 from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.exporters.verified_model import VerifiedModel
-from shopfuse.ranking.errors import ShopfuseError
-from shopfuse.ranking.progress import Progress
 from shopfuse.ranking.text import normalise_query
 from shopfuse.training.catalogue import Catalogue
 from shopfuse.training.text_encoder import LoadedTextEncoder, load_text_encoder

@@ -22,9 +22,9 @@ from shopfuse.cli.console import out, print_json, print_table, progress_bars
 from shopfuse.cli.local_stack import Stack, StackOptions, local_stack
 from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.cli.steady_load import Observed, SteadyLoad, steady_load
+from shopfuse.core.progress import Progress, silent
 from shopfuse.publishing.publish import publish
 from shopfuse.publishing.rollback import promote, rollback
-from shopfuse.ranking.progress import Progress, silent
 from shopfuse.release.manifest import Manifest
 from shopfuse.release.signature import public_key_of
 from shopfuse.release.verify import read_manifest

@@ -13,11 +13,11 @@ from shopfuse.cli.console import out, print_json, progress_bars
 from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.cli.precision_option import PrecisionOption, parse_precisions
 from shopfuse.cli.publication import triton_of
+from shopfuse.core.errors import ShopfuseError
+from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.build import BuildOptions, build_workspace
 from shopfuse.publishing.publish import publish
-from shopfuse.ranking.errors import ShopfuseError
-from shopfuse.ranking.progress import Progress
 from shopfuse.release.manifest import Manifest
 from shopfuse.release.signature import public_key_of
 from shopfuse.training.cleaning import cleaning_lines

@@ -11,7 +11,7 @@ from google.protobuf.json_format import MessageToDict
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.v1 import recommendation_pb2_grpc, search_pb2_grpc, text_pb2_grpc
 
 OPTIONS = [("grpc.max_receive_message_length", 16 << 20)]

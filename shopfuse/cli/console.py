@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from shopfuse.ranking.progress import Progress
+from shopfuse.core.progress import Progress
 
 PIPE_WIDTH = 140  # where stdout is no terminal there is no width to fit
 

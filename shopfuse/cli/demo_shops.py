@@ -11,13 +11,13 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from shopfuse.core.progress import Progress
 from shopfuse.datasets.demo_shop import build_demo_shop
 from shopfuse.datasets.shop_settings import ShopSettings
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.real_inputs import text_inputs
 from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.exporters.verified_model import export_verified
-from shopfuse.ranking.progress import Progress
 from shopfuse.ranking.tensors import submodels
 from shopfuse.training.catalogue import load_catalogue
 from shopfuse.training.text_encoder import load_text_encoder

@@ -10,6 +10,7 @@ import typer
 
 from shopfuse.cli.console import err, out, print_json, progress_bars
 from shopfuse.cli.options import JsonOption, WorkspaceOption
+from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.build_record import peak_memory_mb
 from shopfuse.exporters.encoding_plan import EncodingError, Shard
@@ -17,7 +18,6 @@ from shopfuse.exporters.encoding_run import STAGE
 from shopfuse.exporters.encoding_triton import IN_FLIGHT
 from shopfuse.exporters.encoding_workspace import encode_workspace, merge_workspace
 from shopfuse.exporters.precision import FULL
-from shopfuse.ranking.progress import Progress
 
 SAY_EVERY_S = 30.0
 

@@ -25,7 +25,7 @@ from shopfuse.cli.local_stack import StackOptions, local_stack, stable_release
 from shopfuse.cli.offline_rows import OfflineRows, Rankings, open_offline_rows
 from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.cli.quality_rows import Scores, score_rankings
-from shopfuse.ranking.progress import Progress
+from shopfuse.core.progress import Progress
 from shopfuse.state.lmdb_store import LmdbStore
 from shopfuse.v1 import item_pb2, recommendation_pb2, search_pb2
 

@@ -28,8 +28,8 @@ from shopfuse.cli.demo_shops import (
 from shopfuse.cli.fusion_summary import Summary, summaries
 from shopfuse.cli.options import JsonOption
 from shopfuse.cli.seeds import SeedsOption, parse_seeds
+from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.ranking.progress import Progress
 from shopfuse.training.compare_fusions import MethodResult, compare_fusions
 from shopfuse.training.task_logits import TRAINED_TASKS
 

@@ -23,10 +23,10 @@ from shopfuse.cli.endpoints import NotServed, read_endpoints
 from shopfuse.cli.import_photos import ItemColumnOption, LabelsOption, OnlyOption, PhotoColumnOption, PhotosArgument
 from shopfuse.cli.local_stack import StackOptions, local_stack, stable_release
 from shopfuse.cli.options import JsonOption, WorkspaceOption
+from shopfuse.core.progress import Progress
 from shopfuse.datasets.photo_source import Label, PhotoSourceError, open_photos, read_labels
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.metrics import bootstrap_interval
-from shopfuse.ranking.progress import Progress
 from shopfuse.v1 import item_pb2, search_pb2
 
 TIMEOUT_S = 10.0

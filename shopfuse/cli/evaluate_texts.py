@@ -16,15 +16,15 @@ from shopfuse.cli.console import out, print_json, print_table, progress_bars
 from shopfuse.cli.local_stack import stable_release
 from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.cli.seeds import SeedsOption, parse_seeds
+from shopfuse.core.errors import ShopfuseError
+from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.exporters.text_heads import HeadExamples, head_examples
 from shopfuse.exporters.vector_cache import VectorCache, encoder_folder
-from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.ranking.labels import Labels, Probabilities, parse_labels
-from shopfuse.ranking.progress import Progress
 from shopfuse.ranking.text_heads import OUTPUTS
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, model_file

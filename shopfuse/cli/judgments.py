@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.core.errors import ShopfuseError
 
 MAX_GRADE = 10
 

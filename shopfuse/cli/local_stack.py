@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shopfuse.cli.endpoints import Endpoints, remove_endpoints, write_endpoints
+from shopfuse.core.errors import ShopfuseError
+from shopfuse.core.progress import Progress, silent
 from shopfuse.publishing.reconcile import reconcile
-from shopfuse.ranking.errors import ShopfuseError
-from shopfuse.ranking.progress import Progress, silent
 from shopfuse.release.channels import read_channels
 from shopfuse.release.manifest import Manifest, ReleaseError
 from shopfuse.release.signature import public_key_of

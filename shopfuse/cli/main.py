@@ -25,7 +25,7 @@ from shopfuse.cli.release import app as release
 from shopfuse.cli.serve import serve
 from shopfuse.cli.tensorrt import app as tensorrt
 from shopfuse.cli.tune import tune
-from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.core.errors import ShopfuseError
 
 HELP = """Search and recommendations for an online shop.
 

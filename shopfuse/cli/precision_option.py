@@ -7,8 +7,8 @@ from typing import Annotated, Final
 
 import typer
 
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.exporters.precision import FULL, PRECISIONS, Precisions
-from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.ranking.tensors import submodels
 
 MODELS: Final = tuple(submodels(1))

@@ -14,13 +14,13 @@ from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.cli.precision_option import PrecisionOption, parse_precisions
 from shopfuse.cli.publication import KeyOption, TritonOption, key_of, print_pruned, print_published, triton_of
 from shopfuse.cli.release_page import difference, release_page, roles_of
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
 from shopfuse.exporters.build import BuildOptions, build_workspace
 from shopfuse.publishing.prune import prune
 from shopfuse.publishing.publish import publish
 from shopfuse.publishing.rollback import promote, rollback
-from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.release.channels import read_channels
 from shopfuse.release.manifest import Manifest, ReleaseError
 from shopfuse.release.signature import create_keys

@@ -11,6 +11,8 @@ import typer
 
 from shopfuse.cli.console import out, print_json, print_table, progress_bars
 from shopfuse.cli.options import JsonOption, WorkspaceOption
+from shopfuse.core.errors import ShopfuseError
+from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
 from shopfuse.exporters.catalogue_encoding import encode_texts
@@ -18,8 +20,6 @@ from shopfuse.exporters.encoding_workspace import export_text_encoder
 from shopfuse.exporters.shop import load_catalogue_of
 from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.exporters.vector_cache import VectorCache, encoder_folder
-from shopfuse.ranking.errors import ShopfuseError
-from shopfuse.ranking.progress import Progress
 from shopfuse.release.verify import sha256_file
 from shopfuse.training.event_log import load_event_log
 from shopfuse.training.made_by import data_hash

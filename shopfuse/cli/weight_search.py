@@ -14,8 +14,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS
-from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.ranking.metrics import dcg
 
 Floats = NDArray[np.float32]

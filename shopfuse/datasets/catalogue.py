@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.atomic_files import staged_folder
 from shopfuse.datasets.image_runs import ImageRuns, merge_images
 from shopfuse.datasets.import_report import ImportReport
@@ -22,7 +23,6 @@ from shopfuse.datasets.sorted_runs import RANGE_ROWS, key_ranges, read_columns, 
 from shopfuse.datasets.source_file import SourceFileError
 from shopfuse.datasets.source_rows import NumberedRow, RowProblem
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.ranking.progress import Progress, silent
 
 _RUN_SCHEMA: Final = pl.Schema({"row": pl.UInt32(), **ITEM_SCHEMA})
 

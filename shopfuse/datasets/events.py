@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.atomic_files import staged_folder
 from shopfuse.datasets.event_rows import EventReader, event_table
 from shopfuse.datasets.import_report import ImportReport
@@ -23,7 +24,6 @@ from shopfuse.datasets.sorted_runs import read_range, write_run
 from shopfuse.datasets.source_file import SourceFileError
 from shopfuse.datasets.source_rows import NumberedRow, RowProblem
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.ranking.progress import Progress, silent
 
 _RUN_SCHEMA: Final = pl.Schema({"row": pl.UInt32(), **EVENT_SCHEMA})
 

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, TextIO
 
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.datasets.source_rows import RowProblem
-from shopfuse.ranking.errors import ShopfuseError
 
 MIN_BAD_ROWS: Final = 20  # fewer bad rows than this never stop an import
 _FIRST: Final = 20  # rejections kept in the report itself

@@ -12,6 +12,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from shopfuse.core.errors import ShopfuseError
+from shopfuse.core.progress import Progress
 from shopfuse.datasets.atomic_files import finish_commit
 from shopfuse.datasets.import_report import ImportReport, RejectLog
 from shopfuse.datasets.mapping import CatalogueMapping, EventMapping, ReviewMapping, Source
@@ -20,8 +22,6 @@ from shopfuse.datasets.source_file import SourceFile, SourceFileError, open_sour
 from shopfuse.datasets.source_rows import BATCH_ROWS, NumberedRow, RowProblem, column_names, read_rows
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
-from shopfuse.ranking.errors import ShopfuseError
-from shopfuse.ranking.progress import Progress
 
 REJECTS: Final = "rejects.jsonl"
 T = TypeVar("T")

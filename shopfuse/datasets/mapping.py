@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.datasets.schema import EVENT_NAMES
-from shopfuse.ranking.errors import ShopfuseError
 
 
 class MappingError(ShopfuseError):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.core.errors import ShopfuseError
 
 MAX_PHOTO_BYTES: Final = 8 * 2**20
 MAX_PHOTOS: Final = 50_000

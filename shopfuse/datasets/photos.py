@@ -14,13 +14,13 @@ from typing import Final
 import polars as pl
 from PIL import Image
 
+from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.atomic_files import atomic_file
 from shopfuse.datasets.photo_source import MAX_PHOTOS, Label, PhotoSource, PhotoSourceError, open_photos, read_labels
 from shopfuse.datasets.schema import PHOTO_SCHEMA
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
 from shopfuse.ranking.pictures import PictureError, decode_pixels
-from shopfuse.ranking.progress import Progress, silent
 
 PHOTO_SIDE: Final = 512
 _SMALL_BYTES: Final = 256 * 2**10  # kept as it is

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.atomic_files import staged_folder
 from shopfuse.datasets.import_report import ImportReport
 from shopfuse.datasets.import_run import ImportRun, batches, import_run, wanted_roots
@@ -21,7 +22,6 @@ from shopfuse.datasets.sorted_runs import RANGE_ROWS, key_ranges, read_columns, 
 from shopfuse.datasets.source_file import SourceFileError
 from shopfuse.datasets.source_rows import NumberedRow, RowProblem
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.ranking.progress import Progress, silent
 
 _KEY: Final = "review_id"
 _RUN_SCHEMA: Final = pl.Schema({"row": pl.UInt32(), **REVIEW_SCHEMA})

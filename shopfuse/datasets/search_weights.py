@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.datasets.atomic_files import write_text
 from shopfuse.ranking.channels import CHANNELS
-from shopfuse.ranking.errors import ShopfuseError
 
 FILE = "search_weights.json"
 MAX_WEIGHT = 100.0

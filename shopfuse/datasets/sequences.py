@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.core.errors import ShopfuseError
 
 MAX_ID = 256  # characters
 LEAST_ITEMS = 3  # one to learn from, one to choose on, one to test

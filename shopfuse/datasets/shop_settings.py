@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Final
 
-from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.languages import UnknownLanguage, language_of
 
 FUSIONS: Final = ("auto", "weighted", "vote", "softmax", "stacking", "attention", "moe")

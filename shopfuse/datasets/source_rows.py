@@ -14,8 +14,8 @@ from typing import Any, Final, TypeVar
 
 import polars as pl
 
+from shopfuse.core.progress import Progress
 from shopfuse.datasets.source_file import SourceFile, SourceFileError, bounded_lines, plain_parquet, unpacked
-from shopfuse.ranking.progress import Progress
 
 BATCH_ROWS: Final = 25_000
 _REPORT_EVERY: Final = 4096  # rows between two calls of `progress`

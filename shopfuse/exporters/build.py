@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import nn
 
+from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
 from shopfuse.exporters import real_inputs
@@ -36,7 +37,6 @@ from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer, token
 from shopfuse.exporters.text_heads import head_examples, label_counts, learn_heads
 from shopfuse.exporters.vector_cache import VectorCache, encoder_folder
 from shopfuse.exporters.verified_model import VerifiedModel, export_verified
-from shopfuse.ranking.progress import Progress, silent
 from shopfuse.ranking.tensors import MODALITIES, Submodel, submodels
 from shopfuse.ranking.text_heads import text_heads
 from shopfuse.release.manifest import Manifest

@@ -13,9 +13,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.errors import BuildError
-from shopfuse.ranking.progress import Progress
 from shopfuse.release.verify import sha256_file
 
 LIBRARIES = ("torch", "onnx", "onnxruntime", "numpy", "tokenizers", "faiss-cpu", "tantivy")

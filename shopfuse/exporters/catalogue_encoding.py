@@ -16,14 +16,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from shopfuse.core.errors import ShopfuseError
+from shopfuse.core.progress import Progress, silent
 from shopfuse.exporters.encoding_run import TextEncoder, encode_all
 from shopfuse.exporters.errors import BuildError
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.sample_inputs import Arrays
 from shopfuse.exporters.vector_cache import VectorCache
-from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.ranking.pictures import decode_pixels
-from shopfuse.ranking.progress import Progress, silent
 from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR
 
 AHEAD = 2  # batches for each core

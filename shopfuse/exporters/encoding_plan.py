@@ -16,8 +16,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.exporters.vector_cache import Keys, places_among
-from shopfuse.ranking.errors import ShopfuseError
 
 CHUNK = 2048  # texts in one part: what a crash can lose, and the grain of shards
 _SHARD = re.compile(r"([0-9]+)/([0-9]+)")

@@ -15,10 +15,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from shopfuse.core.progress import Progress, silent
 from shopfuse.exporters.encoding_parts import Part, fits, part_files, part_path, read_part, write_part
 from shopfuse.exporters.encoding_plan import CHUNK, WHOLE, EncodingError, Plan, Shard, make_plan
 from shopfuse.exporters.vector_cache import KEY, Keys, VectorCache, Vectors, keys_of, places_among
-from shopfuse.ranking.progress import Progress, silent
 
 STAGE = "encode texts"
 COPIED_AT_ONCE = 4096  # vectors

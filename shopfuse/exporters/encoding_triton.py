@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from shopfuse.core.progress import Progress, silent
 from shopfuse.exporters.encoding_plan import EncodingError
 from shopfuse.exporters.encoding_run import STAGE
 from shopfuse.exporters.sample_inputs import Arrays
 from shopfuse.exporters.text_encoding import padded, tokens_of
-from shopfuse.ranking.progress import Progress, silent
 from shopfuse.ranking.tensors import Submodel, bucket
 
 IN_FLIGHT = 4  # two of them wait while the two instances of the default deployment work

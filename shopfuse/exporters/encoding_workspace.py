@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
+from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
 from shopfuse.exporters import real_inputs
@@ -28,7 +29,6 @@ from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer, token
 from shopfuse.exporters.tolerances import tolerance
 from shopfuse.exporters.vector_cache import VectorCache, encoder_folder
 from shopfuse.exporters.verified_model import VerifiedModel, export_verified
-from shopfuse.ranking.progress import Progress, silent
 from shopfuse.ranking.tensors import submodels
 from shopfuse.ranking.text import item_text
 from shopfuse.release.manifest import ModelVersion, ReleaseError

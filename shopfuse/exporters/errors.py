@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.core.errors import ShopfuseError
 
 
 class ExportError(ShopfuseError):

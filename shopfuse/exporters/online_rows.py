@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from shopfuse.core.progress import Progress
 from shopfuse.exporters.shop import Shop
 from shopfuse.ranking.item import CatalogueItem
-from shopfuse.ranking.progress import Progress
 from shopfuse.state.lmdb_store import LmdbStore
 from shopfuse.state.store import Display
 from shopfuse.training.catalogue import catalogue_items

@@ -15,13 +15,13 @@ import onnx
 import onnxruntime
 from google.protobuf.message import DecodeError
 
+from shopfuse.core.progress import Progress, silent
 from shopfuse.exporters.calibration import calibration_batches
 from shopfuse.exporters.errors import ExportError, PrecisionError
 from shopfuse.exporters.onnx_export import tensor_problems
 from shopfuse.exporters.precision_fp16 import to_fp16
 from shopfuse.exporters.precision_int8 import to_int8
 from shopfuse.exporters.sample_inputs import Arrays
-from shopfuse.ranking.progress import Progress, silent
 from shopfuse.ranking.tensors import Submodel
 
 FULL = "fp32"

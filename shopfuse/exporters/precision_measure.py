@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from shopfuse.core.progress import Progress, silent
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.sample_inputs import Arrays
 from shopfuse.exporters.sensitivity import row_cosines
 from shopfuse.exporters.text_encoding import TextEncoding, padded
-from shopfuse.ranking.progress import Progress, silent
 from shopfuse.ranking.tensors import bucket
 
 TURNS = 15

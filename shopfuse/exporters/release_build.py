@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.build_record import StepTimes, peak_memory_mb
 from shopfuse.exporters.catalogue_encoding import EncodedItems
@@ -28,7 +29,6 @@ from shopfuse.exporters.verified_model import VerifiedModel
 from shopfuse.ranking.channels import CHANNELS
 from shopfuse.ranking.features import schema_hash
 from shopfuse.ranking.labels import labels_json
-from shopfuse.ranking.progress import Progress
 from shopfuse.ranking.text_heads import HEADS
 from shopfuse.recall.indexes import RecallIndexes
 from shopfuse.release.layout import ReleaseLayout

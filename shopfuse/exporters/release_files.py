@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from shopfuse.core.progress import Progress
 from shopfuse.exporters.catalogue_encoding import EncodedItems
 from shopfuse.exporters.shop import Shop
 from shopfuse.exporters.text_encoding import open_tokenizer
-from shopfuse.ranking.progress import Progress
 from shopfuse.recall.arrays import write_array
 from shopfuse.recall.categories import build_categories
 from shopfuse.recall.chosen_categories import Choices

@@ -16,10 +16,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from shopfuse.core.progress import Progress
 from shopfuse.exporters.errors import PrecisionError
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.sample_inputs import Arrays
-from shopfuse.ranking.progress import Progress
 from shopfuse.ranking.tensors import Submodel
 
 STAGE = "measure layers"

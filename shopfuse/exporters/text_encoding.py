@@ -18,10 +18,10 @@ import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from shopfuse.core.progress import Progress, silent
 from shopfuse.exporters.errors import ExportError
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.sample_inputs import Arrays
-from shopfuse.ranking.progress import Progress, silent
 
 PAD_TO = 8
 TOKENS_AT_ONCE = (

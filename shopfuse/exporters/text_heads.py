@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.catalogue_encoding import encode_texts
 from shopfuse.exporters.encoding_run import TextEncoder
 from shopfuse.exporters.vector_cache import VectorCache
-from shopfuse.ranking.progress import Progress
 from shopfuse.ranking.text_heads import CATEGORY_HEAD, HEADS, SENTIMENT_HEAD
 from shopfuse.training.head_files import save_heads
 from shopfuse.training.label_examples import LabelExamples, category_examples, sentiment_examples

@@ -24,9 +24,9 @@ from pathlib import Path
 
 import uvloop
 
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.gateway.server import open_gateway
 from shopfuse.gateway.settings import Settings, SettingsError
-from shopfuse.ranking.errors import ShopfuseError
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ import grpc
 from google.protobuf import any_pb2, message
 from google.rpc import error_details_pb2, status_pb2
 
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.gateway.errors import (
     DeadlineTooShort,
     InvalidPageToken,
@@ -24,7 +25,6 @@ from shopfuse.gateway.errors import (
     PageTokenExpired,
     Unsupported,
 )
-from shopfuse.ranking.errors import ShopfuseError
 
 log = logging.getLogger(__name__)
 

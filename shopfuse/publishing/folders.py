@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.publishing.errors import PublishError
-from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.release import verify
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from shopfuse.core.progress import Progress, silent
 from shopfuse.publishing.errors import PublishError
-from shopfuse.ranking.progress import Progress, silent
 from shopfuse.release.manifest import Manifest
 from shopfuse.serving.model_control import ModelControl
 

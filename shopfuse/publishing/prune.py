@@ -9,13 +9,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from shopfuse.core.progress import Progress, silent
 from shopfuse.publishing import journal
 from shopfuse.publishing.errors import PublishError
 from shopfuse.publishing.folders import readable_manifest, release_names
 from shopfuse.publishing.removal import manifests_in_use, remove_models, remove_release
 from shopfuse.publishing.steps import Steps
 from shopfuse.publishing.switch import change
-from shopfuse.ranking.progress import Progress, silent
 from shopfuse.release.channels import Channels
 from shopfuse.release.leases import held
 from shopfuse.serving.model_control import ModelControl

@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
+from shopfuse.core.errors import ShopfuseError
+from shopfuse.core.progress import Progress, silent
 from shopfuse.publishing.errors import PublishError
 from shopfuse.publishing.folders import release_root, releases_of, repository_of, verified_manifest
 from shopfuse.publishing.golden import check_golden
@@ -20,8 +22,6 @@ from shopfuse.publishing.placing import place
 from shopfuse.publishing.removal import discard_other_versions, manifests_in_use, remove_models
 from shopfuse.publishing.steps import Steps
 from shopfuse.publishing.switch import Change, Published, change, flip
-from shopfuse.ranking.errors import ShopfuseError
-from shopfuse.ranking.progress import Progress, silent
 from shopfuse.release.channels import Channels, read_channels
 from shopfuse.release.manifest import Manifest, ReleaseError
 from shopfuse.serving.model_control import ModelControl

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from shopfuse.core.errors import ShopfuseError
+from shopfuse.core.progress import Progress, silent
 from shopfuse.publishing.errors import PublishError
 from shopfuse.publishing.folders import release_root, releases_of, repository_of, signed_manifest
 from shopfuse.publishing.loading import check_live, load_release, not_ready
 from shopfuse.publishing.lock import publisher_lock
 from shopfuse.publishing.placing import place, repository_problems
 from shopfuse.publishing.removal import discard_other_versions, sweep
-from shopfuse.ranking.errors import ShopfuseError
-from shopfuse.ranking.progress import Progress, silent
 from shopfuse.release.channels import read_channels
 from shopfuse.release.manifest import Manifest
 from shopfuse.serving.errors import ModelControlError

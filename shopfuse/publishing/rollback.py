@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from shopfuse.core.progress import Progress, silent
 from shopfuse.publishing.errors import PublishError
 from shopfuse.publishing.folders import verified_manifest
 from shopfuse.publishing.loading import load_release, not_ready
 from shopfuse.publishing.publish import put_in_place, put_into_service
 from shopfuse.publishing.steps import Steps
 from shopfuse.publishing.switch import Change, Published, change, flip
-from shopfuse.ranking.progress import Progress, silent
 from shopfuse.release.channels import Channels
 from shopfuse.serving.model_control import ModelControl
 

@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from shopfuse.core.errors import ShopfuseError
+from shopfuse.core.progress import Progress
 from shopfuse.publishing.errors import PublishError
-from shopfuse.ranking.errors import ShopfuseError
-from shopfuse.ranking.progress import Progress
 
 # step -> what whoever sees it fail does next
 NEXT = {

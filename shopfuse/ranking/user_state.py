@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.core.errors import ShopfuseError
 
 # Code 0 is padding in the user tower.
 EVENT_CODES = {"select_item": 1, "view_item": 2, "add_to_cart": 3, "purchase": 4}

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.recall.analysis import Analyser
 from shopfuse.recall.brands import BrandNames, Brands, read_brands, write_brands
 from shopfuse.recall.compounds import Compounds, Vocabulary, read_compounds, write_compounds

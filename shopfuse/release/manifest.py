@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.tensors import D_IMAGE, IMAGE_SIZE, Submodel, submodels
 from shopfuse.ranking.text_heads import text_heads
 

@@ -1,6 +1,6 @@
 """What can go wrong between this process and Triton, by what a user would do about it."""
 
-from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.core.errors import ShopfuseError
 
 
 class TritonError(ShopfuseError):

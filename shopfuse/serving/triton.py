@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from shopfuse.ranking.progress import Progress, silent
+from shopfuse.core.progress import Progress, silent
 from shopfuse.serving.command import TritonSettings, server_command
 from shopfuse.serving.errors import ModelControlError, TritonStartError
 from shopfuse.serving.installation import assemble_backends, environment, find_installation

@@ -18,7 +18,7 @@ import lmdb
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.features import ITEM_ROW, missing_item_row
 from shopfuse.ranking.user_state import UNKNOWN_USER, UserState, pack_user, unpack_user
 from shopfuse.state.store import Display, StoreError

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from shopfuse.core.errors import ShopfuseError
+from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.search_weights import read_search_weights
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.ranking.errors import ShopfuseError
-from shopfuse.ranking.progress import Progress, silent
 from shopfuse.training.catalogue import Catalogue, load_catalogue
 from shopfuse.training.event_log import load_event_log
 from shopfuse.training.fusion_ranker import LEARNED, FusionRanker

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shopfuse.core.errors import ShopfuseError
+from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.ranking.errors import ShopfuseError
-from shopfuse.ranking.progress import Progress, silent
 from shopfuse.training.catalogue import load_catalogue
 from shopfuse.training.evaluate import rows_of_rankers
 from shopfuse.training.event_log import load_event_log

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from shopfuse.core.errors import ShopfuseError
+from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.ranking.metrics import bootstrap_interval
-from shopfuse.ranking.progress import Progress, silent
 from shopfuse.ranking.tensors import MODALITIES
 from shopfuse.training.baselines import BASELINES, baselines
 from shopfuse.training.catalogue import Catalogue, load_catalogue

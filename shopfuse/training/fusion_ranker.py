@@ -12,7 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.features import FEATURES
 from shopfuse.ranking.fusion import FUSION_METHODS
 from shopfuse.training.attention_fusion import AttentionFusion

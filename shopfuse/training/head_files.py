@@ -14,7 +14,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.labels import labels_json, parse_labels
 from shopfuse.ranking.text_heads import HEADS
 from shopfuse.training.checkpoints import META, WEIGHTS, load_checkpoint, save_checkpoint

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from shopfuse.core.progress import Progress, silent
 from shopfuse.ranking.channels import CHANNELS
 from shopfuse.ranking.features import DAY_S, FEATURES, Context, History, candidate_features
-from shopfuse.ranking.progress import Progress, silent
 from shopfuse.recall.indexes import RecallQuery, channel_scores
 from shopfuse.training.candidate_pool import candidate_pool
 from shopfuse.training.catalogue import Catalogue

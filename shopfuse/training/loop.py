@@ -29,8 +29,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
 
-from shopfuse.ranking.errors import ShopfuseError
-from shopfuse.ranking.progress import Progress, silent
+from shopfuse.core.errors import ShopfuseError
+from shopfuse.core.progress import Progress, silent
 from shopfuse.training import team
 from shopfuse.training.early_stopping import EarlyStopping
 from shopfuse.training.learning_rate import warm_up_then_cosine

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from shopfuse.core.progress import Progress, silent
 from shopfuse.ranking.fusion import FUSION_METHODS
-from shopfuse.ranking.progress import Progress, silent
 from shopfuse.ranking.tensors import TASKS
 from shopfuse.training.fusion_ranker import METHODS, FusionRanker
 from shopfuse.training.moe import usage

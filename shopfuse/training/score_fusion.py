@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS
-from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.ranking.fusion import (
     CHANNEL_MODALITY,
     EPSILON,

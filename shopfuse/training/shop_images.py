@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.ranking.progress import Progress
 from shopfuse.ranking.tensors import IMAGE_SIZE
 from shopfuse.training.catalogue import Catalogue
 from shopfuse.training.picture_vectors import AnyEncoder, picture_vectors, sample_pictures

@@ -14,7 +14,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
-from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.core.errors import ShopfuseError
 
 STEP_TIMEOUT = timedelta(minutes=5)  # a process that does not answer for so long during a training is given up
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
-from shopfuse.ranking.progress import Progress, silent
+from shopfuse.core.progress import Progress, silent
 from shopfuse.ranking.tensors import D_IMAGE
 from shopfuse.training.image_encoder import ImageEncoder
 from shopfuse.training.loop import Schedule, best_hardware, fit

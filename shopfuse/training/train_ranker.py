@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shopfuse.ranking.progress import Progress, silent
+from shopfuse.core.progress import Progress, silent
 from shopfuse.training.fusion_ranker import FusionRanker
 from shopfuse.training.loop import Hardware, Schedule, fit, unwatched
 from shopfuse.training.moe import uneven_usage

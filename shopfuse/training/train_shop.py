@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.fusion import FUSION_METHODS
-from shopfuse.ranking.progress import Progress
 from shopfuse.ranking.tensors import TOKEN
 from shopfuse.ranking.user_state import EVENT_CODES
 from shopfuse.training.catalogue import Catalogue

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shopfuse.ranking.progress import Progress, silent
+from shopfuse.core.progress import Progress, silent
 from shopfuse.training.fusion_ranker import FusionRanker
 from shopfuse.training.position_term import PositionTerm
 from shopfuse.training.ranker_data import Labels, RankerData, batch_of, batches, labels_of

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from shopfuse.core.progress import Progress, silent
 from shopfuse.ranking.labels import Labels, Probabilities
-from shopfuse.ranking.progress import Progress, silent
 from shopfuse.training.label_examples import TEST, TRAIN, VALIDATION, LabelExamples
 from shopfuse.training.label_quality import hierarchical_f1, label_quality, macro_f1
 from shopfuse.training.loop import Schedule, fit

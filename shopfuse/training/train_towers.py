@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from shopfuse.ranking.progress import Progress, silent
+from shopfuse.core.progress import Progress, silent
 from shopfuse.ranking.tensors import TOKEN, VECTOR
 from shopfuse.training import team
 from shopfuse.training.item_inputs import ItemInputs

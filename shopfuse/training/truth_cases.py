@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.metrics import bootstrap_interval, dcg
 from shopfuse.ranking.text import normalise_query
 from shopfuse.ranking.user_state import EVENT_CODES

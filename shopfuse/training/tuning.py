@@ -17,8 +17,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from shopfuse.ranking.errors import ShopfuseError
-from shopfuse.ranking.progress import Progress, silent
+from shopfuse.core.errors import ShopfuseError
+from shopfuse.core.progress import Progress, silent
 from shopfuse.training.loop import TrainingDiverged
 from shopfuse.training.tuned import SEARCHED, TrainingSettings, Values
 

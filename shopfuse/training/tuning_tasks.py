@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.training.impressions import shown_lists
 from shopfuse.training.train_ranker import train_ranker
 from shopfuse.training.train_shop import (

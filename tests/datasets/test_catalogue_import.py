@@ -18,6 +18,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.datasets import catalogue, image_runs, item_images, source_rows
 from shopfuse.datasets.catalogue import import_catalogue
 from shopfuse.datasets.import_report import TooManyBadRowsError
@@ -26,7 +27,6 @@ from shopfuse.datasets.schema import IMAGE_SCHEMA, ITEM_SCHEMA
 from shopfuse.datasets.source_file import SourceFileError
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import WorkspaceLockedError, workspace_lock
-from shopfuse.ranking.errors import ShopfuseError
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "mappings"
 MAPPING = CatalogueMapping(

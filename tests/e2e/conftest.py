@@ -11,10 +11,10 @@ from shopfuse.cli.build import build_and_publish
 from shopfuse.cli.client import Client, connect
 from shopfuse.cli.endpoints import write_endpoints
 from shopfuse.cli.local_stack import Stack, local_stack
+from shopfuse.core.progress import silent
 from shopfuse.datasets.demo_shop import build_demo_shop
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.build import BuildOptions
-from shopfuse.ranking.progress import silent
 
 
 @pytest.fixture(scope="session")

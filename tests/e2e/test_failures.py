@@ -13,8 +13,8 @@ import pytest
 from shopfuse.cli.client import call, connect
 from shopfuse.cli.load import Load, load_in_background
 from shopfuse.cli.local_stack import Stack, StackError, StackOptions, local_stack, stable_release
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.release.manifest import ReleaseError
 from shopfuse.v1.recommendation_pb2 import RecommendRequest
 

@@ -17,9 +17,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from shopfuse.core.progress import Progress
 from shopfuse.datasets.schema import EVENT_SCHEMA, IMAGE_SCHEMA, ITEM_SCHEMA
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.ranking.progress import Progress
 from shopfuse.ranking.tensors import D_IMAGE
 from shopfuse.training.picture_tower import PictureTower
 from shopfuse.training.shop_models import ShopModels, fitted_models

@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.datasets.workspace import Workspace, WorkspaceError
 from shopfuse.datasets.workspace_lock import WorkspaceLockedError, workspace_lock
 from shopfuse.exporters import build, release_build, release_files, verified_model
 from shopfuse.exporters.build import BuildOptions, build_workspace
 from shopfuse.exporters.errors import BuildError, ExportError, ParityError, PrecisionError
 from shopfuse.exporters.precision import Precisions
-from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.recall.indexes import RecallIndexes
 from shopfuse.release.channels import Channels, read_channels
 from shopfuse.release.layout import ReleaseLayout

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from shopfuse.core.progress import Progress, silent
 from shopfuse.exporters.encoding_merge import merge
 from shopfuse.exporters.encoding_parts import part_files
 from shopfuse.exporters.encoding_plan import EncodingError, Shard, make_plan
 from shopfuse.exporters.encoding_run import STAGE, encode_all, encode_chunks
 from shopfuse.exporters.vector_cache import VectorCache, Vectors, keys_of
-from shopfuse.ranking.progress import Progress, silent
 
 ENCODER = "aaaa-bbbb-128"
 DIMS, CHUNK = 4, 3

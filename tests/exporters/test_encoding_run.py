@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from shopfuse.core.progress import Progress, silent
 from shopfuse.exporters.encoding_parts import part_files, part_path, read_part, write_part
 from shopfuse.exporters.encoding_plan import WHOLE, EncodingError, Shard, make_plan
 from shopfuse.exporters.encoding_run import encode_all, encode_chunks, keys_of_all
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.exporters.vector_cache import VectorCache, Vectors, keys_of
-from shopfuse.ranking.progress import Progress, silent
 
 from .small_shop import WORDS, save_tokenizer
 from .tiny_models import ENCODER, TINY, TinyEncoder, exported

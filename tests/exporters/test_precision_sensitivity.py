@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from shopfuse.core.progress import silent
 from shopfuse.exporters.calibration import calibration_batches, largest_activations, text_calibration, title_queries
 from shopfuse.exporters.errors import ExportError
 from shopfuse.exporters.onnx_export import export_submodel
@@ -20,7 +21,6 @@ from shopfuse.exporters.precision_smoothing import smoothed
 from shopfuse.exporters.sample_inputs import Arrays, random_inputs
 from shopfuse.exporters.sensitivity import Agreement, Group, answers, choose, quantisable, row_cosines
 from shopfuse.ranking import tensors
-from shopfuse.ranking.progress import silent
 from shopfuse.ranking.tensors import Submodel
 
 WIDTH = 16

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from onnx import TensorProto, numpy_helper
 
+from shopfuse.core.progress import silent
 from shopfuse.exporters import precision_int8
 from shopfuse.exporters.calibration import calibration_batches
 from shopfuse.exporters.onnx_export import export_submodel
 from shopfuse.exporters.precision_int8 import to_int8
 from shopfuse.exporters.sensitivity import Agreement
 from shopfuse.exporters.weight_bits import weight_bits
-from shopfuse.ranking.progress import silent
 
 from .test_precision_sensitivity import DECLARATION, Fragile, rows
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from shopfuse.cli.console import out
 from shopfuse.cli.main import app
-from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.serving.triton import LocalTriton
 
 from .tiny_release import PASSED, Scaling, Shop, new_shop

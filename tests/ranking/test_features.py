@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.features import (
     CONTEXT_FEATURES,
     FEATURES,

@@ -9,7 +9,7 @@ from transformers import BertConfig
 from typer.testing import CliRunner
 
 from shopfuse.cli.bench_precisions import precisions
-from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.training.compression.compress import Effort, prune_encoder
 from shopfuse.training.hub_checkpoint import CheckpointError
 

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 import torch
 
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.ranking.tensors import submodels
 from shopfuse.training.build_models import build_models
 from shopfuse.training.evaluate import lead, ndcg_table

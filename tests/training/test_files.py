@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.gateway.recall import CHANNEL
 from shopfuse.gateway.request import RECOMMEND, SEARCH, SIMILAR
 from shopfuse.gateway.settings import Settings
-from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.training.candidate_pool import PER_CHANNEL, POOL, SURFACE_CHANNELS
 from shopfuse.training.checkpoints import load_checkpoint, save_checkpoint
 from shopfuse.training.logged_features import read_logged, write_logged

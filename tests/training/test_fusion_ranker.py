@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.channels import CHANNEL_COLUMN
-from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.ranking.tensors import TASKS, pad_rows, submodels
 from shopfuse.training.fusion_ranker import LEARNED, METHODS, FusionRanker
 from shopfuse.training.history_attention import HistoryAttention

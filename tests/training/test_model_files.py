@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from shopfuse.ranking.errors import ShopfuseError
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.tensors import TOKEN
 from shopfuse.training.fusion_ranker import METHODS, FusionRanker
 from shopfuse.training.image_encoder import ImageEncoder

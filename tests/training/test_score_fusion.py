@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.channels import CHANNEL_COLUMN
-from shopfuse.ranking.errors import ShopfuseError
 from shopfuse.ranking.features import CONTEXT_FEATURES
 from shopfuse.ranking.fusion import FUSION_METHODS, fuse
 from shopfuse.ranking.tensors import TASKS, pad_rows, submodels

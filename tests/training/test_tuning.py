@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from shopfuse.cli.main import app
 from shopfuse.cli.tune import report, tune_model, verdict
+from shopfuse.core.progress import silent
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.ranking.progress import silent
 from shopfuse.training.loop import TrainingDiverged
 from shopfuse.training.train_shop import ShopData
 from shopfuse.training.tuned import (

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.atomic_files import atomic_file, write_parquet
 from shopfuse.datasets.demo_shop.catalogue_rows import item_ids, item_rows
 from shopfuse.datasets.demo_shop.event_rows import event_rows
@@ -26,7 +27,6 @@ from shopfuse.datasets.demo_shop.truth import judgement_rows, recommend_truth, s
 from shopfuse.datasets.demo_shop.world import DemoShop, DemoShopError, simulate_shop
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
-from shopfuse.ranking.progress import Progress, silent
 
 
 @dataclass(frozen=True, slots=True)

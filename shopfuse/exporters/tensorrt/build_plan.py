@@ -17,6 +17,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from shopfuse.core.errors import ShopfuseError
+from shopfuse.core.progress import Progress, silent
 from shopfuse.exporters.errors import ExportError
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.operator_support import check_operators
@@ -36,8 +38,6 @@ from shopfuse.exporters.tensorrt.plan_record import (
 )
 from shopfuse.exporters.tensorrt.plan_session import PlanModel
 from shopfuse.exporters.tensorrt.plan_verification import golden_inputs, verify_plan
-from shopfuse.ranking.errors import ShopfuseError
-from shopfuse.ranking.progress import Progress, silent
 from shopfuse.ranking.tensors import Submodel
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import ModelVersion

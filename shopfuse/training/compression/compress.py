@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.ranking.progress import Progress, silent
 from shopfuse.training.compression.bert_layers import bert_layers, ffn_size, with_layers
 from shopfuse.training.compression.distillation import Distillation, Targets, distil, targets_of
 from shopfuse.training.compression.errors import CompressionError

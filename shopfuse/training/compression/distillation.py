@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import kl_div, log_softmax
 
-from shopfuse.ranking.progress import Progress, silent
+from shopfuse.core.progress import Progress, silent
 from shopfuse.training.compression.shop_texts import QUERIES, ShopTexts, TextRows
 from shopfuse.training.compression.token_batches import Tokeniser, encode
 from shopfuse.training.early_stopping import EarlyStopping

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.ranking.progress import Progress
 from shopfuse.ranking.tensors import MODALITIES
 from shopfuse.training.baselines import BASELINES, baselines
 from shopfuse.training.catalogue import Catalogue, load_catalogue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shopfuse.ranking.progress import Progress, silent
+from shopfuse.core.progress import Progress, silent
 from shopfuse.training.report.ablation import ablation_section
 from shopfuse.training.report.bench import FUSED, SIMPLE, SURFACES, Bench, score_rows
 from shopfuse.training.report.beyond_accuracy import beyond_accuracy_section

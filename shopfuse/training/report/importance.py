@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from shopfuse.core.progress import Progress
 from shopfuse.ranking.channels import CHANNELS
 from shopfuse.ranking.features import FEATURES
-from shopfuse.ranking.progress import Progress
 from shopfuse.ranking.tensors import MODALITIES
 from shopfuse.training.ranker_choice import score_of
 from shopfuse.training.ranker_data import GAIN, batch_of

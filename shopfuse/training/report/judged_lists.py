@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.ranking.progress import Progress
+from shopfuse.core.progress import Progress
 from shopfuse.training.impressions import Replay
 from shopfuse.training.ranker_choice import list_probabilities
 from shopfuse.training.ranker_data import RankerData

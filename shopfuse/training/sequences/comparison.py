@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.ranking.progress import Progress
+from shopfuse.core.progress import Progress
 from shopfuse.training.sequences.counted_rows import Counted, count_rows
 from shopfuse.training.sequences.fit import TrainingSettings
 from shopfuse.training.sequences.fused_run import FusedRun, fuse_run

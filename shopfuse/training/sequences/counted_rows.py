@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.nn.functional import normalize
 
-from shopfuse.ranking.progress import Progress, silent
+from shopfuse.core.progress import Progress, silent
 from shopfuse.training.sequences.measures import ndcg10
 from shopfuse.training.sequences.neighbours import WINDOW, Neighbours, following, together
 from shopfuse.training.sequences.scoring import Scores, ranks

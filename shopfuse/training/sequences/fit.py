@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.sequences import ItemAttributes
-from shopfuse.ranking.progress import Progress, silent
 from shopfuse.training.loop import Schedule, fit
 from shopfuse.training.sequences.batches import HistoryBatches
 from shopfuse.training.sequences.full_softmax import full_softmax_loss

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.ranking.progress import Progress
+from shopfuse.core.progress import Progress
 from shopfuse.training.sequences.candidates import find_candidates
 from shopfuse.training.sequences.counted_rows import Counted
 from shopfuse.training.sequences.item_profiles import item_profiles

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from shopfuse.core.progress import Progress
 from shopfuse.datasets.sequences import ItemAttributes
-from shopfuse.ranking.progress import Progress
 from shopfuse.training.sequences.fit import TrainingSettings, new_model, train_model
 from shopfuse.training.sequences.model import ModelSettings
 from shopfuse.training.sequences.scoring import Scores, model_scores, ranks

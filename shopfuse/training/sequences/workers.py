@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from shopfuse.ranking.progress import Progress
+from shopfuse.core.progress import Progress
 
 _POLL_S = 0.2
 
