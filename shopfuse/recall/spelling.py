@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
 
 from shopfuse.recall.arrays import open_array, write_array
 from shopfuse.recall.word_files import read_words, write_words
@@ -54,8 +56,9 @@ class Spelling:
         edits = allowed_edits(word)
         if not edits:
             return None
-        near = [(distance(word, self.words[place]), place) for place in sorted(self._places(word, edits))]
-        return next((self.words[place] for edited, place in sorted(near) if edited <= edits), None)
+        near = [self.words[place] for place in sorted(self._places(word, edits))]  # most frequent first
+        found = process.extractOne(word, near, scorer=OSA.distance, score_cutoff=edits)  # the first of the nearest
+        return found[0] if found else None
 
     def _places(self, word: str, edits: int) -> set[int]:
         """Of every word that has a shortened form in common with `word`, and of some by chance."""
@@ -79,7 +82,8 @@ def build_spelling(folder: Path, items_with: Mapping[str, int]) -> None:
 
 
 def allowed_edits(word: str) -> int:
-    """How many edits a word may be from the one that was meant; 0 for what is not corrected at all.
+    """How many edits a word may be from the one that was meant; 0 for what is not corrected at all. An edit is a letter
+    put in, left out or replaced, or two neighbours swapped (optimal string alignment).
 
     Words with digits are names of models, where one digit is another product; scripts without cases have words too
     short to tell a slip from another word.
@@ -99,17 +103,3 @@ def shortened(word: str, edits: int) -> set[str]:
 
 def _hash(form: str) -> int:
     return zlib.crc32(form.encode())
-
-
-def distance(first: str, second: str) -> int:
-    """Edits between two words: a letter put in, left out or replaced, or two neighbours swapped (restricted
-    Damerau-Levenshtein distance)."""
-    before: list[int] = []
-    row = list(range(len(second) + 1))
-    for at, char in enumerate(first, 1):
-        before, last, row = row, before, [at]
-        for to, other in enumerate(second, 1):
-            cost = min(before[to] + 1, row[to - 1] + 1, before[to - 1] + (char != other))
-            swapped = at > 1 and to > 1 and char == second[to - 2] and first[at - 2] == other
-            row.append(min(cost, last[to - 2] + 1) if swapped else cost)
-    return row[-1]
