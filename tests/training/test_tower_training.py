@@ -5,92 +5,95 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import normalize
 
-from shopfuse.training.tower_batch import TowerBatch
+from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR
+from shopfuse.training.tower_batch import tower_batch
 from shopfuse.training.tower_examples import class_balance
-from shopfuse.training.train_towers import Towers, TowerTask, TowerTraining, _Run, new_towers
+from shopfuse.training.tower_losses import TowerHeads, tower_loss
+from shopfuse.training.train_towers import TowerTask, train_towers
 from shopfuse.training.tuned import with_values
 
-from .team_child import CLICKS, SETTINGS, random_task
+from .team_child import CLICKS, ITEMS, SETTINGS, random_task
+
+# One epoch in which nothing is learned: its losses are those of the first weights.
+STILL = replace(SETTINGS, epochs=1, learning_rate=0.0, behaviour_rate=0.0)
 
 
 @pytest.fixture(scope="module")
 def task() -> TowerTask:
     torch.set_num_threads(1)
-    return random_task()
+    return replace(random_task(), settings=STILL)
 
 
-@pytest.fixture(scope="module")
-def towers(task: TowerTask) -> Towers:
-    return new_towers(task)
+def losses(task: TowerTask, **changes: float) -> tuple[float, float]:
+    """In training and in validation, after one epoch."""
+    _, metrics = train_towers(replace(task, settings=with_values(task.settings, changes)))
+    return metrics["tower_training_loss"], metrics["tower_validation_loss"]
 
 
-def run(towers: Towers, task: TowerTask, settings: TowerTraining = SETTINGS) -> _Run:
-    return _Run(towers, replace(task, settings=settings))
+def with_other_items(task: TowerTask, clicks: slice) -> TowerTask:
+    """The same but for what was clicked in some clicks."""
+    item = task.examples.item.copy()
+    item[clicks] = (item[clicks] + 1) % ITEMS
+    return replace(task, examples=replace(task.examples, item=item))
 
 
-def first_batch(running: _Run) -> TowerBatch:
-    return next(running._batches(1))
+def test_the_newest_clicks_are_held_out_from_training(task: TowerTask) -> None:
+    at_once = replace(task, settings=replace(STILL, batch=CLICKS))  # every click is in the only step
+    first_held_out = CLICKS - int(STILL.validation_share * CLICKS)
+    training, validation = losses(at_once)
 
+    newest_differ = losses(with_other_items(at_once, slice(first_held_out, CLICKS)))
+    last_trained_differs = losses(with_other_items(at_once, slice(first_held_out - 1, first_held_out)))
 
-def test_the_newest_clicks_are_held_out_from_training(towers: Towers, task: TowerTask) -> None:
-    numbered = replace(task.examples, weight=1.0 + np.arange(CLICKS, dtype=np.float32))  # a click says how new it is
-    running = run(towers, replace(task, examples=numbered), replace(SETTINGS, batch=CLICKS))
-    held_out = int(SETTINGS.validation_share * CLICKS)
-
-    batch = first_batch(running)
-
-    assert held_out > 0
-    newest = 1.0 + np.arange(CLICKS - held_out)
-    assert np.allclose(np.sort(batch.weight.numpy()), newest / newest.sum(), rtol=1e-5)
+    assert newest_differ[0] == training
+    assert newest_differ[1] != validation
+    assert last_trained_differs[0] != training
+    assert last_trained_differs[1] == validation
 
 
 @pytest.mark.parametrize("processes", [2, 3])
-def test_the_mean_over_the_shares_of_a_batch_is_the_loss_of_the_batch(
-    towers: Towers, task: TowerTask, processes: int
-) -> None:
-    running = run(towers, task)
-    batch = first_batch(running)
-    presence, size = running.inputs.presence[batch.rows], len(batch.clicked)
+def test_the_mean_over_the_shares_of_a_batch_is_the_loss_of_the_batch(task: TowerTask, processes: int) -> None:
+    random = torch.Generator().manual_seed(0)
+    size = 64
+    batch = tower_batch(task.examples.take(np.arange(size)), torch.arange(0, ITEMS, 4), 8, random)
+    users = torch.randn(size, VECTOR, generator=random)
+    queries = torch.randn(size, VECTOR, generator=random) * batch.searched.unsqueeze(-1)
+    vectors = normalize(torch.randn(len(batch.rows), VECTOR, generator=random), dim=-1)
+    tokens = normalize(torch.randn(len(batch.rows), len(MODALITIES), TOKEN, generator=random), dim=-1)
+    heads, weights = TowerHeads(), {"list_weight": STILL.list_loss, "modality_weight": STILL.modality_loss}
 
     with torch.no_grad():
-        whole = running._loss(batch, presence)
-        losses = []
+        whole = tower_loss(heads, batch, users, queries, vectors, tokens, **weights)
+        shares = []
         for place in range(processes):
             part = slice(size * place // processes, size * (place + 1) // processes)
             own, kept = batch.share(part, processes)
-            losses.append(running._loss(own, presence[kept]))
+            shares.append(tower_loss(heads, own, users[part], queries[part], vectors[kept], tokens[kept], **weights))
             assert len(own.rows) < len(batch.rows)
 
-    assert float(torch.stack(losses).mean()) == pytest.approx(float(whole), rel=1e-5)
+    assert float(torch.stack(shares).mean()) == pytest.approx(float(whole), rel=1e-5)
 
 
 @pytest.mark.parametrize(
     "change", [{"noise": 0.3}, {"drop_history": 0.5}, {"drop_content": 0.5}, {"drop_behaviour": 0.9}]
 )
-def test_what_makes_training_harder_leaves_validation_alone(
-    towers: Towers, task: TowerTask, change: dict[str, float]
-) -> None:
-    easy = replace(SETTINGS, noise=0.0, drop_history=0.0, drop_content=0.0, drop_behaviour=0.0)
-    losses = []
-    for settings in (easy, with_values(easy, change)):
-        running = run(towers, task, settings)
-        with torch.no_grad():
-            losses.append((float(running._training_loss(first_batch(running))), running._validation_loss()))
+def test_what_makes_training_harder_leaves_validation_alone(task: TowerTask, change: dict[str, float]) -> None:
+    easy = {"noise": 0.0, "drop_history": 0.0, "drop_content": 0.0, "drop_behaviour": 0.0}
 
-    assert losses[0][0] != losses[1][0]
-    assert losses[0][1] == losses[1][1]
+    training, validation = losses(task, **easy)
+    harder = losses(task, **{**easy, **change})
+
+    assert harder[0] != training
+    assert harder[1] == validation
 
 
-def test_an_item_never_loses_its_last_modality(towers: Towers, task: TowerTask) -> None:
-    running = run(towers, task, replace(SETTINGS, drop_content=0.5, drop_behaviour=0.5))
-    presence = running.inputs.presence
+def test_an_item_never_loses_its_last_modality(task: TowerTask) -> None:
+    whole, gaps, everything_lost = (losses(task, drop_content=rate, drop_behaviour=rate)[0] for rate in (0.0, 0.5, 1.0))
 
-    kept = running._with_gaps(presence)
-
-    assert ((kept.sum(1) > 0) == (presence.sum(1) > 0)).all()
-    assert float(kept.sum()) < 0.8 * float(presence.sum())
-    assert (kept <= presence).all()
+    assert gaps != whole
+    assert everything_lost == whole  # so that nothing is
 
 
 def test_rare_outcomes_count_more_and_the_record_says_how_much(task: TowerTask) -> None:
