@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, TypeVar
 
+import psutil
 import typer
 from google.protobuf.message import Message
 
@@ -16,7 +17,6 @@ from shopfuse.cli.console import out, print_json, print_table, progress_bars
 from shopfuse.cli.load import Load, run_load
 from shopfuse.cli.local_stack import StackOptions, local_stack
 from shopfuse.cli.options import JsonOption, WorkspaceOption
-from shopfuse.cli.process_cpu import cpu_seconds
 from shopfuse.cli.recorded_calls import record_calls
 from shopfuse.core.progress import Progress
 from shopfuse.gateway.request import RankingRequest, from_rank, from_search
@@ -40,7 +40,7 @@ QueryOption = Annotated[str, typer.Option(help="Words that the candidates are ra
 class Result:
     rows: list[Row]  # (gateway, Triton) with one client, then with several
     calls_each: float  # Triton calls behind a request
-    cpu_ms: float | None  # of the gateway's process for each request, with several clients
+    cpu_ms: float  # of the gateway's process for each request, with several clients
 
     def summary(self) -> dict[str, object]:
         speeds = [float(str(row["requests_per_s"])) for row in self.rows]
@@ -96,23 +96,29 @@ def _measure(
         calls = asyncio.run(record_calls(workspace, ends.triton_grpc, [form(request) for request in requests]))
         gateway = Load(ends.grpc, method, tuple(request.SerializeToString() for request in requests), 1, seconds)
         direct = Load(ends.triton_grpc, TRITON_METHOD, tuple(part for parts in calls for part in parts), 1, seconds)
-        return _compare(gateway, direct, clients, stack.gateway.pid, progress)
+        return _compare(gateway, direct, clients, psutil.Process(stack.gateway.pid), progress)
 
 
-def _compare(gateway: Load, direct: Load, clients: tuple[int, int], pid: int, progress: Progress) -> Result:
+def _compare(
+    gateway: Load, direct: Load, clients: tuple[int, int], process: psutil.Process, progress: Progress
+) -> Result:
     rows: list[Row] = []
-    cpu_ms = None
+    cpu_ms = 0.0
     for count in clients:
         progress("measure", len(rows), 2 * len(clients))
-        before = cpu_seconds(pid)
+        before = _cpu_seconds(process)
         through = run_load(replace(gateway, clients=count))
-        after = cpu_seconds(pid)
-        if before is not None and after is not None:
-            cpu_ms = (after - before) * 1e3 / max(through.sent, 1)
+        cpu_ms = (_cpu_seconds(process) - before) * 1e3 / max(through.sent, 1)
         bare = run_load(replace(direct, clients=count))
         suffix = f"{count} client{'s' * (count > 1)}"
         rows += [through.row(f"gateway, {suffix}"), bare.row(f"Triton directly, {suffix}")]
     return Result(rows, len(direct.requests) / len(gateway.requests), cpu_ms)
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    """Of all its threads so far."""
+    times = process.cpu_times()
+    return times.user + times.system
 
 
 def _report(title: str, result: Result, as_json: bool) -> None:
@@ -125,5 +131,4 @@ def _report(title: str, result: Result, as_json: bool) -> None:
         f"gateway adds {summary['gateway_added_p50_ms']:.2f} ms at the median; its throughput is "
         f"{summary['throughput_share_of_triton']:.2f} of Triton's own; {result.calls_each:.1f} Triton calls a request"
     )
-    if result.cpu_ms is not None:
-        out.print(f"a request takes {result.cpu_ms:.2f} ms of processor time in the gateway")
+    out.print(f"a request takes {result.cpu_ms:.2f} ms of processor time in the gateway")
