@@ -1,11 +1,8 @@
 """An event import sorts events into days, takes every event once, and names the rows that it cannot take."""
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -17,12 +14,12 @@ from shopfuse.datasets.mapping import CatalogueMapping, EventMapping, Source, re
 from shopfuse.datasets.schema import EVENT_SCHEMA
 from shopfuse.datasets.source_file import SourceFileError
 from shopfuse.datasets.workspace import Workspace
+from tests.datasets.import_files import EXAMPLES, read_jsonl, tree, write_jsonl
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "mappings"
 NAMES = ("event_id", "event_name", "timestamp", "user_id", "session_id", "request_id", "query", "item_id", "position")
 MORE = ("list_name", "price", "quantity", "scene", "device", "locale")
 MAPPING = EventMapping({name: Source((name,)) for name in NAMES + MORE})
-VIEW: dict[str, Any] = {
+VIEW: dict[str, object] = {
     "event_name": "view_item",
     "timestamp": "2024-05-01T12:00:00Z",
     "user_id": "u1",
@@ -31,31 +28,12 @@ VIEW: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace.create(tmp_path / "shop")
-
-
-def _jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
-
-
-def _rejects(workspace: Workspace) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in workspace.events_rejects_path.read_text().splitlines()]
-
-
-def _tree(root: Path) -> dict[str, str]:
-    files = (path for path in root.rglob("*") if path.is_file() and path.name != ".lock")
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
 def test_every_field_of_an_event_arrives(tmp_path: Path, workspace: Workspace) -> None:
     row = VIEW | {"event_id": "e1", "event_name": "add_to_cart", "timestamp": "2024-05-01T23:30:00-02:00"}
     row |= {"request_id": "r1", "query": "oak\u0000 table", "list_name": "search", "scene": "holiday"}
     row |= {"position": "3", "price": "9.5", "quantity": 2.0, "device": "Mobile", "locale": "de-AT"}
 
-    report = import_events(_jsonl(tmp_path / "e.jsonl", [row]), MAPPING, workspace)
+    report = import_events(write_jsonl(tmp_path / "e.jsonl", [row]), MAPPING, workspace)
 
     events = workspace.events().collect()
     assert events.schema == EVENT_SCHEMA
@@ -89,7 +67,7 @@ def test_every_time_format_means_the_same_moment(
 ) -> None:
     mapping = EventMapping({**MAPPING.sources, "timestamp": Source(("timestamp",), format=time_format)})
 
-    import_events(_jsonl(tmp_path / "e.jsonl", [VIEW | {"timestamp": value}]), mapping, workspace)
+    import_events(write_jsonl(tmp_path / "e.jsonl", [VIEW | {"timestamp": value}]), mapping, workspace)
 
     assert workspace.events().collect()["timestamp"].to_list() == [datetime(2024, 5, 1, 12, tzinfo=UTC)]
 
@@ -132,11 +110,11 @@ def test_parquet_times_keep_their_moment(tmp_path: Path, workspace: Workspace, z
     ],
 )
 def test_bad_event_is_set_aside_with_file_row_and_field(
-    tmp_path: Path, workspace: Workspace, change: Mapping[str, Any], field: str, problem: str
+    tmp_path: Path, workspace: Workspace, change: Mapping[str, object], field: str, problem: str
 ) -> None:
-    report = import_events(_jsonl(tmp_path / "e.jsonl", [VIEW, VIEW | dict(change)]), MAPPING, workspace)
+    report = import_events(write_jsonl(tmp_path / "e.jsonl", [VIEW, VIEW | dict(change)]), MAPPING, workspace)
 
-    (rejection,) = _rejects(workspace)
+    (rejection,) = read_jsonl(workspace.events_rejects_path)
     assert (rejection["file"], rejection["row"], rejection["field"]) == ("e.jsonl", 2, field)
     assert problem in rejection["problem"]
     assert (report.added, report.rejected) == (1, 1)
@@ -146,7 +124,7 @@ def test_events_go_to_their_utc_day_in_order_of_time(tmp_path: Path, workspace: 
     times = ["2024-05-02T00:00:00Z", "2024-05-01T23:59:59.999999Z", "2024-05-01T00:00:00Z", "2024-05-02T01:00:00+02:00"]
     rows = [VIEW | {"event_id": f"e{n}", "timestamp": time} for n, time in enumerate(times)]
 
-    import_events(_jsonl(tmp_path / "e.jsonl", rows), MAPPING, workspace)
+    import_events(write_jsonl(tmp_path / "e.jsonl", rows), MAPPING, workspace)
 
     first, second = (pl.read_parquet(path, hive_partitioning=False) for path in workspace.event_paths)
     assert first["event_id"].to_list() == ["e2", "e3", "e1"]
@@ -156,23 +134,23 @@ def test_events_go_to_their_utc_day_in_order_of_time(tmp_path: Path, workspace: 
 def test_same_import_twice_changes_no_byte_with_and_without_ids(tmp_path: Path, workspace: Workspace) -> None:
     rows = [VIEW | {"timestamp": f"2024-05-0{1 + n % 3}T12:00:00Z", "item_id": f"i{n}"} for n in range(60)]
     rows += [{**row, "event_id": f"e{n}"} for n, row in enumerate(rows)]
-    file = _jsonl(tmp_path / "e.jsonl", rows)
+    file = write_jsonl(tmp_path / "e.jsonl", rows)
 
     first = import_events(file, MAPPING, workspace)
-    before = _tree(workspace.root)
+    before = tree(workspace.root)
     second = import_events(file, MAPPING, workspace)
 
     assert (first.added, first.unchanged) == (120, 0)
     assert (second.added, second.updated, second.unchanged) == (0, 0, 120)
-    assert _tree(workspace.root) == before
+    assert tree(workspace.root) == before
 
 
 def test_second_file_of_a_day_is_merged_by_event_id(tmp_path: Path, workspace: Workspace) -> None:
     old = [VIEW | {"event_id": "a"}, VIEW | {"event_id": "b", "price": 1}]
     new = [VIEW | {"event_id": "b", "price": 2}, VIEW | {"event_id": "c"}, VIEW | {"event_id": "a"}]
 
-    import_events(_jsonl(tmp_path / "p.jsonl", old), MAPPING, workspace)
-    report = import_events(_jsonl(tmp_path / "q.jsonl", new), MAPPING, workspace)
+    import_events(write_jsonl(tmp_path / "p.jsonl", old), MAPPING, workspace)
+    report = import_events(write_jsonl(tmp_path / "q.jsonl", new), MAPPING, workspace)
 
     assert (report.added, report.updated, report.unchanged) == (1, 1, 1)
     assert workspace.events().select("event_id", "price").collect().rows() == [("a", None), ("b", 2.0), ("c", None)]
@@ -181,10 +159,10 @@ def test_second_file_of_a_day_is_merged_by_event_id(tmp_path: Path, workspace: W
 def test_later_row_of_the_same_event_id_wins_and_is_reported(tmp_path: Path, workspace: Workspace) -> None:
     rows = [VIEW | {"event_id": "a", "price": 1}, VIEW | {"event_id": "a", "price": 2}, VIEW, VIEW]
 
-    report = import_events(_jsonl(tmp_path / "e.jsonl", rows), MAPPING, workspace)
+    report = import_events(write_jsonl(tmp_path / "e.jsonl", rows), MAPPING, workspace)
 
     assert (report.added, report.superseded, report.rejected) == (2, 1, 0)
-    assert [(entry["row"], entry["field"]) for entry in _rejects(workspace)] == [(1, "event_id")]
+    assert [(entry["row"], entry["field"]) for entry in read_jsonl(workspace.events_rejects_path)] == [(1, "event_id")]
     assert 2.0 in workspace.events().collect()["price"].to_list()
 
 
@@ -194,7 +172,7 @@ def test_user_without_session_gets_one_a_day_and_session_without_user_is_its_own
     times = ["2024-05-01T01:00:00Z", "2024-05-01T23:00:00Z", "2024-05-02T01:00:00Z"]
     rows = [VIEW | {"session_id": None, "timestamp": time} for time in times]
 
-    import_events(_jsonl(tmp_path / "e.jsonl", [*rows, VIEW | {"user_id": None}]), MAPPING, workspace)
+    import_events(write_jsonl(tmp_path / "e.jsonl", [*rows, VIEW | {"user_id": None}]), MAPPING, workspace)
 
     events = workspace.events().sort("timestamp").collect()
     ours = events.filter(pl.col("user_id") == "u1")["session_id"].to_list()
@@ -205,7 +183,7 @@ def test_user_without_session_gets_one_a_day_and_session_without_user_is_its_own
 def test_events_and_words_that_are_not_ours_are_counted(tmp_path: Path, workspace: Workspace) -> None:
     rows = [VIEW, VIEW | {"event_name": "scroll"}, VIEW | {"event_name": "scroll"}, VIEW | {"device": "fridge"}]
 
-    report = import_events(_jsonl(tmp_path / "e.jsonl", rows), MAPPING, workspace)
+    report = import_events(write_jsonl(tmp_path / "e.jsonl", rows), MAPPING, workspace)
 
     assert (report.rows, report.added, report.rejected) == (4, 1, 0)
     assert report.notes == {
@@ -213,31 +191,31 @@ def test_events_and_words_that_are_not_ours_are_counted(tmp_path: Path, workspac
         "field left out: device 'fridge' is not ours": 1,
     }
     with pytest.raises(SourceFileError, match=r"none of 2 rows is an event of ours: .*'scroll' is not ours \(2\)"):
-        import_events(_jsonl(tmp_path / "f.jsonl", rows[1:3]), MAPPING, workspace)
+        import_events(write_jsonl(tmp_path / "f.jsonl", rows[1:3]), MAPPING, workspace)
 
 
 def test_events_of_unknown_items_are_kept_and_counted(tmp_path: Path, workspace: Workspace) -> None:
     catalogue = CatalogueMapping({"id": Source(("id",)), "title": Source(("title",))})
-    import_catalogue(_jsonl(tmp_path / "p.jsonl", [{"id": "i1", "title": "t"}]), catalogue, workspace)
+    import_catalogue(write_jsonl(tmp_path / "p.jsonl", [{"id": "i1", "title": "t"}]), catalogue, workspace)
     rows = [VIEW | {"item_id": item, "price": n} for n, item in enumerate(["i1", "i2", "i2", "i3"])]
 
-    report = import_events(_jsonl(tmp_path / "e.jsonl", rows), MAPPING, workspace)
+    report = import_events(write_jsonl(tmp_path / "e.jsonl", rows), MAPPING, workspace)
 
     assert (report.added, report.unknown_items) == (4, 2)
 
 
 def test_too_many_bad_rows_change_nothing(tmp_path: Path, workspace: Workspace) -> None:
-    import_events(_jsonl(tmp_path / "e.jsonl", [VIEW]), MAPPING, workspace)
-    before = _tree(workspace.root)
+    import_events(write_jsonl(tmp_path / "e.jsonl", [VIEW]), MAPPING, workspace)
+    before = tree(workspace.root)
 
     with pytest.raises(TooManyBadRowsError, match=r"f\.jsonl: 20 of 120 rows are bad .* field 'item_id': is missing"):
         import_events(
-            _jsonl(tmp_path / "f.jsonl", [VIEW | {"price": 3}] * 100 + [VIEW | {"item_id": None}] * 20),
+            write_jsonl(tmp_path / "f.jsonl", [VIEW | {"price": 3}] * 100 + [VIEW | {"item_id": None}] * 20),
             MAPPING,
             workspace,
         )
 
-    assert _tree(workspace.root) == before
+    assert tree(workspace.root) == before
 
 
 def _ga4(name: str, **more: object) -> dict[str, object]:
@@ -257,7 +235,7 @@ def test_ga4_export_becomes_one_event_for_each_item(tmp_path: Path, workspace: W
     ]
 
     report = import_events(
-        _jsonl(tmp_path / "e.jsonl", rows), read_event_mapping(EXAMPLES / "ga4_events.toml"), workspace
+        write_jsonl(tmp_path / "e.jsonl", rows), read_event_mapping(EXAMPLES / "ga4_events.toml"), workspace
     )
 
     events = workspace.events().sort("event_name", "position").collect()
@@ -279,16 +257,17 @@ def test_bad_entry_of_a_list_of_items_is_named_by_its_slot(tmp_path: Path, works
     rows = [_ga4("view_item", items=[{"item_id": "i1"}])]
     rows += [_ga4("view_item_list", items=[{"item_id": "i1"}, {"item_id": "a b"}]), _ga4("purchase", items="i1")]
 
-    import_events(_jsonl(tmp_path / "e.jsonl", rows), read_event_mapping(EXAMPLES / "ga4_events.toml"), workspace)
+    import_events(write_jsonl(tmp_path / "e.jsonl", rows), read_event_mapping(EXAMPLES / "ga4_events.toml"), workspace)
 
-    assert [(entry["row"], entry["field"]) for entry in _rejects(workspace)] == [(2, "items[1].item_id"), (3, "items")]
+    rejects = read_jsonl(workspace.events_rejects_path)
+    assert [(entry["row"], entry["field"]) for entry in rejects] == [(2, "items[1].item_id"), (3, "items")]
 
 
 def test_given_event_ids_stay_unique_when_items_are_listed(tmp_path: Path, workspace: Workspace) -> None:
     mapping = EventMapping(MAPPING.sources, "items", {"item_id": Source(("id",))})
     row = {key: value for key, value in VIEW.items() if key != "item_id"} | {"event_id": "e1"}
 
-    import_events(_jsonl(tmp_path / "e.jsonl", [row | {"items": [{"id": "a"}, {"id": "b"}]}]), mapping, workspace)
+    import_events(write_jsonl(tmp_path / "e.jsonl", [row | {"items": [{"id": "a"}, {"id": "b"}]}]), mapping, workspace)
 
     assert workspace.events().select("event_id", "item_id").collect().rows() == [("e1.0", "a"), ("e1.1", "b")]
 

@@ -1,10 +1,7 @@
 """A review import takes every review once, names the rows that it cannot take, and leaves the others alone."""
 
-import json
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -15,26 +12,16 @@ from shopfuse.datasets.reviews import import_reviews
 from shopfuse.datasets.schema import MAX_REVIEW, REVIEW_SCHEMA
 from shopfuse.datasets.source_file import SourceFileError
 from shopfuse.datasets.workspace import Workspace
+from tests.datasets.import_files import EXAMPLES, read_jsonl, write_jsonl
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "mappings"
 MAPPING = ReviewMapping({name: Source((name,)) for name in REVIEW_SCHEMA})
-REVIEW: dict[str, Any] = {"review_id": "w1", "item_id": "i1", "rating": 4, "text": "Sturdy.", "user_id": "u1"}
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace.create(tmp_path / "shop")
-
-
-def _jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+REVIEW: dict[str, object] = {"review_id": "w1", "item_id": "i1", "rating": 4, "text": "Sturdy.", "user_id": "u1"}
 
 
 def test_every_field_of_a_review_arrives(tmp_path: Path, workspace: Workspace) -> None:
     row = REVIEW | {"text": " Does not\u0000 wobble.\n", "rating": "4.5", "timestamp": "2024-05-01T12:00:00Z"}
 
-    report = import_reviews(_jsonl(tmp_path / "r.jsonl", [row]), MAPPING, workspace)
+    report = import_reviews(write_jsonl(tmp_path / "r.jsonl", [row]), MAPPING, workspace)
 
     reviews = workspace.reviews().collect()
     assert reviews.schema == REVIEW_SCHEMA
@@ -77,14 +64,14 @@ def test_the_example_mapping_reads_the_rows_that_it_shows(tmp_path: Path, worksp
     ],
 )
 def test_a_bad_row_is_set_aside_with_file_row_and_field(
-    tmp_path: Path, workspace: Workspace, change: dict[str, Any], field: str, problem: str
+    tmp_path: Path, workspace: Workspace, change: dict[str, object], field: str, problem: str
 ) -> None:
     rows = [REVIEW, REVIEW | {"review_id": "w2"} | change]
 
-    report = import_reviews(_jsonl(tmp_path / "r.jsonl", rows), MAPPING, workspace)
+    report = import_reviews(write_jsonl(tmp_path / "r.jsonl", rows), MAPPING, workspace)
 
     assert workspace.reviews().collect()["review_id"].to_list() == ["w1"]
-    (bad,) = map(json.loads, workspace.reviews_rejects_path.read_text().splitlines())
+    (bad,) = read_jsonl(workspace.reviews_rejects_path)
     assert (bad["file"], bad["row"], bad["field"]) == ("r.jsonl", 2, field)
     assert problem in bad["problem"]
     assert report.rejected == 1
@@ -93,7 +80,7 @@ def test_a_bad_row_is_set_aside_with_file_row_and_field(
 def test_ten_points_become_five_stars(tmp_path: Path, workspace: Workspace) -> None:
     mapping = ReviewMapping({**MAPPING.sources, "rating": Source(("rating",), scale=0.5)})
 
-    import_reviews(_jsonl(tmp_path / "r.jsonl", [REVIEW | {"rating": 9}]), mapping, workspace)
+    import_reviews(write_jsonl(tmp_path / "r.jsonl", [REVIEW | {"rating": 9}]), mapping, workspace)
 
     assert workspace.reviews().collect()["rating"].to_list() == [4.5]
 
@@ -102,30 +89,30 @@ def test_a_second_import_adds_nothing_and_an_edited_review_replaces_the_old_one(
     tmp_path: Path, workspace: Workspace
 ) -> None:
     anonymous = {name: value for name, value in REVIEW.items() if name != "review_id"}
-    file = _jsonl(tmp_path / "r.jsonl", [REVIEW, anonymous])
+    file = write_jsonl(tmp_path / "r.jsonl", [REVIEW, anonymous])
 
     first = import_reviews(file, MAPPING, workspace)
     again = import_reviews(file, MAPPING, workspace)
-    edited = import_reviews(_jsonl(tmp_path / "e.jsonl", [REVIEW | {"text": "It broke."}]), MAPPING, workspace)
+    edited = import_reviews(write_jsonl(tmp_path / "e.jsonl", [REVIEW | {"text": "It broke."}]), MAPPING, workspace)
 
     assert (first.added, again.added, again.unchanged, edited.updated) == (2, 0, 2, 1)
     assert set(workspace.reviews().collect()["text"]) == {"Sturdy.", "It broke."}
 
 
 def test_long_texts_are_cut_and_counted(tmp_path: Path, workspace: Workspace) -> None:
-    report = import_reviews(_jsonl(tmp_path / "r.jsonl", [REVIEW | {"text": "ab " * 2000}]), MAPPING, workspace)
+    report = import_reviews(write_jsonl(tmp_path / "r.jsonl", [REVIEW | {"text": "ab " * 2000}]), MAPPING, workspace)
 
     assert workspace.reviews().collect()["text"].str.len_chars().max() <= MAX_REVIEW  # type: ignore[operator]
     assert report.notes == {f"text cut to {MAX_REVIEW} characters": 1}
 
 
 def test_a_file_of_bad_rows_changes_nothing(tmp_path: Path, workspace: Workspace) -> None:
-    import_reviews(_jsonl(tmp_path / "r.jsonl", [REVIEW]), MAPPING, workspace)
+    import_reviews(write_jsonl(tmp_path / "r.jsonl", [REVIEW]), MAPPING, workspace)
     before = workspace.reviews_path.read_bytes()
     bad = [REVIEW | {"review_id": f"x{number}", "rating": 7} for number in range(30)]
 
     with pytest.raises(TooManyBadRowsError, match="field 'rating': expected 1 to 5 stars"):
-        import_reviews(_jsonl(tmp_path / "bad.jsonl", bad), MAPPING, workspace)
+        import_reviews(write_jsonl(tmp_path / "bad.jsonl", bad), MAPPING, workspace)
 
     assert workspace.reviews_path.read_bytes() == before
 

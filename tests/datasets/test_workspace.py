@@ -1,6 +1,5 @@
 """A workspace opens, refuses what is not one, and never shows half-written files."""
 
-import os
 import subprocess
 import sys
 from datetime import UTC, date, datetime
@@ -9,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from shopfuse.datasets.atomic_files import atomic_file, finish_commit, staged_folder, write_parquet, write_text
+from shopfuse.datasets.parquet import write_parquet
 from shopfuse.datasets.schema import EVENT_SCHEMA, IMAGE_SCHEMA
 from shopfuse.datasets.shop_settings import SettingsError, ShopSettings
 from shopfuse.datasets.workspace import Workspace, WorkspaceError
@@ -89,42 +88,6 @@ def test_events_read_day_by_day(tmp_path: Path) -> None:
     assert workspace.has_events
     assert events.schema == EVENT_SCHEMA
     assert events["event_id"].to_list() == ["e1", "e2"]
-
-
-def test_failed_write_keeps_the_old_file_and_leaves_no_rest(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    write_text(path, "old")
-
-    with pytest.raises(RuntimeError), atomic_file(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
-
-    assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.txt"]
-
-
-def test_staged_files_appear_together_or_not_at_all(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), staged_folder(tmp_path) as staging:
-        (staging / "a").write_text("new")
-        raise RuntimeError
-    assert os.listdir(tmp_path) == []
-
-    with staged_folder(tmp_path) as staging:
-        (staging / "a").write_text("new")
-        (staging / "b").write_text("new")
-    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
-
-
-def test_commit_cut_short_by_a_crash_is_finished_later(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("new")  # the crash came after the first of two moves
-    (tmp_path / "b").write_text("old")
-    (tmp_path / ".commit").mkdir()
-    (tmp_path / ".commit" / "b").write_text("new")
-
-    finish_commit(tmp_path)
-
-    assert (tmp_path / "b").read_text() == "new"
-    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
 
 
 def test_opening_completes_an_import_that_died_in_its_commit(tmp_path: Path) -> None:

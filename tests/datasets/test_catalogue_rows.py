@@ -1,0 +1,185 @@
+"""A catalogue's rows arrive in stored form; a bad one is set aside by name, and the rest is taken."""
+
+import unicodedata
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from shopfuse.datasets.catalogue import import_catalogue
+from shopfuse.datasets.mapping import read_catalogue_mapping
+from shopfuse.datasets.schema import ITEM_SCHEMA
+from shopfuse.datasets.workspace import Workspace
+from tests.datasets.catalogue_source import FULL_ROW, MAPPING
+from tests.datasets.import_files import EXAMPLES, read_jsonl, write_jsonl
+
+
+def test_every_field_of_a_row_arrives_in_stored_form(tmp_path: Path, workspace: Workspace) -> None:
+    report = import_catalogue(write_jsonl(tmp_path / "p.jsonl", [FULL_ROW]), MAPPING, workspace)
+
+    items = workspace.items().collect()
+    assert items.schema == ITEM_SCHEMA
+    assert items.row(0, named=True) == {
+        "item_id": "1042",
+        "title": "Oak table Caf\u00e9",
+        "description": "Seats six. Oiled.",
+        "brand": "Nordholm",
+        "category": ["Home", "Tables"],
+        "price": 349.99,
+        "currency": "EUR",
+        "attributes": [
+            {"name": "colour", "value": "natural"},
+            {"name": "colour", "value": "white"},
+            {"name": "height", "value": "75"},
+            {"name": "foldable", "value": "false"},
+            {"name": "legs", "value": "4"},
+            {"name": "finish", "value": "oil"},
+        ],
+        "image_uri": None,
+        "available": False,
+        "published_at": datetime(2024, 3, 1, 8, tzinfo=UTC),
+    }
+    assert (report.rows, report.added, report.rejected) == (1, 1, 0)
+
+
+def test_row_with_id_and_title_alone_gets_the_defaults(tmp_path: Path, workspace: Workspace) -> None:
+    import_catalogue(write_jsonl(tmp_path / "p.jsonl", [{"id": "a", "title": "b"}]), MAPPING, workspace)
+
+    row = workspace.items().collect().row(0, named=True)
+    assert (row["description"], row["category"], row["attributes"], row["available"]) == ("", [], [], True)
+    assert (row["brand"], row["price"], row["image_uri"], row["published_at"]) == (None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("row", "field", "problem"),
+    [
+        ({"title": "t"}, "id", "is missing"),
+        ({"id": "a"}, "title", "is missing"),
+        ({"id": "a", "title": " \u0007 "}, "title", "no visible character"),
+        ({"id": "a", "title": {"en": "t"}}, "title", "expected a text"),
+        ({"id": "a b", "title": "t"}, "id", "1 to 64 of A-Z"),
+        ({"id": "-a", "title": "t"}, "id", "1 to 64 of A-Z"),
+        ({"id": "x" * 65, "title": "t"}, "id", "1 to 64 of A-Z"),
+        ({"id": "\u0663", "title": "t"}, "id", "1 to 64 of A-Z"),
+        ({"id": True, "title": "t"}, "id", "expected an id"),
+        ({"id": ["a"], "title": "t"}, "id", "expected a text"),
+        ({"id": "a", "title": "t", "price": float("nan")}, "price", "expected a positive number"),
+        ({"id": "a", "title": "t", "price": float("inf")}, "price", "expected a positive number"),
+        ({"id": "a", "title": "t", "price": -1}, "price", "expected a positive number"),
+        ({"id": "a", "title": "t", "price": "cheap"}, "price", "expected a number"),
+        ({"id": "a", "title": "t", "price": "1_000"}, "price", "expected a number"),
+        ({"id": "a", "title": "t", "price": [1]}, "price", "expected a number"),
+        ({"id": "a", "title": "t", "price": 10**400}, "price", "expected a number"),
+        ({"id": "a", "title": "t", "created": "yesterday"}, "published_at", "not a time in the format 'iso'"),
+        ({"id": "a", "title": "t", "created": "0001-01-01"}, "published_at", "outside 1900..2099"),
+        ({"id": "a", "title": "t", "stock": "perhaps"}, "available", "in stock/out of stock"),
+        ({"id": "a", "title": "t", "category": [{"name": "x"}]}, "category", "expected a text"),
+    ],
+)
+def test_bad_row_is_set_aside_with_file_row_and_field(
+    tmp_path: Path, workspace: Workspace, row: Mapping[str, object], field: str, problem: str
+) -> None:
+    file = write_jsonl(tmp_path / "p.jsonl", [{"id": "good", "title": "t"}, row])
+
+    report = import_catalogue(file, MAPPING, workspace)
+
+    (rejection,) = read_jsonl(workspace.catalogue_rejects_path)
+    assert (rejection["file"], rejection["row"], rejection["field"]) == ("p.jsonl", 2, field)
+    assert problem in rejection["problem"]
+    assert (report.rejected, report.added) == (1, 1)
+    assert report.first_rejections[0].row == 2
+    assert workspace.items().collect()["item_id"].to_list() == ["good"]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (b'{"id": "a", "title": ', "not valid JSON"),
+        (b'["a"]', "expected a JSON object, got a list"),
+        (b"null", "expected a JSON object, got null"),
+        (b'{"id": "a", "title": "\xff"}', "not valid UTF-8"),
+        (b'{"id":' + b"[" * 100_000, "not valid JSON"),
+        (b'{"id": "a", "title": "' + b"x" * (9 * 2**20) + b'"}', "longer than 8 MiB"),
+    ],
+)
+def test_bad_line_is_set_aside_and_the_next_one_read(
+    tmp_path: Path, workspace: Workspace, line: bytes, problem: str
+) -> None:
+    file = tmp_path / "p.jsonl"
+    file.write_bytes(b'{"id": "1", "title": "t"}\n' + line + b'\n\n{"id": "2", "title": "t"}\n')
+
+    import_catalogue(file, MAPPING, workspace)
+
+    (rejection,) = read_jsonl(workspace.catalogue_rejects_path)
+    assert (rejection["row"], rejection["field"]) == (2, "")
+    assert problem in rejection["problem"]
+    assert workspace.items().collect()["item_id"].to_list() == ["1", "2"]
+
+
+def test_deeply_nested_attribute_and_lone_surrogates_do_no_harm(tmp_path: Path, workspace: Workspace) -> None:
+    file = tmp_path / "p.jsonl"
+    title = '"title": "t\\ud800 \\ud83d\\ude00"'
+    nested = "[" * 200 + '"x"' + "]" * 200
+    file.write_text(f'{{"id": "a", {title}, "attr_x": {nested}, "attr_\\udc00": "v\\udfff"}}\n')
+
+    import_catalogue(file, MAPPING, workspace)
+
+    item = workspace.items().collect().row(0, named=True)
+    assert item["title"] == "t? \U0001f600"
+    assert item["attributes"] == [{"name": "?", "value": "v?"}]
+
+
+def test_long_texts_are_cut_and_counted(tmp_path: Path, workspace: Workspace) -> None:
+    row: dict[str, object] = {
+        "id": "a",
+        "title": "t" * 600,
+        "text": "d" * 5000,
+        "brand": "b" * 200,
+        "attr_x": "v" * 300,
+    }
+    row |= {f"attr_{n}": n for n in range(300)}
+
+    report = import_catalogue(write_jsonl(tmp_path / "p.jsonl", [row]), MAPPING, workspace)
+
+    item = workspace.items().collect().row(0, named=True)
+    assert [len(item[name]) for name in ("title", "description", "brand", "attributes")] == [512, 4096, 128, 256]
+    assert len(item["attributes"][0]["value"]) == 256
+    assert report.notes == {
+        "title cut to 512 characters": 1,
+        "description cut to 4096 characters": 1,
+        "brand cut to 128 characters": 1,
+        "attributes beyond the first 256 left out": 45,
+    }
+
+
+def test_flood_of_combining_marks_is_bounded_and_normal(tmp_path: Path, workspace: Workspace) -> None:
+    import_catalogue(
+        write_jsonl(tmp_path / "p.jsonl", [{"id": "a", "title": "e" + "\u0301" * 100_000}]), MAPPING, workspace
+    )
+
+    title = workspace.items().collect()["title"][0]
+    assert len(title) <= 512
+    assert unicodedata.is_normalized("NFC", title)
+
+
+def test_zero_price_means_no_price_and_cents_stay_exact(tmp_path: Path, workspace: Workspace) -> None:
+    rows = [{"id": str(cents), "title": "t", "price": cents} for cents in (0, 1, 4995, 1999, 100_000_001)]
+
+    import_catalogue(write_jsonl(tmp_path / "p.jsonl", rows), MAPPING, workspace)
+
+    assert sorted(workspace.items().collect()["price"].drop_nulls()) == [0.01, 19.99, 49.95, 1000000.01]
+    assert workspace.items().collect()["price"].null_count() == 1
+
+
+def test_icecat_mapping_reads_its_format(tmp_path: Path, workspace: Workspace) -> None:
+    row = {"id": "39", "title": "Xerox toner", "short_description": "6 per box", "supplier": "Xerox", "price": 4995}
+    row |= {"date_released": "2009-12-10T00:00:00Z", "attr_t_product_type": "Toner", "attr_n_yield": 23000.0}
+
+    import_catalogue(
+        write_jsonl(tmp_path / "p.jsonl", [row]), read_catalogue_mapping(EXAMPLES / "icecat.toml"), workspace
+    )
+
+    item = workspace.items().collect().row(0, named=True)
+    assert (item["brand"], item["category"], item["price"]) == ("Xerox", ["Toner"], 49.95)
+    assert item["attributes"] == [{"name": "product_type", "value": "Toner"}, {"name": "yield", "value": "23000"}]
