@@ -18,9 +18,11 @@ import sys
 import time
 from pathlib import Path
 
-from shopfuse.datasets.atomic_files import write_parquet
+import psutil
+
 from shopfuse.datasets.demo_shop.catalogue_rows import item_rows
 from shopfuse.datasets.demo_shop.world import simulate_shop
+from shopfuse.datasets.parquet import write_parquet
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.encoding_parts import part_files
 from shopfuse.exporters.encoding_plan import CHUNK
@@ -44,13 +46,12 @@ def parts_done(workspace: Workspace) -> int:
 
 
 def memory_mb(pid: int) -> tuple[int, int]:
-    """(RssAnon, VmRSS); zeros once the process is gone."""
+    """(anonymous, resident); zeros once the process is gone."""
     try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
+        memory = psutil.Process(pid).memory_info()
+    except psutil.NoSuchProcess:
         return 0, 0
-    values = {line.partition(":")[0]: line.split()[1] for line in lines if line.startswith(("RssAnon", "VmRSS"))}
-    return int(values.get("RssAnon", 0)) // 1024, int(values.get("VmRSS", 0)) // 1024
+    return (memory.rss - memory.shared) >> 20, memory.rss >> 20
 
 
 def watch(process: subprocess.Popen[bytes], workspace: Workspace, chunks: int, kill_at: int | None = None) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from shopfuse.cli.client import call, connect
@@ -136,5 +137,5 @@ def test_nothing_is_left_behind(workspace_copy: Path) -> None:
 
     assert regions
     assert not any(region.exists() for region in regions)
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert not any(psutil.pid_exists(pid) for pid in pids)
     assert not (workspace_copy / "run" / "endpoints.json").exists()
