@@ -1,6 +1,6 @@
 """Generates the Python code of protos/.
 
-protos/buf/validate/validate.proto is the schema of the validation rules, as the pinned protovalidate has it: with it the
+protos/buf/validate/validate.proto is the schema of the validation rules, as the pinned protovalidate has it: with it
 tools of any language load this folder as it is. Usage: python protos/generate.py [--out FOLDER]
 """
 
