@@ -31,10 +31,12 @@ test: lint
 lint: $(VENV)/installed $(BUF)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BUF) lint protos
 	$(BIN)/mypy
 
 proto: $(VENV)/installed
 	$(BIN)/python protos/generate.py
 
 clean:
-	rm -rf $(VENV) node_modules $(DEMO) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) node_modules examples/node/node_modules $(DEMO) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
