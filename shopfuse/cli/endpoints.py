@@ -7,6 +7,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from shopfuse.core.atomic_files import write_text
 from shopfuse.core.errors import ShopfuseError
 
 
@@ -30,11 +31,7 @@ def endpoints_path(workspace: Path) -> Path:
 
 
 def write_endpoints(workspace: Path, endpoints: Endpoints) -> None:
-    path = endpoints_path(workspace)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_suffix(f".{os.getpid()}")
-    staged.write_text(json.dumps(asdict(endpoints), indent=2) + "\n")
-    staged.replace(path)
+    write_text(endpoints_path(workspace), json.dumps(asdict(endpoints), indent=2) + "\n", durable=False)
 
 
 def remove_endpoints(workspace: Path) -> None:

@@ -17,8 +17,8 @@ from shopfuse.cli.report_html import html
 from shopfuse.cli.report_markdown import markdown
 from shopfuse.cli.report_plots import svg
 from shopfuse.cli.report_release import facts_of, open_measured
+from shopfuse.core.atomic_files import write_text
 from shopfuse.core.progress import Progress
-from shopfuse.datasets.atomic_files import write_text
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.training.made_by import data_hash
 from shopfuse.training.report.bench import CASES, LISTS, Sizes, open_bench

@@ -28,7 +28,10 @@ def atomic_file(path: Path, durable: bool = True) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")  # of this writer alone, on any machine
     try:
+        temporary.touch(exist_ok=False)
+        mode = temporary.stat().st_mode
         yield temporary
+        temporary.chmod(mode)  # some libraries replace the file by one for its owner's eyes only
         if durable:
             sync(temporary)
         temporary.replace(path)

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import polars as pl
 
+from shopfuse.core.atomic_files import staged_files
 from shopfuse.core.progress import Progress, silent
-from shopfuse.datasets.atomic_files import staged_folder
 from shopfuse.datasets.image_runs import ImageRuns, merge_images
 from shopfuse.datasets.import_report import ImportReport
 from shopfuse.datasets.import_run import ImportRun, batches, import_run, wanted_roots
@@ -50,7 +50,7 @@ def import_catalogue(
             raise SourceFileError(f"{file}: the file has no rows")
         run.log.check(max_bad_share)
         images.flush()
-        with staged_folder(workspace.catalogue_dir) as staging:
+        with staged_files(workspace.catalogue_dir) as staging:
             counts, winners = _merge_items(run, runs, staging / workspace.items_path.name)
             stored = merge_images(workspace.images_path, images, winners, staging / workspace.images_path.name)
             run.copy_rejects(staging)

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import polars as pl
 
+from shopfuse.core.atomic_files import staged_files
 from shopfuse.core.progress import Progress, silent
-from shopfuse.datasets.atomic_files import staged_folder
 from shopfuse.datasets.event_rows import EventReader, event_table
 from shopfuse.datasets.import_report import ImportReport
 from shopfuse.datasets.import_run import ImportRun, batches, import_run, wanted_roots
@@ -58,7 +58,7 @@ def import_events(
         if not runs.days:
             raise SourceFileError(f"{file}: none of {run.log.rows} rows is an event of ours: {_shown(run.log.notes)}")
         unknown = _unknown_items(workspace, runs.items)
-        with staged_folder(workspace.events_dir) as staging:
+        with staged_files(workspace.events_dir) as staging:
             counts = _merge_days(run, runs, staging)
             run.copy_rejects(staging)
         return run.report(counts, workspace.events_rejects_path, unknown_items=unknown)

@@ -12,9 +12,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from shopfuse.core.atomic_files import finish_commit
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress
-from shopfuse.datasets.atomic_files import finish_commit
 from shopfuse.datasets.import_report import ImportReport, RejectLog
 from shopfuse.datasets.mapping import CatalogueMapping, EventMapping, ReviewMapping, Source
 from shopfuse.datasets.row_merge import MergeCounts, Merged

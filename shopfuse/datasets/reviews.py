@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import polars as pl
 
+from shopfuse.core.atomic_files import staged_files
 from shopfuse.core.progress import Progress, silent
-from shopfuse.datasets.atomic_files import staged_folder
 from shopfuse.datasets.import_report import ImportReport
 from shopfuse.datasets.import_run import ImportRun, batches, import_run, wanted_roots
 from shopfuse.datasets.mapping import ReviewMapping
@@ -50,7 +50,7 @@ def import_reviews(
             raise SourceFileError(f"{file}: the file has no rows")
         run.log.check(max_bad_share)
         unknown = _unknown_items(workspace, runs)
-        with staged_folder(workspace.reviews_dir) as staging:
+        with staged_files(workspace.reviews_dir) as staging:
             counts = _merge(run, runs, staging / workspace.reviews_path.name)
             run.copy_rejects(staging)
         return run.report(counts, workspace.reviews_rejects_path, unknown_items=unknown)

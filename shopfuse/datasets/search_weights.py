@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from shopfuse.core.atomic_files import write_text
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.datasets.atomic_files import write_text
 from shopfuse.ranking.channels import CHANNELS
 
 FILE = "search_weights.json"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import polars as pl
 
+from shopfuse.core.atomic_files import finish_commit, has_commit, write_text
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.datasets.atomic_files import finish_commit, has_commit, write_text
 from shopfuse.datasets.schema import EVENT_SCHEMA, IMAGE_SCHEMA, PHOTO_SCHEMA, REVIEW_SCHEMA
 from shopfuse.datasets.shop_settings import ShopSettings, read_settings, settings_toml
 from shopfuse.datasets.workspace_lock import WorkspaceLockedError, workspace_lock

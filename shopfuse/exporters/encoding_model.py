@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from shopfuse.core.atomic_files import sync_tree
 from shopfuse.exporters.parity import ParityReport
-from shopfuse.exporters.staging import sync_tree
 from shopfuse.exporters.verified_model import VerifiedModel
 from shopfuse.exporters.weight_bits import weight_bits
 from shopfuse.ranking.tensors import Submodel

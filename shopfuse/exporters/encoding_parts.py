@@ -6,7 +6,6 @@ A part appears whole, under its name, or not at all. One safetensors file: `keys
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from shopfuse.core.atomic_files import write_bytes
 from shopfuse.exporters.encoding_plan import EncodingError, Plan, Shard
 from shopfuse.exporters.vector_cache import KEY, Keys, Vectors
-from shopfuse.release.durable import sync
 
 SUFFIX = ".part.safetensors"
 
@@ -60,12 +59,7 @@ def write_part(folder: Path, plan: Plan, chunk: int, shard: Shard, vectors: NDAr
         "shard": str(shard),
         "chunk": str(chunk),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}")  # shards may share a file system
-    staged.write_bytes(save(tensors, {**told, "sha256": _checksum(tensors, told)}))
-    sync(staged)
-    staged.replace(path)
-    sync(path.parent)
+    write_bytes(path, save(tensors, {**told, "sha256": _checksum(tensors, told)}))
     return path
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.exporters.staging import staged_folder, write_synced
+from shopfuse.core.atomic_files import atomic_folder, write_bytes
 from shopfuse.recall.arrays import open_array, write_array
 from shopfuse.release.manifest import ReleaseError
 
@@ -86,12 +86,12 @@ class VectorCache:
         """
         folders = self._folders()
         target = self.folder / f"{KNOWN}{1 + max(map(_number, folders), default=0):06d}"
-        with staged_folder(target) as staged:
+        with atomic_folder(target) as staged:
             vectors = _new_map(staged / "vectors.npy", (len(keys), self.dims))
             fill(vectors)
             vectors.flush()
             write_array(staged / "keys.npy", keys)
-            write_synced(staged / "made_with.json", json.dumps({"runtimes": sorted(set(runtimes))}).encode())
+            write_bytes(staged / "made_with.json", json.dumps({"runtimes": sorted(set(runtimes))}).encode())
         for folder in folders:
             shutil.rmtree(folder)
         self.known = self._newest()

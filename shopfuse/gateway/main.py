@@ -24,6 +24,7 @@ from pathlib import Path
 
 import uvloop
 
+from shopfuse.core.atomic_files import write_text
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.gateway.server import open_gateway
 from shopfuse.gateway.settings import Settings, SettingsError
@@ -92,10 +93,7 @@ def _orphaned(loop: asyncio.AbstractEventLoop, sentinel: int, stop: asyncio.Even
 
 def _write_ready(path: Path, grpc_port: int, metrics_port: int) -> None:
     ready = {"grpc": grpc_port, "metrics": metrics_port, "pid": os.getpid()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
-    staged.write_text(json.dumps(ready))
-    staged.replace(path)
+    write_text(path, json.dumps(ready), durable=False)
 
 
 def run_workers(settings: Settings, ready_file: Path | None) -> int:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from shopfuse.core.atomic_files import append_line
 from shopfuse.publishing.folders import releases_of
 from shopfuse.release.channels import Channels
 
@@ -43,14 +44,4 @@ class Entry:
 
 def append(workspace: Path, entry: Entry) -> None:
     """On disk when it returns. A line that a crash cut short stays a line of its own."""
-    line = json.dumps(asdict(entry), sort_keys=True).encode() + b"\n"
-    with (releases_of(workspace) / FILE).open("a+b") as journal:
-        if journal.tell() and not _ends_a_line(journal.fileno(), journal.tell()):
-            line = b"\n" + line
-        journal.write(line)
-        journal.flush()
-        os.fsync(journal.fileno())
-
-
-def _ends_a_line(descriptor: int, size: int) -> bool:
-    return os.pread(descriptor, 1, size - 1) == b"\n"
+    append_line(releases_of(workspace) / FILE, json.dumps(asdict(entry), sort_keys=True).encode())

@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from shopfuse.core.atomic_files import sync
 from shopfuse.publishing.errors import PublishError
-from shopfuse.release.durable import sync
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest
 from shopfuse.release.verify import file_problem
@@ -141,7 +141,7 @@ def _copy(source: Path, target: Path, sha: str) -> None:
         while chunk := reading.read(CHUNK):
             digest.update(chunk)
             _write(writing.fileno(), chunk, target)
-        os.fsync(writing.fileno())
+    sync(target)
     if digest.hexdigest() != sha:
         raise PublishError(f"{source}: sha256 {digest.hexdigest()[:12]}, released with {sha[:12]}")
 

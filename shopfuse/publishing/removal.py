@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from shopfuse.core.atomic_files import sync
 from shopfuse.publishing.folders import releases_of, repository_of
 from shopfuse.publishing.placing import STAGING
 from shopfuse.release.channels import FILE as CHANNELS_FILE
 from shopfuse.release.channels import Channels
-from shopfuse.release.durable import sync
 from shopfuse.release.leases import held
 from shopfuse.release.manifest import Manifest
 from shopfuse.release.verify import read_manifest

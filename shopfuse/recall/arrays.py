@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from shopfuse.release.durable import sync
+from shopfuse.core.atomic_files import atomic_file
 from shopfuse.release.manifest import ReleaseError
 
 
 def write_array(path: Path, array: NDArray[Any]) -> None:
     """Writes `array` so that `path` is either absent (or the old file) or whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
-    with staged.open("wb") as file:
+    with atomic_file(path) as staged, staged.open("wb") as file:
         np.save(file, np.ascontiguousarray(array), allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())
-    staged.replace(path)
-    sync(path.parent)
 
 
 def open_array(path: Path, dtype: DTypeLike, dimensions: int = 1) -> NDArray[Any]:

@@ -17,6 +17,7 @@ import numpy as np
 import tantivy
 from numpy.typing import NDArray
 
+from shopfuse.core.atomic_files import sync_tree
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.ranking.languages import DEFAULT_LANGUAGE
 from shopfuse.recall.analysis import Analyser
@@ -38,7 +39,6 @@ from shopfuse.recall.lexical_recipe import (
 from shopfuse.recall.query_reading import QueryReader, QueryWord
 from shopfuse.recall.selection import Selection, price_bound
 from shopfuse.recall.word_knowledge import WordKnowledge, read_knowledge, write_knowledge
-from shopfuse.release.durable import sync
 from shopfuse.release.manifest import ReleaseError
 
 # One thread and a large buffer give one segment with documents in row order up to a few million items; tantivy breaks
@@ -93,9 +93,7 @@ def build_lexical(folder: Path, items: Iterable[CatalogueItem], language: str = 
 def _finish(folder: Path) -> None:
     for lock in folder.glob(".*.lock"):
         lock.unlink()
-    for path in folder.iterdir():
-        sync(path)
-    sync(folder)
+    sync_tree(folder)
 
 
 class LexicalIndex:

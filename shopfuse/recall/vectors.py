@@ -14,9 +14,9 @@ import faiss as untyped_faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from shopfuse.core.atomic_files import atomic_file
 from shopfuse.recall.found import NOTHING, Found, best
 from shopfuse.recall.selection import Selection
-from shopfuse.release.durable import sync
 from shopfuse.release.manifest import ReleaseError
 
 faiss: Any = untyped_faiss  # the stubs of faiss lack much of what it has
@@ -53,13 +53,8 @@ def _empty_index(dimensions: int, graph: bool) -> Any:
 
 
 def _write(path: Path, index: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
-    faiss.write_index(index, str(staged))
-    with staged.open("rb") as file:
-        os.fsync(file.fileno())
-    staged.replace(path)
-    sync(path.parent)
+    with atomic_file(path) as staged:
+        faiss.write_index(index, str(staged))
 
 
 class VectorIndex:

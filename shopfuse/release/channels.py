@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from shopfuse.release.durable import sync
+from shopfuse.core.atomic_files import write_text
 from shopfuse.release.manifest import ReleaseError
 
 FILE = "channels.json"
@@ -86,10 +85,4 @@ def _parsed(raw: Any, path: Path) -> Channels:
 
 def write_channels(releases: Path, channels: Channels) -> None:
     """Flips the pointer: a crash leaves the old one or the new one."""
-    staged = releases / f".{FILE}.{os.getpid()}"
-    with staged.open("w", encoding="utf-8") as file:
-        json.dump(asdict(channels), file, indent=2, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    staged.replace(releases / FILE)
-    sync(releases)
+    write_text(releases / FILE, json.dumps(asdict(channels), indent=2, sort_keys=True))

@@ -12,6 +12,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from shopfuse.core.atomic_files import write_text
+
 RENEW_S = 5.0
 EXPIRED_S = 30.0
 
@@ -33,10 +35,7 @@ def renew(workspace: Path, stable: str, canary: str, holds: tuple[str, ...]) -> 
     """Writes this process's lease; call it at every change and every RENEW_S. Remove the file at a clean end."""
     lease = Lease(f"{socket.gethostname()}-{os.getpid()}", stable, canary, holds, time.time())
     path = folder_of(workspace) / f"{lease.gateway}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_suffix(".staged")
-    staged.write_text(json.dumps(asdict(lease)), encoding="utf-8")
-    staged.replace(path)
+    write_text(path, json.dumps(asdict(lease)), durable=False)
     return path
 
 

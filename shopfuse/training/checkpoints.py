@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from shopfuse.core.atomic_files import atomic_file, write_text
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.datasets.atomic_files import atomic_file, write_text
 
 WEIGHTS, META = "model.safetensors", "meta.json"
 

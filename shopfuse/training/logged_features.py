@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shopfuse.datasets.atomic_files import write_parquet
+from shopfuse.datasets.parquet import write_parquet
 from shopfuse.ranking.channels import CHANNELS
 from shopfuse.ranking.features import FEATURES
 

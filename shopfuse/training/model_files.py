@@ -21,8 +21,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from shopfuse.core.atomic_files import atomic_file
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.datasets.atomic_files import atomic_file
 from shopfuse.ranking.tensors import TOKEN
 from shopfuse.training.checkpoints import META, WEIGHTS, load_checkpoint, save_checkpoint
 from shopfuse.training.fitted_towers import FittedItemTower, FittedQueryTower, FittedUserTower

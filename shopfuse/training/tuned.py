@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from shopfuse.core.atomic_files import write_text
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.datasets.atomic_files import write_text
 from shopfuse.training.train_ranker import RankerTraining
 from shopfuse.training.train_towers import TowerTraining
 

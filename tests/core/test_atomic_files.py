@@ -55,12 +55,14 @@ def test_killed_writer_leaves_the_old_file(tmp_path: Path) -> None:
 
 
 def test_file_appears_with_its_folder_and_the_mode_of_any_new_file(tmp_path: Path) -> None:
-    (tmp_path / "plain").write_text("")
+    (tmp_path / "plain").touch()
+    path = tmp_path / "deep" / "down" / "a.txt"
 
-    write_text(tmp_path / "deep" / "down" / "a.txt", "new")
+    with atomic_file(path) as temporary:
+        temporary.unlink()
+        temporary.touch(mode=0o600)  # as safetensors does
 
-    written, plain = (tmp_path / "deep" / "down" / "a.txt").stat(), (tmp_path / "plain").stat()
-    assert stat.S_IMODE(written.st_mode) == stat.S_IMODE(plain.st_mode)
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
 
 
 def test_two_writers_of_one_file_do_not_share_a_temporary_one(tmp_path: Path) -> None:

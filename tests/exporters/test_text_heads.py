@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from shopfuse.cli.evaluate_texts import texts
-from shopfuse.datasets.atomic_files import write_parquet
+from shopfuse.datasets.parquet import write_parquet
 from shopfuse.datasets.schema import ITEM_SCHEMA, REVIEW_SCHEMA
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters import build

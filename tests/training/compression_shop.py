@@ -11,7 +11,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoModel, BertConfig, PretrainedConfig
 
-from shopfuse.datasets.atomic_files import write_parquet
+from shopfuse.datasets.parquet import write_parquet
 from shopfuse.datasets.schema import EVENT_SCHEMA, ITEM_SCHEMA
 from shopfuse.datasets.shop_settings import ShopSettings
 from shopfuse.datasets.workspace import Workspace

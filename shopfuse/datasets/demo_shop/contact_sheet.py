@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from shopfuse.datasets.atomic_files import atomic_file
+from shopfuse.core.atomic_files import atomic_file
 from shopfuse.datasets.workspace import Workspace, WorkspaceError
 
 _COLUMNS, _ROWS = 8, 8

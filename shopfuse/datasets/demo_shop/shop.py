@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from shopfuse.core.atomic_files import atomic_file
 from shopfuse.core.progress import Progress, silent
-from shopfuse.datasets.atomic_files import atomic_file, write_parquet
 from shopfuse.datasets.demo_shop.catalogue_rows import item_ids, item_rows
 from shopfuse.datasets.demo_shop.event_rows import event_rows
 from shopfuse.datasets.demo_shop.period import LAST_DAY
@@ -25,6 +25,7 @@ from shopfuse.datasets.demo_shop.reviews import review_rows
 from shopfuse.datasets.demo_shop.similar_truth import similar_truth
 from shopfuse.datasets.demo_shop.truth import judgement_rows, recommend_truth, search_truth
 from shopfuse.datasets.demo_shop.world import DemoShop, DemoShopError, simulate_shop
+from shopfuse.datasets.parquet import write_parquet
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
 

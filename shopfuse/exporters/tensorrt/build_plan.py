@@ -17,12 +17,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from shopfuse.core.atomic_files import write_bytes
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress, silent
 from shopfuse.exporters.errors import ExportError
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.operator_support import check_operators
-from shopfuse.exporters.staging import write_synced
 from shopfuse.exporters.targets import CAPABILITIES
 from shopfuse.exporters.tensorrt.gpu import Gpu, local_gpu
 from shopfuse.exporters.tensorrt.network import check_version, serialized_plan
@@ -161,8 +161,8 @@ def _write(folder: Path, record: PlanRecord, plan: bytes) -> None:
     """The record last: a plan without one does not exist."""
     record_path = folder / record_file(record.file)
     record_path.unlink(missing_ok=True)
-    write_synced(folder / record.file, plan)
-    write_synced(record_path, record.to_json().encode())
+    write_bytes(folder / record.file, plan)
+    write_bytes(record_path, record.to_json().encode())
 
 
 def main() -> None:

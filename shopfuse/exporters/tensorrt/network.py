@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from shopfuse.core.atomic_files import write_bytes
 from shopfuse.exporters.errors import ExportError
 from shopfuse.exporters.model_config import WORKSPACE_BYTES
-from shopfuse.exporters.staging import write_synced
 from shopfuse.exporters.targets import TENSORRT, profiles
 from shopfuse.ranking.tensors import Submodel
 
@@ -41,7 +41,7 @@ def serialized_plan(trt: Any, onnx: Path, declaration: Submodel, timing_cache: P
         raise ExportError(
             f"{declaration.name}: TensorRT built no plan of {onnx}: {'; '.join(log.errors) or 'no reason'}"
         )
-    write_synced(timing_cache, bytes(cache.serialize()))
+    write_bytes(timing_cache, bytes(cache.serialize()))
     return bytes(plan)
 
 

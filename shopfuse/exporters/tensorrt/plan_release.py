@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from shopfuse.core.atomic_files import atomic_folder, write_bytes
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
 from shopfuse.exporters.ensemble_config import ensemble_config
@@ -23,7 +24,6 @@ from shopfuse.exporters.model_config import WARMUP_FOLDER, model_config, warmup_
 from shopfuse.exporters.release_build import next_release_id
 from shopfuse.exporters.release_files import file_hashes
 from shopfuse.exporters.release_models import CONFIG_FILE, MODEL_FILE, KnownModel, known_models, put_ensemble, take_name
-from shopfuse.exporters.staging import staged_folder, write_synced
 from shopfuse.exporters.targets import TENSORRT
 from shopfuse.exporters.tensorrt.build_plan import plans_of
 from shopfuse.exporters.tensorrt.plan_record import PlanRecord, record_file
@@ -44,7 +44,7 @@ def release_with_plans(workspace: Workspace, release_id: str) -> Manifest:
         source = verify_release(root, public_key_of(workspace.root))
         plans, declared = _plans(workspace.root, source), source.declared()
         next_id = next_release_id(workspace.releases_dir)
-        with staged_folder(workspace.release_dir(next_id)) as staged:
+        with atomic_folder(workspace.release_dir(next_id)) as staged:
             _link_all_but_models(root, staged)
             known = known_models(workspace.releases_dir, workspace.model_repository)
             versions = {
@@ -52,9 +52,9 @@ def release_with_plans(workspace: Workspace, release_id: str) -> Manifest:
                 for name, model in source.models.items()
             }
             manifest = _manifest(staged, next_id, source, versions)
-            write_synced(ReleaseLayout(staged).manifest, manifest.to_json().encode())
+            write_bytes(ReleaseLayout(staged).manifest, manifest.to_json().encode())
             signature = sign(manifest.to_json().encode(), private_key_of(workspace.root))
-            write_synced(ReleaseLayout(staged).signature, signature)
+            write_bytes(ReleaseLayout(staged).signature, signature)
     return manifest
 
 

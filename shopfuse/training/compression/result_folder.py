@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import nn
 
-from shopfuse.release.durable import sync
+from shopfuse.core.atomic_files import sync, sync_tree
 from shopfuse.training.checkpoints import META
 from shopfuse.training.compression.errors import CompressionError
 
@@ -49,8 +49,7 @@ def write_result(folder: Path, encoder: nn.Module, tokenizer: Path, meta: Mappin
         shutil.copyfile(tokenizer, staging / TOKENIZER)
         (staging / META).write_text(json.dumps(meta, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         staging.chmod(0o755)
-        for path in (*staging.iterdir(), staging):
-            sync(path)
+        sync_tree(staging)
         _take_place(staging, folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
