@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tritonclient.grpc import service_pb2_grpc
 
 from shopfuse.serving.triton import LocalTriton
 
@@ -22,7 +22,7 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalTriton]:
 
 
 @pytest.fixture(scope="session")
-def stub(triton: LocalTriton) -> Any:
+def stub(triton: LocalTriton) -> service_pb2_grpc.GRPCInferenceServiceStub:
     return connect(triton.address)
 
 

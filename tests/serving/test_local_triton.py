@@ -11,10 +11,10 @@ import sysconfig
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
 from shopfuse.serving import installation
 from shopfuse.serving import triton as triton_module
@@ -22,6 +22,7 @@ from shopfuse.serving.command import TritonSettings
 from shopfuse.serving.errors import ModelControlError, TritonMissingError, TritonStartError
 from shopfuse.serving.guard import SHARED_MEMORY
 from shopfuse.serving.triton import LocalTriton
+from tests.waiting import wait_until
 
 from .tiny_models import (
     QUICK,
@@ -33,7 +34,6 @@ from .tiny_models import (
     inference,
     outputs_of,
     processes_mentioning,
-    wait_until,
 )
 
 ONE = np.ones((1, 1), np.float32)
@@ -62,7 +62,9 @@ def test_the_probe_is_not_among_the_ready_models(triton: LocalTriton, repository
     assert not any("probe" in name for name in names)
 
 
-def test_a_second_version_comes_up_beside_the_first(triton: LocalTriton, stub: Any, repository: Path) -> None:
+def test_a_second_version_comes_up_beside_the_first(
+    triton: LocalTriton, stub: GRPCInferenceServiceStub, repository: Path
+) -> None:
     everything = "version_policy { all {} }"
     add_scaling(repository, "grows", 2.0, version=1, options=everything)
     triton.load("grows")
@@ -75,7 +77,9 @@ def test_a_second_version_comes_up_beside_the_first(triton: LocalTriton, stub: A
     assert processes_mentioning(str(repository / "grows" / "1")) == first  # not reloaded
 
 
-def test_a_bad_second_version_leaves_the_first_serving(triton: LocalTriton, stub: Any, repository: Path) -> None:
+def test_a_bad_second_version_leaves_the_first_serving(
+    triton: LocalTriton, stub: GRPCInferenceServiceStub, repository: Path
+) -> None:
     add_scaling(repository, "stays", 2.0, version=1, options="version_policy { all {} }")
     triton.load("stays")
     (repository / "stays" / "2").mkdir()

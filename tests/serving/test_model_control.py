@@ -6,17 +6,17 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from shopfuse.serving.errors import ModelControlError
 from shopfuse.serving.model_control import ModelControl
 from shopfuse.serving.triton import LocalTriton
+from tests.waiting import wait_until
 
-from .tiny_models import Tensor, add_doubling, wait_until
+from .tiny_models import Tensor, add_doubling
 
-CALLS: dict[str, tuple[Callable[[ModelControl], Any], str]] = {
+CALLS: dict[str, tuple[Callable[[ModelControl], object], str]] = {
     "load": (lambda control: control.load("double"), "cannot load 'double'"),
     "unload": (lambda control: control.unload("double"), "cannot unload 'double'"),
     "list": (lambda control: control.ready_models(), "does not list its models"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import grpc
 import numpy as np
@@ -14,6 +13,7 @@ import pytest
 from google.protobuf import text_format
 from onnx import helper
 from tritonclient.grpc import model_config_pb2
+from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
 from shopfuse.serving.errors import ModelControlError
 from shopfuse.serving.triton import LocalTriton
@@ -35,21 +35,21 @@ WAIT_FOR_A_BATCH = "dynamic_batching { preferred_batch_size: 16 max_queue_delay_
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.int64, np.int32, np.uint8])
 def test_numbers_of_every_type_arrive_and_come_back(
-    triton: LocalTriton, stub: Any, repository: Path, dtype: Any
+    triton: LocalTriton, stub: GRPCInferenceServiceStub, repository: Path, dtype: type[np.generic]
 ) -> None:
     name = f"double_{np.dtype(dtype).name}"
     add_doubling(repository, name, Tensor("x", dtype, (-1, 3)))
     triton.load(name)
-    numbers = np.arange(2 * 4 * 3).reshape(2, 4, 3).astype(dtype)
+    numbers = np.arange(2 * 4 * 3).reshape(2, 4, 3)
 
-    answer = infer(stub, name, x=numbers)["y"]
+    answer = infer(stub, name, x=numbers.astype(dtype))["y"]
 
     assert answer.dtype == dtype
-    np.testing.assert_array_equal(answer, numbers + numbers)
+    np.testing.assert_array_equal(answer, 2 * numbers)
 
 
 def test_requests_of_several_shapes_at_once_each_get_their_own_rows(
-    triton: LocalTriton, stub: Any, repository: Path
+    triton: LocalTriton, stub: GRPCInferenceServiceStub, repository: Path
 ) -> None:
     add_doubling(repository, "shapes", Tensor("x"), options="dynamic_batching { max_queue_delay_microseconds: 20000 }")
     triton.load("shapes")
@@ -63,7 +63,9 @@ def test_requests_of_several_shapes_at_once_each_get_their_own_rows(
         np.testing.assert_array_equal(outputs_of(call.result())["y"], sent + sent)
 
 
-def test_requests_that_wait_together_run_as_one_batch(triton: LocalTriton, stub: Any, repository: Path) -> None:
+def test_requests_that_wait_together_run_as_one_batch(
+    triton: LocalTriton, stub: GRPCInferenceServiceStub, repository: Path
+) -> None:
     nodes = [
         helper.make_node("Shape", ["x"], ["rows"], start=0, end=1),
         helper.make_node("Shape", ["x"], ["shape"]),
@@ -77,7 +79,9 @@ def test_requests_that_wait_together_run_as_one_batch(triton: LocalTriton, stub:
     assert [outputs_of(call.result())["y"].tolist() for call in calls] == [[[16]] * 4] * 4
 
 
-def test_a_request_that_fails_leaves_its_neighbours_answered(triton: LocalTriton, stub: Any, repository: Path) -> None:
+def test_a_request_that_fails_leaves_its_neighbours_answered(
+    triton: LocalTriton, stub: GRPCInferenceServiceStub, repository: Path
+) -> None:
     table = helper.make_tensor("table", onnx.TensorProto.FLOAT, [3], [10.0, 11.0, 12.0])
     node = helper.make_node("Gather", ["table", "x"], ["y"])
     add_model(repository, "lookup", [node], [Tensor("x", np.int64)], [Tensor("y")], [table], options=WAIT_FOR_A_BATCH)
@@ -93,7 +97,9 @@ def test_a_request_that_fails_leaves_its_neighbours_answered(triton: LocalTriton
     assert "batch of 3 requests failed, answering each alone" in triton.log_file.read_text()
 
 
-def test_an_ensemble_passes_tensors_from_step_to_step(triton: LocalTriton, stub: Any, repository: Path) -> None:
+def test_an_ensemble_passes_tensors_from_step_to_step(
+    triton: LocalTriton, stub: GRPCInferenceServiceStub, repository: Path
+) -> None:
     add_scaling(repository, "times_three", 3.0)
     add_scaling(repository, "times_five", 5.0)
     write_config(repository, text_format.Parse(ENSEMBLE, model_config_pb2.ModelConfig()))
@@ -126,7 +132,7 @@ def test_an_instance_group_of_two_runs_two_processes(triton: LocalTriton, reposi
 
 
 def test_a_model_without_a_batch_axis_takes_its_tensors_as_they_are(
-    triton: LocalTriton, stub: Any, repository: Path
+    triton: LocalTriton, stub: GRPCInferenceServiceStub, repository: Path
 ) -> None:
     add_doubling(repository, "no_batch", Tensor("x", dims=(2,)))
     config = text_format.Parse((repository / "no_batch" / "config.pbtxt").read_text(), model_config_pb2.ModelConfig())
@@ -141,7 +147,7 @@ def test_a_model_without_a_batch_axis_takes_its_tensors_as_they_are(
 
 
 def test_the_same_question_again_comes_from_the_response_cache(
-    triton: LocalTriton, stub: Any, repository: Path
+    triton: LocalTriton, stub: GRPCInferenceServiceStub, repository: Path
 ) -> None:
     add_doubling(repository, "cached", Tensor("x"), options="response_cache { enable: true }")
     triton.load("cached")

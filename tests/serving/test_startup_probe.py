@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,11 +20,11 @@ def test_the_probe_is_the_model_that_it_says() -> None:
     assert model.SerializeToString() == MODEL
 
 
-def _server_that_answers(contents: list[bytes]) -> Any:
-    def ignore(request: Any, timeout: float) -> None:
+def _server_that_answers(contents: list[bytes]) -> SimpleNamespace:
+    def ignore(request: object, timeout: float) -> None:
         return None
 
-    def infer(request: Any, timeout: float) -> Any:
+    def infer(request: object, timeout: float) -> SimpleNamespace:
         return SimpleNamespace(raw_output_contents=contents)
 
     return SimpleNamespace(RepositoryModelLoad=ignore, ModelInfer=infer, RepositoryModelUnload=ignore)

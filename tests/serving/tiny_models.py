@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import grpc
 import numpy as np
@@ -20,7 +18,7 @@ from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
 
 from shopfuse.serving.command import TritonSettings
 
-Array = NDArray[Any]
+Array = NDArray[np.generic]
 QUICK = TritonSettings(stop_timeout_s=0, response_cache_bytes=1 << 20)
 
 
@@ -62,7 +60,7 @@ def add_model(
     write_config(repository, plain_config(name, inputs, outputs), options)
 
 
-def plain_config(name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Any:
+def plain_config(name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> model_config_pb2.ModelConfig:
     config = model_config_pb2.ModelConfig(name=name, backend="onnxruntime", max_batch_size=16)
     for tensors, field in ((inputs, config.input), (outputs, config.output)):
         for tensor in tensors:
@@ -72,7 +70,7 @@ def plain_config(name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor])
     return config
 
 
-def write_config(repository: Path, config: Any, options: str = "") -> None:
+def write_config(repository: Path, config: model_config_pb2.ModelConfig, options: str = "") -> None:
     other = text_format.Parse(options, model_config_pb2.ModelConfig())
     if other.instance_group:
         config.ClearField("instance_group")
@@ -95,12 +93,14 @@ def add_scaling(repository: Path, name: str, factor: float, version: int = 1, op
     add_model(repository, name, [node], [Tensor("x")], [Tensor("y")], [constant], version, options)
 
 
-def infer(stub: Any, name: str, version: int | None = None, **inputs: Array) -> dict[str, Array]:
+def infer(
+    stub: service_pb2_grpc.GRPCInferenceServiceStub, name: str, version: int | None = None, **inputs: Array
+) -> dict[str, Array]:
     """The outputs by name."""
     return outputs_of(stub.ModelInfer(inference(name, version, **inputs), timeout=20))
 
 
-def inference(name: str, version: int | None = None, **inputs: Array) -> Any:
+def inference(name: str, version: int | None = None, **inputs: Array) -> service_pb2.ModelInferRequest:
     request = service_pb2.ModelInferRequest(model_name=name, model_version=str(version or ""))
     for key, value in inputs.items():
         request.inputs.add(name=key, datatype=np_to_triton_dtype(value.dtype), shape=value.shape)
@@ -108,12 +108,12 @@ def inference(name: str, version: int | None = None, **inputs: Array) -> Any:
     return request
 
 
-def outputs_of(answer: Any) -> dict[str, Array]:
+def outputs_of(answer: service_pb2.ModelInferResponse) -> dict[str, Array]:
     raw = zip(answer.outputs, answer.raw_output_contents, strict=True)
     return {out.name: np.frombuffer(data, triton_to_np_dtype(out.datatype)).reshape(out.shape) for out, data in raw}
 
 
-def connect(address: str) -> Any:
+def connect(address: str) -> service_pb2_grpc.GRPCInferenceServiceStub:
     """A raw gRPC stub."""
     return service_pb2_grpc.GRPCInferenceServiceStub(grpc.insecure_channel(address))
 
@@ -128,11 +128,3 @@ def processes_mentioning(text: str) -> set[int]:
         except OSError:
             continue  # it ended between the listing and the reading
     return found - {os.getpid()}
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
-    """Returns as soon as the condition holds; fails the test when it does not in time."""
-    give_up = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < give_up, "the awaited condition did not come true"
-        time.sleep(0.01)
