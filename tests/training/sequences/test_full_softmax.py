@@ -7,18 +7,19 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from shopfuse.training.sequences import full_softmax
 from shopfuse.training.sequences.full_softmax import full_softmax_loss
 from shopfuse.training.sequences.item_sample import ItemSampler
 
 
-def test_loss_and_gradients_are_those_of_cross_entropy_whatever_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(full_softmax, "_BLOCK_SCORES", 23 * 9)  # 37 positions in blocks of 9, the last one short
+# A block holds about a million scores: the second case has several, the last one short.
+@pytest.mark.parametrize(("positions", "items_known"), [(37, 23), (97, 50_000)])
+def test_loss_and_gradients_are_those_of_cross_entropy_whatever_the_blocks(positions: int, items_known: int) -> None:
     torch.manual_seed(0)
-    hidden, items = torch.randn(37, 5, requires_grad=True), torch.randn(23, 5, requires_grad=True)
-    targets = torch.randint(23, (37,))
+    hidden = torch.randn(positions, 5, requires_grad=True)
+    items = torch.randn(items_known, 5, requires_grad=True)
+    targets = torch.randint(items_known, (positions,))
 
-    loss = full_softmax_loss(hidden, items, targets) / 37
+    loss = full_softmax_loss(hidden, items, targets) / positions
     own = torch.autograd.grad(loss, (hidden, items))
     reference = cross_entropy(hidden @ items.T, targets)
     expected = torch.autograd.grad(reference, (hidden, items))
