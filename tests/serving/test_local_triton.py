@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
@@ -22,10 +23,10 @@ from shopfuse.serving.command import TritonSettings
 from shopfuse.serving.errors import ModelControlError, TritonMissingError, TritonStartError
 from shopfuse.serving.guard import SHARED_MEMORY
 from shopfuse.serving.triton import LocalTriton
+from tests.tritons import QUICK
 from tests.waiting import wait_until
 
 from .tiny_models import (
-    QUICK,
     Tensor,
     add_doubling,
     add_scaling,
@@ -41,14 +42,13 @@ ONE = np.ones((1, 1), np.float32)
 
 def shared_memory_of(pid: int) -> set[Path]:
     """The regions and the lock that belong to one server, by the prefix in its command line."""
-    command = Path("/proc", str(pid), "cmdline").read_text().split("\0")
-    prefix = next(part for part in command if "shm-region-prefix-name" in part).rpartition("=")[2]
+    prefix = next(part for part in psutil.Process(pid).cmdline() if "shm-region-prefix-name" in part).rpartition("=")[2]
     return set(SHARED_MEMORY.glob(f"{prefix}*"))
 
 
 def test_ports_are_its_own_and_pid_is_the_server(triton: LocalTriton) -> None:
     assert len({triton.grpc_port, triton.http_port, triton.metrics_port}) == 3
-    assert b"tritonserver" in Path("/proc", str(triton.pid), "cmdline").read_bytes()
+    assert psutil.Process(triton.pid).name() == "tritonserver"
     assert triton.alive
 
 
@@ -180,7 +180,7 @@ def test_the_server_does_not_outlive_its_parent_or_its_guard(tmp_path: Path, vic
         assert parent.stdout is not None
         server = int(parent.stdout.readline())
         memory = shared_memory_of(server)
-        guard = int(Path("/proc", str(server), "stat").read_text().rpartition(")")[2].split()[1])
+        guard = psutil.Process(server).ppid()
 
         os.kill(parent.pid if victim == "parent" else guard, signal.SIGKILL)
 

@@ -10,16 +10,14 @@ from pathlib import Path
 import grpc
 import numpy as np
 import onnx
+import psutil
 from google.protobuf import text_format
 from numpy.typing import NDArray
 from onnx import helper
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
 
-from shopfuse.serving.command import TritonSettings
-
 Array = NDArray[np.generic]
-QUICK = TritonSettings(stop_timeout_s=0, response_cache_bytes=1 << 20)
 
 
 @dataclass(frozen=True)
@@ -120,11 +118,5 @@ def connect(address: str) -> service_pb2_grpc.GRPCInferenceServiceStub:
 
 def processes_mentioning(text: str) -> set[int]:
     """The live processes that have this text in their command line, such as the model stubs of a repository."""
-    found = set()
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and text in (entry / "cmdline").read_bytes().decode(errors="replace"):
-                found.add(int(entry.name))
-        except OSError:
-            continue  # it ended between the listing and the reading
-    return found - {os.getpid()}
+    commands = ((process.pid, process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"]))
+    return {pid for pid, command in commands if any(text in part for part in command)} - {os.getpid()}
