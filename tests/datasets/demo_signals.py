@@ -14,16 +14,15 @@ from numpy.typing import NDArray
 
 from shopfuse.datasets.demo_shop.appearance import FloatArray
 from shopfuse.datasets.demo_shop.intents import meets_category, meets_wishes
-from shopfuse.datasets.demo_shop.learned_signals import BEHAVIOUR, IMAGE, TEXT, LearnedSignals, learn_signals
 from shopfuse.datasets.demo_shop.reactions import simulate_day
 from shopfuse.datasets.demo_shop.shop import note_purchases
 from shopfuse.datasets.demo_shop.tastes import ALL_PARTS, BEHAVIOUR_PARTS, IMAGE_PARTS, TEXT_PARTS, Rows, utility
 from shopfuse.datasets.demo_shop.truth import Judged, Truth, recommend_truth, search_truth
-from shopfuse.datasets.demo_shop.world import DemoShop, DemoShopError
+from shopfuse.datasets.demo_shop.world import DemoShop
 from shopfuse.ranking.metrics import bootstrap_interval, ndcg
+from tests.datasets.learned_signals import BEHAVIOUR, IMAGE, TEXT, LearnedSignals, learn_signals
 
 Scorer = Callable[[Truth, Judged, Rows], FloatArray]  # scores of the candidate items
-_LARGEST = 20_000  # items: the small models keep a dense table of items by items
 _MATCHES = np.float32(100.0)  # larger than any utility: what matches comes first
 
 
@@ -32,8 +31,6 @@ def signal_report(shop: DemoShop) -> pl.DataFrame:
 
     Columns: row, then for search and recommend the mean and the bounds of its 95 % interval (search_low, search_high).
     """
-    if len(shop.items) > _LARGEST:
-        raise DemoShopError(f"signal report: at most {_LARGEST} items, got {len(shop.items)}")
     logs = [simulate_day(shop, day) for day in range(shop.period.days)]
     bought: dict[int, set[int]] = {}
     for log in logs:
