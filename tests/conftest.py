@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -28,7 +27,7 @@ class _Folders(LoadScopeScheduling):  # type: ignore[misc]
         return nodeid.removeprefix(f"{TESTS.name}/").partition("/")[0]
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
     return _Folders(config, log)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from subprocess import Popen
+from typing import cast
 
 import pytest
 
@@ -11,6 +12,7 @@ import shopfuse.cli.local_stack as module
 from shopfuse.cli.endpoints import Endpoints
 from shopfuse.cli.local_stack import Stack
 from shopfuse.publishing.errors import PublishError
+from shopfuse.serving.triton import LocalTriton
 
 
 class DeadTriton:
@@ -41,7 +43,7 @@ def test_a_triton_that_could_not_load_its_models_is_started_again(
 ) -> None:
     outcomes = iter([PublishError("cannot load 'fusion_ranker': Deadline Exceeded"), None])
 
-    def load_published(*_: Any) -> None:
+    def load_published(*_: object) -> None:
         outcome = next(outcomes)
         if outcome is not None:
             raise outcome
@@ -49,7 +51,7 @@ def test_a_triton_that_could_not_load_its_models_is_started_again(
     monkeypatch.setattr(module, "load_published", load_published)
     monkeypatch.setattr(module, "LOOK_EVERY_S", 0.0)
     triton = DeadTriton()
-    stack = Stack(tmp_path, cast(Endpoints, None), cast(Any, Gateway()), cast(Any, triton))
+    stack = Stack(tmp_path, cast(Endpoints, None), cast(Popen[bytes], Gateway()), cast(LocalTriton, triton))
 
     stack.supervise()
 

@@ -5,24 +5,28 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+import grpc
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
-from tritonclient.grpc import service_pb2
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from shopfuse.core.progress import Progress, silent
 from shopfuse.exporters.encoding_parts import part_files
 from shopfuse.exporters.encoding_plan import EncodingError
 from shopfuse.exporters.encoding_run import encode_all
-from shopfuse.exporters.encoding_triton import TritonEncoding
+from shopfuse.exporters.encoding_triton import IN_FLIGHT, PATIENCE_S, TritonEncoding
 from shopfuse.exporters.model_config import config_text, model_config, warmup_files
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.exporters.vector_cache import VectorCache
-from shopfuse.serving.command import TritonSettings
 from shopfuse.serving.triton import LocalTriton
+from tests.tritons import QUICK
 
 from .small_shop import WORDS, save_tokenizer
 from .tiny_models import ENCODER, TINY, TinyEncoder, exported
@@ -60,13 +64,22 @@ def repository(encoder_file: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="module")
 def triton(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalTriton]:
     log = tmp_path_factory.mktemp("triton") / "triton.log"
-    with LocalTriton(repository, log, TritonSettings(stop_timeout_s=0)) as running:
+    with LocalTriton(repository, log, QUICK) as running:
         running.load("text_encoder")
         yield running
 
 
-def _there(address: str, tokenizer: Tokenizer, version: str = "1", **options: Any) -> TritonEncoding:
-    return TritonEncoding(address, ENCODER, tokenizer, "text_encoder", version, **options)
+def _there(
+    address: str,
+    tokenizer: Tokenizer,
+    version: str = "1",
+    *,
+    in_flight: int = IN_FLIGHT,
+    patience_s: float = PATIENCE_S,
+) -> TritonEncoding:
+    return TritonEncoding(
+        address, ENCODER, tokenizer, "text_encoder", version, in_flight=in_flight, patience_s=patience_s
+    )
 
 
 def test_vectors_are_those_of_this_process(triton: LocalTriton, tokenizer: Tokenizer, encoder_file: Path) -> None:
@@ -93,7 +106,7 @@ def test_requests_at_the_same_time_are_not_joined(triton: LocalTriton, tokenizer
     np.testing.assert_array_equal(alone, crowded)
 
 
-def _encode(encoder: TritonEncoding, folder: Path, progress: Any = lambda *call: None) -> tuple[Any, int]:
+def _encode(encoder: TritonEncoding, folder: Path, progress: Progress = silent) -> tuple[NDArray[np.float16], int]:
     return encode_all(lambda: [_texts()], encoder, VectorCache(folder, TINY), progress, CHUNK)
 
 
@@ -168,14 +181,16 @@ def test_where_nothing_listens_the_address_is_named(tokenizer: Tokenizer) -> Non
         there.encode(["red lamp"])
 
 
-class _Stub:
+class _ZerosForVectors(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
     """Answers as Triton does, with zeros of some shape, and notes what it was asked."""
 
     def __init__(self, dims: int = TINY) -> None:
         self._dims = dims
         self.shapes: list[tuple[int, ...]] = []
 
-    def ModelInfer(self, request: Any, timeout: float) -> Any:  # noqa: N802
+    def ModelInfer(  # noqa: N802
+        self, request: service_pb2.ModelInferRequest, context: grpc.ServicerContext
+    ) -> service_pb2.ModelInferResponse:
         self.shapes.append(tuple(request.inputs[0].shape))
         answer = service_pb2.ModelInferResponse()
         answer.outputs.add(name="text_embedding", datatype="FP32", shape=(8, self._dims))
@@ -183,21 +198,33 @@ class _Stub:
         return answer
 
 
-def test_every_request_is_a_full_batch_of_one_length_bucket(
-    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stub = _Stub()
+@contextmanager
+def _served(servicer: _ZerosForVectors) -> Iterator[str]:
+    """Its address, on a free port."""
+    server = grpc.server(ThreadPoolExecutor(2))
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(None).wait()
 
-    with _there("127.0.0.1:9", tokenizer) as there:
-        monkeypatch.setattr(there, "_stub", stub)
+
+def test_every_request_is_a_full_batch_of_one_length_bucket(tokenizer: Tokenizer) -> None:
+    zeros = _ZerosForVectors()
+
+    with _served(zeros) as address, _there(address, tokenizer) as there:
         assert there.encode(["red lamp"] * 9 + ["red " * 20]).shape == (10, TINY)
-    assert sorted(stub.shapes) == [(8, 16), (8, 16), (8, 32)]
+    assert sorted(zeros.shapes) == [(8, 16), (8, 16), (8, 32)]
 
 
-def test_an_output_of_another_shape_is_named(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    with _there("127.0.0.1:9", tokenizer) as there:
-        monkeypatch.setattr(there, "_stub", _Stub(dims=3))
-        with pytest.raises(
+def test_an_output_of_another_shape_is_named(tokenizer: Tokenizer) -> None:
+    with (
+        _served(_ZerosForVectors(dims=3)) as address,
+        _there(address, tokenizer) as there,
+        pytest.raises(
             EncodingError, match=r"expected the output \('text_embedding', 'FP32', \[8, 8\]\), got .*\[8, 3\]"
-        ):
-            there.encode(["red lamp"])
+        ),
+    ):
+        there.encode(["red lamp"])

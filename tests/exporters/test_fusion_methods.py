@@ -15,9 +15,9 @@ from shopfuse.exporters.parity_cases import torch_answer
 from shopfuse.exporters.sample_inputs import Arrays, random_inputs
 from shopfuse.exporters.verified_model import export_verified
 from shopfuse.ranking.tensors import submodels
-from shopfuse.serving.command import TritonSettings
 from shopfuse.serving.triton import LocalTriton
 from shopfuse.training.fusion_ranker import FusionRanker
+from tests.tritons import QUICK
 
 # Two sizes of lists are enough here, and several times faster: every build verifies all of them.
 RANKER = replace(submodels(16)["fusion_ranker"], buckets={"candidates": (32, 128)}, max_batch=4)
@@ -49,7 +49,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InferenceServer
         for file, contents in warmup_files(RANKER).items():
             (repository / name / WARMUP_FOLDER / file).write_bytes(contents)
     log = tmp_path_factory.mktemp("log") / "triton.log"
-    with LocalTriton(repository, log, TritonSettings(stop_timeout_s=0)) as triton:
+    with LocalTriton(repository, log, QUICK) as triton:
         triton.load(*NAMES.values())
         with InferenceServerClient(triton.address) as client:
             yield client

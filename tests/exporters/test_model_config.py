@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
+from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from shopfuse.exporters.ensemble_config import ROLES, ensemble_config
 from shopfuse.exporters.errors import ExportError
@@ -111,7 +110,7 @@ def test_without_an_image_encoder_items_bring_their_image_embedding() -> None:
     assert full ^ lean == {"pixels", "image_embedding"}
 
 
-def accelerators(config: Any) -> dict[str, dict[str, str]]:
+def accelerators(config: ModelConfig) -> dict[str, dict[str, str]]:
     found = config.optimization.execution_accelerators.gpu_execution_accelerator
     return {accelerator.name: dict(accelerator.parameters) for accelerator in found}
 

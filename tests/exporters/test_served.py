@@ -15,9 +15,9 @@ from shopfuse.publishing.golden import check_golden
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, ReleaseError
 from shopfuse.release.verify import read_manifest
-from shopfuse.serving.command import TritonSettings
 from shopfuse.serving.model_control import ModelControl
 from shopfuse.serving.triton import LocalTriton
+from tests.tritons import QUICK
 
 from .tiny_models import poisoned
 
@@ -42,7 +42,7 @@ def repository(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def control(manifest: Manifest, repository: Path) -> Iterator[ModelControl]:
     """Of a Triton that serves them."""
     log = repository.with_name("triton.log")
-    with LocalTriton(repository, log, TritonSettings(stop_timeout_s=0)) as triton:
+    with LocalTriton(repository, log, QUICK) as triton:
         triton.load(*(version.model for version in manifest.models.values()))
         triton.load(*manifest.ensembles.values())
         with ModelControl(triton.address) as connected:

@@ -9,21 +9,18 @@ from pathlib import Path
 import pytest
 from tritonclient.grpc import service_pb2
 
-from shopfuse.serving.command import TritonSettings
 from shopfuse.serving.model_control import ModelControl
 from shopfuse.serving.triton import LocalTriton
+from tests.tritons import empty_triton
 
 from .tiny_release import Scaling, Shop, new_shop
 
-QUICK = TritonSettings(stop_timeout_s=0)
 numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
 def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalTriton]:
-    folder = tmp_path_factory.mktemp("triton")
-    (folder / "model_repository").mkdir()
-    with LocalTriton(folder / "model_repository", folder / "triton.log", QUICK) as running:
+    with empty_triton(tmp_path_factory.mktemp("triton")) as running:
         yield running
 
 

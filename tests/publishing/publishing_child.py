@@ -10,12 +10,11 @@ import subprocess
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 REFUSED = 3
 
 
-def run_child(**arguments: Any) -> subprocess.CompletedProcess[str]:
+def run_child(**arguments: Path | str | int) -> subprocess.CompletedProcess[str]:
     """Arguments: workspace, release, triton ("" for none), and one of
 
     step and done (killed when that progress is reported), sync (killed at the n-th flush to disk), file_size (in bytes,
@@ -51,9 +50,9 @@ def main(
     sync: int = 0,
     file_size: int = resource.RLIM_INFINITY,
 ) -> int:
+    from shopfuse.core.workspace_paths import WorkspacePaths
     from shopfuse.publishing.errors import PublishError
     from shopfuse.publishing.publish import publish
-    from shopfuse.release.signature import public_key_of
     from shopfuse.serving.model_control import ModelControl
 
     die_at = f"publish: {step}", done
@@ -67,7 +66,7 @@ def main(
     root = Path(workspace)
     with ModelControl(triton) if triton else nullcontext() as control:
         try:
-            publish(root, release, control=control, public_key=public_key_of(root), progress=progress)
+            publish(root, release, control=control, public_key=WorkspacePaths(root).public_key, progress=progress)
         except PublishError as error:
             print(error)
             return REFUSED

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import pytest
 from google.protobuf import text_format
+from numpy.typing import NDArray
 from onnx import helper
 from safetensors.numpy import save_file
 from tritonclient.grpc import model_config_pb2 as pb
@@ -22,6 +23,7 @@ from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, ModelVersion, ReleaseError
 from shopfuse.serving.model_control import ModelControl
 from shopfuse.serving.triton import LocalTriton
+from tests.manifests import tiny_manifest
 
 BUCKET = 4
 LENGTHS = (1, 2, 3, 4, 4, 6)  # the last one in a bucket of its own
@@ -53,7 +55,7 @@ class Release:
     root: Path
     manifest: Manifest
     control: ModelControl
-    tensors: dict[str, Any] = field(default_factory=dict)
+    tensors: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def write(self) -> None:
@@ -101,10 +103,7 @@ def served(
         helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), version / "model.onnx"
     )
     control.load(name)
-    manifest = Manifest(
-        "r1", "", {"double": ModelVersion(name, 1, "fp32", "")}, {}, {}, "cpu", {}, 1, 1, "", 16, "", (), "", {}
-    )
-    release = Release(folder, manifest, control)
+    release = Release(folder, tiny_manifest("r1", {"double": ModelVersion(name, 1, "fp32", "")}), control)
     release.write()
     return release
 
@@ -199,7 +198,7 @@ def test_a_model_that_triton_does_not_have_is_named(release: Release) -> None:
         ("format", 9, "format 9 of golden queries, expected 1"),
     ],
 )
-def test_an_empty_or_strange_set_is_refused(part: str, value: Any, reason: str, release: Release) -> None:
+def test_an_empty_or_strange_set_is_refused(part: str, value: object, reason: str, release: Release) -> None:
     release.metadata[part] = value
     release.save()
 

@@ -15,6 +15,7 @@ from shopfuse.publishing.rollback import promote, rollback
 from shopfuse.release.channels import Channels
 from shopfuse.release.leases import renew
 from shopfuse.serving.model_control import ModelControl
+from tests.waiting import wait_until
 
 from .tiny_release import Scaling, Shop, ask, write_lease
 
@@ -60,15 +61,18 @@ def test_old_answers_go_on_while_a_new_release_is_published(shop: Shop, control:
     publish(shop.root, "r1", control=control, public_key=shop.key)
 
     with Caller(control, shop, "r1") as caller:
-        result = publish(shop.root, "r2", control=control, public_key=shop.key)
+
+        def answers_go_on(stage: str, done: int, total: int) -> None:
+            seen = len(caller.answers)
+            wait_until(lambda: len(caller.answers) > seen or bool(caller.errors))
+
+        result = publish(shop.root, "r2", progress=answers_go_on, control=control, public_key=shop.key)
 
     assert caller.errors == []
-    assert len(caller.answers) > 20
     assert set(caller.answers) == {6}
     assert (ask(control, shop, "r1"), ask(control, shop, "r2")) == (6, 10)
     assert result.after == Channels(stable="r2", previous="r1")
     assert set(result.placed) == {f"{shop.name('encoder')}/2", f"{shop.name('rank')}_r2"}
-    print(f"\npublish: {result.seconds:.2f} s { ({name: round(s, 3) for name, s in result.step_seconds.items()}) }")
 
 
 def test_publishing_again_changes_nothing(shop: Shop, control: ModelControl) -> None:
@@ -111,8 +115,8 @@ def test_rolling_back_goes_to_the_release_before_and_forth_again(shop: Shop, con
     forth = rollback(shop.root, control=control, public_key=shop.key)
 
     assert shop.channels == Channels(stable="r2", previous="r1")
-    assert max(back.seconds, forth.seconds) < 1
-    print(f"\nrollback: {back.seconds:.3f} s and {forth.seconds:.3f} s")
+    assert back.placed == forth.placed == ()
+    assert max(back.seconds, forth.seconds) < 10  # of a pointer's flip: tens of milliseconds where nothing else runs
 
 
 def test_rolling_back_loads_what_triton_lost(shop: Shop, control: ModelControl) -> None:
@@ -156,8 +160,7 @@ def test_it_waits_until_the_gateway_answers_with_the_release(shop: Shop) -> None
     renew(shop.root, "", "", ())
 
     def follow() -> None:
-        while shop.channels.stable != "r1":
-            pass
+        wait_until(lambda: shop.channels.stable == "r1")
         renew(shop.root, "r1", "", ("r1",))
 
     gateway = threading.Thread(target=follow)

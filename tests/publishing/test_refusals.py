@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,12 +23,13 @@ from shopfuse.release.signature import create_keys
 from shopfuse.release.verify import read_manifest
 from shopfuse.serving.model_control import ModelControl
 from shopfuse.serving.triton import LocalTriton
+from tests.tritons import QUICK
+from tests.waiting import wait_until
 
-from .conftest import QUICK
 from .publishing_child import REFUSED, run_child
 from .tiny_release import Scaling, Shop, ask, new_shop
 
-FAILED = {"passed": False, "max_abs_diff": 0.25}
+FAILED: dict[str, object] = {"passed": False, "max_abs_diff": 0.25}
 
 
 @contextmanager
@@ -111,7 +111,7 @@ def test_a_release_in_the_folder_of_another_is_refused(served: Shop, control: Mo
 
 @pytest.mark.parametrize(("parity", "told"), [(FAILED, "max_abs_diff 0.25"), (None, "no parity report")])
 def test_a_model_that_failed_its_parity_check_is_refused(
-    served: Shop, control: ModelControl, parity: Any, told: str
+    served: Shop, control: ModelControl, parity: dict[str, object] | None, told: str
 ) -> None:
     served.add("r3", Scaling(3, 7.0), Scaling(1, 2.0), parity=parity)
 
@@ -296,6 +296,7 @@ def test_triton_killed_while_it_loads_leaves_the_pointer_and_can_be_repeated(tmp
     def kill(stage: str, done: int, total: int) -> None:
         if (stage, done, total) == ("publish: load", 1, 2) and not killed.is_set():
             os.kill(triton.pid, signal.SIGKILL)
+            wait_until(lambda: not triton.alive)
             killed.set()
 
     with triton, ModelControl(triton.address) as control:

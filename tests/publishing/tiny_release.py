@@ -10,7 +10,6 @@ import json
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -20,16 +19,18 @@ from safetensors.numpy import save
 from tritonclient.grpc import model_config_pb2 as pb
 from tritonclient.grpc import service_pb2
 
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.release.channels import Channels, read_channels
 from shopfuse.release.layout import ReleaseLayout
-from shopfuse.release.leases import Lease, folder_of
+from shopfuse.release.leases import Lease
 from shopfuse.release.manifest import Manifest, ModelVersion
-from shopfuse.release.signature import create_keys, private_key_of, public_key_of, sign
+from shopfuse.release.signature import create_keys, sign
 from shopfuse.release.verify import read_manifest
 from shopfuse.serving.model_control import ModelControl
+from tests.manifests import tiny_manifest
 
 TENSORS = {"encoder": ("x", "v"), "tower": ("v", "y")}  # model -> (its input, its output)
-PASSED = {
+PASSED: dict[str, object] = {
     "passed": True,
     "precision": "fp32",
     "cases": 12,
@@ -61,7 +62,7 @@ class Shop:
 
     @property
     def key(self) -> Path:
-        return public_key_of(self.root)
+        return WorkspacePaths(self.root).public_key
 
     @property
     def repository(self) -> Path:
@@ -69,7 +70,7 @@ class Shop:
 
     @property
     def channels(self) -> Channels:
-        return read_channels(self.root / "releases")
+        return read_channels(self.root)
 
     def release(self, name: str) -> Path:
         return self.root / "releases" / name
@@ -90,7 +91,7 @@ class Shop:
         release_id: str,
         encoder: Scaling,
         tower: Scaling,
-        parity: Any = PASSED,
+        parity: dict[str, object] | None = PASSED,
         reason: str = "",
         options: str = "",
         expected: float | None = None,
@@ -109,22 +110,9 @@ class Shop:
         write_golden(layout.golden, encoder.factor, expected or encoder.factor * tower.factor)
         (root / "items").mkdir()
         (root / "items" / "item_vectors.npy").write_bytes(b"vectors of " + release_id.encode())
-        manifest = Manifest(
-            release_id=release_id,
-            created_at="2026-01-01T00:00:00+00:00",
-            models=versions,
+        manifest = replace(
+            tiny_manifest(release_id, versions),
             ensembles={"rank": ensemble},
-            files={},
-            target="cpu",
-            built_with={},
-            items=1,
-            text_dim=1,
-            text_encoder="tiny",
-            max_tokens=16,
-            feature_schema="tiny",
-            scenes=(),
-            fusion="weighted",
-            tasks={"click": 1.0},
             parity={"encoder": parity, "tower": PASSED},
             overrides={"encoder": reason} if reason else {},
         )
@@ -146,7 +134,7 @@ class Shop:
         }
         whole = replace(manifest, files=files)
         layout.manifest.write_text(whole.to_json())
-        layout.signature.write_bytes(sign(layout.manifest.read_bytes(), private_key_of(self.root)))
+        layout.signature.write_bytes(sign(layout.manifest.read_bytes(), WorkspacePaths(self.root).private_key))
         return whole
 
 
@@ -173,7 +161,7 @@ def write_scaling(models: Path, name: str, tensors: tuple[str, str], scaling: Sc
     return ModelVersion(name, scaling.version, "fp32", hashlib.sha256(file.read_bytes()).hexdigest())
 
 
-def _config(tensors: tuple[str, str], **fields: str) -> Any:
+def _config(tensors: tuple[str, str], **fields: str) -> pb.ModelConfig:
     config = pb.ModelConfig(max_batch_size=4, **fields)
     config.input.add(name=tensors[0], data_type=pb.TYPE_FP32, dims=[-1])
     config.output.add(name=tensors[1], data_type=pb.TYPE_FP32, dims=[-1])
@@ -220,8 +208,8 @@ def write_golden(path: Path, encoded: float, ranked: float) -> None:
 def write_lease(workspace: Path, gateway: str, holds: tuple[str, ...], age_s: float = 0.0) -> None:
     """As a gateway on another host would; it answers with no release."""
     lease = Lease(gateway, "", "", holds, time.time() - age_s)
-    folder_of(workspace).mkdir(parents=True, exist_ok=True)
-    (folder_of(workspace) / f"{gateway}.json").write_text(json.dumps(asdict(lease)))
+    WorkspacePaths(workspace).gateway_leases.mkdir(parents=True, exist_ok=True)
+    (WorkspacePaths(workspace).gateway_leases / f"{gateway}.json").write_text(json.dumps(asdict(lease)))
 
 
 def ask(control: ModelControl, shop: Shop, release_id: str, timeout_s: float = 5.0) -> float:

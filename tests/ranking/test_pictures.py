@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 ORIENTATION = 0x0112
 
 
-def encoded(picture: Image.Image, form: str = "PNG", **options: Any) -> bytes:
+def encoded(picture: Image.Image, form: str = "PNG", **options: object) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, form, **options)
     return buffer.getvalue()
@@ -70,9 +69,9 @@ def test_the_exif_orientation_is_honoured() -> None:
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
 def test_transparency_shows_white(mode: str) -> None:
     picture = Image.new("RGBA", (100, 50), (*RED, 0)).convert(mode)
-    options: dict[str, Any] = {"transparency": 0} if mode == "P" else {}
+    options = {"transparency": 0} if mode == "P" else {}
 
-    assert (decode_pixels(encoded(picture, **options)) == 255).all()
+    assert (decode_pixels(encoded(picture, "PNG", **options)) == 255).all()
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "CMYK", "I;16"])

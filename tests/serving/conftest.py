@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tritonclient.grpc import service_pb2_grpc
 
 from shopfuse.serving.triton import LocalTriton
+from tests.tritons import QUICK, empty_triton
 
-from .tiny_models import QUICK, connect
+from .tiny_models import connect
+
+WITH_CACHE = replace(QUICK, response_cache_bytes=1 << 20)
 
 
 @pytest.fixture(scope="session")
 def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalTriton]:
-    folder = tmp_path_factory.mktemp("triton")
-    (folder / "repository").mkdir()
-    with LocalTriton(folder / "repository", folder / "triton.log", QUICK) as running:
+    with empty_triton(tmp_path_factory.mktemp("triton"), WITH_CACHE) as running:
         yield running
 
 
