@@ -1,0 +1,124 @@
+"""What the pages name is there: files and folders of the repository, links to other pages, headings, figures."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROOMS = (
+    *(
+        "benchmarks",
+        "docs",
+        "examples",
+        "exporters",
+        "gateway",
+        "k8s",
+        "model_repository",
+        "protos",
+        "shopfuse",
+        "tests",
+    ),
+    *("shopfuse_exporters", "shopfuse_gateway"),
+)
+# Where the README's pictures start from, beside the root.
+BASES = tuple(ROOT / base for base in (".", "protos", "gateway", "gateway/shopfuse_gateway", "exporters"))
+LONGEST_README = 150  # lines: it is a map
+PAGES = sorted(
+    page
+    for pattern in ("*.md", "docs/*.md", "gateway/*.md", "exporters/*.md", "examples/*/*.md", "model_repository/*.md")
+    for page in ROOT.glob(pattern)
+)
+IN_A_ROOM = re.compile(rf"(?<![\w/.*>-])(?:{'|'.join(ROOMS)})/[\w./*-]*")
+SOURCE = re.compile(r"(?<![\w/.*>-])[a-z][\w-]*/[\w./*-]*\.(?:py|md|proto|js)\b")
+LINK = re.compile(r"\]\((?!https?:)([^)\s]+)\)")
+
+
+def paths(text: str) -> set[str]:
+    """Everything in a page that looks like a file or folder of the repository."""
+    found = IN_A_ROOM.findall(text) + SOURCE.findall(text)
+    return {path.rstrip(".,:;-") for path in found}
+
+
+def exists(path: str) -> bool:
+    return any(any(base.glob(path.rstrip("/"))) for base in BASES if base.is_dir())
+
+
+def slug(heading: str) -> str:
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def broken_links(page: Path) -> list[str]:
+    broken = []
+    for link in LINK.findall(page.read_text()):
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        anchors = {slug(line.lstrip("# ")) for line in target.read_text().splitlines() if line.startswith("#")}
+        if not target.is_file() or (anchor and anchor not in anchors):
+            broken.append(link)
+    return broken
+
+
+def tree_rooms() -> list[Path]:
+    """The folders of the README's tree: those that are indented lie in the one above them that is not."""
+    tree = (ROOT / "README.md").read_text().partition("## The tree")[2].split("```")[1]
+    rooms = []
+    outer = ROOT
+    for indent, names in re.findall(r"^( *)((?:[\w.]+/ +)+)", tree, flags=re.MULTILINE):
+        for name in names.split():
+            room = (outer if indent else ROOT) / name
+            rooms.append(room)
+            outer = outer if indent else room
+    return rooms
+
+
+def packages() -> set[str]:
+    return {path.name for path in (ROOT / "shopfuse").iterdir() if any(path.glob("*.py"))}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_path_that_a_page_names_is_there(page: Path) -> None:
+    missing = sorted(path for path in paths(page.read_text()) if not exists(path))
+
+    assert not missing, f"{page.relative_to(ROOT)} names {missing}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    assert not broken_links(page)
+
+
+def test_the_tree_in_the_readme_is_the_tree() -> None:
+    rooms = tree_rooms()
+
+    assert not [str(room.relative_to(ROOT)) for room in rooms if not room.is_dir()]
+    assert {ROOT / "shopfuse" / name for name in packages()} <= set(rooms), (
+        "a room of shopfuse/ has no line in the tree"
+    )
+
+
+def test_architecture_has_a_line_for_every_room() -> None:
+    rooms = set(re.findall(r"^\| `(\w+)/` \|", (ROOT / "docs" / "architecture.md").read_text(), flags=re.MULTILINE))
+
+    assert rooms == packages() | {"gateway", "exporters"}
+
+
+def test_the_readme_is_a_map_that_fits_in_one_look() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= LONGEST_README
+
+
+def test_every_headline_figure_stands_in_the_benchmarks() -> None:
+    table = (ROOT / "README.md").read_text().partition("## Measured")[2].partition("\n## ")[0]
+    figures = set(re.findall(r"\d+\.\d+", table))
+
+    assert figures
+    assert figures <= set(re.findall(r"\d+\.\d+", (ROOT / "docs" / "benchmarks.md").read_text()))
+
+
+def test_a_path_that_is_not_there_is_seen() -> None:
+    named = paths("`shopfuse/ranking/nowhere.py`, ranking/gone.py, WORKSPACE/docs/, DIR/docs/x.md, docs/search.md.")
+
+    assert named == {"shopfuse/ranking/nowhere.py", "ranking/gone.py", "docs/search.md"}
+    assert [path for path in sorted(named) if exists(path)] == ["docs/search.md"]
