@@ -52,7 +52,7 @@ def user_tower_inputs(shop: Shop, items: EncodedItems) -> Arrays:
 
 def _user_row(shop: Shop, items: EncodedItems, histories: UserHistories, user: int) -> Arrays:
     history = histories.history(user, shop.at, shop.item_rows)
-    tensors = history_tensors(history, items.item_vectors[history.rows], shop.at)
+    tensors = history_tensors(history, items.item_vectors, shop.at)
     return {**tensors, "context": context_features(Context(shop.at), len(history.rows), shop.log.scenes)}
 
 

@@ -19,7 +19,6 @@ from shopfuse.gateway.errors import ItemNotFound
 from shopfuse.gateway.query_cache import EncodedQuery
 from shopfuse.gateway.triton_client import TritonError
 from shopfuse.gateway.user import User, user_tensors
-from shopfuse.ranking.features import context_features
 from shopfuse.ranking.tensors import LENGTH_BUCKETS, bucket
 from shopfuse.recall.indexes import RecallQuery
 
@@ -107,8 +106,7 @@ async def _query(engine: Engine, call: Call, query: str) -> EncodedQuery | None:
 
 
 async def _user_vector(engine: Engine, call: Call, user: User) -> Vector | None:
-    context = context_features(call.request.context, len(user.history.rows), engine.release.manifest.scenes)
-    arrays = {**user_tensors(engine, call, user), "context": context}
+    arrays = user_tensors(engine, call, user)
     try:
         outputs = await engine.triton.infer(engine.release.models.user_tower, arrays, {}, call.deadline.budget_s(SHARE))
     except TritonError as error:

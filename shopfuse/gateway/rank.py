@@ -14,7 +14,6 @@ from shopfuse.gateway.encode import Intent
 from shopfuse.gateway.engine import Call, Engine
 from shopfuse.gateway.triton_client import TritonError
 from shopfuse.gateway.user import User, user_tensors
-from shopfuse.ranking.features import context_features
 from shopfuse.ranking.fusion import fuse
 from shopfuse.ranking.tensors import COUNT_BUCKETS, TASKS, VECTOR, bucket, pad_rows
 
@@ -38,7 +37,7 @@ async def rank(engine: Engine, call: Call, user: User, intent: Intent, candidate
     model = models.rank_by_vector if in_ensemble else models.fusion_ranker
     size = bucket(len(candidates), COUNT_BUCKETS)
     arrays = {
-        **_request_tensors(engine, call, user, intent),
+        **_request_tensors(user, intent),
         **user_tensors(engine, call, user),
         **_candidate_tensors(engine, candidates, size),
     }
@@ -65,14 +64,12 @@ def _by_channels(engine: Engine, call: Call, candidates: Candidates) -> Scores:
     return Scores(np.nan_to_num(relevance), None, np.nan_to_num(modality_weights))
 
 
-def _request_tensors(engine: Engine, call: Call, user: User, intent: Intent) -> dict[str, NDArray[Any]]:
-    history = len(user.history.rows)
+def _request_tensors(user: User, intent: Intent) -> dict[str, NDArray[Any]]:
     return {
         "query_vector": NO_VECTOR if intent.query_vector is None else intent.query_vector,
         "query_present": ABSENT if intent.query_vector is None else PRESENT,
         "user_vector": NO_VECTOR if intent.user_vector is None else intent.user_vector,
         "user_present": PRESENT if user.is_known else ABSENT,
-        "context": context_features(call.request.context, history, engine.release.manifest.scenes),
     }
 
 

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.gateway.engine import Call, Engine
-from shopfuse.ranking.features import NO_HISTORY, History
+from shopfuse.ranking.features import NO_HISTORY, History, context_features
 from shopfuse.ranking.history import history_tensors
-from shopfuse.ranking.tensors import VECTOR
 from shopfuse.state.store import StoreError
 
 log = logging.getLogger(__name__)
@@ -31,7 +30,7 @@ NO_USER = User(NO_HISTORY)
 
 
 def read_user(engine: Engine, call: Call) -> User:
-    """The user's history up to the request's time; empty for a stranger or where the store fails (degraded)."""
+    """The user's history before the request's time; empty for a stranger or where the store fails (degraded)."""
     if not call.request.user_id:
         return NO_USER
     try:
@@ -43,8 +42,7 @@ def read_user(engine: Engine, call: Call) -> User:
 
 
 def _history(engine: Engine, call: Call) -> History:
-    entries = engine.store.users([call.request.user_id])[0].entries
-    entries = entries[entries["at"] <= call.request.context.at]
+    entries = engine.store.users([call.request.user_id])[0].before(call.request.context.at).entries
     if len(entries) == 0:
         engine.metrics.feature_missing.labels("user").inc()
         return NO_HISTORY
@@ -55,8 +53,8 @@ def _history(engine: Engine, call: Call) -> History:
 
 
 def user_tensors(engine: Engine, call: Call, user: User) -> dict[str, NDArray[np.generic]]:
-    """What the user tower and the ranker are told of the history; all masked for a stranger."""
-    rows = user.history.rows
-    vectors = np.zeros((len(rows), VECTOR), np.float16)
-    vectors[rows >= 0] = engine.release.item_vectors[rows[rows >= 0]]
-    return history_tensors(user.history, vectors, call.request.context.at)
+    """What the user tower and the ranker are told of the history, all masked for a stranger, and of the context."""
+    context = call.request.context
+    tensors = history_tensors(user.history, engine.release.item_vectors, context.at)
+    length = int(tensors["history_mask"].sum())  # without items that the release does not know, as in training
+    return {**tensors, "context": context_features(context, length, engine.release.manifest.scenes)}

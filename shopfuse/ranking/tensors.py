@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from shopfuse.ranking.channels import CHANNELS
 from shopfuse.ranking.features import CONTEXT_FEATURES, FEATURES
+from shopfuse.ranking.user_state import MAX_HISTORY
 
 VECTOR = 128  # the behaviour space: user, query and item vectors
 TOKEN = 64  # one modality of one item
@@ -21,7 +22,6 @@ D_IMAGE = 128  # of the embedded image encoder; a loaded checkpoint brings its o
 IMAGE_SIZE = 64  # pixels a side, likewise
 ATTRIBUTES = 16  # hashed attribute ids an item
 ATTRIBUTE_BUCKETS = 4096  # id 0 is padding
-HISTORY = 50
 MODALITIES = ("text", "image", "behaviour")
 TASKS = ("click", "cart", "purchase", "relevance")
 
@@ -74,10 +74,10 @@ def submodels(text_dim: int, image_dim: int = D_IMAGE, image_size: int = IMAGE_S
     user = Tensor("user_vector", "FP32", (VECTOR,))
     context = Tensor("context", "FP32", (len(CONTEXT_FEATURES),))
     history = (
-        Tensor("history_vectors", "FP16", (HISTORY, VECTOR)),
-        Tensor("history_events", "INT64", (HISTORY,)),
-        Tensor("history_gaps", "FP32", (HISTORY,)),
-        Tensor("history_mask", "FP32", (HISTORY,)),
+        Tensor("history_vectors", "FP16", (MAX_HISTORY, VECTOR)),
+        Tensor("history_events", "INT64", (MAX_HISTORY,)),
+        Tensor("history_gaps", "FP32", (MAX_HISTORY,)),
+        Tensor("history_mask", "FP32", (MAX_HISTORY,)),
     )
     models = (
         Submodel(

@@ -37,6 +37,10 @@ class UserState:
     def present(self) -> bool:
         return len(self.entries) > 0
 
+    def before(self, at: float) -> UserState:
+        """What was known at a moment: an event of the moment itself is not, as in training."""
+        return UserState(self.entries[self.entries["at"] < at])
+
 
 UNKNOWN_USER = UserState(np.zeros(0, dtype=ENTRY))
 

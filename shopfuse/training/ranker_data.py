@@ -13,6 +13,7 @@ from torch import Tensor
 
 from shopfuse.ranking.channels import CHANNEL_COLUMN
 from shopfuse.ranking.features import CONTEXT_FEATURES
+from shopfuse.ranking.history import history_vectors
 from shopfuse.ranking.tensors import VECTOR
 from shopfuse.ranking.user_state import EVENT_CODES
 from shopfuse.training.logged_features import LoggedLists
@@ -92,14 +93,13 @@ def _inputs(part: RankerData, items: ItemVectors) -> RankerInputs:
     lists, asked = part.lists, part.asked
     valid = lists.rows >= 0
     rows = np.where(valid, lists.rows, 0)
-    past = np.where(asked.rows >= 0, asked.rows, 0)
     return RankerInputs(
         query_vector=_floats(part.query),
         query_present=_floats(part.query.any(1, keepdims=True)),
         user_vector=_floats(part.user),
         user_present=_floats(part.user.any(1, keepdims=True)),
         context=_floats(asked.context),
-        history_vectors=_floats(items.vectors[past] * (asked.rows >= 0)[..., None]),
+        history_vectors=_floats(history_vectors(asked.rows, items.vectors)),
         history_events=torch.from_numpy(asked.events),
         history_gaps=_floats(asked.gaps),
         history_mask=_floats(asked.mask),

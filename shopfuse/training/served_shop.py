@@ -185,7 +185,7 @@ class ServedShop:
             asked.user,
             np.array([asked.user.any()], np.float32),
             context,
-            *history_tensors(asked.history, items.vectors[asked.history.rows], asked.context.at).values(),
+            *history_tensors(asked.history, items.vectors, asked.context.at).values(),
             items.vectors[rows],
             items.tokens[rows],
             items.mask[rows],

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from shopfuse.ranking.history import history_vectors
 from shopfuse.ranking.tensors import VECTOR
 from shopfuse.training.user_inputs import UserInputs
 
@@ -24,12 +25,11 @@ def query_vectors(tower: nn.Module, text_embeddings: NDArray[np.float32]) -> NDA
 @torch.no_grad()
 def user_vectors(tower: nn.Module, inputs: UserInputs, item_vectors: NDArray[np.float16]) -> NDArray[np.float32]:
     """[n, 128] from the released item vectors; zeros for users without a history."""
-    table = np.concatenate([item_vectors, np.zeros((1, VECTOR), item_vectors.dtype)])  # row -1 pads
     blocks = [np.zeros((0, VECTOR), np.float32)]
     for start in range(0, len(inputs), _BLOCK):
         part = inputs.take(np.arange(start, min(start + _BLOCK, len(inputs))))
         vectors = tower(
-            torch.from_numpy(table[part.rows]),
+            torch.from_numpy(history_vectors(part.rows, item_vectors)),
             torch.from_numpy(part.events),
             torch.from_numpy(part.gaps),
             torch.from_numpy(part.mask),

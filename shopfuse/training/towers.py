@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from shopfuse.ranking.features import CONTEXT_FEATURES
-from shopfuse.ranking.tensors import ATTRIBUTE_BUCKETS, D_IMAGE, HISTORY, MODALITIES, TOKEN, VECTOR
-from shopfuse.ranking.user_state import EVENT_CODES
+from shopfuse.ranking.tensors import ATTRIBUTE_BUCKETS, D_IMAGE, MODALITIES, TOKEN, VECTOR
+from shopfuse.ranking.user_state import EVENT_CODES, MAX_HISTORY
 from shopfuse.training.history_block import HistoryBlock
 
 HIDDEN = 128
@@ -79,7 +79,7 @@ class UserTower(nn.Module):
         self.event = nn.Embedding(len(EVENT_CODES) + 1, LOOK)
         self.gap = nn.Linear(1, LOOK)
         self.look = nn.Linear(VECTOR, LOOK)
-        self.block = HistoryBlock(LOOK, HEADS, HISTORY, dropout=0.0)
+        self.block = HistoryBlock(LOOK, HEADS, MAX_HISTORY, dropout=0.0)
         self.attention = nn.Linear(LOOK, POOLS)
         self.moved = nn.Linear(LOOK, VECTOR)
         self.joined = nn.Linear(POOLS * VECTOR, VECTOR)

@@ -25,13 +25,17 @@ class UserHistories:
     events: Events
     starts: NDArray[np.int64]  # first event of each user, and the end: [users + 1]
 
-    def entries(self, user: int, at: float) -> NDArray[np.int64]:
-        """Places of the user's last MAX_HISTORY events strictly before `at`, oldest first; none for user -1."""
+    def span(self, user: int, at: float) -> tuple[int, int]:
+        """From where up to where the user's last MAX_HISTORY events strictly before `at` lie; nowhere for user -1."""
         if user < 0:
-            return np.zeros(0, np.int64)
+            return 0, 0
         start, end = int(self.starts[user]), int(self.starts[user + 1])
         end = start + int(np.searchsorted(self.events.at[start:end], at, side="left"))
-        return np.arange(max(start, end - MAX_HISTORY), end)
+        return max(start, end - MAX_HISTORY), end
+
+    def entries(self, user: int, at: float) -> NDArray[np.int64]:
+        """The places of that span, oldest first."""
+        return np.arange(*self.span(user, at))
 
     def history(self, user: int, at: float, item_rows: NDArray[np.void]) -> History:
         """The user's history before `at` beside the rows `item_rows` [N] of its items."""

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS
 from shopfuse.ranking.features import CONTEXT_FEATURES, FEATURES
-from shopfuse.ranking.tensors import HISTORY, MODALITIES
+from shopfuse.ranking.tensors import MODALITIES
+from shopfuse.ranking.user_state import MAX_HISTORY
 from shopfuse.training.logged_features import NOT_SHOWN, LoggedLists
 from shopfuse.training.ranker_data import RankerData
 from shopfuse.training.snapshot import ItemVectors
@@ -51,10 +52,10 @@ def planted(outcome: Outcome, *, lists: int, length: int = 8, order: Order | Non
 
 
 def strangers(count: int) -> UserInputs:
-    empty = np.zeros((count, HISTORY), np.float32)
+    empty = np.zeros((count, MAX_HISTORY), np.float32)
     context = np.zeros((count, len(CONTEXT_FEATURES)), np.float32)
     return UserInputs(
-        np.full((count, HISTORY), -1, np.int32), np.zeros((count, HISTORY), np.int64), empty, empty, context
+        np.full((count, MAX_HISTORY), -1, np.int32), np.zeros((count, MAX_HISTORY), np.int64), empty, empty, context
     )
 
 

@@ -18,7 +18,8 @@ from safetensors.torch import save_file
 
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.features import CONTEXT_FEATURES
-from shopfuse.ranking.tensors import ATTRIBUTE_BUCKETS, ATTRIBUTES, D_IMAGE, HISTORY
+from shopfuse.ranking.tensors import ATTRIBUTE_BUCKETS, ATTRIBUTES, D_IMAGE
+from shopfuse.ranking.user_state import MAX_HISTORY
 from shopfuse.training import team, train_towers
 from shopfuse.training.item_inputs import ItemInputs, encode_items, item_inputs
 from shopfuse.training.team_work import leading
@@ -42,11 +43,11 @@ def catalogue(rng: np.random.Generator) -> ItemInputs:
 
 
 def clicks(rng: np.random.Generator) -> TowerExamples:
-    known = np.arange(HISTORY) >= rng.integers(0, HISTORY, (CLICKS, 1))
+    known = np.arange(MAX_HISTORY) >= rng.integers(0, MAX_HISTORY, (CLICKS, 1))
     users = UserInputs(
-        rows=np.where(known, rng.integers(0, ITEMS, (CLICKS, HISTORY)), -1).astype(np.int32),
-        events=np.where(known, rng.integers(1, 5, (CLICKS, HISTORY)), 0),
-        gaps=np.where(known, rng.random((CLICKS, HISTORY)), 0.0).astype(np.float32),
+        rows=np.where(known, rng.integers(0, ITEMS, (CLICKS, MAX_HISTORY)), -1).astype(np.int32),
+        events=np.where(known, rng.integers(1, 5, (CLICKS, MAX_HISTORY)), 0),
+        gaps=np.where(known, rng.random((CLICKS, MAX_HISTORY)), 0.0).astype(np.float32),
         mask=known.astype(np.float32),
         context=rng.random((CLICKS, len(CONTEXT_FEATURES))).astype(np.float32),
     )

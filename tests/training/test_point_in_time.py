@@ -36,13 +36,13 @@ def test_many_histories_at_once_equal_one_at_a_time(shop: Shop) -> None:
     rows = item_rows_at(shop.catalogue, shop.log.events, 0.0)
     requests = shop.log.requests
     codes = np.flatnonzero(requests.user == _busy_user(shop))[-20:].astype(np.int32)
+    vectors = np.zeros((len(rows), VECTOR), np.float16)
 
     inputs = user_inputs(histories, requests, codes, shop.log.scenes)
 
     for place, code in enumerate(codes.tolist()):
         context = request_context(requests, code)
         history = histories.history(int(requests.user[code]), context.at, rows)
-        vectors = np.zeros((len(history.rows), VECTOR), np.float16)
         tensors = history_tensors(history, vectors, context.at)
         expected = context_features(context, len(history.rows), shop.log.scenes)
         assert np.array_equal(inputs.events[place], tensors["history_events"])
