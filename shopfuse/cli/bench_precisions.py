@@ -19,7 +19,6 @@ from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.calibration import title_queries
-from shopfuse.exporters.encoding_workspace import export_text_encoder
 from shopfuse.exporters.precision import FULL, PRECISIONS
 from shopfuse.exporters.precision_measure import (
     Encoded,
@@ -34,6 +33,7 @@ from shopfuse.exporters.precision_measure import (
 from shopfuse.exporters.shop import load_catalogue_of
 from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.exporters.verified_model import VerifiedModel
+from shopfuse.exporters.workspace_encoder import export_text_encoder
 from shopfuse.ranking.text import normalise_query
 from shopfuse.training.catalogue import Catalogue
 from shopfuse.training.text_encoder import LoadedTextEncoder, load_text_encoder

@@ -15,8 +15,7 @@ from shopfuse.core.progress import Progress
 from shopfuse.datasets.demo_shop import build_demo_shop
 from shopfuse.datasets.shop_settings import ShopSettings
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.exporters.real_inputs import text_inputs
-from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
+from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer, padded, tokens_of
 from shopfuse.exporters.verified_model import export_verified
 from shopfuse.ranking.tensors import submodels
 from shopfuse.training.catalogue import load_catalogue
@@ -41,9 +40,9 @@ def open_encoding(scratch: Path, name: str = "embedded") -> TextEncoding:
     """A text encoder, exported and verified."""
     encoder = load_text_encoder(name)
     tokenizer = open_tokenizer(encoder.tokenizer_json, encoder.max_tokens)
-    tokens = [encoding.ids for encoding in tokenizer.encode_batch_fast(SAMPLE)]
+    tokens = tokens_of(tokenizer, SAMPLE)
     declared = submodels(encoder.text_dim)["text_encoder"]
-    verified = export_verified(declared, encoder.module, scratch, text_inputs(tokens))
+    verified = export_verified(declared, encoder.module, scratch, padded(tokens))
     return TextEncoding(verified.open(), tokenizer)
 
 

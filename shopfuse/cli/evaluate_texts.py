@@ -20,9 +20,9 @@ from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
+from shopfuse.exporters.labelled_texts import HeadExamples, head_examples
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
-from shopfuse.exporters.text_heads import HeadExamples, head_examples
 from shopfuse.exporters.vector_cache import VectorCache, encoder_folder
 from shopfuse.ranking.labels import Labels, Probabilities, parse_labels
 from shopfuse.ranking.text_heads import OUTPUTS
@@ -54,7 +54,7 @@ class _Opened:
 
     def __init__(self, workspace: Workspace, manifest: Manifest) -> None:
         self.workspace, self.manifest = workspace, manifest
-        self._layout, self._declared = ReleaseLayout(workspace.release_dir(manifest.release_id)), manifest.declared()
+        self._layout, self._declared = ReleaseLayout(workspace.paths.release(manifest.release_id)), manifest.declared()
         self.encoding = TextEncoding(
             self.model("text_encoder"), open_tokenizer(self._layout.tokenizer, manifest.max_tokens)
         )

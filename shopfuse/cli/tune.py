@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -15,22 +14,18 @@ from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
-from shopfuse.exporters.catalogue_encoding import encode_texts
-from shopfuse.exporters.encoding_workspace import export_text_encoder
+from shopfuse.exporters.encoding_run import encode_texts
 from shopfuse.exporters.shop import load_catalogue_of
-from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
-from shopfuse.exporters.vector_cache import VectorCache, encoder_folder
-from shopfuse.release.verify import sha256_file
+from shopfuse.exporters.workspace_encoder import export_text_encoder, open_encoder
 from shopfuse.training.event_log import load_event_log
 from shopfuse.training.made_by import data_hash
 from shopfuse.training.text_encoder import load_text_encoder
 from shopfuse.training.train_shop import ShopData, enough_to_train
-from shopfuse.training.tuned import FILE, read_tuned, settings_of, write_tuned
+from shopfuse.training.tuned import read_tuned, settings_of, write_tuned
 from shopfuse.training.tuning import Budget, Found, Trial, default_values, search
 from shopfuse.training.tuning_tasks import TRIALS
 from shopfuse.training.user_histories import user_histories
 
-FOLDER = "tuning"  # in the workspace: one file of trials for each model
 SHOWN = 8  # trials of a table, the best
 ALL = ",".join(TRIALS)
 
@@ -63,12 +58,12 @@ def tune(
             data = read_shop(shop, seed, progress)
             found = [tune_model(shop, name, data, Budget(trials, minutes), progress) for name in names]
     if json:
-        print_json({"rows": {result.model: _row(result) for result in found}, "file": str(shop.root / FILE)})
+        print_json({"rows": {result.model: _row(result) for result in found}, "file": str(shop.paths.tuned)})
         return
     for result in found:
         report(result)
     if read_tuned(shop.root):
-        out.print(f"'shopfuse build' trains with {shop.root / FILE} from now on; remove it to go back to the defaults")
+        out.print(f"'shopfuse build' trains with {shop.paths.tuned} from now on; remove it to go back to the defaults")
 
 
 def parse_models(text: str) -> list[str]:
@@ -89,18 +84,13 @@ def read_shop(shop: Workspace, seed: int, progress: Progress) -> ShopData:
     log = load_event_log(shop.events(), catalogue)
     if not enough_to_train(log):
         raise ShopfuseError(f"{shop.root}: too few events to train on, so that there is nothing to tune")
-    encoder = load_text_encoder(shop.settings.text_encoder)
-    tokenizer_path = Path(encoder.tokenizer_json)
+    loaded = load_text_encoder(shop.settings.text_encoder)
     progress("export text_encoder", 0, 0)
-    verified = export_text_encoder(shop, encoder)
-    encoding = TextEncoding(verified.open(), open_tokenizer(tokenizer_path, encoder.max_tokens))
-    hashes = sha256_file(verified.path), sha256_file(tokenizer_path)
-    cache = VectorCache(encoder_folder(shop.root, *hashes, encoder.max_tokens), encoder.text_dim)
-    vectors, _ = encode_texts(catalogue.texts(), encoding, cache, progress)
+    encoder = open_encoder(shop, loaded, export_text_encoder(shop, loaded))
+    vectors, _ = encode_texts(catalogue.texts(), encoder.encoding, encoder.cache, progress)
     histories = user_histories(log.events, len(log.users))
-    return ShopData(
-        shop, catalogue, log, histories, vectors.astype(np.float32), encoding.encode, seed, progress, settings
-    )
+    encode = encoder.encoding.encode
+    return ShopData(shop, catalogue, log, histories, vectors.astype(np.float32), encode, seed, progress, settings)
 
 
 def tune_model(shop: Workspace, name: str, data: ShopData, budget: Budget, progress: Progress) -> Found:
@@ -108,7 +98,7 @@ def tune_model(shop: Workspace, name: str, data: ShopData, budget: Budget, progr
     data = replace(data, settings=settings_of(shop.root))
     train = TRIALS[name](data)
     study = f"{name} {data_hash(shop)[:16]} seed {data.seed}"
-    found = search(name, study, train, shop.root / FOLDER / f"{name}.log", budget, seed=data.seed, progress=progress)
+    found = search(name, study, train, shop.paths.trials(name), budget, seed=data.seed, progress=progress)
     tables = {model: values for model, values in read_tuned(shop.root).items() if model != name}
     write_tuned(shop.root, {**tables, **({name: found.best} if found.adopted else {})})
     return found

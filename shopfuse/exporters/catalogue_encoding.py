@@ -18,11 +18,9 @@ from numpy.typing import NDArray
 
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress, silent
-from shopfuse.exporters.encoding_run import TextEncoder, encode_all
 from shopfuse.exporters.errors import BuildError
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.sample_inputs import Arrays
-from shopfuse.exporters.vector_cache import VectorCache
 from shopfuse.ranking.pictures import decode_pixels
 from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR
 
@@ -61,13 +59,6 @@ class ItemInputs:
             "attributes": self.attributes[rows],
             "presence": self.presence[rows].astype(np.float32),
         }
-
-
-def encode_texts(
-    texts: list[str], encoding: TextEncoder, cache: VectorCache, progress: Progress = silent
-) -> tuple[NDArray[np.float16], int]:
-    """(the vectors of texts [n, dims], a read-only map; how many had to be computed). See encoding_run.encode_all."""
-    return encode_all(lambda: [texts], encoding, cache, progress)
 
 
 def encode_images(

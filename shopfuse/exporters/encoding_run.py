@@ -58,6 +58,13 @@ def encode_all(
     return assemble(keys, plan, cache, parts), computed
 
 
+def encode_texts(
+    texts: Sequence[str], encoder: TextEncoder, cache: VectorCache, progress: Progress = silent
+) -> tuple[Vectors, int]:
+    """encode_all for texts that are in memory."""
+    return encode_all(lambda: [texts], encoder, cache, progress)
+
+
 def keys_of_all(texts: Texts) -> Keys:
     """The key of every text, [N]."""
     return np.concatenate([np.empty(0, KEY), *map(keys_of, texts())])

@@ -6,65 +6,36 @@ The composition of the encoding_* files; the catalogue is read as a stream, and 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
-from shopfuse.exporters import real_inputs
 from shopfuse.exporters.build_record import disk_errors_named
 from shopfuse.exporters.encoding_merge import merge
-from shopfuse.exporters.encoding_model import export_once
 from shopfuse.exporters.encoding_plan import EncodingError, Shard, make_plan
 from shopfuse.exporters.encoding_run import STAGE, TextEncoder, Texts, encode_all, encode_chunks, keys_of_all
 from shopfuse.exporters.encoding_triton import IN_FLIGHT, TritonEncoding
 from shopfuse.exporters.errors import BuildError
 from shopfuse.exporters.precision import FULL
-from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer, tokens_of
 from shopfuse.exporters.tolerances import tolerance
-from shopfuse.exporters.vector_cache import VectorCache, encoder_folder
-from shopfuse.exporters.verified_model import VerifiedModel, export_verified
-from shopfuse.ranking.tensors import submodels
-from shopfuse.ranking.text import item_text
+from shopfuse.exporters.vector_cache import VectorCache
+from shopfuse.exporters.workspace_encoder import (
+    WorkspaceEncoder,
+    catalogue_texts,
+    export_text_encoder,
+    open_encoder,
+)
 from shopfuse.release.manifest import ModelVersion, ReleaseError
 from shopfuse.release.verify import read_manifest, sha256_file
-from shopfuse.training.text_encoder import LoadedTextEncoder, load_text_encoder
+from shopfuse.training.text_encoder import load_text_encoder
 
-TEXT_COLUMNS = ("title", "brand", "category", "description")
-ROWS_AT_ONCE = 8192
 WITNESSES = 8  # texts that a Triton must encode as this process does
 LEAST_COSINE = 0.999  # of a witness's two vectors: a GPU's fp32 may be TF32
-
-
-def catalogue_texts(workspace: Workspace) -> Iterator[list[str]]:
-    """What the text encoder reads of each item, in the order of items.parquet, in batches."""
-    rows = workspace.items().select(TEXT_COLUMNS)
-    for frame in rows.collect_batches(chunk_size=ROWS_AT_ONCE, maintain_order=True):
-        yield [item_text(title, brand, category or (), about or "") for title, brand, category, about in frame.rows()]
-
-
-def export_text_encoder(
-    workspace: Workspace, encoder: LoadedTextEncoder, precision: str = FULL, accept: str | None = None
-) -> VerifiedModel:
-    """The workspace's text encoder, exported and verified, or found again. Raises ExportError or ParityError.
-
-    One that fails its gate is let through for the reason `accept` (see export_verified).
-    """
-    declaration = submodels(encoder.text_dim)["text_encoder"]
-    tokenizer = open_tokenizer(Path(encoder.tokenizer_json), encoder.max_tokens)
-
-    def export(folder: Path) -> VerifiedModel:
-        sample = next(iter(catalogue_texts(workspace)), [])[: real_inputs.ROWS]
-        real = real_inputs.text_inputs(tokens_of(tokenizer, sample))
-        return export_verified(declaration, encoder.module, folder, real, precision, accept)
-
-    kind = f"{precision} {accept}" if accept else precision  # what was let through once is not let through again
-    return export_once(workspace.root / "cache" / "exports", declaration, encoder.module, kind, export)
 
 
 def encode_workspace(
@@ -84,7 +55,7 @@ def encode_workspace(
         if shard is None:
             stack.enter_context(workspace_lock(workspace.root))
         job = _open(workspace, precision, progress)
-        encoder: TextEncoder = job.here
+        encoder: TextEncoder = job.encoder.encoding
         if triton:
             encoder = stack.enter_context(job.through(triton, in_flight))
         if shard is None:
@@ -110,21 +81,23 @@ class _Job:
 
     workspace: Workspace
     texts: Texts
-    tokenizer: Tokenizer
-    model: VerifiedModel
-    here: TextEncoding
-    cache: VectorCache
+    encoder: WorkspaceEncoder
+
+    @property
+    def cache(self) -> VectorCache:
+        return self.encoder.cache
 
     @contextmanager
     def through(self, address: str, in_flight: int) -> Iterator[TritonEncoding]:
         """The same encoder in a Triton. Raises EncodingError where that serves another one."""
-        served = _served(self.workspace.releases_dir, sha256_file(self.model.path))
-        declaration = self.model.declaration
+        model, tokenizer = self.encoder.model, self.encoder.tokenizer
+        served = _served(self.workspace.paths.releases, sha256_file(model.path))
         name, version = served.model, str(served.version)
-        with TritonEncoding(address, declaration, self.tokenizer, name, version, in_flight=in_flight) as there:
+        encoding = TritonEncoding(address, model.declaration, tokenizer, name, version, in_flight=in_flight)
+        with closing(encoding) as there:
             sample = next(iter(self.texts()))[:WITNESSES]
-            least = min(LEAST_COSINE, tolerance(declaration, "text_embedding", self.model.precision).cosine_min)
-            cosine = float(np.sum(there.encode(sample) * self.here.encode(sample), axis=1).min())
+            least = min(LEAST_COSINE, tolerance(model.declaration, "text_embedding", model.precision).cosine_min)
+            cosine = float(np.sum(there.encode(sample) * self.encoder.encoding.encode(sample), axis=1).min())
             if not cosine >= least:
                 raise EncodingError(
                     f"Triton at {address}: model '{name}' version {version} is not this workspace's text encoder: "
@@ -135,16 +108,12 @@ class _Job:
 
 def _open(workspace: Workspace, precision: str, progress: Progress) -> _Job:
     if not workspace.items().head(1).collect().height:
-        raise BuildError(f"{workspace.items_path}: the catalogue holds no item; import one first")
+        raise BuildError(f"{workspace.paths.items}: the catalogue holds no item; import one first")
     progress("load text encoder", 0, 0)
     encoder = load_text_encoder(workspace.settings.text_encoder)
     progress("export text encoder", 0, 0)
     model = export_text_encoder(workspace, encoder, precision)
-    tokenizer = open_tokenizer(Path(encoder.tokenizer_json), encoder.max_tokens)
-    hashes = sha256_file(model.path), sha256_file(Path(encoder.tokenizer_json))
-    cache = VectorCache(encoder_folder(workspace.root, *hashes, encoder.max_tokens), encoder.text_dim)
-    here = TextEncoding(model.open(), tokenizer)
-    return _Job(workspace, lambda: catalogue_texts(workspace), tokenizer, model, here, cache)
+    return _Job(workspace, lambda: catalogue_texts(workspace), open_encoder(workspace, encoder, model))
 
 
 def _served(releases: Path, onnx_sha256: str) -> ModelVersion:

@@ -18,6 +18,7 @@ from torch import nn
 from shopfuse.exporters.sample_inputs import Arrays, random_inputs
 from shopfuse.ranking.tensors import NUMPY_TYPE, Submodel, Tensor, bucket
 
+REAL_ROWS = 48  # of the shop's own, that are enough to verify a model with
 COMPANY = 8  # rows in the batch that a row is compared in
 SEED = 20
 

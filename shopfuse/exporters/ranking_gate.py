@@ -7,15 +7,17 @@ in a vector that no ranking shows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import nn
 
+from shopfuse.exporters.encoded_texts import EncodedTexts
 from shopfuse.exporters.errors import ParityError
+from shopfuse.exporters.exporting import Exported
 from shopfuse.exporters.golden_queries import spread
 from shopfuse.exporters.parity import accepted
 from shopfuse.exporters.parity_cases import Answer, RealInputs, real_batch, torch_answer
@@ -32,6 +34,50 @@ ITEMS = 300
 ROWS_AT_ONCE = 16
 BATCHES = 4
 SEED = 22
+
+
+@dataclass(frozen=True, slots=True)
+class GatedModels:
+    """All models of a release by name, found good; `tokens` are those of the golden queries that they were asked."""
+
+    exported: Mapping[str, Exported]
+    tokens: Sequence[Sequence[int]]
+
+    @property
+    def verified(self) -> dict[str, VerifiedModel]:
+        return {name: one.verified for name, one in self.exported.items()}
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        return {name: one.module for name, one in self.exported.items()}
+
+    @property
+    def real_inputs(self) -> dict[str, RealInputs]:
+        return {name: one.real for name, one in self.exported.items()}
+
+    @property
+    def kept_in_fp32(self) -> dict[str, str]:
+        """Model -> why it could not be had in the precision that was asked for."""
+        return {name: one.kept_in_fp32 for name, one in self.exported.items() if one.kept_in_fp32}
+
+
+def gate_rankings(
+    exported: Iterable[Exported],
+    texts: EncodedTexts,
+    queries: Sequence[str],
+    tasks: Mapping[str, float],
+    accepted: Mapping[str, str],
+) -> GatedModels:
+    """Adds to the reports of the models that rank how they rank. Raises ParityError where they lose too much and
+    `accepted` gives no reason for that model."""
+    models = {one.name: one for one in exported}
+    encoder, ranker = models["text_encoder"], models["fusion_ranker"]
+    tokenizer, sample = texts.encoder.tokenizer, texts.catalogue.texts()
+    gated_encoder = gate_texts(encoder.verified, encoder.module, tokenizer, queries, sample, accepted.get(encoder.name))
+    gated_ranker = gate_lists(ranker.verified, ranker.module, ranker.real, tasks, accepted.get(ranker.name))
+    models[encoder.name] = replace(encoder, verified=gated_encoder)
+    models[ranker.name] = replace(ranker, verified=gated_ranker)
+    return GatedModels(models, texts.encoder.encoding.tokens(queries))
 
 
 def gate_texts(

@@ -5,25 +5,26 @@ Publishing it is another step: see shopfuse.publishing.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from shopfuse.core.atomic_files import atomic_folder, write_bytes
 from shopfuse.core.progress import Progress
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.build_record import StepTimes, peak_memory_mb
 from shopfuse.exporters.catalogue_encoding import EncodedItems
+from shopfuse.exporters.encoded_texts import EncodedTexts
 from shopfuse.exporters.ensemble_config import ensemble_config, roles_of
 from shopfuse.exporters.golden_set import write_golden
 from shopfuse.exporters.online_rows import write_online_rows
-from shopfuse.exporters.parity_cases import RealInputs
+from shopfuse.exporters.ranking_gate import GatedModels
 from shopfuse.exporters.release_files import file_hashes, write_release_files
 from shopfuse.exporters.release_models import known_models, put_ensemble, put_models
 from shopfuse.exporters.shop import Shop
-from shopfuse.exporters.staging import staged_folder, write_synced
 from shopfuse.exporters.text_heads import label_counts
 from shopfuse.exporters.verified_model import VerifiedModel
 from shopfuse.ranking.channels import CHANNELS
@@ -33,84 +34,74 @@ from shopfuse.ranking.text_heads import HEADS
 from shopfuse.recall.indexes import RecallIndexes
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import LABELS, Manifest, ModelVersion, model_file
-from shopfuse.release.signature import create_keys, private_key_of, public_key_of, sign
+from shopfuse.release.release_ids import next_release_id
+from shopfuse.release.signature import create_keys, sign
 from shopfuse.training.shop_models import ShopModels
-from shopfuse.training.text_encoder import LoadedTextEncoder
 from shopfuse.training.train_text_head import TrainedHead
-
-_RELEASE = re.compile(r"r([1-9][0-9]*)")
-
-
-@dataclass(frozen=True, slots=True)
-class Golden:
-    """What the golden queries are made of: their tokens, and by model the inputs that it was verified with."""
-
-    tokens: Sequence[Sequence[int]]
-    real_inputs: Mapping[str, RealInputs]
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseParts:
-    """All that goes into one release. `verified` are its models by name."""
+    """All that goes into one release."""
 
     shop: Shop
+    texts: EncodedTexts
     items: EncodedItems
-    verified: Mapping[str, VerifiedModel]
-    text_encoder: LoadedTextEncoder
     models: ShopModels
-    metrics: dict[str, Any]
+    heads: Mapping[str, TrainedHead]
+    gated: GatedModels
     made_by: dict[str, Any]
     target: str
-    golden: Golden
-    heads: Mapping[str, TrainedHead] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        kept = {"kept_in_fp32": self.gated.kept_in_fp32} if self.gated.kept_in_fp32 else {}
+        texts = {"encoded": self.texts.computed, "per_s": self.texts.per_s}
+        heads = {name: head.metrics for name, head in self.heads.items()}
+        return {**self.models.metrics, "texts": texts, **kept, **heads}
 
 
 def make_release(workspace: Workspace, parts: ReleaseParts, times: StepTimes, progress: Progress) -> Manifest:
     """Writes and signs the next release of the workspace; the caller holds its lock."""
-    release_id = next_release_id(workspace.releases_dir)
+    release_id, gated = next_release_id(workspace.paths.releases), parts.gated
     key = _signing_key(workspace.root)
-    with staged_folder(workspace.release_dir(release_id)) as staged:
+    with atomic_folder(workspace.paths.release(release_id)) as staged:
         layout = ReleaseLayout(staged)
         with times.step("write indexes"):
-            encoder = parts.text_encoder
-            tokenizer, max_tokens = encoder.tokenizer_json, encoder.max_tokens
-            write_release_files(layout, parts.shop, parts.items, Path(tokenizer), max_tokens, progress)
+            write_release_files(layout, parts.shop, parts.items, parts.texts.encoder.tokenizer, progress)
             RecallIndexes.open(layout)  # what cannot be opened here is not released
         with times.step("write models"):
-            known = known_models(workspace.releases_dir, workspace.model_repository)
-            versions = put_models(layout.models, parts.verified, known, parts.target)
-            ensembles = _put_ensembles(layout.models, release_id, parts.verified, versions)
+            known = known_models(workspace.paths.releases, workspace.paths.model_repository)
+            versions = put_models(layout.models, gated.verified, known, parts.target)
+            ensembles = _put_ensembles(layout.models, release_id, gated.verified, versions)
             if parts.heads:
                 labels = labels_json({name: head.labels for name, head in parts.heads.items()})
-                write_synced(layout.labels, labels.encode())
+                write_bytes(layout.labels, labels.encode())
         with times.step("write golden queries"):
-            heads = {name: head.module for name, head in parts.heads.items()}
-            modules = {**parts.models.modules, **heads, "text_encoder": encoder.module}
-            golden = parts.golden
             write_golden(
-                layout.golden, parts.verified, modules, golden.tokens, golden.real_inputs, max_tokens, parts.target
+                layout.golden,
+                gated.verified,
+                gated.modules,
+                gated.tokens,
+                gated.real_inputs,
+                parts.texts.loaded.max_tokens,
+                parts.target,
             )
         with times.step("write manifest"):
             manifest = _manifest(release_id, parts, versions, ensembles, file_hashes(staged), times)
-            write_synced(layout.manifest, manifest.to_json().encode())
-            write_synced(layout.signature, sign(manifest.to_json().encode(), key))
+            write_bytes(layout.manifest, manifest.to_json().encode())
+            write_bytes(layout.signature, sign(manifest.to_json().encode(), key))
     with times.step("write feature store"):
-        write_online_rows(workspace.store_path, parts.shop, progress)
+        write_online_rows(workspace.paths.store, parts.shop, progress)
     return manifest
 
 
 def _signing_key(workspace: Path) -> Path:
     """The workspace's private key; a workspace that never had keys gets a pair."""
-    private = private_key_of(workspace)
-    if not private.exists() and not public_key_of(workspace).exists():
+    private = WorkspacePaths(workspace).private_key
+    if not private.exists() and not WorkspacePaths(workspace).public_key.exists():
         create_keys(private.parent)
     return private
-
-
-def next_release_id(releases: Path) -> str:
-    """One more than the highest number so far."""
-    names = [path.name for path in releases.iterdir()] if releases.is_dir() else []
-    return f"r{1 + max((int(match[1]) for name in names if (match := _RELEASE.fullmatch(name))), default=0)}"
 
 
 def _put_ensembles(
@@ -155,7 +146,7 @@ def _manifest(
     files: dict[str, str],
     times: StepTimes,
 ) -> Manifest:
-    models = parts.models
+    models, encoder, verified = parts.models, parts.texts.loaded, parts.gated.verified
     return Manifest(
         release_id=release_id,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -165,12 +156,12 @@ def _manifest(
         target=parts.target,
         built_with=_built_with(versions, files),
         items=len(parts.shop.catalogue),
-        text_dim=parts.text_encoder.text_dim,
-        text_encoder=parts.text_encoder.source,
+        text_dim=encoder.text_dim,
+        text_encoder=encoder.source,
         image_encoder=models.image_source if models.image_encoder is not None else "",
         image_dim=models.image_dim,
         image_size=models.image_size,
-        max_tokens=parts.text_encoder.max_tokens,
+        max_tokens=encoder.max_tokens,
         feature_schema=schema_hash(models.scenes, CHANNELS),
         scenes=models.scenes,
         fusion=models.fusion,
@@ -178,8 +169,8 @@ def _manifest(
         language=parts.shop.catalogue.language,
         search_weights=models.search_weights,
         labels=label_counts(parts.heads),
-        metrics={**models.metrics, **parts.metrics},
-        overrides={name: model.report.accepted for name, model in parts.verified.items() if model.report.accepted},
-        parity={name: model.report.as_dict() for name, model in parts.verified.items()},
+        metrics=parts.metrics,
+        overrides={name: model.report.accepted for name, model in verified.items() if model.report.accepted},
+        parity={name: model.report.as_dict() for name, model in verified.items()},
         made_by={**models.made_by, **parts.made_by, "seconds": dict(times.seconds), "peak_memory_mb": peak_memory_mb()},
     )

@@ -25,8 +25,9 @@ from shopfuse.exporters.encoding_merge import merge
 from shopfuse.exporters.encoding_parts import part_files
 from shopfuse.exporters.encoding_plan import EncodingError, Shard, make_plan
 from shopfuse.exporters.encoding_run import encode_all
-from shopfuse.exporters.encoding_workspace import catalogue_texts, encode_workspace, merge_workspace
+from shopfuse.exporters.encoding_workspace import encode_workspace, merge_workspace
 from shopfuse.exporters.errors import BuildError, ParityError
+from shopfuse.exporters.workspace_encoder import catalogue_texts
 from shopfuse.serving.command import TritonSettings
 from shopfuse.serving.triton import LocalTriton
 from shopfuse.training.catalogue import load_catalogue
@@ -114,14 +115,14 @@ def test_a_shard_needs_no_lock_and_a_whole_run_does(workspace: Workspace) -> Non
 
 
 def test_an_empty_catalogue_is_refused(workspace: Workspace) -> None:
-    pl.read_parquet(workspace.items_path).clear().write_parquet(workspace.items_path)
+    pl.read_parquet(workspace.paths.items).clear().write_parquet(workspace.paths.items)
 
     with pytest.raises(BuildError, match=r"items.parquet: the catalogue holds no item"):
         encode_workspace(workspace)
 
 
 def test_a_workspace_without_catalogue_is_refused(workspace: Workspace) -> None:
-    workspace.items_path.unlink()
+    workspace.paths.items.unlink()
 
     with pytest.raises(WorkspaceError, match="no catalogue yet"):
         encode_workspace(workspace)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shopfuse.exporters.catalogue_encoding import encode_texts
+from shopfuse.exporters.encoding_run import encode_texts
 from shopfuse.exporters.errors import ExportError
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer, padded
