@@ -20,10 +20,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from shopfuse.exporters.errors import ExportError
 from shopfuse.exporters.tensorrt.gpu import local_gpu
@@ -69,23 +70,40 @@ print(json.dumps({"version": trt.__version__, "classes": {name: described(value)
 """
 
 
+class Member(TypedDict):
+    kind: str  # property, method or value
+    doc: NotRequired[str]
+
+
+class Described(TypedDict):
+    """A class of the bindings."""
+
+    bases: list[str]
+    members: dict[str, Member]
+    enum: dict[str, int]
+
+
+class Looked(TypedDict):
+    version: str
+    classes: dict[str, Described]
+
+
 @dataclass
 class Surface:
     """The classes of the bindings, what a call gives instead of the default of its type, and the calls so far."""
 
     version: str
-    classes: dict[str, Any]
-    answers: dict[str, Any] = field(default_factory=dict)
+    classes: dict[str, Described]
+    answers: dict[str, object] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
 
-    def member(self, owner: str, name: str) -> dict[str, Any]:
-        known: dict[str, Any] = self.classes[owner]["members"]
+    def member(self, owner: str, name: str) -> Member:
+        known = self.classes[owner]["members"]
         if name not in known:
             raise AttributeError(f"TensorRT's {owner} has no '{name}'")
-        found: dict[str, Any] = known[name]
-        return found
+        return known[name]
 
-    def call(self, owner: str, name: str, *given: Any, **named: Any) -> Any:
+    def call(self, owner: str, name: str, *given: object, **named: object) -> object:
         self.calls.append(f"{owner}.{name}")
         signatures = signatures_of(name, self.member(owner, name)["doc"])
         failures = []
@@ -98,7 +116,7 @@ class Surface:
                 return self.answer(f"{owner}.{name}", str(signature.return_annotation), *given, **named)
         raise TypeError(f"{owner}.{name} takes no such arguments; {'; '.join(failures)}")
 
-    def answer(self, key: str, annotation: str, *given: Any, **named: Any) -> Any:
+    def answer(self, key: str, annotation: str, *given: object, **named: object) -> object:
         if key in self.answers:
             known = self.answers[key]
             return known(*given, **named) if callable(known) else known
@@ -153,7 +171,7 @@ class Module:
             return Enumeration(self.surface, name)
         return lambda *given, **named: self._made(name, *given, **named)
 
-    def _made(self, name: str, *given: Any, **named: Any) -> Stand:
+    def _made(self, name: str, *given: object, **named: object) -> Stand:
         self.surface.call(name, "__init__", *given, **named)
         return Stand(self.surface, name)
 
@@ -193,7 +211,7 @@ def parameter(text: str) -> inspect.Parameter:
 
 
 @pytest.fixture(scope="module")
-def looked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def looked(tmp_path_factory: pytest.TempPathFactory) -> Looked:
     compiler = shutil.which("cc")
     if compiler is None or find_spec("tensorrt_bindings") is None:
         pytest.skip("the builder's calls are unchecked: needs cc and the wheel tensorrt_cu13_bindings of extra dev")
@@ -204,12 +222,12 @@ def looked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         subprocess.run([compiler, "-shared", "-fPIC", "-o", folder / library, source], check=True)
     environment = os.environ | {"LD_LIBRARY_PATH": str(folder)}
     run = subprocess.run([sys.executable, "-c", LOOK], env=environment, capture_output=True, text=True, check=True)
-    found: dict[str, Any] = json.loads(run.stdout)
+    found: Looked = json.loads(run.stdout)
     return found
 
 
 @pytest.fixture
-def surface(looked: dict[str, Any]) -> Surface:
+def surface(looked: Looked) -> Surface:
     return Surface(looked["version"], looked["classes"])
 
 
@@ -258,7 +276,7 @@ def test_a_plan_is_built_with_calls_that_the_bindings_have(onnx_inputs: Surface,
     ],
 )
 def test_a_call_that_the_bindings_do_not_have_fails(
-    surface: Surface, wrong: Callable[[Any], object], message: str
+    surface: Surface, wrong: Callable[[Module], object], message: str
 ) -> None:
     with pytest.raises((AttributeError, TypeError), match=message):
         wrong(Module(surface))
@@ -318,7 +336,7 @@ class Cuda:
         cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost = 1, 2  # noqa: N815
 
     def __init__(self) -> None:
-        self.held: dict[int, Any] = {}
+        self.held: dict[int, NDArray[np.uint8]] = {}
         self.code = 0
 
     def cudaMalloc(self, size: int) -> tuple[int, int]:  # noqa: N802

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from shopfuse.gateway.engine import Call, Engine
 from shopfuse.gateway.user import read_user, user_tensors
 from shopfuse.ranking.features import Context
 from shopfuse.ranking.history import history_vectors
@@ -56,28 +57,34 @@ MANY = st.lists(
 )
 
 
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+@dataclass(frozen=True, slots=True)
+class Server:
     """What the gateway's stage reads: a store, and the items of a release."""
+
+    store: LmdbStore
+    items: ItemTable
+
+    def tensors(self, deeds: Sequence[Deed]) -> dict[str, NDArray[np.generic]]:
+        """Of a user who did all this."""
+        self.store.put_users({"ann": user_state((deed.item, deed.event, deed.at) for deed in deeds)})
+        release = SimpleNamespace(
+            indexes=SimpleNamespace(items=self.items),
+            item_vectors=VECTORS,
+            manifest=SimpleNamespace(scenes=SCENES),
+        )
+        metrics = SimpleNamespace(feature_missing=SimpleNamespace(labels=lambda _: SimpleNamespace(inc=bool)))
+        request = SimpleNamespace(user_id="ann", context=Context(NOW, SCENES[0], "app"))
+        engine = cast(Engine, SimpleNamespace(store=self.store, release=release, metrics=metrics))
+        call = cast(Call, SimpleNamespace(request=request))
+        return user_tensors(engine, call, read_user(engine, call))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("served")
     build_item_table(folder / "items", [CatalogueItem(item, item) for item in ITEMS])
     with LmdbStore.open(folder / "store.lmdb", readonly=False) as store:
-        yield SimpleNamespace(
-            store=store,
-            release=SimpleNamespace(
-                indexes=SimpleNamespace(items=ItemTable.open(folder / "items")),
-                item_vectors=VECTORS,
-                manifest=SimpleNamespace(scenes=SCENES),
-            ),
-            metrics=SimpleNamespace(feature_missing=SimpleNamespace(labels=lambda _: SimpleNamespace(inc=bool))),
-        )
-
-
-def served(engine: Any, deeds: Sequence[Deed]) -> dict[str, NDArray[np.generic]]:
-    engine.store.put_users({"ann": user_state((deed.item, deed.event, deed.at) for deed in deeds)})
-    request = SimpleNamespace(user_id="ann", context=Context(NOW, SCENES[0], "app"))
-    call: Any = SimpleNamespace(request=request)
-    return user_tensors(engine, call, read_user(engine, call))
+        yield Server(store, ItemTable.open(folder / "items"))
 
 
 def trained(deeds: Sequence[Deed]) -> dict[str, NDArray[np.generic]]:
@@ -109,8 +116,8 @@ def trained(deeds: Sequence[Deed]) -> dict[str, NDArray[np.generic]]:
 @example(deeds=[Deed("item-1", "purchase", 60 * DAY_S), Deed("item-2", "view_item", 40 * DAY_S)])
 @example(deeds=[Deed("item-1", "purchase", DAY_S), Deed("item-2", "select_item", 0.0)])
 @example(deeds=[Deed("item-1", "purchase", DAY_S), Deed(GONE, "view_item", 60.0), Deed("item-2", "view_item", 30.0)])
-def test_a_history_is_served_as_it_was_trained(engine: Any, deeds: list[Deed]) -> None:
-    online, offline = served(engine, deeds), trained(deeds)
+def test_a_history_is_served_as_it_was_trained(server: Server, deeds: list[Deed]) -> None:
+    online, offline = server.tensors(deeds), trained(deeds)
 
     assert online.keys() == offline.keys()
     for name, expected in offline.items():
@@ -118,7 +125,7 @@ def test_a_history_is_served_as_it_was_trained(engine: Any, deeds: list[Deed]) -
         assert online[name].dtype == expected.dtype, name
 
 
-def test_beyond_a_month_longer_tells_no_more(engine: Any) -> None:
-    tensors = served(engine, [Deed("item-1", "purchase", days * DAY_S) for days in (60, 40, 30, 1)])
+def test_beyond_a_month_longer_tells_no_more(server: Server) -> None:
+    tensors = server.tensors([Deed("item-1", "purchase", days * DAY_S) for days in (60, 40, 30, 1)])
 
     assert tensors["history_gaps"][-4:] == pytest.approx(np.log1p([720.0, 720.0, 720.0, 24.0]))

@@ -35,7 +35,7 @@ TEXT: dict[str, Any] = {
 MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
 
 
-def make(kind: str) -> Any:
+def make(kind: str) -> transformers.PreTrainedModel:
     torch.manual_seed(0)
     if kind == "vit":
         return transformers.ViTModel(transformers.ViTConfig(**SMALL))
@@ -53,7 +53,7 @@ def saved(kind: str, folder: Path) -> Path:
     return folder
 
 
-def expected(kind: str, folder: Path, pixels: torch.Tensor) -> Any:
+def expected(kind: str, folder: Path, pixels: torch.Tensor) -> torch.Tensor:
     """The vector of a picture by transformers' own means, from the whole checkpoint."""
     mean, std = (torch.tensor(numbers).reshape(3, 1, 1) for numbers in (MEAN, STD))
     picture = (pixels.permute(0, 3, 1, 2) / 255.0 - mean) / std
