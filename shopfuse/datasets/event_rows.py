@@ -39,7 +39,6 @@ from shopfuse.datasets.text_cleaning import clean_text, filled
 _FIRST_YEAR: Final = 2000
 _RAW_SCHEMA: Final = pl.Schema({"row": pl.UInt32()} | dict(EVENT_SCHEMA) | {"timestamp": pl.Int64()})
 _COLUMNS: Final = tuple(EVENT_SCHEMA)
-_PER_ITEM: Final = ("item_id", "position", "list_name", "price", "quantity")
 
 Values = dict[str, Any]  # column -> value
 Convert = Callable[[Any], Any]

@@ -5,7 +5,7 @@ A hundred rows are enough (measured on 67 queries: ranges from 32 rows and from 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import onnx
@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader
 
 from shopfuse.exporters.errors import ExportError
-from shopfuse.exporters.sample_inputs import Arrays, random_inputs
-from shopfuse.exporters.text_encoding import padded
-from shopfuse.ranking.tensors import NUMPY_TYPE, Submodel, Tensor
+from shopfuse.exporters.sample_inputs import random_inputs
+from shopfuse.ranking.tensors import NUMPY_TYPE, Arrays, Submodel, Tensor
 
 ROWS = 128
 ROWS_AT_ONCE = 8
-MAX_TOKENS = 64  # of a text; ranges do not grow with what follows
 QUERY_WORDS = 3
 SEED = 5
 
@@ -43,25 +41,9 @@ def calibration_batches(declaration: Submodel, calibration: Arrays) -> list[Arra
     ]
 
 
-def text_calibration(
-    queries: Sequence[str], texts: Sequence[str], tokens: Callable[[Sequence[str]], list[list[int]]]
-) -> Arrays:
-    """The text encoder's rows: half queries and half texts of items, as it will see both.
-
-    `tokens` gives the ids of each text. A shop without queries passes `title_queries` of its items.
-    """
-    found = tokens([*_spread(queries, ROWS // 2), *_spread(texts, ROWS // 2)])
-    return padded([ids if len(ids) <= MAX_TOKENS else [*ids[: MAX_TOKENS - 1], ids[-1]] for ids in found])
-
-
 def title_queries(titles: Sequence[str]) -> list[str]:
     """The first words of titles: what queries look like where nobody searched yet."""
     return [" ".join(title.split()[:QUERY_WORDS]) for title in titles]
-
-
-def _spread(values: Sequence[str], count: int) -> list[str]:
-    """At most `count` of the values, evenly over all."""
-    return [values[place] for place in np.unique(np.linspace(0, len(values) - 1, min(count, len(values))).astype(int))]
 
 
 def _row_count(declaration: Submodel, calibration: Arrays) -> int:

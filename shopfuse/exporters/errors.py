@@ -17,9 +17,5 @@ class ParityError(ShopfuseError):
     """An exported model does not answer as the torch module does."""
 
 
-class RepositoryError(ShopfuseError):
-    """The Triton model repository cannot take a model."""
-
-
 class BuildError(ShopfuseError):
     """A workspace cannot be built into a release."""

@@ -16,8 +16,9 @@ import onnx
 from onnx import TensorProto, shape_inference
 
 from shopfuse.exporters.errors import ExportError
+from shopfuse.release.manifest import model_file
+from shopfuse.release.verify import read_manifest
 
-SOURCE: Final = "onnx-tensorrt docs/operators.md, TensorRT 10.15"
 OPSETS: Final = range(9, 25)
 
 _FLOATS = "FP32 FP16 BF16"
@@ -78,6 +79,12 @@ def check_operators(submodel: str, path: Path) -> None:
         raise ExportError(f"{submodel}: TensorRT cannot build {path.name}: {'; '.join(problems[:5])}{more}")
 
 
+def release_operator_problems(root: Path) -> dict[str, list[str]]:
+    """By submodel of a release, what TensorRT cannot build of it; empty lists where it can."""
+    models = read_manifest(root).models.items()
+    return {name: operator_problems(onnx.load(root / model_file(model))) for name, model in models}
+
+
 def operator_problems(model: onnx.ModelProto) -> list[str]:
     """What TensorRT would refuse, one line for each node; empty where nothing is."""
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
@@ -89,22 +96,6 @@ def operator_problems(model: onnx.ModelProto) -> list[str]:
             f"{node.op_type} (node '{node.name}'): {reason}" for reason in _node_problems(node, types, constants)
         ]
     return problems
-
-
-def read_shapes_after_casts(model: onnx.ModelProto) -> None:
-    """Bytes may only be cast in TensorRT, and nothing else be asked of them: where the graph casts a UINT8 input, its
-    shape is read from the cast values instead, in place."""
-    graph = model.graph
-    images = {value.name for value in graph.input if value.type.tensor_type.elem_type == TensorProto.UINT8}
-    casts = {node.input[0]: node for node in graph.node if node.op_type == "Cast" and node.input[0] in images}
-    shapes = [node for node in graph.node if node.op_type == "Shape" and node.input[0] in casts]
-    for shape in shapes:
-        shape.input[0] = casts[shape.input[0]].output[0]
-    first = list(casts.values())  # they only need an input, so the order of the nodes stays one that runs
-    others = [node for node in graph.node if node not in first]
-    ordered = [*first, *others]
-    del graph.node[:]
-    graph.node.extend(ordered)
 
 
 def _node_problems(node: Any, types: dict[str, str], constants: set[str]) -> Iterator[str]:

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 
 from shopfuse.gateway.metrics import Metrics
 
-STAGES = ("features", "encode", "recall", "item_features", "rank", "policy")
-
 
 class Journal:
     def __init__(self, metrics: Metrics) -> None:

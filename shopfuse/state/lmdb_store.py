@@ -105,6 +105,7 @@ class LmdbStore:
             return [transaction.get(key) if 0 < len(key) <= MAX_KEY_BYTES else None for key in keys]
 
     def _write(self, table: bytes, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        """All or none, in place of what the store had under these ids."""
         with _reported(self._path), self._environment.begin(self._tables[table], write=True) as transaction:
             for key, value in rows:
                 if not 0 < len(key) <= MAX_KEY_BYTES:

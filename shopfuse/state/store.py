@@ -1,8 +1,8 @@
-"""What the gateway reads of users and items, and what is written there, whichever database keeps it."""
+"""What the gateway reads of users and items, whichever database keeps it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,13 +37,3 @@ class FeatureStore(Protocol):
         """(ITEM_ROW [n], present [n]); missing_item_row() where the store has none or a damaged one."""
 
     def display(self, item_ids: Sequence[bytes]) -> list[Display | None]: ...
-
-
-class FeatureWriter(Protocol):
-    """Each call is written whole or not at all, and replaces what the store had under these ids."""
-
-    def put_users(self, users: Mapping[str, UserState]) -> None: ...
-
-    def put_items(self, item_ids: Sequence[bytes], rows: NDArray[np.void]) -> None: ...
-
-    def put_display(self, displays: Mapping[bytes, Display]) -> None: ...

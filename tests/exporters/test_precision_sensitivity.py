@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shopfuse.core.progress import silent
-from shopfuse.exporters.calibration import calibration_batches, largest_activations, text_calibration, title_queries
+from shopfuse.exporters.calibration import calibration_batches, largest_activations
 from shopfuse.exporters.errors import ExportError
 from shopfuse.exporters.onnx_export import export_submodel
 from shopfuse.exporters.precision_int8 import to_int8
 from shopfuse.exporters.precision_smoothing import smoothed
-from shopfuse.exporters.sample_inputs import Arrays, random_inputs
+from shopfuse.exporters.sample_inputs import random_inputs
 from shopfuse.exporters.sensitivity import Agreement, Group, answers, choose, quantisable, row_cosines
 from shopfuse.ranking import tensors
-from shopfuse.ranking.tensors import Submodel
+from shopfuse.ranking.tensors import Arrays, Submodel
 
 WIDTH = 16
 DECLARATION = Submodel(
@@ -168,18 +168,7 @@ def test_rows_are_spread_over_all_and_missing_inputs_are_drawn() -> None:
     assert (len(seen), seen[0], seen[-1]) == (128, 0.0, 999.0)
 
 
-def test_text_rows_are_half_queries_half_items_and_keep_the_last_token() -> None:
-    def tokens(texts: Sequence[str]) -> list[list[int]]:
-        return [[101, *([7] * len(text.split())), 102] for text in texts]
-
-    titles, texts = ["Red running shoes for men"] * 100, ["word " * 200] * 100
-    found = text_calibration(title_queries(titles), texts, tokens)
-    assert found["input_ids"].shape == (128, 64)
-    assert found["attention_mask"].sum(1).tolist() == 64 * [5] + 64 * [64]
-    assert found["input_ids"][-1, -1] == 102
-
-
-def test_cosines_of_rows() -> None:
+def test_rows_of_zeros_agree_with_each_other_only_and_nan_stays() -> None:
     left = np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [np.nan, 0.0]])
     right = np.array([[1.0, 1.0], [0.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
 

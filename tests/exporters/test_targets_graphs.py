@@ -20,7 +20,6 @@ from shopfuse.exporters.operator_support import (
     SUPPORTED,
     check_operators,
     operator_problems,
-    read_shapes_after_casts,
 )
 from shopfuse.ranking.tensors import submodels
 from shopfuse.training.fitted_towers import FittedItemTower, FittedUserTower
@@ -141,20 +140,3 @@ def test_the_table_has_no_operator_twice_and_no_control_flow() -> None:
     assert len(SUPPORTED) > 150
     assert {"Add", "MatMul", "LayerNormalization", "Gelu", "Einsum", "Cast"} <= SUPPORTED.keys()
     assert not {"Loop", "If", "Scan", "SequenceAt", "MatMulInteger", "BitShift"} & SUPPORTED.keys()
-
-
-def test_shapes_of_bytes_are_read_from_their_cast() -> None:
-    model = graph(
-        helper.make_node("Shape", ["x"], ["s"], name="shape"),
-        helper.make_node("Cast", ["x"], ["f"], name="cast", to=TensorProto.FLOAT),
-        helper.make_node("Reshape", ["f", "s"], ["r"], name="reshape"),
-        helper.make_node("Cast", ["r"], ["y"], name="back", to=TensorProto.UINT8),
-        kind=TensorProto.UINT8,
-    )
-    assert operator_problems(model)
-
-    read_shapes_after_casts(model)
-
-    assert operator_problems(model) == []
-    onnx.checker.check_model(model, full_check=True)
-    assert [(node.name, node.input[0]) for node in model.graph.node][:2] == [("cast", "x"), ("shape", "f")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -9,15 +10,21 @@ import pytest
 from numpy.typing import NDArray
 
 from shopfuse.ranking.features import ITEM_ROW, missing_item_row
-from shopfuse.ranking.user_state import MAX_HISTORY, UNKNOWN_USER, user_state
-from shopfuse.state.store import Display, FeatureStore, FeatureWriter, StoreError
+from shopfuse.ranking.user_state import MAX_HISTORY, UNKNOWN_USER, UserState, user_state
+from shopfuse.state.store import Display, FeatureStore, StoreError
 
 LAMP = Display("Lämp", 12.5, "EUR", "https://shop/lamp.png", "Nordlicht", ("Home", "Light"))
 SHOE = Display("Shoe")
 
 
-class Store(FeatureStore, FeatureWriter, Protocol):
-    """A store that can be read and written."""
+class Store(FeatureStore, Protocol):
+    """A store that can be written, too: each call whole or not at all, in place of what it had under these ids."""
+
+    def put_users(self, users: Mapping[str, UserState]) -> None: ...
+
+    def put_items(self, item_ids: Sequence[bytes], rows: NDArray[np.void]) -> None: ...
+
+    def put_display(self, displays: Mapping[bytes, Display]) -> None: ...
 
 
 def item_rows(*prices: float) -> NDArray[np.void]:

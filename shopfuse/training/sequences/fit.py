@@ -45,10 +45,6 @@ class Trained:
     epochs: int
     seconds: float
 
-    @property
-    def seconds_per_epoch(self) -> float:
-        return self.seconds / max(self.epochs, 1)
-
 
 def new_model(split: Split, attributes: ItemAttributes | None, settings: ModelSettings, seed: int) -> SequenceModel:
     torch.manual_seed(seed)
