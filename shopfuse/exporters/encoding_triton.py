@@ -14,33 +14,26 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import grpc
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
-from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from shopfuse.core.progress import Progress, silent
 from shopfuse.exporters.encoding_plan import EncodingError
 from shopfuse.exporters.encoding_run import STAGE
-from shopfuse.exporters.sample_inputs import Arrays
 from shopfuse.exporters.text_encoding import padded, tokens_of
 from shopfuse.ranking.tensors import Submodel, bucket
+from shopfuse.serving.inference import answer_of, request_of
+from shopfuse.serving.model_control import ModelControl
 
 IN_FLIGHT = 4  # two of them wait while the two instances of the default deployment work
 PATIENCE_S = 60.0  # for a Triton that restarts
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 5.0
 CALL_TIMEOUT_S = 60.0
 UNAVAILABLE, NOT_FOUND = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND
-OPTIONS = (
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-    ("grpc.max_receive_message_length", 64 << 20),
-)
 
 
 class TritonEncoding:
@@ -67,24 +60,15 @@ class TritonEncoding:
         self._output = declaration.outputs[0].name
         self._tokenizer = tokenizer
         self._patience_s = patience_s
-        self._channel = grpc.insecure_channel(address, OPTIONS)
-        self._stub: Any = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._triton = ModelControl(address)
         self._workers = ThreadPoolExecutor(in_flight)
         self._closing = threading.Event()
         self._answered = False
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         self._closing.set()
         self._workers.shutdown(cancel_futures=True)
-        self._channel.close()
+        self._triton.close()
 
     def encode(self, texts: Sequence[str], progress: Progress = silent, stage: str = STAGE) -> NDArray[np.float32]:
         """The L2-normalised vectors of texts, [n, dims]. Raises EncodingError where Triton gives no good answer."""
@@ -106,20 +90,12 @@ class TritonEncoding:
     def _ask(self, tokens: list[list[int]], size: int) -> NDArray[np.float32]:
         """The vectors of one full batch, [batch, dims]."""
         full = tokens + [tokens[-1]] * (self._batch - len(tokens))
-        answer = self._patiently(self._request(padded(full, size)))
+        answer = self._patiently(request_of(*self._model, padded(full, size)))
         wanted = (self._output, "FP32", [self._batch, self.dims])
         given = [(output.name, output.datatype, list(output.shape)) for output in answer.outputs]
         if wanted not in given:
             raise EncodingError(f"{self._where()}: expected the output {wanted}, got {given}")
-        return np.frombuffer(answer.raw_output_contents[given.index(wanted)], np.float32).reshape(wanted[2])
-
-    def _request(self, inputs: Arrays) -> Any:
-        name, version = self._model
-        request = service_pb2.ModelInferRequest(model_name=name, model_version=version)
-        for tensor, values in inputs.items():
-            request.inputs.add(name=tensor, datatype="INT64", shape=values.shape)
-            request.raw_input_contents.append(values.tobytes())
-        return request
+        return np.asarray(answer_of(answer)[self._output], np.float32)
 
     def _patiently(self, request: Any) -> Any:
         """The answer; while Triton is unavailable it asks again, for as long as the patience lasts.
@@ -129,7 +105,7 @@ class TritonEncoding:
         give_up, wait_s = time.monotonic() + self._patience_s, FIRST_WAIT_S
         while True:
             try:
-                answer = self._stub.ModelInfer(request, timeout=CALL_TIMEOUT_S)
+                answer = self._triton.stub.ModelInfer(request, timeout=CALL_TIMEOUT_S)
             except grpc.RpcError as error:
                 passing = error.code() == UNAVAILABLE or (error.code() == NOT_FOUND and self._answered)
                 late = time.monotonic() + wait_s > give_up

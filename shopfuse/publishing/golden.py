@@ -18,9 +18,9 @@ import numpy as np
 from tritonclient.grpc import service_pb2
 
 from shopfuse.publishing.golden_file import Expected, GoldenFile, Tensors, read_golden
-from shopfuse.publishing.golden_request import answer_of, request_of
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, ReleaseError
+from shopfuse.serving.inference import answer_of, request_of
 from shopfuse.serving.model_control import ModelControl, reason_of
 
 IN_FLIGHT = 8  # a model's queue refuses what waits for a second
@@ -120,8 +120,7 @@ def _asked(
     """The answers to requests of these cases, all sent before the first is awaited."""
     calls = []
     for places in batches:
-        inputs = golden.inputs(served.expected, places)
-        request = request_of(served.model, served.version, inputs, list(served.expected.outputs))
+        request = request_of(served.model, served.version, golden.inputs(served.expected, places))
         calls.append(control.stub.ModelInfer.future(request, timeout=TIMEOUT_S))
     try:
         return [answer_of(call.result()) for call in calls]

@@ -40,7 +40,7 @@ class ModelVersion:
 
 
 class ModelControl:
-    """A connection to one Triton's control calls; safe to share between threads."""
+    """A connection to one Triton's control calls; safe to share between threads. `stub` is for other calls on it."""
 
     def __init__(self, address: str, timeout_s: float = 120.0) -> None:
         self.address = address

@@ -11,6 +11,7 @@ import numpy as np
 from tritonclient.grpc import service_pb2
 
 from shopfuse.serving.errors import TritonStartError
+from shopfuse.serving.inference import request_of
 from shopfuse.serving.model_control import reason_of
 
 NAME = "shopfuse_startup_probe"
@@ -36,11 +37,9 @@ def write_probe(repository: Path) -> None:
 
 def check_probe(stub: Any, timeout_s: float) -> None:
     """Loads the probe, asks it, and lets it go without waiting; raises TritonStartError unless the answer is exact."""
-    request = service_pb2.ModelInferRequest(model_name=NAME, raw_input_contents=[NUMBERS.tobytes()])
-    request.inputs.add(name="x", datatype="FP32", shape=NUMBERS.shape)
     try:
         stub.RepositoryModelLoad(service_pb2.RepositoryModelLoadRequest(model_name=NAME), timeout=timeout_s)
-        answer = stub.ModelInfer(request, timeout=timeout_s)
+        answer = stub.ModelInfer(request_of(NAME, "", {"x": NUMBERS}), timeout=timeout_s)
         stub.RepositoryModelUnload(service_pb2.RepositoryModelUnloadRequest(model_name=NAME), timeout=timeout_s)
     except grpc.RpcError as error:
         raise TritonStartError(f"Triton's start-up check failed: {reason_of(error)}") from error

@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import grpc
@@ -76,9 +76,9 @@ def _there(
     *,
     in_flight: int = IN_FLIGHT,
     patience_s: float = PATIENCE_S,
-) -> TritonEncoding:
-    return TritonEncoding(
-        address, ENCODER, tokenizer, "text_encoder", version, in_flight=in_flight, patience_s=patience_s
+) -> closing[TritonEncoding]:
+    return closing(
+        TritonEncoding(address, ENCODER, tokenizer, "text_encoder", version, in_flight=in_flight, patience_s=patience_s)
     )
 
 
@@ -167,7 +167,7 @@ def test_a_model_that_triton_does_not_have_is_named_at_once(
     message = rf"Triton at {triton.address}: model '{name}' version {version} does not answer: .*{name}"
 
     with (
-        TritonEncoding(triton.address, ENCODER, tokenizer, name, version) as there,
+        closing(TritonEncoding(triton.address, ENCODER, tokenizer, name, version)) as there,
         pytest.raises(EncodingError, match=message),
     ):
         there.encode(["red lamp"])

@@ -17,7 +17,6 @@ from google.protobuf import text_format
 from onnx import helper
 from safetensors.numpy import save
 from tritonclient.grpc import model_config_pb2 as pb
-from tritonclient.grpc import service_pb2
 
 from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.release.channels import Channels, read_channels
@@ -26,6 +25,7 @@ from shopfuse.release.leases import Lease
 from shopfuse.release.manifest import Manifest, ModelVersion
 from shopfuse.release.signature import create_keys, sign
 from shopfuse.release.verify import read_manifest
+from shopfuse.serving.inference import answer_of, request_of
 from shopfuse.serving.model_control import ModelControl
 from tests.manifests import tiny_manifest
 
@@ -214,8 +214,6 @@ def write_lease(workspace: Path, gateway: str, holds: tuple[str, ...], age_s: fl
 
 def ask(control: ModelControl, shop: Shop, release_id: str, timeout_s: float = 5.0) -> float:
     """What rank of a release makes of 1."""
-    request = service_pb2.ModelInferRequest(model_name=f"{shop.name('rank')}_{release_id}")
-    request.inputs.add(name="x", datatype="FP32", shape=[1, 1])
-    request.raw_input_contents.append(np.ones((1, 1), np.float32).tobytes())
-    answer = control.stub.ModelInfer(request, timeout=timeout_s)
-    return float(np.frombuffer(answer.raw_output_contents[0], np.float32)[0])
+    request = request_of(f"{shop.name('rank')}_{release_id}", "", {"x": np.ones((1, 1), np.float32)})
+    (answer,) = answer_of(control.stub.ModelInfer(request, timeout=timeout_s)).values()
+    return float(answer.item())

@@ -22,6 +22,7 @@ from shopfuse.serving import triton as triton_module
 from shopfuse.serving.command import TritonSettings
 from shopfuse.serving.errors import ModelControlError, TritonMissingError, TritonStartError
 from shopfuse.serving.guard import SHARED_MEMORY
+from shopfuse.serving.inference import answer_of, request_of
 from shopfuse.serving.triton import LocalTriton
 from tests.tritons import QUICK
 from tests.waiting import wait_until
@@ -32,8 +33,6 @@ from .tiny_models import (
     add_scaling,
     connect,
     infer,
-    inference,
-    outputs_of,
     processes_mentioning,
 )
 
@@ -145,10 +144,10 @@ def test_a_request_in_flight_is_answered_before_the_server_stops(own_triton: Loc
     with own_triton as triton:
         triton.load("double")
         stub = connect(triton.address)
-        call = stub.ModelInfer.future(inference("double", x=ONE), timeout=20)
+        call = stub.ModelInfer.future(request_of("double", "", {"x": ONE}), timeout=20)
         wait_until(lambda: pending_requests(triton) == 1)
 
-    assert outputs_of(call.result())["y"].item() == 2.0
+    assert answer_of(call.result())["y"].item() == 2.0
 
 
 def pending_requests(triton: LocalTriton) -> float:

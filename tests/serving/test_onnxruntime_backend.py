@@ -16,6 +16,7 @@ from tritonclient.grpc import model_config_pb2
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
 from shopfuse.serving.errors import ModelControlError
+from shopfuse.serving.inference import answer_of, request_of
 from shopfuse.serving.triton import LocalTriton
 
 from .tiny_models import (
@@ -24,8 +25,6 @@ from .tiny_models import (
     add_model,
     add_scaling,
     infer,
-    inference,
-    outputs_of,
     processes_mentioning,
     write_config,
 )
@@ -57,10 +56,10 @@ def test_requests_of_several_shapes_at_once_each_get_their_own_rows(
     shapes = [(1 + index % 3, 2 + index % 2) for index in range(24)]
     numbers = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
 
-    calls = [stub.ModelInfer.future(inference("shapes", x=each), timeout=20) for each in numbers]
+    calls = [stub.ModelInfer.future(request_of("shapes", "", {"x": each}), timeout=20) for each in numbers]
 
     for call, sent in zip(calls, numbers, strict=True):
-        np.testing.assert_array_equal(outputs_of(call.result())["y"], sent + sent)
+        np.testing.assert_array_equal(answer_of(call.result())["y"], sent + sent)
 
 
 def test_requests_that_wait_together_run_as_one_batch(
@@ -74,9 +73,12 @@ def test_requests_that_wait_together_run_as_one_batch(
     add_model(repository, "rows", nodes, [Tensor("x")], [Tensor("y", np.int64)], options=WAIT_FOR_A_BATCH)
     triton.load("rows")
 
-    calls = [stub.ModelInfer.future(inference("rows", x=np.zeros((4, 1), np.float32)), timeout=20) for _ in range(4)]
+    calls = [
+        stub.ModelInfer.future(request_of("rows", "", {"x": np.zeros((4, 1), np.float32)}), timeout=20)
+        for _ in range(4)
+    ]
 
-    assert [outputs_of(call.result())["y"].tolist() for call in calls] == [[[16]] * 4] * 4
+    assert [answer_of(call.result())["y"].tolist() for call in calls] == [[[16]] * 4] * 4
 
 
 def test_a_request_that_fails_leaves_its_neighbours_answered(
@@ -88,12 +90,12 @@ def test_a_request_that_fails_leaves_its_neighbours_answered(
     triton.load("lookup")
     rows = [np.full((1, 1), row, np.int64) for row in (0, 7, 2)]
 
-    calls = [stub.ModelInfer.future(inference("lookup", x=row), timeout=20) for row in rows]
+    calls = [stub.ModelInfer.future(request_of("lookup", "", {"x": row}), timeout=20) for row in rows]
 
-    assert outputs_of(calls[0].result())["y"] == 10.0
+    assert answer_of(calls[0].result())["y"] == 10.0
     with pytest.raises(grpc.RpcError, match="out of data bounds"):
         calls[1].result()
-    assert outputs_of(calls[2].result())["y"] == 12.0
+    assert answer_of(calls[2].result())["y"] == 12.0
     assert "batch of 3 requests failed, answering each alone" in triton.log_file.read_text()
 
 

@@ -14,8 +14,10 @@ import psutil
 from google.protobuf import text_format
 from numpy.typing import NDArray
 from onnx import helper
-from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
-from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
+from tritonclient.grpc import model_config_pb2, service_pb2_grpc
+from tritonclient.utils import np_to_triton_dtype
+
+from shopfuse.serving.inference import answer_of, request_of
 
 Array = NDArray[np.generic]
 
@@ -95,20 +97,7 @@ def infer(
     stub: service_pb2_grpc.GRPCInferenceServiceStub, name: str, version: int | None = None, **inputs: Array
 ) -> dict[str, Array]:
     """The outputs by name."""
-    return outputs_of(stub.ModelInfer(inference(name, version, **inputs), timeout=20))
-
-
-def inference(name: str, version: int | None = None, **inputs: Array) -> service_pb2.ModelInferRequest:
-    request = service_pb2.ModelInferRequest(model_name=name, model_version=str(version or ""))
-    for key, value in inputs.items():
-        request.inputs.add(name=key, datatype=np_to_triton_dtype(value.dtype), shape=value.shape)
-        request.raw_input_contents.append(value.tobytes())
-    return request
-
-
-def outputs_of(answer: service_pb2.ModelInferResponse) -> dict[str, Array]:
-    raw = zip(answer.outputs, answer.raw_output_contents, strict=True)
-    return {out.name: np.frombuffer(data, triton_to_np_dtype(out.datatype)).reshape(out.shape) for out, data in raw}
+    return answer_of(stub.ModelInfer(request_of(name, str(version or ""), inputs), timeout=20))
 
 
 def connect(address: str) -> service_pb2_grpc.GRPCInferenceServiceStub:
