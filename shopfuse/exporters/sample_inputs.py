@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from shopfuse.exporters.errors import ExportError
 from shopfuse.ranking.channels import CHANNEL_COLUMN
+from shopfuse.ranking.history import MAX_GAP_S
 from shopfuse.ranking.tensors import ATTRIBUTE_BUCKETS, NUMPY_TYPE, Submodel, Tensor
 from shopfuse.ranking.user_state import EVENT_CODES
 
@@ -71,7 +72,7 @@ DRAWS: dict[str, Draw] = {
     "presence": _flags,
     "history_vectors": _unit,
     "history_events": _integers(0, len(EVENT_CODES) + 1),
-    "history_gaps": _uniform(0.0, 9.0),  # log1p of up to a year of hours
+    "history_gaps": _uniform(0.0, float(np.log1p(MAX_GAP_S / 3600.0))),
     "history_mask": _suffix_mask,
     "context": _uniform(-1.0, 1.0),
     "query_vector": _unit,
