@@ -1,7 +1,7 @@
-"""The log of what was shown, with the features it was ranked by: training reads it back, so that it learns from the
-numbers that serving saw. Written after the answer by a thread of its own; a full queue drops, and counts, rather than
-wait. One JSON line per answer in WORKSPACE/impressions/date=YYYY-MM-DD.jsonl; its tables of numbers are base64 of
-little-endian float32 (`numbers`): as JSON numbers those of 100 items would take as long as answering did.
+"""The log of what was shown, with the features it was ranked by. It is only written: training takes the shop's events
+and computes their features itself. Written after the answer by a thread of its own; a full queue drops, and counts,
+rather than wait. One JSON line per answer in WORKSPACE/impressions/date=YYYY-MM-DD.jsonl; tables of [items, columns]
+are base64 of little-endian float32: as JSON numbers those of 100 items would take as long as answering did.
 """
 
 from __future__ import annotations
@@ -53,11 +53,6 @@ class Impression:
 
 def _packed(table: NDArray[np.float32]) -> str:
     return base64.b64encode(table.astype("<f4").tobytes()).decode("ascii")
-
-
-def numbers(text: str, items: int) -> NDArray[np.float32]:
-    """A table of a logged line, [items, columns]."""
-    return np.frombuffer(base64.b64decode(text), "<f4").reshape(items, -1)
 
 
 def impression(engine: Engine, call: Call, ranked: Ranked, given: Answer) -> Impression:

@@ -1,14 +1,17 @@
-"""What operators and training see: metrics on their HTTP port, and the log of impressions."""
+"""What operators see: metrics on their HTTP port, and the log of impressions."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import urllib.request
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from shopfuse.gateway.impressions import Impressions, numbers
+from shopfuse.gateway.impressions import Impressions
 from shopfuse.gateway.metrics import Metrics
 from shopfuse.ranking.channels import CHANNELS
 from shopfuse.ranking.features import FEATURES
@@ -61,6 +64,11 @@ async def test_every_stage_is_timed_and_every_code_is_there_from_the_start(serve
         assert f'grpc_code="ResourceExhausted",grpc_method="{method}"' in before
     for stage in ("features", "encode", "recall", "item_features", "rank", "policy"):
         assert f'shopfuse_stage_duration_seconds_count{{stage="{stage}"}} 1.0' in text
+
+
+def numbers(text: str, items: int) -> NDArray[np.float32]:
+    """A table of a logged line, [items, columns]."""
+    return np.frombuffer(base64.b64decode(text), "<f4").reshape(items, -1)
 
 
 async def test_shown_items_are_logged_with_what_they_were_ranked_by(serve: Any, impressions: Any) -> None:
