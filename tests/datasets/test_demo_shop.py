@@ -13,9 +13,8 @@ import pytest
 from PIL import Image
 
 from shopfuse.datasets.demo_shop import DemoShopError, build_demo_shop
-from shopfuse.datasets.demo_shop.contact_sheet import contact_sheet
 from shopfuse.datasets.schema import DEVICES, EVENT_NAMES, EVENT_SCHEMA, ID_PATTERN, IMAGE_SCHEMA, ITEM_SCHEMA
-from shopfuse.datasets.workspace import Workspace, WorkspaceError
+from shopfuse.datasets.workspace import Workspace
 
 ITEMS, USERS, DAYS = 300, 200, 7
 
@@ -223,14 +222,3 @@ def test_a_size_out_of_bounds_is_refused_by_name(tmp_path: Path, name: str, valu
             days=sizes["days"],
             seed=sizes["seed"],
         )
-
-
-def test_contact_sheet_shows_64_products(shop: Workspace, tmp_path: Path) -> None:
-    contact_sheet(shop, tmp_path / "sheet.png")
-
-    assert Image.open(tmp_path / "sheet.png").size == (1408, 1280)
-
-
-def test_contact_sheet_needs_pictures(tmp_path: Path) -> None:
-    with pytest.raises(WorkspaceError, match="no item has a picture"):
-        contact_sheet(build(tmp_path / "bare", images=False), tmp_path / "sheet.png")

@@ -39,8 +39,6 @@ class DemoShopSize:
     users: int
     events: int
     reviews: int
-    searches_judged: int
-    users_judged: int
 
 
 def build_demo_shop(
@@ -85,8 +83,6 @@ def _write(workspace: Workspace, shop: DemoShop, images: bool, report: Progress)
         users=len(shop.users),
         events=events,
         reviews=len(reviews),
-        searches_judged=len(searches.judged),
-        users_judged=len(shoppers.judged),
     )
 
 
