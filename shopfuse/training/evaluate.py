@@ -17,7 +17,6 @@ from torch import nn
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.ranking.metrics import bootstrap_interval
 from shopfuse.ranking.tensors import MODALITIES
 from shopfuse.training.baselines import BASELINES, baselines
 from shopfuse.training.catalogue import Catalogue, load_catalogue
@@ -91,13 +90,6 @@ def rows_of_rankers(
             rows.append(bench.row(name, served.with_ranker(ranker, tasks).scorer()))
         progress(STAGE, len(rankers), len(rankers))
     return rows
-
-
-def lead(first: Quality, second: Quality, *, seed: int = 0) -> tuple[float, float, float]:
-    """How far the first ranks better than the second on the same cases: mean difference, paired 95 % interval."""
-    difference = first.values - second.values
-    low, high = bootstrap_interval(difference, seed=seed)
-    return float(difference.mean()), low, high
 
 
 def shop_inputs(

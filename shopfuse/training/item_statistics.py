@@ -12,20 +12,14 @@ from numpy.typing import NDArray
 
 from shopfuse.ranking.features import ITEM_ROW, SCENE_SLOTS
 from shopfuse.ranking.user_state import EVENT_CODES, EVENT_WEIGHT
-from shopfuse.training.catalogue import Catalogue, load_catalogue
-from shopfuse.training.event_log import IMPRESSION, Events, load_event_log
+from shopfuse.training.catalogue import Catalogue
+from shopfuse.training.event_log import IMPRESSION, Events
 
 POPULARITY_HALF_LIFE_S = 14 * 86400.0
 PRIOR_CLICKS = 2.0  # expected clicks that an item without impressions is credited with
 PRIOR_FOLLOWERS = 5.0  # clicks that an item without clicks is credited with, for cart and purchase rates
 PRIOR_DEMAND = 50.0  # engaged events that a category is credited with, for scene lifts
 _SLOTS = 64  # list positions told apart
-
-
-def item_rows(items: pl.DataFrame, events: pl.LazyFrame, at: float, scenes: tuple[str, ...]) -> NDArray[np.void]:
-    """ITEM_ROW [N] of the catalogue as of `at` (seconds): only events strictly before it count."""
-    catalogue = load_catalogue(items)
-    return item_rows_at(catalogue, load_event_log(events, catalogue, scenes).events.before(at), at)
 
 
 def item_rows_at(catalogue: Catalogue, events: Events, at: float) -> NDArray[np.void]:

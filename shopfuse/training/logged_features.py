@@ -1,7 +1,6 @@
-"""Logged features: ranked lists with the numbers they were ranked by and what came of them, as arrays and as Parquet.
+"""Logged features: ranked lists with the numbers they were ranked by and what came of them, as replayed from the events.
 
-The columns are those of the gateway's impression log, plus the outcome: a ranker trains from either.
-"""
+A ranker trains from the arrays; the Parquet file is for people to look at."""
 
 from __future__ import annotations
 
@@ -57,24 +56,3 @@ def write_logged(path: Path, logged: LoggedLists) -> None:
         }
     )
     write_parquet(path, frame)
-
-
-def read_logged(path: Path) -> LoggedLists:
-    frame = pl.read_parquet(path)
-    count = len(frame)
-
-    def table(name: str, depth: int = 0) -> NDArray[np.generic]:
-        values = frame[name].to_numpy()
-        return values.reshape(count, -1, depth) if depth else values
-
-    return LoggedLists(
-        request=frame["request"].to_numpy(),
-        seed=frame["seed"].to_numpy(),
-        rows=table("rows").astype(np.int32),
-        position=table("position").astype(np.int16),
-        outcome=table("outcome").astype(np.int8),
-        features=table("features", len(FEATURES)).astype(np.float32),
-        channel_scores=table("channel_scores", len(CHANNELS)).astype(np.float32),
-        channel_mask=table("channel_mask", len(CHANNELS)).astype(np.float32),
-        weight=frame["weight"].to_numpy(),
-    )

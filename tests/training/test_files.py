@@ -12,7 +12,6 @@ from shopfuse.gateway.request import RECOMMEND, SEARCH, SIMILAR
 from shopfuse.gateway.settings import Settings
 from shopfuse.training.candidate_pool import PER_CHANNEL, POOL, SURFACE_CHANNELS
 from shopfuse.training.checkpoints import load_checkpoint, save_checkpoint
-from shopfuse.training.logged_features import read_logged, write_logged
 from shopfuse.training.towers import ItemTower, QueryTower
 
 from .planted_lists import popular_items_are_clicked
@@ -42,16 +41,6 @@ def test_weights_without_meta_data_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ShopfuseError, match="not a checkpoint"):
         load_checkpoint(tmp_path, QueryTower(32))
-
-
-def test_logged_features_read_back(tmp_path: Path) -> None:
-    logged = popular_items_are_clicked(lists=5).lists
-
-    write_logged(tmp_path / "logged.parquet", logged)
-    found = read_logged(tmp_path / "logged.parquet")
-
-    for name in logged.__slots__:
-        assert np.array_equal(getattr(found, name), getattr(logged, name)), name
 
 
 def test_replayed_pools_are_those_of_the_gateway(tmp_path: Path) -> None:

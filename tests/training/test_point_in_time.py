@@ -8,7 +8,7 @@ from shopfuse.ranking.tensors import VECTOR
 from shopfuse.ranking.user_state import EVENT_CODES
 from shopfuse.training.event_log import IMPRESSION
 from shopfuse.training.impressions import shown_lists
-from shopfuse.training.item_statistics import item_rows, item_rows_at
+from shopfuse.training.item_statistics import item_rows_at
 from shopfuse.training.tower_examples import tower_examples
 from shopfuse.training.user_histories import user_histories, user_states
 from shopfuse.training.user_inputs import request_context, user_inputs
@@ -50,19 +50,6 @@ def test_many_histories_at_once_equal_one_at_a_time(shop: Shop) -> None:
         assert np.allclose(inputs.gaps[place], tensors["history_gaps"], atol=1e-5)
         assert np.array_equal(inputs.context[place], expected)
         assert np.array_equal(inputs.rows[place][-len(history.rows) :], history.rows)
-
-
-def test_item_rows_know_nothing_of_later_events(shop: Shop) -> None:
-    middle = float(np.median(shop.log.events.at))
-    events = shop.workspace.events()
-
-    early = item_rows(shop.catalogue.frame, events, middle, shop.log.scenes)
-    late = item_rows_at(shop.catalogue, shop.log.events, middle + 1e9)
-
-    expected = item_rows_at(shop.catalogue, shop.log.events.before(middle), middle)
-    for name in ("popularity", "click_rate", "cart_rate", "purchase_rate"):
-        assert np.array_equal(early[name], expected[name])
-        assert not np.array_equal(early[name], late[name])
 
 
 def test_tower_examples_are_clicks_with_the_outcome_of_their_request(shop: Shop) -> None:
