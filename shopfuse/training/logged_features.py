@@ -1,6 +1,7 @@
-"""Logged features: ranked lists with the numbers they were ranked by and what came of them, as replayed from the events.
+"""Logged features: ranked lists with the numbers they were ranked by and what came of them, replayed from the events.
 
-A ranker trains from the arrays; the Parquet file is for people to look at."""
+A ranker trains from the arrays; the Parquet file is for people to look at.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -13,8 +12,6 @@ from shopfuse.gateway.settings import Settings
 from shopfuse.training.candidate_pool import PER_CHANNEL, POOL, SURFACE_CHANNELS
 from shopfuse.training.checkpoints import load_checkpoint, save_checkpoint
 from shopfuse.training.towers import ItemTower, QueryTower
-
-from .planted_lists import popular_items_are_clicked
 
 
 def test_a_checkpoint_reads_back(tmp_path: Path) -> None:
