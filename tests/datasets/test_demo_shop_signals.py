@@ -34,7 +34,7 @@ def test_an_oracle_without_one_modality_loses_clearly(report: pl.DataFrame, task
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_popularity_is_weak(report: pl.DataFrame, task: str) -> None:
+def test_popularity_alone_explains_little(report: pl.DataFrame, task: str) -> None:
     assert quality(report, "popularity", task) < 0.2
     assert quality(report, "popularity", task) < 0.5 * quality(report, "learned: all", task)
 

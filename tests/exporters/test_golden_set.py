@@ -120,7 +120,7 @@ def test_the_file_is_small_and_the_same_each_time(
     assert written.stat().st_size < 2e6
 
 
-def test_no_query_is_refused(
+def test_a_golden_set_without_a_query_is_refused(
     verified: Mapping[str, VerifiedModel], modules: Mapping[str, nn.Module], tmp_path: Path
 ) -> None:
     with pytest.raises(ParityError, match=r"golden\.safetensors: the golden set is empty: no query has a token"):

@@ -40,7 +40,7 @@ def test_other_weights_give_other_bytes(tower_file: Path, tmp_path: Path) -> Non
     assert exported(TOWER, module, tmp_path).read_bytes() != tower_file.read_bytes()
 
 
-def test_export_is_quiet(
+def test_an_export_prints_nothing_and_warns_of_nothing(
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,

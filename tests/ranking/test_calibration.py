@@ -65,7 +65,7 @@ def test_the_interval_of_the_ratio_treats_a_list_as_one_draw() -> None:
     assert wide_high - wide_low > 2 * (high - low)
 
 
-def test_log_loss_of_a_coin() -> None:
+def test_log_loss_of_a_fair_coin_is_the_logarithm_of_2() -> None:
     assert log_loss(np.array([0.5, 0.5]), np.array([1, 0])) == pytest.approx(math.log(2))
     assert log_loss(np.zeros(0), np.zeros(0)) == 0.0
 

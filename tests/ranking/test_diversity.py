@@ -39,7 +39,7 @@ def test_diversity_is_the_mean_distance_of_pairs() -> None:
     assert intra_list_diversity(np.array([[1, 0], [0, 0]], np.float32)) == pytest.approx(1.0)
 
 
-def test_entropy_of_categories_in_bits() -> None:
+def test_entropy_is_in_bits_and_zero_for_a_single_category() -> None:
     assert entropy(np.array([7, 7, 7])) == 0.0
     assert entropy(np.array([1, 2, 3, 4])) == pytest.approx(2.0)
     assert entropy(np.array([1, 1, 2])) == pytest.approx(math.log2(3) - 2 / 3)

@@ -44,10 +44,16 @@ def test_a_query_without_relevant_items_scores_zero() -> None:
     assert recall(["c"], {"c": 0.0}) == 0.0
 
 
-def test_recall_mrr_and_unjudged_share() -> None:
+def test_recall_is_the_share_of_relevant_items_that_were_found() -> None:
     assert recall(["b", "x"], GRADES, k=2) == pytest.approx(0.5)
+
+
+def test_reciprocal_rank_is_that_of_the_first_relevant_item() -> None:
     assert reciprocal_rank(["c", "x", "b"], GRADES) == pytest.approx(1 / 3)
     assert reciprocal_rank(["x"], GRADES) == 0.0
+
+
+def test_unjudged_share_is_that_of_items_without_a_grade() -> None:
     assert unjudged_share(["a", "x", "y", "c"], GRADES, k=4) == pytest.approx(0.5)
 
 

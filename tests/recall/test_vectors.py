@@ -106,7 +106,7 @@ def test_equal_vectors_come_in_the_order_of_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_tiny_catalogues(tmp_path: Path, count: int) -> None:
+def test_all_of_a_tiny_catalogue_is_found(tmp_path: Path, count: int) -> None:
     build_vectors(tmp_path / "v", VECTORS[:count])
     index = VectorIndex.open(tmp_path / "v")
 

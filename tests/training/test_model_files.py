@@ -55,7 +55,7 @@ def same_weights(left: nn.Module, right: nn.Module) -> bool:
 
 
 @pytest.mark.parametrize("make", [fitted, trained, *(partial(fused_by, method) for method in METHODS)])
-def test_models_read_back(make: Callable[[], ShopModels], tmp_path: Path) -> None:
+def test_saved_models_are_loaded_as_they_were(make: Callable[[], ShopModels], tmp_path: Path) -> None:
     saved = make()
     save_models(tmp_path, saved, IDS, seed=1)
 

@@ -100,10 +100,10 @@ def test_a_trial_that_diverges_is_one_that_lost(tmp_path: Path) -> None:
         search("towers", "broken", broken, tmp_path / "towers.log", Budget(2))
 
 
-def test_time_is_up(tmp_path: Path) -> None:
+def test_a_search_ends_when_its_time_is_up(tmp_path: Path) -> None:
     found = search("towers", "study", bowl, tmp_path / "towers.log", Budget(10_000, minutes=1e-4))
 
-    assert 1 <= len(found.trials) < 100
+    assert 1 <= len(found.trials) < 10_000
 
 
 def test_what_was_found_is_read_back_as_the_settings_of_the_next_training(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def test_ranks_count_every_item_that_is_not_seen_and_ties_against_the_target() -
     assert found.tolist() == [3, 3, 1, NOWHERE]  # 7 and a tie above 5; 9 and a tie; the best; already seen
 
 
-def test_hits_and_gains_of_one_target() -> None:
+def test_hits_and_gains_follow_from_the_rank_of_the_target() -> None:
     found = values(np.array([1, 2, 6, 11, NOWHERE], np.int32))
 
     gain = 1 / np.log2(3), 1 / np.log2(7), 1 / np.log2(12)
