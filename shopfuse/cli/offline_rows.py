@@ -15,20 +15,25 @@ from numpy.typing import NDArray
 
 from shopfuse.cli.judgments import Topic
 from shopfuse.cli.weight_search import JudgedPool
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
-from shopfuse.gateway.recall import CHANNEL
-from shopfuse.gateway.request import SEARCH
-from shopfuse.gateway.settings import Settings
-from shopfuse.ranking.features import NO_HISTORY, History
+from shopfuse.ranking.channels import SEARCH
+from shopfuse.ranking.features import History
 from shopfuse.ranking.filter import NO_FILTER
 from shopfuse.ranking.fusion import FUSION_METHODS, fuse, normalise
 from shopfuse.ranking.tensors import submodels
 from shopfuse.ranking.text import normalise_query
 from shopfuse.ranking.user_state import UNKNOWN_USER
-from shopfuse.recall.found import Found
-from shopfuse.recall.indexes import RecallIndexes, RecallQuery, channel_scores
-from shopfuse.recall.merge import merge
+from shopfuse.recall.channels import POOL, channel_scores, pool, search
+from shopfuse.recall.co_visit import CO_VISIT_INDEX
+from shopfuse.recall.hits import Hits
+from shopfuse.recall.indexes import RecallIndexes
+from shopfuse.recall.popular import POPULAR_INDEX
+from shopfuse.recall.query import RecallQuery
+from shopfuse.recall.user_history import user_history
+from shopfuse.recall.vector_channels import TEXT_INDEX
+from shopfuse.recall.word_channels import LEXICAL_INDEX
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, model_file
 from shopfuse.state.lmdb_store import LmdbStore
@@ -44,7 +49,6 @@ class OfflineRows:
     store: LmdbStore
     text: TextEncoding
     query_tower: OnnxModel
-    settings: Settings
     learned: Mapping[str, float]  # the release's weights of channels, where judgments chose them
 
     def search_rows(self, topics: Sequence[Topic]) -> Rankings:
@@ -63,21 +67,21 @@ class OfflineRows:
         ]
 
     def _judged(
-        self, topic: Topic, pool: NDArray[np.int32], scores: NDArray[np.float32], mask: NDArray[np.float32]
+        self, topic: Topic, rows: NDArray[np.int32], scores: NDArray[np.float32], mask: NDArray[np.float32]
     ) -> JudgedPool:
-        order = np.argsort(pool)  # equal scores come in the order of rows
-        grades = [topic.grades.get(item_id, np.nan) for item_id in self.indexes.items.item_ids(pool[order])]
+        order = np.argsort(rows)  # equal scores come in the order of rows
+        grades = [topic.grades.get(item_id, np.nan) for item_id in self.indexes.items.item_ids(rows[order])]
         judged = list(topic.grades.values())
         return JudgedPool(normalise(scores, mask)[order], mask[order], np.array(grades, np.float64), judged)
 
     def _queries(self, topics: Sequence[Topic]) -> list[RecallQuery]:
         """The topics as recall sees them."""
         queries = [normalise_query(topic.query) for topic in topics]
-        embeddings = self.text.encode([self.indexes.lexical.read(query).text for query in queries])
+        embeddings = self.text.encode([self.indexes[LEXICAL_INDEX].read(query).text for query in queries])
         vectors = self.query_tower.run({"text_embedding": embeddings})["query_vector"]
         histories = [self._history(topic.user_id) for topic in topics]
         return [
-            RecallQuery(query, embedding, np.asarray(vector, np.float32), history.rows, history.weights())
+            RecallQuery.of_user(history, query, embedding, np.asarray(vector, np.float32))
             for query, embedding, vector, history in zip(queries, embeddings, vectors, histories, strict=True)
         ]
 
@@ -85,62 +89,49 @@ class OfflineRows:
         """What is popular, item-kNN (co-visits of the history), and the text most like the history's."""
         rows: Rankings = {"popularity": [], "item_knn": [], "content": []}
         for topic in topics:
-            for name, found in self._recommend(self._history(topic.user_id)).items():
-                rows[name].append(self.indexes.items.item_ids(found.rows))
+            for name, hits in self._recommend(self._history(topic.user_id)).items():
+                rows[name].append(self.indexes.items.item_ids(hits.rows))
         return rows
 
-    def _recommend(self, history: History) -> dict[str, Found]:
-        indexes, depth = self.indexes, self.settings.pool
-        selection = indexes.items.select(NO_FILTER, np.zeros(0, np.int32))
+    def _recommend(self, history: History) -> dict[str, Hits]:
+        indexes, texts = self.indexes, self.indexes[TEXT_INDEX]
+        selection = indexes.items.select(NO_FILTER)
         weights, known = history.weights(), history.rows >= 0
-        popular = indexes.popular.search(depth, selection)
+        popular = indexes[POPULAR_INDEX].search(POOL, selection)
         if not known.any():
             return dict.fromkeys(("popularity", "item_knn", "content"), popular)
-        taste = weights[known] @ indexes.semantic.vectors[history.rows[known]].astype(np.float32)
+        taste = weights[known] @ texts.vectors[history.rows[known]].astype(np.float32)
         taste /= max(float(np.linalg.norm(taste)), 1e-9)
         return {
             "popularity": popular,
-            "item_knn": indexes.co_visit.search(history.rows, weights, depth, selection),
-            "content": indexes.semantic.search(taste, depth, selection),
+            "item_knn": indexes[CO_VISIT_INDEX].search(history.rows, weights, POOL, selection),
+            "content": texts.search(taste, POOL, selection),
         }
 
     def _history(self, user_id: str) -> History:
-        entries = self.store.users([user_id])[0].entries if user_id else UNKNOWN_USER.entries
-        if len(entries) == 0:
-            return NO_HISTORY
-        items, _ = self.store.items(entries["item"].tolist())
-        rows = self.indexes.items.rows(entries["item"])
-        return History(rows, items, entries["event"].astype(np.int64), entries["at"].astype(np.float64))
+        user = self.store.users([user_id])[0] if user_id else UNKNOWN_USER
+        return user_history(user, self.indexes.items, self.store.items)
 
     def _candidates(self, query: RecallQuery) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
         """The rows that the gateway would rank, and their channel scores and mask. Without unavailable items."""
-        selection = self.indexes.items.select(NO_FILTER, np.zeros(0, np.int32))
-        found = {
-            name: CHANNEL[name].search(self.indexes, query, self.settings.per_channel, selection)
-            for name in SEARCH.channels
-            if CHANNEL[name].applies(query)
-        }
-        pool = merge(found, self.settings.pool)
-        return pool, *channel_scores(self.indexes, pool, query)
+        rows = pool(self.indexes, query, SEARCH, self.indexes.items.select(NO_FILTER))
+        return rows, *channel_scores(self.indexes, rows, query)
 
     def _topic(self, query: RecallQuery) -> dict[str, NDArray[np.int32]]:
         """Rows of the release by row name, best first."""
-        depth = self.settings.pool
-        selection = self.indexes.items.select(NO_FILTER, np.zeros(0, np.int32))
-        pool, scores, mask = self._candidates(query)
-        rankings = {
-            "bm25": CHANNEL["lexical"].search(self.indexes, query, depth, selection).rows,
-            "semantic": CHANNEL["semantic"].search(self.indexes, query, depth, selection).rows,
-        }
+        selection = self.indexes.items.select(NO_FILTER)
+        rows, scores, mask = self._candidates(query)
+        alone = {"bm25": "lexical", "semantic": "semantic"}
+        rankings = {name: search(self.indexes, one, query, POOL, selection).rows for name, one in alone.items()}
         for method in FUSION_METHODS:
             relevance, _ = fuse(method, scores, mask, is_search=True, learned=self.learned)
-            rankings[method] = pool[np.lexsort((pool, -relevance))]
+            rankings[method] = rows[np.lexsort((rows, -relevance))]
         return rankings
 
 
 def open_offline_rows(workspace: Path, manifest: Manifest, store: LmdbStore) -> OfflineRows:
     """Raises ReleaseError or ExportError where a part of the release cannot be opened."""
-    layout = ReleaseLayout(workspace / "releases" / manifest.release_id)
+    layout = ReleaseLayout(WorkspacePaths(workspace).release(manifest.release_id))
     declared = submodels(manifest.text_dim)
 
     def model(name: str) -> OnnxModel:
@@ -151,6 +142,5 @@ def open_offline_rows(workspace: Path, manifest: Manifest, store: LmdbStore) -> 
         store,
         TextEncoding(model("text_encoder"), open_tokenizer(layout.tokenizer, manifest.max_tokens)),
         model("query_tower"),
-        Settings(workspace, "none:0"),
         manifest.search_weights,
     )

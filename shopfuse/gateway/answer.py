@@ -20,9 +20,9 @@ from shopfuse.gateway.page_token import Page
 from shopfuse.gateway.policy import Ranking
 from shopfuse.gateway.rank import Scores
 from shopfuse.gateway.reasons import Evidence, reasons
-from shopfuse.gateway.recall import CHANNEL, Recalled
+from shopfuse.gateway.recall import Recalled
 from shopfuse.gateway.wire import with_numbers
-from shopfuse.ranking.channels import CHANNELS
+from shopfuse.ranking.channels import CHANNELS, TABLE
 from shopfuse.ranking.tensors import MODALITIES, TASKS
 from shopfuse.state.store import Display, StoreError
 from shopfuse.v1 import item_pb2
@@ -30,7 +30,7 @@ from shopfuse.v1 import item_pb2
 log = logging.getLogger(__name__)
 
 Positions = NDArray[np.int64]
-CAN_FIND: NDArray[np.bool_] = np.array([name in CHANNEL for name in CHANNELS])  # [K]; the other columns only score
+CAN_FIND: NDArray[np.bool_] = np.array([channel.finds for channel in TABLE])  # [K]; the others only score
 NOT_SHOWN = Display(title="")  # the store knows nothing of the item
 
 
@@ -71,7 +71,7 @@ def build_answer(engine: Engine, call: Call, ranked: Ranked) -> Answer:
     pieces = [
         _heads(candidates, positions, displays),
         _score_pieces(engine, ranked.scores, positions),
-        *_channel_pieces(candidates.channel_scores[positions], _hits(ranked, positions)),
+        *_channel_pieces(candidates.channel_scores[positions], _found_by(ranked, positions)),
     ]
     if call.request.explain:
         pieces.append(_explanations(Evidence(call.request, candidates, positions, displays), ranked.scores))
@@ -95,20 +95,20 @@ def _displays(engine: Engine, call: Call, ids: Sequence[bytes]) -> list[Display]
         return [NOT_SHOWN] * len(ids)
 
 
-def _hits(ranked: Ranked, positions: Positions) -> NDArray[np.bool_]:
+def _found_by(ranked: Ranked, positions: Positions) -> NDArray[np.bool_]:
     """Which channels found which items of the page, [p, K]. Of a caller's candidates: which have a score."""
     recalled, candidates = ranked.recalled, ranked.candidates
-    if not recalled.found:
+    if not recalled.hits:
         scored: NDArray[np.bool_] = (candidates.channel_mask[positions] > 0) & (
             candidates.channel_scores[positions] > 0
         )
         return scored & CAN_FIND
     rows = candidates.rows[positions]
-    hits = np.zeros((len(positions), len(CHANNELS)), np.bool_)
+    found = np.zeros((len(positions), len(CHANNELS)), np.bool_)
     for column, name in enumerate(CHANNELS):
-        if name in recalled.found:
-            hits[:, column] = (rows[:, None] == recalled.found[name].rows).any(1)  # np.isin sorts: 60 us against 10
-    return hits
+        if name in recalled.hits:
+            found[:, column] = (rows[:, None] == recalled.hits[name].rows).any(1)  # np.isin sorts: 60 us against 10
+    return found
 
 
 def _heads(candidates: Candidates, positions: Positions, displays: Sequence[Display]) -> list[bytes]:
@@ -136,13 +136,13 @@ def _score_pieces(engine: Engine, scores: Scores, positions: Positions) -> list[
     return with_numbers(columns)
 
 
-def _channel_pieces(channel_scores: NDArray[np.float32], hits: NDArray[np.bool_]) -> list[list[bytes]]:
+def _channel_pieces(channel_scores: NDArray[np.float32], found: NDArray[np.bool_]) -> list[list[bytes]]:
     """For each channel that found some of the items, its ChannelScore where it did and nothing where it did not."""
     pieces = []
-    for column in np.flatnonzero(hits.any(0)).tolist():
+    for column in np.flatnonzero(found.any(0)).tolist():
         example = item_pb2.RankedItem(recall_channels=[item_pb2.ChannelScore(channel=CHANNELS[column], score=1.0)])
         scores = with_numbers([(example, channel_scores[:, column])])
-        pieces.append([score if hit else b"" for score, hit in zip(scores, hits[:, column].tolist(), strict=True)])
+        pieces.append([score if here else b"" for score, here in zip(scores, found[:, column].tolist(), strict=True)])
     return pieces
 
 

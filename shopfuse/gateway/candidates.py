@@ -14,7 +14,7 @@ from shopfuse.gateway.recall import Recalled
 from shopfuse.gateway.user import User
 from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS
 from shopfuse.ranking.features import candidate_features, missing_item_row
-from shopfuse.recall.indexes import channel_scores
+from shopfuse.recall.channels import channel_scores
 from shopfuse.state.store import StoreError
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ def _items(engine: Engine, call: Call, ids: list[bytes]) -> NDArray[np.void]:
 
 
 async def _channel_scores(engine: Engine, call: Call, recalled: Recalled) -> tuple[Floats, Floats]:
-    """Every channel's score for every candidate; where that fails, the scores with which channels found them."""
+    """Every channel's score for every candidate; where that fails, the scores of the channels' hits."""
     arguments = (engine.release.indexes, recalled.rows, recalled.query)
     if not recalled.query.query:  # all but the lexical channel are look-ups
         return channel_scores(*arguments)
@@ -74,14 +74,14 @@ async def _channel_scores(engine: Engine, call: Call, recalled: Recalled) -> tup
         log.error("channel scores failed", exc_info=error)
     future.cancel()
     call.journal.degrade("item_features", "CHANNEL_SCORES_FAILED" if future.done() else "CHANNEL_SCORES_LATE")
-    return _found_scores(recalled)
+    return _hit_scores(recalled)
 
 
-def _found_scores(recalled: Recalled) -> tuple[Floats, Floats]:
+def _hit_scores(recalled: Recalled) -> tuple[Floats, Floats]:
     scores = np.zeros((len(recalled.rows), len(CHANNELS)), np.float32)
     mask = np.zeros_like(scores)
-    for name, found in recalled.found.items():
-        _, at, of = np.intersect1d(recalled.rows, found.rows, assume_unique=True, return_indices=True)
-        scores[at, CHANNEL_COLUMN[name]] = found.scores[of]
+    for name, hits in recalled.hits.items():
+        _, at, of = np.intersect1d(recalled.rows, hits.rows, assume_unique=True, return_indices=True)
+        scores[at, CHANNEL_COLUMN[name]] = hits.scores[of]
         mask[:, CHANNEL_COLUMN[name]] = 1.0
     return scores, mask

@@ -19,8 +19,11 @@ from shopfuse.gateway.errors import ItemNotFound
 from shopfuse.gateway.query_cache import EncodedQuery
 from shopfuse.gateway.triton_client import TritonError
 from shopfuse.gateway.user import User, user_tensors
+from shopfuse.ranking.channels import RANK
 from shopfuse.ranking.tensors import LENGTH_BUCKETS, bucket
-from shopfuse.recall.indexes import RecallQuery
+from shopfuse.recall.query import RecallQuery
+from shopfuse.recall.vector_channels import query_like
+from shopfuse.recall.word_channels import LEXICAL_INDEX
 
 Vector = NDArray[np.float32]
 SHARE = 0.5  # of the time left: the ranker needs the rest
@@ -40,20 +43,17 @@ async def encode(engine: Engine, call: Call, user: User) -> Intent:
         return _like_item(engine, call.request.seed)
     if call.request.query or call.request.picture:
         return await _asked(engine, call, user)
-    rows, weights = user.history.rows, user.history.weights()
-    needed = user.is_known and bool(call.request.surface.channels)
+    needed = user.is_known and call.request.surface != RANK
     vector = await _user_vector(engine, call, user) if needed else None
-    return Intent(RecallQuery("", None, vector, rows, weights), user_vector=vector)
+    return Intent(RecallQuery.of_user(user.history, behaviour_vector=vector), user_vector=vector)
 
 
 def _like_item(engine: Engine, item_id: str) -> Intent:
     indexes = engine.release.indexes
-    rows = indexes.items.rows([item_id])
-    if (row := int(rows[0])) < 0:
+    if (row := int(indexes.items.rows([item_id])[0])) < 0:
         raise ItemNotFound(f"item_id: the catalogue has no item {item_id!r}")
-    text, vector = (index.vectors[row].astype(np.float32) for index in (indexes.semantic, indexes.behaviour))
-    found = RecallQuery("", text, vector, rows, np.ones(1, np.float32), indexes.looks(row))
-    return Intent(found, query_vector=vector)
+    like = query_like(indexes, row)
+    return Intent(like, query_vector=like.behaviour_vector)
 
 
 async def _asked(engine: Engine, call: Call, user: User) -> Intent:
@@ -64,15 +64,14 @@ async def _asked(engine: Engine, call: Call, user: User) -> Intent:
         encode_picture(engine, call, request.picture, SHARE) if request.picture else _nothing(),
     )
     vector = _middle(words.query_vector if words else None, seen.picture_vector if seen else None)
-    found = RecallQuery(
+    asked = RecallQuery.of_user(
+        user.history,
         request.query,
         words.text_embedding if words else None,
         vector,
-        user.history.rows,
-        user.history.weights(),
         seen.image_embedding if seen else None,
     )
-    return Intent(found, query_vector=vector)
+    return Intent(asked, query_vector=vector)
 
 
 async def _nothing() -> None:
@@ -91,7 +90,7 @@ def _middle(words: Vector | None, picture: Vector | None) -> Vector | None:
 async def _query(engine: Engine, call: Call, query: str) -> EncodedQuery | None:
     if (cached := engine.queries.get(query)) is not None:
         return cached
-    tokens = engine.release.tokenizer.encode(engine.release.indexes.lexical.read(query).text)
+    tokens = engine.release.tokenizer.encode(engine.release.indexes[LEXICAL_INDEX].read(query).text)
     length = bucket(len(tokens.ids), LENGTH_BUCKETS)
     arrays = {"input_ids": _padded(tokens.ids, length), "attention_mask": _padded(tokens.attention_mask, length)}
     model, budget_s = engine.release.models.encode_query, call.deadline.budget_s(SHARE)

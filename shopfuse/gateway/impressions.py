@@ -61,7 +61,7 @@ def impression(engine: Engine, call: Call, ranked: Ranked, given: Answer) -> Imp
     fields: dict[str, object] = {
         "request_id": given.request_id,
         "at": request.context.at,
-        "surface": request.surface.name,
+        "surface": request.surface,
         "release_id": engine.release.manifest.release_id,
         "user_id": request.user_id,
         "session_id": request.session_id,

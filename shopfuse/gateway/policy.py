@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from shopfuse.gateway.candidates import Candidates
 from shopfuse.gateway.page_token import Page
 from shopfuse.gateway.rank import Scores
-from shopfuse.gateway.request import RECOMMEND, RankingRequest
+from shopfuse.gateway.request import RankingRequest
+from shopfuse.ranking.channels import RECOMMEND
 from shopfuse.ranking.features import FEATURES
 
 Rule = Callable[[RankingRequest, Candidates], NDArray[np.bool_]]
@@ -34,7 +35,7 @@ def _unavailable(request: RankingRequest, candidates: Candidates) -> NDArray[np.
 
 def _purchased(request: RankingRequest, candidates: Candidates) -> NDArray[np.bool_]:
     """What the user bought lately is not recommended again; a search for it still finds it."""
-    if request.surface is not RECOMMEND:
+    if request.surface != RECOMMEND:
         return np.zeros(len(candidates), np.bool_)
     bought: NDArray[np.bool_] = candidates.features[:, FEATURES.index("purchased_before")] > 0
     return bought

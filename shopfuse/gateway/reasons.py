@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.gateway.candidates import Candidates
-from shopfuse.gateway.request import SIMILAR, RankingRequest
-from shopfuse.ranking.channels import CHANNEL_COLUMN
+from shopfuse.gateway.request import RankingRequest
+from shopfuse.ranking.channels import CHANNEL_COLUMN, SIMILAR
 from shopfuse.ranking.features import FEATURES
 from shopfuse.state.store import Display
 from shopfuse.v1 import item_pb2
@@ -83,17 +83,17 @@ def _match_text(evidence: Evidence, at: int) -> str:
 
 
 def _meaning_text(evidence: Evidence, at: int) -> str:
-    subject = "this item's description" if evidence.request.surface is SIMILAR else "your query"
+    subject = "this item's description" if evidence.request.surface == SIMILAR else "your query"
     return f"close in meaning to {subject} ({evidence.channel('semantic')[at]:.2f})"
 
 
 def _looks_text(evidence: Evidence, at: int) -> str:
-    subject = "this item" if evidence.request.surface is SIMILAR else "your picture"
+    subject = "this item" if evidence.request.surface == SIMILAR else "your picture"
     return f"looks like {subject} ({evidence.channel('visual')[at]:.2f})"
 
 
 def _together_text(evidence: Evidence, _: int) -> str:
-    subject = "this item" if evidence.request.surface is SIMILAR else "items in your history"
+    subject = "this item" if evidence.request.surface == SIMILAR else "items in your history"
     return f"often in one session with {subject}"
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.gateway.compatibility import TOKENIZER, IncompatibleRelease, check_compatible
 from shopfuse.gateway.served_model import ServedModel
 from shopfuse.ranking.labels import Labels, LabelsError, parse_labels
@@ -20,6 +21,8 @@ from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR, Submodel, Tensor
 from shopfuse.ranking.text_heads import CLASSIFY_TEXT, HEADS
 from shopfuse.recall.arrays import open_array
 from shopfuse.recall.indexes import RecallIndexes
+from shopfuse.recall.vector_channels import IMAGE_INDEX, TEXT_INDEX
+from shopfuse.recall.word_channels import LEXICAL_INDEX
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, ReleaseError
 from shopfuse.release.verify import verify_release
@@ -107,7 +110,7 @@ class LoadedRelease:
 
         Raises SignatureError, IncompatibleRelease, or another ReleaseError where files are missing or damaged.
         """
-        root = workspace / "releases" / release_id
+        root = WorkspacePaths(workspace).release(release_id)
         manifest = verify_release(root, public_key)
         if manifest.release_id != release_id:
             raise IncompatibleRelease(f"{root}: the folder of release {release_id} holds {manifest.release_id}")
@@ -134,13 +137,13 @@ class LoadedRelease:
             "item_vectors": (self.item_vectors.shape, (items, VECTOR)),
             "modality_vectors": (self.modality_vectors.shape, (items, len(MODALITIES), TOKEN)),
             "modality_mask": (self.modality_mask.shape, (items, len(MODALITIES))),
-            "text vectors": (self.indexes.semantic.vectors.shape, (items, self.manifest.text_dim)),
+            "text vectors": (self.indexes[TEXT_INDEX].vectors.shape, (items, self.manifest.text_dim)),
         }
         for name, count in self.manifest.labels.items():
             expected[f"labels of {name}"] = (len(self.labels.get(name, ())), count)
-        if self.indexes.visual is not None:
-            expected["image vectors"] = (self.indexes.visual.vectors.shape, (items, self.manifest.image_dim))
-        language = self.indexes.lexical.analyser.language
+        if (images := self.indexes[IMAGE_INDEX]) is not None:
+            expected["image vectors"] = (images.vectors.shape, (items, self.manifest.image_dim))
+        language = self.indexes[LEXICAL_INDEX].analyser.language
         if language != self.manifest.language:
             raise IncompatibleRelease(
                 f"release {self.manifest.release_id}: a lexical index in {language!r}, the manifest says "

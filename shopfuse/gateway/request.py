@@ -7,6 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 
 from shopfuse.gateway.page_token import Page, digest
+from shopfuse.ranking.channels import RANK, RECOMMEND, SEARCH, SIMILAR, Surface
 from shopfuse.ranking.features import Context
 from shopfuse.ranking.filter import NO_FILTER, ItemFilter
 from shopfuse.ranking.text import normalise_query, searchable
@@ -19,20 +20,6 @@ DEVICE_NAMES = {
     item_pb2.DEVICE_APP: "app",
 }
 Paged = search_pb2.SearchRequest | recommendation_pb2.RecommendRequest | recommendation_pb2.RecommendSimilarItemsRequest
-
-
-@dataclass(frozen=True, slots=True)
-class Surface:
-    """A method as data: what its list is called in logs, and which recall channels feed it."""
-
-    name: str
-    channels: tuple[str, ...]
-
-
-SEARCH = Surface("search", ("lexical", "semantic", "visual", "behaviour"))
-RECOMMEND = Surface("recommend", ("behaviour", "co_visit", "popular"))
-SIMILAR = Surface("similar", ("semantic", "visual", "behaviour", "co_visit"))
-RANK = Surface("rank", ())  # the caller brings the candidates
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +42,7 @@ class RankingRequest:
     @property
     def is_empty(self) -> bool:
         """True for a search of words that hold no letter and no digit: its honest answer is no item."""
-        return self.surface is SEARCH and not self.query and not self.picture
+        return self.surface == SEARCH and not self.query and not self.picture
 
     def pinned(self, page: Page) -> RankingRequest:
         """The request at the time of its first page."""
@@ -134,4 +121,4 @@ def _fingerprint(surface: Surface, message: Paged) -> bytes:
     same = deepcopy(message)
     same.ClearField("page_token")
     same.ClearField("page_size")
-    return digest(surface.name.encode() + b"\0" + same.SerializeToString(deterministic=True))
+    return digest(surface.encode() + b"\0" + same.SerializeToString(deterministic=True))

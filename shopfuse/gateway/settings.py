@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shopfuse.core.errors import ShopfuseError
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.ranking.tensors import COUNT_BUCKETS
-from shopfuse.release.signature import public_key_of
+from shopfuse.recall.channels import PER_CHANNEL, POOL
 
 POSITIVE = (
     "deadline_s",
@@ -42,8 +43,8 @@ class Settings:
     deadline_s: float = 1.0  # the most that a request may take; a shorter deadline of the client wins
     classify_deadline_s: float = 2.0  # the same for ClassifyText, whose texts are many and long
     reserve_s: float = 0.05  # kept back from every await, to build and send the answer; at most a fifth of the deadline
-    pool: int = 256  # candidates that reach the ranker
-    per_channel: int = 200  # candidates that one recall channel may bring
+    pool: int = POOL  # candidates that reach the ranker
+    per_channel: int = PER_CHANNEL  # candidates that one recall channel may bring
     recall_threads: int = 4
     picture_threads: int = 2  # decode the pictures of searches; each may hold 100 MB for a moment
     max_in_flight: int = 64  # requests at once in a process, most of them waiting for Triton; more are refused
@@ -73,5 +74,9 @@ class Settings:
             raise SettingsError(f"workspace: {self.workspace} is not a folder")
 
     @property
+    def paths(self) -> WorkspacePaths:
+        return WorkspacePaths(self.workspace)
+
+    @property
     def public_key_file(self) -> Path:
-        return Path(self.public_key) if self.public_key else public_key_of(self.workspace)
+        return Path(self.public_key) if self.public_key else self.paths.public_key

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from shopfuse.gateway.engine import Call, Engine
 from shopfuse.ranking.features import NO_HISTORY, History, context_features
 from shopfuse.ranking.history import history_tensors
+from shopfuse.recall.user_history import user_history
 from shopfuse.state.store import StoreError
 
 log = logging.getLogger(__name__)
@@ -42,14 +43,10 @@ def read_user(engine: Engine, call: Call) -> User:
 
 
 def _history(engine: Engine, call: Call) -> History:
-    entries = engine.store.users([call.request.user_id])[0].before(call.request.context.at).entries
-    if len(entries) == 0:
+    user = engine.store.users([call.request.user_id])[0].before(call.request.context.at)
+    if not user.present:
         engine.metrics.feature_missing.labels("user").inc()
-        return NO_HISTORY
-    ids = entries["item"]
-    items, _ = engine.store.items(ids.tolist())
-    rows = engine.release.indexes.items.rows(ids)
-    return History(rows, items, entries["event"].astype(np.int64), entries["at"].astype(np.float64))
+    return user_history(user, engine.release.indexes.items, engine.store.items)
 
 
 def user_tensors(engine: Engine, call: Call, user: User) -> dict[str, NDArray[np.generic]]:

@@ -1,4 +1,4 @@
-"""Score-level fusion: how the recall channels' scores become one relevance. The recipe is the one table `RECIPES`.
+"""Score-level fusion: how the recall channels' scores become one relevance. The recipe is the table of channels.
 
 This is the reference in numpy, for one request. The exported graph (training.score_fusion) follows it to the digit.
 It learns nothing and reads no vectors: channels come complete, or masked.
@@ -7,61 +7,33 @@ It learns nothing and reads no vectors: channels come complete, or masked.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.ranking.channels import CHANNELS
+from shopfuse.ranking.channels import TABLE
 from shopfuse.ranking.tensors import MODALITIES
 
 FloatArray = NDArray[np.float32]
-Normalisation = Literal["max", "min_max", "absolute"]
 
 FUSION_METHODS = ("weighted", "vote", "softmax")
 RRF_K = 60.0  # Cormack, Clarke and Buettcher (2009)
 
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What one channel counts for. `max`: share of the best candidate's score; `min_max`: 0 for the worst candidate,
-    1 for the best; `absolute`: as it is, clipped to 0..1. `temperature` belongs to the method softmax."""
-
-    normalisation: Normalisation
-    search: float
-    recommend: float
-    modality: str
-    temperature: float = 0.1
-
-
-# A picture, which only a search by picture has, counts as much as all that words can say: the text channels' sum.
-RECIPES = {
-    "lexical": Recipe("max", search=1.0, recommend=0.0, modality="text"),
-    "coverage": Recipe("absolute", search=1.0, recommend=0.0, modality="text"),
-    "brand": Recipe("absolute", search=1.0, recommend=0.0, modality="text"),
-    "category": Recipe("absolute", search=1.0, recommend=0.0, modality="text"),
-    "semantic": Recipe("max", search=2.0, recommend=0.0, modality="text"),
-    "visual": Recipe("min_max", search=6.0, recommend=0.5, modality="image"),
-    "behaviour": Recipe("min_max", search=0.0, recommend=1.0, modality="behaviour"),
-    "co_visit": Recipe("max", search=0.1, recommend=1.0, modality="behaviour"),
-    "popular": Recipe("max", search=0.05, recommend=0.3, modality="behaviour"),
-}
 # Which modality each channel's contribution is counted for: [K, M].
 CHANNEL_MODALITY: FloatArray = np.array(
-    [[float(RECIPES[channel].modality == modality) for modality in MODALITIES] for channel in CHANNELS], np.float32
+    [[float(channel.modality == modality) for modality in MODALITIES] for channel in TABLE], np.float32
 )
-TEMPERATURES: FloatArray = np.array([RECIPES[channel].temperature for channel in CHANNELS], np.float32)
+TEMPERATURES: FloatArray = np.array([channel.temperature for channel in TABLE], np.float32)
 EPSILON = 1e-6
 NOTHING_LEARNED: Mapping[str, float] = MappingProxyType({})
 
 
 def channel_weights(is_search: bool, learned: Mapping[str, float] = NOTHING_LEARNED) -> FloatArray:
-    """The channels' weights on a surface, [K]; `learned` ones stand in for the recipe's in a search."""
+    """The channels' weights on a surface, [K]; `learned` ones stand in for the table's in a search."""
     if not is_search:
-        return np.array([RECIPES[channel].recommend for channel in CHANNELS], np.float32)
-    return np.array([learned.get(channel, RECIPES[channel].search) for channel in CHANNELS], np.float32)
+        return np.array([channel.recommend_weight for channel in TABLE], np.float32)
+    return np.array([learned.get(channel.name, channel.search_weight) for channel in TABLE], np.float32)
 
 
 def normalise(scores: FloatArray, mask: FloatArray) -> FloatArray:
@@ -70,7 +42,7 @@ def normalise(scores: FloatArray, mask: FloatArray) -> FloatArray:
     top = np.where(known, scores, -np.inf).max(0, initial=-np.inf)
     low = np.where(known, scores, np.inf).min(0, initial=np.inf)
     top, low = np.where(np.isfinite(top), top, 0.0), np.where(np.isfinite(low), low, 0.0)
-    ways = [RECIPES[channel].normalisation for channel in CHANNELS]
+    ways = [channel.normalisation for channel in TABLE]
     zero = np.where([way == "min_max" for way in ways], low, 0.0)
     span = np.where([way == "absolute" for way in ways], 1.0, top - zero)
     shares = np.clip((scores - zero) / np.maximum(span, EPSILON), 0.0, 1.0)

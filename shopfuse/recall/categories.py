@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,12 @@ from shopfuse.recall.chosen_categories import (
     ChosenCategories,
     build_chosen_categories,
 )
+from shopfuse.recall.contents import IndexContents
+from shopfuse.recall.indexes import Column, IndexFile, RecallChannel, Scored
+from shopfuse.recall.query import TEXT_EMBEDDING, WORDS, Vector
 from shopfuse.recall.query_reading import NO_WORDS
+from shopfuse.recall.word_channels import LEXICAL_INDEX
+from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import ReleaseError
 
 Floats = NDArray[np.float32]
@@ -112,3 +117,23 @@ def build_categories(
     write_array(folder / "prototypes.npy", (sums / np.maximum(length, 1e-9)).astype(np.float16))
     write_array(folder / "sizes.npy", np.bincount(codes[codes != NONE], minlength=len(distinct)).astype(np.int32))
     build_chosen_categories(folder, choices, codes)
+
+
+def _build(layout: ReleaseLayout, shop: IndexContents) -> None:
+    choices = shop.choices(LEXICAL_INDEX.open(layout).read)
+    build_categories(layout.categories, shop.categories, shop.text_vectors, choices)
+
+
+CATEGORY_INDEX = IndexFile("categories", _build, lambda layout: CategoryIndex.open(layout.categories))
+
+
+def _score(scored: Scored) -> Column | None:
+    index, semantic = scored.indexes[CATEGORY_INDEX], scored["semantic"]
+    if index.is_empty or semantic is None:
+        return None
+    nearest = float(semantic.max(initial=0.0))
+    key = scored.indexes[LEXICAL_INDEX].read(scored.query.query).key
+    return index.score(cast(Vector, scored.query.text_embedding), scored.rows, nearest, key)
+
+
+CATEGORY = RecallChannel(CATEGORY_INDEX, needs=(WORDS, TEXT_EMBEDDING), score=_score)

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.recall.arrays import open_array, write_array
-from shopfuse.recall.found import Found, best
+from shopfuse.recall.hits import Hits, best
+from shopfuse.recall.indexes import Column, IndexFile, RecallChannel, RecallIndexes, Scored
+from shopfuse.recall.query import HISTORY, RecallQuery
 from shopfuse.recall.selection import Selection
 from shopfuse.recall.visits import Sessions, Visits, place_in_run, runs, spans, visits
 from shopfuse.release.manifest import ReleaseError
@@ -84,23 +86,23 @@ class CoVisitIndex:
 
     def search(
         self, rows: NDArray[np.int32], weights: NDArray[np.float32], k: int, selection: Selection | None = None
-    ) -> Found:
+    ) -> Hits:
         """The k items with the highest sum of weight * pair score over the history `rows` [h] (-1 is unknown)."""
-        found, sums = self._related(rows, weights)
+        related, sums = self._related(rows, weights)
         if selection is not None:
-            kept = selection.mask[found]
-            found, sums = found[kept], sums[kept]
-        return best(found, sums, k)
+            kept = selection.mask[related]
+            related, sums = related[kept], sums[kept]
+        return best(related, sums, k)
 
     def score(
         self, history_rows: NDArray[np.int32], weights: NDArray[np.float32], rows: NDArray[np.int32]
     ) -> NDArray[np.float32]:
         """The same sums for `rows` [n]; 0 where an item is no neighbour of the history."""
-        found, sums = self._related(history_rows, weights)
-        if len(found) == 0:
+        related, sums = self._related(history_rows, weights)
+        if len(related) == 0:
             return np.zeros(len(rows), np.float32)
-        at = np.minimum(np.searchsorted(found, rows), len(found) - 1)
-        return np.where(found[at] == rows, sums[at], 0.0).astype(np.float32)
+        at = np.minimum(np.searchsorted(related, rows), len(related) - 1)
+        return np.where(related[at] == rows, sums[at], 0.0).astype(np.float32)
 
     def _related(
         self, rows: NDArray[np.int32], weights: NDArray[np.float32]
@@ -110,6 +112,25 @@ class CoVisitIndex:
         starts = self.indptr[rows[known]]
         sizes = self.indptr[rows[known] + 1] - starts
         at = spans(starts, sizes)
-        found, inverse = np.unique(self.neighbour_rows[at], return_inverse=True)
+        related, inverse = np.unique(self.neighbour_rows[at], return_inverse=True)
         shares = self.neighbour_scores[at] * np.repeat(weights[known], sizes)
-        return found, np.bincount(inverse, weights=shares, minlength=len(found)).astype(np.float32)
+        return related, np.bincount(inverse, weights=shares, minlength=len(related)).astype(np.float32)
+
+
+CO_VISIT_INDEX = IndexFile(
+    "co_visit",
+    lambda layout, shop: build_co_visit(layout.indexes, shop.sessions, len(shop.popularity)),
+    lambda layout: CoVisitIndex.open(layout.indexes),
+)
+
+
+def _search(indexes: RecallIndexes, query: RecallQuery, k: int, selection: Selection | None) -> Hits:
+    return indexes[CO_VISIT_INDEX].search(query.history_rows, query.history_weights, k, selection)
+
+
+def _score(scored: Scored) -> Column:
+    query = scored.query
+    return scored.indexes[CO_VISIT_INDEX].score(query.history_rows, query.history_weights, scored.rows)
+
+
+CO_VISIT = RecallChannel(CO_VISIT_INDEX, needs=(HISTORY,), score=_score, search=_search)

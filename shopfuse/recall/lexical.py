@@ -24,7 +24,7 @@ from shopfuse.recall.analysis import Analyser
 from shopfuse.recall.brands import BrandNames
 from shopfuse.recall.compounds import Vocabulary
 from shopfuse.recall.facets import item_facets
-from shopfuse.recall.found import NOTHING, Found, best
+from shopfuse.recall.hits import NO_HITS, Hits, best
 from shopfuse.recall.lexical_filter import FACET_FIELD, PRICE_FIELD, ROW_FIELD, narrowing, restricted, with_rows
 from shopfuse.recall.lexical_recipe import (
     ANALYSER,
@@ -131,11 +131,11 @@ class LexicalIndex:
     def __len__(self) -> int:
         return int(self._searcher.num_docs)
 
-    def search(self, query: str, k: int, selection: Selection | None = None) -> Found:
+    def search(self, query: str, k: int, selection: Selection | None = None) -> Hits:
         """The k items with the highest BM25 for the query, those without any of its words left out."""
         words = self.read(query).words
         if not words or k <= 0 or len(self) == 0 or (selection is not None and selection.count == 0):
-            return NOTHING
+            return NO_HITS
         scoring = scoring_query(self._schema, words)
         return self._run(scoring, k) if selection is None else self._search_selected(scoring, k, selection)
 
@@ -162,31 +162,31 @@ class LexicalIndex:
         terms = terms_of(words)
         matches = sum(self._searcher.doc_freq(field, term) for field in TEXT_FIELDS for term in terms)  # at most
         if matches <= MATCHES_PER_ROW * len(rows):
-            found = self._run(scoring, matches)
+            hits = self._run(scoring, matches)
         else:
-            found = self._run(restricted(scoring, [with_rows(self._schema, rows)]), len(rows))
-        if len(found) == 0:
+            hits = self._run(restricted(scoring, [with_rows(self._schema, rows)]), len(rows))
+        if len(hits) == 0:
             return np.zeros(len(rows), np.float32)
-        order = np.argsort(found.rows)
-        at = order[np.minimum(np.searchsorted(found.rows, rows, sorter=order), len(order) - 1)]
-        return np.where(found.rows[at] == rows, found.scores[at], 0.0).astype(np.float32)
+        order = np.argsort(hits.rows)
+        at = order[np.minimum(np.searchsorted(hits.rows, rows, sorter=order), len(order) - 1)]
+        return np.where(hits.rows[at] == rows, hits.scores[at], 0.0).astype(np.float32)
 
-    def _search_selected(self, scoring: tantivy.Query, k: int, selection: Selection) -> Found:
+    def _search_selected(self, scoring: tantivy.Query, k: int, selection: Selection) -> Hits:
         """Takes more and more of the best hits until k of them are selected, or there are no more hits."""
         clauses = narrowing(self._schema, selection)
         query = restricted(scoring, clauses)
         limit = SPARE_HITS + int(k if clauses else k / selection.share)
         while True:
-            found = self._run(query, limit)
-            kept = np.flatnonzero(selection.mask[found.rows])[:k]
-            if len(kept) == k or len(found) < limit:
-                return Found(found.rows[kept], found.scores[kept])
+            hits = self._run(query, limit)
+            kept = np.flatnonzero(selection.mask[hits.rows])[:k]
+            if len(kept) == k or len(hits) < limit:
+                return Hits(hits.rows[kept], hits.scores[kept])
             limit *= 4
 
-    def _run(self, query: tantivy.Query, limit: int) -> Found:
-        hits = self._searcher.search(query, limit=max(min(limit, len(self)), 1), count=False).hits
-        if not hits:
-            return NOTHING
-        rows = self._searcher.fast_field_values(ROW_FIELD, [address for _, address in hits])
-        scores = np.fromiter((score for score, _ in hits), np.float32, len(hits))
+    def _run(self, query: tantivy.Query, limit: int) -> Hits:
+        best_first = self._searcher.search(query, limit=max(min(limit, len(self)), 1), count=False).hits
+        if not best_first:
+            return NO_HITS
+        rows = self._searcher.fast_field_values(ROW_FIELD, [address for _, address in best_first])
+        scores = np.fromiter((score for score, _ in best_first), np.float32, len(best_first))
         return best(np.array(rows, np.int32), scores, limit)

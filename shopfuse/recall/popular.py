@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.recall.arrays import open_array, write_array
-from shopfuse.recall.found import NOTHING, Found, best
+from shopfuse.recall.hits import NO_HITS, Hits, best
+from shopfuse.recall.indexes import IndexFile, RecallChannel
 from shopfuse.recall.selection import Selection
 from shopfuse.release.manifest import ReleaseError
 
@@ -43,24 +44,37 @@ class PopularIndex:
     def __len__(self) -> int:
         return len(self.by_row)
 
-    def search(self, k: int, selection: Selection | None = None) -> Found:
+    def search(self, k: int, selection: Selection | None = None) -> Hits:
         if selection is None:
-            return Found(self.ranked_rows[: max(k, 0)], self.ranked_scores[: max(k, 0)])
+            return Hits(self.ranked_rows[: max(k, 0)], self.ranked_scores[: max(k, 0)])
         if selection.count == 0 or k <= 0:
-            return NOTHING
+            return NO_HITS
         # A walk down the ranking looks at about k * items / selected rows; sorting looks at the selected ones.
         if k * len(selection) >= selection.count * selection.count:
             return best(selection.rows, self.by_row[selection.rows], k)
         return self._walk(k, selection)
 
-    def _walk(self, k: int, selection: Selection) -> Found:
-        looked_at, found = FIRST_WALK, np.zeros(0, np.int64)
+    def _walk(self, k: int, selection: Selection) -> Hits:
+        looked_at, at = FIRST_WALK, np.zeros(0, np.int64)
         while True:
-            found = np.flatnonzero(selection.mask[self.ranked_rows[:looked_at]])[:k]
-            if len(found) == k or looked_at >= len(self.ranked_rows):
-                return Found(self.ranked_rows[found], self.ranked_scores[found])
+            at = np.flatnonzero(selection.mask[self.ranked_rows[:looked_at]])[:k]
+            if len(at) == k or looked_at >= len(self.ranked_rows):
+                return Hits(self.ranked_rows[at], self.ranked_scores[at])
             looked_at *= 4
 
     def score(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """The popularity of known rows, [n]."""
         return self.by_row[rows]
+
+
+POPULAR_INDEX = IndexFile(
+    "popular",
+    lambda layout, shop: build_popular(layout.indexes, shop.popularity),
+    lambda layout: PopularIndex.open(layout.indexes),
+)
+POPULAR = RecallChannel(
+    POPULAR_INDEX,
+    needs=(),
+    score=lambda scored: scored.indexes[POPULAR_INDEX].score(scored.rows),
+    search=lambda indexes, _, k, selection: indexes[POPULAR_INDEX].search(k, selection),
+)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.core.atomic_files import atomic_file
-from shopfuse.recall.found import NOTHING, Found, best
+from shopfuse.recall.hits import NO_HITS, Hits, best
 from shopfuse.recall.selection import Selection
 from shopfuse.release.manifest import ReleaseError
 
@@ -81,12 +81,12 @@ class VectorIndex:
     def __len__(self) -> int:
         return len(self.vectors)
 
-    def search(self, vector: NDArray[np.float32], k: int, selection: Selection | None = None) -> Found:
+    def search(self, vector: NDArray[np.float32], k: int, selection: Selection | None = None) -> Hits:
         """The k rows with the highest inner product with `vector` [dimensions]."""
         allowed = len(self) if selection is None else selection.count
         k = min(k, allowed)
         if k <= 0:
-            return NOTHING
+            return NO_HITS
         faiss.omp_set_num_threads(1)  # of this thread: requests run side by side already
         selector = None if selection is None else faiss.IDSelectorBitmap(selection.bitmap)
         share = 1.0 if selection is None else selection.share
@@ -102,7 +102,7 @@ class VectorIndex:
         return scores.astype(np.float32, copy=False)
 
 
-def _search(index: Any, vector: NDArray[np.float32], k: int, parameters: Any) -> Found:
+def _search(index: Any, vector: NDArray[np.float32], k: int, parameters: Any) -> Hits:
     scores, rows = index.search(np.ascontiguousarray(vector[None], np.float32), k, params=parameters)
     known = rows[0] >= 0
     return best(rows[0][known], scores[0][known], k)

@@ -11,8 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.ranking.fusion import FUSION_METHODS, fuse
-from shopfuse.recall.indexes import RecallQuery, channel_scores
-from shopfuse.training.candidate_pool import candidate_pool
+from shopfuse.recall.channels import channel_scores, pool
+from shopfuse.recall.co_visit import CO_VISIT_INDEX
+from shopfuse.recall.popular import POPULAR_INDEX
+from shopfuse.recall.query import RecallQuery
+from shopfuse.recall.vector_channels import TEXT_INDEX
+from shopfuse.recall.word_channels import LEXICAL_INDEX
 from shopfuse.training.snapshot import Snapshot
 from shopfuse.training.truth_cases import Case, Scorer
 
@@ -25,26 +29,26 @@ OUTSIDE = np.float32(-1e9)  # the score of items that are not in a pool
 
 def baselines(snapshot: Snapshot, ask: Ask) -> dict[str, Scorer]:
     """Every baseline by name. `ask` gives a case as recall sees it. A shopper without history gets what is popular."""
-    indexes = snapshot.indexes
+    indexes, texts = snapshot.indexes, snapshot.indexes[TEXT_INDEX]
     every = np.arange(len(indexes.items), dtype=np.int32)
-    popular = indexes.popular.score(every)
+    popular = indexes[POPULAR_INDEX].score(every)
 
     def item_knn(case: Case) -> FloatArray:
         query = ask(case)
-        related = indexes.co_visit.score(query.history_rows, query.history_weights, every)
+        related = indexes[CO_VISIT_INDEX].score(query.history_rows, query.history_weights, every)
         return _first(related, popular)
 
     def bm25(case: Case) -> FloatArray:
-        return _first(indexes.lexical.score(case.query, every), popular)
+        return _first(indexes[LEXICAL_INDEX].score(case.query, every), popular)
 
     def semantic(case: Case) -> FloatArray:
         query = ask(case)
         if query.text_embedding is not None:
-            return indexes.semantic.score(query.text_embedding, every)
+            return texts.score(query.text_embedding, every)
         if not len(query.history_rows):
             return popular
-        taste = query.history_weights @ indexes.semantic.vectors[query.history_rows].astype(np.float32)
-        return indexes.semantic.score(taste.astype(np.float32), every)
+        taste = query.history_weights @ texts.vectors[query.history_rows].astype(np.float32)
+        return texts.score(taste.astype(np.float32), every)
 
     fused = {method: _score_fusion(method, snapshot, ask) for method in FUSION_METHODS}
     return {"popularity": lambda case: popular, "item_knn": item_knn, "bm25": bm25, "semantic": semantic, **fused}
@@ -61,7 +65,7 @@ def _score_fusion(method: str, snapshot: Snapshot, ask: Ask) -> Scorer:
 
     def score(case: Case) -> FloatArray:
         query = ask(case)
-        rows = candidate_pool(indexes, query, case.surface, case.selection)
+        rows = pool(indexes, query, case.surface, case.selection)
         relevance, _ = fuse(method, *channel_scores(indexes, rows, query), is_search=bool(case.query))
         return spread(rows, relevance, len(indexes.items))
 

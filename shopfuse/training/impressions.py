@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.core.progress import Progress, silent
-from shopfuse.ranking.channels import CHANNELS
+from shopfuse.ranking.channels import CHANNELS, RECOMMEND, SEARCH, SIMILAR, Surface
 from shopfuse.ranking.features import DAY_S, FEATURES, Context, History, candidate_features
-from shopfuse.recall.indexes import RecallQuery, channel_scores
-from shopfuse.training.candidate_pool import candidate_pool
+from shopfuse.recall.channels import channel_scores, pool
+from shopfuse.recall.query import RecallQuery
+from shopfuse.recall.vector_channels import query_like
 from shopfuse.training.catalogue import Catalogue
 from shopfuse.training.event_log import IMPRESSION, EventLog
 from shopfuse.training.item_statistics import item_rows_at
@@ -95,7 +96,7 @@ def _kept(shown: Shown) -> Shown:
 class Asked:
     """A request as recall and the feature table see it."""
 
-    surface: str
+    surface: Surface
     context: Context
     history: History
     query: RecallQuery
@@ -146,15 +147,10 @@ class Replay:
         history = self._histories.history(int(requests.user[shown.request]), context.at, self._morning(context.at))
         query = requests.query[shown.request]
         if seed >= 0:
-            items = self._snapshot.indexes
-            text, vector = (index.vectors[seed].astype(np.float32) for index in (items.semantic, items.behaviour))
-            like = RecallQuery("", text, vector, np.array([seed], np.int32), np.ones(1, np.float32), items.looks(seed))
-            return Asked("similar", context, history, like)
+            return Asked(SIMILAR, context, history, query_like(self._snapshot.indexes, seed))
         vector = query_vector if query else user_vector
-        asked = RecallQuery(
-            query, text if query else None, vector if vector.any() else None, history.rows, history.weights()
-        )
-        return Asked("search" if query else "recommend", context, history, asked)
+        asked = RecallQuery.of_user(history, query, text if query else None, vector if vector.any() else None)
+        return Asked(SEARCH if query else RECOMMEND, context, history, asked)
 
     def _morning(self, at: float) -> NDArray[np.void]:
         """Item rows from the events before the UTC day of `at`."""
@@ -180,8 +176,8 @@ class Replay:
         logged.channel_scores[place, :count], logged.channel_mask[place, :count] = scores, mask
 
     def _not_shown(self, shown: Shown, asked: Asked) -> NDArray[np.int32]:
-        pool = np.setdiff1d(candidate_pool(self._snapshot.indexes, asked.query, asked.surface), shown.rows)
-        recalled = self._random.choice(pool, min(RECALLED, len(pool)), replace=False)
+        others = np.setdiff1d(pool(self._snapshot.indexes, asked.query, asked.surface), shown.rows)
+        recalled = self._random.choice(others, min(RECALLED, len(others)), replace=False)
         anywhere = self._random.integers(0, len(self._catalogue), ANYWHERE).astype(np.int32)
         return np.concatenate([recalled, np.setdiff1d(anywhere, np.concatenate([shown.rows, recalled]))])
 

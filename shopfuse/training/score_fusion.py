@@ -12,12 +12,11 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS
+from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS, TABLE
 from shopfuse.ranking.fusion import (
     CHANNEL_MODALITY,
     EPSILON,
     FUSION_METHODS,
-    RECIPES,
     RRF_K,
     TEMPERATURES,
     channel_weights,
@@ -53,7 +52,7 @@ def normalise(scores: Tensor, mask: Tensor) -> Tensor:
     any_known = known.any(1, keepdim=True)
     top = torch.where(any_known, torch.where(known, scores, -_FAR).amax(1, keepdim=True), 0.0)
     low = torch.where(any_known, torch.where(known, scores, _FAR).amin(1, keepdim=True), 0.0)
-    ways = [RECIPES[channel].normalisation for channel in CHANNELS]
+    ways = [channel.normalisation for channel in TABLE]
     zero = low * torch.tensor([float(way == "min_max") for way in ways])
     span = torch.where(torch.tensor([way == "absolute" for way in ways]), 1.0, top - zero)
     return torch.where(known, ((scores - zero) / span.clamp(min=EPSILON)).clamp(0.0, 1.0), 0.0)
@@ -100,7 +99,7 @@ class ScoreFusion(nn.Module):
         self.register_buffer("task", torch.tensor([float(name == "relevance") for name in TASKS]))
 
     def learn(self, search_weights: Mapping[str, float]) -> None:
-        """Takes the weights that judgments chose in the place of the recipe's."""
+        """Takes the weights that judgments chose in the place of the table's."""
         self.search_weights.copy_(torch.from_numpy(channel_weights(is_search=True, learned=search_weights)))
 
     def forward(self, inputs: RankerInputs) -> tuple[Tensor, Tensor]:

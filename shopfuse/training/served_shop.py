@@ -15,13 +15,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from shopfuse.ranking.channels import CHANNEL_COLUMN
+from shopfuse.ranking.channels import CHANNEL_COLUMN, TABLE
 from shopfuse.ranking.features import FEATURES, Context, History, candidate_features, context_features
 from shopfuse.ranking.history import history_tensors
 from shopfuse.ranking.tensors import MODALITIES, TASKS
-from shopfuse.recall.indexes import RecallQuery, channel_scores
+from shopfuse.recall.categories import CATEGORY_INDEX
+from shopfuse.recall.channels import channel_scores, pool
+from shopfuse.recall.query import RecallQuery
+from shopfuse.recall.vector_channels import query_like
 from shopfuse.training.baselines import OUTSIDE, spread
-from shopfuse.training.candidate_pool import candidate_pool
 from shopfuse.training.catalogue import Catalogue
 from shopfuse.training.event_log import EventLog, Requests
 from shopfuse.training.fusion_ranker import FusionRanker
@@ -32,14 +34,13 @@ from shopfuse.training.truth_cases import NO_SEED, Case, Scorer
 from shopfuse.training.user_histories import UserHistories
 from shopfuse.training.user_inputs import user_inputs
 
-# What else an absent modality takes with it: channels and features that are computed from it.
-OF_MODALITY: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "text": (
-        ("lexical", "coverage", "brand", "category", "semantic"),
-        ("brand_affinity", "category_affinity", "parent_affinity"),
-    ),
-    "image": (("visual",), ("has_image",)),
-    "behaviour": (("co_visit", "popular"), ("popularity", "click_rate", "cart_rate", "purchase_rate")),
+# An absent modality takes with it the channels and features that are computed from it. The vectors of the behaviour
+# space stay: they hold what is left of the item.
+ALWAYS = "behaviour"
+FEATURES_OF: dict[str, tuple[str, ...]] = {
+    "text": ("brand_affinity", "category_affinity", "parent_affinity"),
+    "image": ("has_image",),
+    "behaviour": ("popularity", "click_rate", "cart_rate", "purchase_rate"),
 }
 
 
@@ -79,18 +80,18 @@ class ServedShop:
     ) -> None:
         """`folder` is replaced. `base` is the same world by other vectors: its words and counts are taken over."""
         self._world, self._models = world, models
-        self._channels = frozenset(channel for name in without for channel in OF_MODALITY[name][0])
-        self._features = [FEATURES.index(feature) for name in without for feature in OF_MODALITY[name][1]]
+        self._channels = frozenset(row.name for row in TABLE if row.modality in without and row.name != ALWAYS)
+        self._features = [FEATURES.index(feature) for name in without for feature in FEATURES_OF[name]]
         kept = inputs.without(*without)
         vectors, tokens = encode_items(models.item_tower, kept)
         self.items = ItemVectors(vectors.astype(np.float16), tokens.astype(np.float16), kept.presence.numpy())
-        looks = inputs.image.numpy() if bool(inputs.presence[:, 1].any()) else None
+        images = inputs.image.numpy() if bool(inputs.presence[:, 1].any()) else None
         if base is None:
             self.snapshot = take_snapshot(
-                folder, world.catalogue, world.text_vectors, self.items, world.log, world.at, looks
+                folder, world.catalogue, world.text_vectors, self.items, world.log, world.at, images
             )
         else:
-            self.snapshot = with_vectors(base, folder, world.text_vectors, self.items, looks)
+            self.snapshot = with_vectors(base, folder, world.text_vectors, self.items, images)
         if "behaviour" in without:
             self.snapshot = _without_choices(self.snapshot)
         self._asked: dict[int, _Asked] = {}
@@ -137,17 +138,10 @@ class ServedShop:
     def ask(self, case: Case) -> RecallQuery:
         """The case as recall sees it."""
         if case.seed != NO_SEED:
-            return self._ask_like(case.seed)
+            return query_like(self.snapshot.indexes, case.seed)
         asked = self._asked[id(case)]
         vector = asked.query if case.query else asked.user
-        history = asked.history
-        return RecallQuery(case.query, asked.text, vector if vector.any() else None, history.rows, history.weights())
-
-    def _ask_like(self, seed: int) -> RecallQuery:
-        """What the gateway asks for items like one: its own vectors, and itself as the whole history."""
-        indexes = self.snapshot.indexes
-        text, vector = (index.vectors[seed].astype(np.float32) for index in (indexes.semantic, indexes.behaviour))
-        return RecallQuery("", text, vector, np.array([seed], np.int32), np.ones(1, np.float32), indexes.looks(seed))
+        return RecallQuery.of_user(asked.history, case.query, asked.text, vector if vector.any() else None)
 
     def vectors(self, case: Case) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The case's query and user vectors, [128] each."""
@@ -159,7 +153,7 @@ class ServedShop:
 
     def _score(self, case: Case) -> NDArray[np.float32]:
         query = self.ask(case)
-        rows = candidate_pool(self.snapshot.indexes, query, case.surface, case.selection, self._channels)
+        rows = pool(self.snapshot.indexes, query, case.surface, case.selection, self._channels)
         if len(rows) == 0:
             return np.full(len(self._world.catalogue), OUTSIDE, np.float32)
         tasks, _ = self.rank(case, query, rows)
@@ -214,10 +208,10 @@ class _Asked:
     user: NDArray[np.float32]
 
 
-assert tuple(OF_MODALITY) == MODALITIES
+assert tuple(FEATURES_OF) == MODALITIES
 
 
 def _without_choices(snapshot: Snapshot) -> Snapshot:
     """The category channel is of the text, except for what shoppers chose."""
-    indexes = replace(snapshot.indexes, categories=snapshot.indexes.categories.without_choices())
-    return replace(snapshot, indexes=indexes)
+    categories = snapshot.indexes[CATEGORY_INDEX].without_choices()
+    return replace(snapshot, indexes=snapshot.indexes.with_index(CATEGORY_INDEX, categories))

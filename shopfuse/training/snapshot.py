@@ -14,17 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.ranking.user_state import EVENT_WEIGHT
-from shopfuse.recall.categories import build_categories
-from shopfuse.recall.co_visit import build_co_visit
-from shopfuse.recall.indexes import RecallIndexes
-from shopfuse.recall.item_table import build_item_table
-from shopfuse.recall.lexical import LexicalIndex, build_lexical
-from shopfuse.recall.popular import build_popular
-from shopfuse.recall.vectors import VectorIndex, build_vectors
+from shopfuse.recall.contents import IndexContents, Vectors
+from shopfuse.recall.indexes import RecallIndexes, build_indexes
+from shopfuse.recall.vector_channels import BEHAVIOUR_INDEX, IMAGE_INDEX, TEXT_INDEX
+from shopfuse.recall.vectors import build_vectors
 from shopfuse.recall.visits import Sessions
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.training.catalogue import Catalogue, catalogue_items
-from shopfuse.training.event_log import EventLog, Events
+from shopfuse.training.event_log import EventLog, Events, Requests
 from shopfuse.training.item_statistics import item_rows_at
 from shopfuse.training.query_choices import query_choices
 
@@ -63,16 +60,9 @@ def take_snapshot(
     layout = ReleaseLayout(folder)
     known = log.events.before(at)
     rows = item_rows_at(catalogue, known, at)
-    build_item_table(layout.items, catalogue_items(catalogue.frame))
-    build_lexical(layout.lexical, catalogue_items(catalogue.frame), catalogue.language)
-    build_vectors(layout.semantic, text_vectors)
-    choices = query_choices(log.requests, known, LexicalIndex.open(layout.lexical).read)
-    build_categories(layout.categories, catalogue.category, text_vectors, choices)
-    if image_vectors is not None:
-        build_vectors(layout.visual, image_vectors)
-    build_vectors(layout.behaviour, items.vectors)
-    build_co_visit(layout.indexes, visit_sessions(known), len(catalogue))
-    build_popular(layout.indexes, rows["popularity"])
+    contents = index_contents(catalogue, log.requests, known, rows, text_vectors, items.vectors, image_vectors)
+    for _ in build_indexes(layout, contents):
+        pass
     return Snapshot(at, rows, items, RecallIndexes.open(layout))
 
 
@@ -90,16 +80,36 @@ def with_vectors(
     build_vectors(layout.behaviour, items.vectors)
     if image_vectors is not None:
         build_vectors(layout.visual, image_vectors)
-    indexes = replace(
-        snapshot.indexes,
-        semantic=VectorIndex.open(layout.semantic),
-        behaviour=VectorIndex.open(layout.behaviour),
-        visual=VectorIndex.open(layout.visual) if image_vectors is not None else None,
-    )
+    indexes = snapshot.indexes.with_index(TEXT_INDEX, TEXT_INDEX.open(layout))
+    indexes = indexes.with_index(BEHAVIOUR_INDEX, BEHAVIOUR_INDEX.open(layout))
+    indexes = indexes.with_index(IMAGE_INDEX, IMAGE_INDEX.open(layout))
     return replace(snapshot, items=items, indexes=indexes)
 
 
-def visit_sessions(events: Events) -> Sessions:
+def index_contents(
+    catalogue: Catalogue,
+    requests: Requests,
+    known: Events,
+    rows: NDArray[np.void],
+    text_vectors: Vectors,
+    item_vectors: Vectors,
+    image_vectors: Vectors | None,
+) -> IndexContents:
+    """What the indexes hold of a catalogue and the events `known` at a moment; `rows` are its ITEM_ROWs then."""
+    return IndexContents(
+        items=lambda: catalogue_items(catalogue.frame),
+        language=catalogue.language,
+        categories=catalogue.category,
+        text_vectors=text_vectors,
+        image_vectors=image_vectors,
+        item_vectors=item_vectors,
+        choices=lambda read: query_choices(requests, known, read),
+        sessions=_visit_sessions(known),
+        popularity=rows["popularity"],
+    )
+
+
+def _visit_sessions(events: Events) -> Sessions:
     """What the co-visit index counts: engaged events by session."""
     engaged = events.engaged
     engaged = engaged.take(engaged.session >= 0)

@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shopfuse.core.errors import ShopfuseError
+from shopfuse.ranking.channels import RECOMMEND, SEARCH, SIMILAR, Surface
 from shopfuse.ranking.metrics import bootstrap_interval, dcg
 from shopfuse.ranking.text import normalise_query
 from shopfuse.ranking.user_state import EVENT_CODES
@@ -39,10 +40,10 @@ class Case:
     seed: int = NO_SEED  # row of the item to find others like
 
     @property
-    def surface(self) -> str:
+    def surface(self) -> Surface:
         if self.seed != NO_SEED:
-            return "similar"
-        return "search" if self.query else "recommend"
+            return SIMILAR
+        return SEARCH if self.query else RECOMMEND
 
     @property
     def selection(self) -> Selection:

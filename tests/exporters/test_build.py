@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import NoReturn, ParamSpec
 
 import numpy as np
 import polars as pl
@@ -16,24 +18,33 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from shopfuse.core.errors import ShopfuseError
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.datasets.workspace import Workspace, WorkspaceError
 from shopfuse.datasets.workspace_lock import WorkspaceLockedError, workspace_lock
-from shopfuse.exporters import build, release_build, release_files, verified_model
+from shopfuse.exporters import build, release_build, verified_model
 from shopfuse.exporters.build import BuildOptions, build_workspace
-from shopfuse.exporters.errors import BuildError, ExportError, ParityError, PrecisionError
+from shopfuse.exporters.errors import BuildError, ParityError, PrecisionError
+from shopfuse.exporters.onnx_session import ModelFileError
 from shopfuse.exporters.precision import Precisions
+from shopfuse.recall import word_channels
+from shopfuse.recall.co_visit import CO_VISIT_INDEX
 from shopfuse.recall.indexes import RecallIndexes
+from shopfuse.recall.popular import POPULAR_INDEX
+from shopfuse.recall.vector_channels import TEXT_INDEX
+from shopfuse.recall.word_channels import LEXICAL_INDEX
 from shopfuse.release.channels import Channels, read_channels
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, ReleaseError
-from shopfuse.release.signature import public_key_of
 from shopfuse.release.verify import release_problems, verify_release
 from shopfuse.state.lmdb_store import LmdbStore
 from shopfuse.training.model_files import save_models
-from shopfuse.training.shop_models import fitted_models
+from shopfuse.training.shop_models import ShopModels, fitted_models
+from shopfuse.training.text_encoder import LoadedTextEncoder
 
 from .conftest import Export
 from .small_shop import fit, tiny_text_encoder
+
+Given = ParamSpec("Given")
 
 
 @pytest.fixture
@@ -47,15 +58,15 @@ def workspace(built: Path, tmp_path: Path, export_once: Export, monkeypatch: pyt
 
 
 def verified(root: Path, release_id: str) -> Manifest:
-    return verify_release(root / "releases" / release_id, public_key_of(root))
+    return verify_release(root / "releases" / release_id, WorkspacePaths(root).public_key)
 
 
 def assert_only_the_first_release(workspace: Workspace) -> None:
     """Whole, and nothing half-made beside it."""
     verified(workspace.root, "r1")
-    assert not workspace.release_dir("r2").exists()
+    assert not workspace.paths.release("r2").exists()
     assert not (workspace.root / ".build").exists()
-    assert not list(workspace.releases_dir.glob(".staging*"))
+    assert not list(workspace.paths.releases.glob(".staging*"))
 
 
 def test_a_build_gives_a_whole_and_signed_release(built: Path) -> None:
@@ -69,7 +80,7 @@ def test_a_build_gives_a_whole_and_signed_release(built: Path) -> None:
     assert all(version.version == 1 for version in manifest.models.values())
     assert manifest.ensembles["rank"] == "rank_r1"
     assert all(
-        (workspace.release_dir("r1") / "models" / name / "config.pbtxt").is_file()
+        (workspace.paths.release("r1") / "models" / name / "config.pbtxt").is_file()
         for name in manifest.ensembles.values()
     )
     assert all(report["passed"] for report in manifest.parity.values())
@@ -100,11 +111,11 @@ def test_the_indexes_open_and_find(built: Path) -> None:
     indexes = RecallIndexes.open(ReleaseLayout(built / "releases/r1"))
 
     assert indexes.items.item_ids(np.arange(3, dtype=np.int32)) == ["i00", "i01", "i02"]
-    assert 0 < len(indexes.lexical.search("lamp", 5)) <= 5
-    own = indexes.semantic.vectors[4].astype(np.float32)
-    assert indexes.semantic.search(own, 1).scores[0] == pytest.approx(1.0, abs=1e-2)
-    assert indexes.co_visit.search(np.array([0], np.int32), np.ones(1, np.float32), 3).rows.tolist() == [1]
-    assert indexes.popular.search(1).rows.tolist() == [1]
+    assert 0 < len(indexes[LEXICAL_INDEX].search("lamp", 5)) <= 5
+    own = indexes[TEXT_INDEX].vectors[4].astype(np.float32)
+    assert indexes[TEXT_INDEX].search(own, 1).scores[0] == pytest.approx(1.0, abs=1e-2)
+    assert indexes[CO_VISIT_INDEX].search(np.array([0], np.int32), np.ones(1, np.float32), 3).rows.tolist() == [1]
+    assert indexes[POPULAR_INDEX].search(1).rows.tolist() == [1]
 
 
 def test_items_without_picture_or_behaviour_are_masked(built: Path) -> None:
@@ -143,19 +154,19 @@ def test_a_rebuild_of_the_same_shop_keeps_every_version_and_encodes_nothing(work
     assert {version.version for version in manifest.models.values()} == {1}
     assert manifest.metrics["texts"]["encoded"] == 0
     verified(workspace.root, "r1")
-    encoders = [workspace.release_dir(name) / "models/text_encoder/1/model.onnx" for name in ("r1", "r2")]
+    encoders = [workspace.paths.release(name) / "models/text_encoder/1/model.onnx" for name in ("r1", "r2")]
     assert encoders[0].samefile(encoders[1])  # 90 MB of a real one are not copied
 
 
 def test_a_build_serves_nothing_by_itself(workspace: Workspace) -> None:
-    assert read_channels(workspace.releases_dir) == Channels()
-    assert not list(workspace.model_repository.glob("*/config.pbtxt"))
+    assert read_channels(workspace.root) == Channels()
+    assert not list(workspace.paths.model_repository.glob("*/config.pbtxt"))
 
 
 def test_a_release_from_checkpoints_has_the_models_of_the_training(workspace: Workspace) -> None:
     first = verified(workspace.root, "r1")
     models = fitted_models(np.eye(8, dtype=np.float32), (), "vote")
-    save_models(workspace.checkpoints_dir, models, [f"i{number:02d}" for number in range(12)], seed=1)
+    save_models(workspace.paths.checkpoints, models, [f"i{number:02d}" for number in range(12)], seed=1)
 
     manifest = build_workspace(workspace, BuildOptions(train=False))
     assert manifest.fusion == "vote"
@@ -171,17 +182,17 @@ def test_without_checkpoints_there_is_no_release_from_them(workspace: Workspace)
 
 
 def test_a_shop_without_events_or_pictures_is_built_too(workspace: Workspace) -> None:
-    shutil.rmtree(workspace.events_dir)
-    workspace.images_path.unlink()
+    shutil.rmtree(workspace.paths.events)
+    workspace.paths.images.unlink()
 
     manifest = build_workspace(workspace)
     assert "image_encoder" not in manifest.models
     assert set(manifest.made_by["data"]) == {"items"}
-    assert not np.load(workspace.release_dir("r2") / "items/modality_mask.npy")[:, 1].any()
+    assert not np.load(workspace.paths.release("r2") / "items/modality_mask.npy")[:, 1].any()
 
 
 def test_an_empty_catalogue_is_refused(workspace: Workspace) -> None:
-    pl.read_parquet(workspace.items_path).clear().write_parquet(workspace.items_path)
+    pl.read_parquet(workspace.paths.items).clear().write_parquet(workspace.paths.items)
 
     with pytest.raises(BuildError, match=r"items.parquet: the catalogue holds no item; import one first"):
         build_workspace(workspace)
@@ -189,16 +200,16 @@ def test_an_empty_catalogue_is_refused(workspace: Workspace) -> None:
 
 
 def test_a_workspace_without_catalogue_is_refused(workspace: Workspace) -> None:
-    workspace.items_path.unlink()
+    workspace.paths.items.unlink()
 
     with pytest.raises(WorkspaceError, match="no catalogue yet"):
         build_workspace(workspace)
 
 
 def test_a_picture_that_cannot_be_decoded_names_its_item(workspace: Workspace) -> None:
-    frame = pl.read_parquet(workspace.images_path)
+    frame = pl.read_parquet(workspace.paths.images)
     cut = pl.when(pl.col("item_id") == "i03").then(pl.lit(b"not a picture")).otherwise(pl.col("image"))
-    frame.with_columns(image=cut).write_parquet(workspace.images_path)
+    frame.with_columns(image=cut).write_parquet(workspace.paths.images)
 
     with pytest.raises(ShopfuseError, match=r"i03|picture"):
         build_workspace(workspace)
@@ -221,33 +232,37 @@ def test_an_unfaithful_encoder_stops_the_build(
     assert_only_the_first_release(workspace)
 
 
-def test_a_nan_weight_stops_the_build(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    def poisoned(*arguments: Any, **options: Any) -> Any:
-        models = fit(*arguments, **options)
+def with_a_nan(train: Callable[Given, ShopModels]) -> Callable[Given, ShopModels]:
+    def poisoned(*arguments: Given.args, **options: Given.kwargs) -> ShopModels:
+        models = train(*arguments, **options)
         weight = models.query_tower.projection
         assert isinstance(weight, torch.Tensor)
         weight[0, 0] = float("nan")
         return models
 
-    monkeypatch.setattr(build, "build_models", poisoned)
+    return poisoned
+
+
+def test_a_nan_weight_stops_the_build(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "build_models", with_a_nan(fit))
     with pytest.raises(ParityError, match="query_tower: weight 'projection': expected finite numbers, found NaN"):
         build_workspace(workspace)
     assert_only_the_first_release(workspace)
 
 
 def test_a_missing_tokenizer_is_named(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def without_tokenizer(_: str) -> Any:
+    def without_tokenizer(_: str) -> LoadedTextEncoder:
         return replace(tiny_text_encoder(tmp_path), tokenizer_json=tmp_path / "nowhere.json")
 
     monkeypatch.setattr(build, "load_text_encoder", without_tokenizer)
-    with pytest.raises(ExportError, match=r"nowhere\.json: no tokenizer"):
+    with pytest.raises(ModelFileError, match=r"nowhere\.json: no tokenizer"):
         build_workspace(workspace)
 
 
 @pytest.mark.parametrize(
     ("module", "name", "step"),
     [
-        (release_files, "build_lexical", "write indexes"),
+        (word_channels, "build_lexical", "write indexes"),
         (release_build, "put_models", "write models"),
         (release_build, "put_ensemble", "write models"),
         (release_build, "file_hashes", "write manifest"),
@@ -255,9 +270,9 @@ def test_a_missing_tokenizer_is_named(workspace: Workspace, tmp_path: Path, monk
     ],
 )
 def test_a_full_disk_at_any_step_leaves_the_last_release(
-    module: Any, name: str, step: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    module: ModuleType, name: str, step: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: Any, **__: Any) -> Any:
+    def full(*_: object, **__: object) -> NoReturn:
         raise OSError(28, "No space left on device", "/shop/file")
 
     monkeypatch.setattr(module, name, full)
@@ -274,13 +289,13 @@ def test_what_a_crash_left_behind_is_cleared_by_the_next_build(workspace: Worksp
     manifest = build_workspace(workspace)
     assert manifest.release_id == "r2"
     assert not (workspace.root / ".build").exists()
-    assert sorted(path.name for path in workspace.releases_dir.iterdir()) == ["r1", "r2"]
+    assert sorted(path.name for path in workspace.paths.releases.iterdir()) == ["r1", "r2"]
     verified(workspace.root, "r2")
 
 
 def test_a_workspace_that_cannot_be_written_is_named(workspace: Workspace) -> None:
-    shutil.rmtree(workspace.releases_dir)
-    workspace.releases_dir.write_text("a file in the way")
+    shutil.rmtree(workspace.paths.releases)
+    workspace.paths.releases.write_text("a file in the way")
 
     with pytest.raises(BuildError, match=r"build: .*releases.*: (Not a directory|File exists)"):
         build_workspace(workspace)
@@ -293,7 +308,7 @@ def test_a_workspace_that_cannot_be_written_is_named(workspace: Workspace) -> No
 def test_a_cut_or_missing_file_of_a_release_is_found(path: str, workspace: Workspace) -> None:
     file = workspace.root / path
     os.truncate(file, file.stat().st_size // 2)
-    assert len(release_problems(workspace.release_dir("r1"), public_key_of(workspace.root))) == 1
+    assert len(release_problems(workspace.paths.release("r1"), workspace.paths.public_key)) == 1
 
     file.unlink()
     with pytest.raises(ReleaseError, match=rf"release r1 cannot be used: .*{file.name}: missing"):
@@ -320,13 +335,13 @@ def test_the_same_shop_gives_the_same_vectors(workspace: Workspace) -> None:
     shutil.rmtree(workspace.root / "cache")
     build_workspace(workspace)
 
-    first, second = (_vectors(workspace.release_dir(name)) for name in ("r1", "r2"))
+    first, second = (_vectors(workspace.paths.release(name)) for name in ("r1", "r2"))
     np.testing.assert_array_equal(first, second)
 
 
 def test_a_model_that_cannot_be_reduced_stays_in_fp32_unless_it_was_named(workspace: Workspace) -> None:
     """Nobody's history is known: there is nothing to calibrate the user tower on."""
-    shutil.rmtree(workspace.events_dir)
+    shutil.rmtree(workspace.paths.events)
     everything = BuildOptions(fusion="weighted", precisions=Precisions("int8_static"))
     named = BuildOptions(fusion="weighted", precisions=Precisions(named={"user_tower": "int8_static"}))
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS
-from shopfuse.ranking.fusion import FUSION_METHODS, RECIPES, FloatArray, fuse, votes
+from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS, TABLE
+from shopfuse.ranking.fusion import FUSION_METHODS, FloatArray, fuse, votes
 
 LEXICAL = CHANNEL_COLUMN["lexical"]
 
@@ -66,6 +66,6 @@ def test_votes_are_reciprocal_ranks_and_ties_share_a_rank() -> None:
 
 
 def test_a_picture_counts_as_much_as_all_words() -> None:
-    words = sum(recipe.search for recipe in RECIPES.values() if recipe.modality == "text")
+    words = sum(channel.search_weight for channel in TABLE if channel.modality == "text")
 
-    assert RECIPES["visual"].search == words
+    assert TABLE[CHANNEL_COLUMN["visual"]].search_weight == words

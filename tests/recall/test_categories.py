@@ -11,11 +11,13 @@ import pytest
 from shopfuse.ranking.channels import CHANNEL_COLUMN
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.recall.categories import PRIOR_ITEMS, CategoryIndex, build_categories
+from shopfuse.recall.channels import channel_scores
 from shopfuse.recall.co_visit import build_co_visit
-from shopfuse.recall.indexes import RecallIndexes, RecallQuery, channel_scores
+from shopfuse.recall.indexes import RecallIndexes
 from shopfuse.recall.item_table import build_item_table
 from shopfuse.recall.lexical import build_lexical
 from shopfuse.recall.popular import build_popular
+from shopfuse.recall.query import RecallQuery
 from shopfuse.recall.vectors import build_vectors
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import ReleaseError

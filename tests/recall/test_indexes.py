@@ -10,11 +10,14 @@ import pytest
 
 from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS
 from shopfuse.recall.categories import build_categories
+from shopfuse.recall.channels import channel_scores, search
 from shopfuse.recall.co_visit import build_co_visit
-from shopfuse.recall.indexes import RecallIndexes, RecallQuery, channel_scores
+from shopfuse.recall.indexes import RecallIndexes
 from shopfuse.recall.item_table import build_item_table
 from shopfuse.recall.lexical import build_lexical
 from shopfuse.recall.popular import build_popular
+from shopfuse.recall.query import RecallQuery
+from shopfuse.recall.vector_channels import image_embedding
 from shopfuse.recall.vectors import build_vectors
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import ReleaseError
@@ -23,15 +26,15 @@ from .shop import make_items, unit_vectors
 
 ITEMS = 200
 TEXT, BEHAVIOUR = unit_vectors(ITEMS, 24, seed=1), unit_vectors(ITEMS, 16, seed=2)
-LOOKS = unit_vectors(ITEMS, 12, seed=3)
-LOOKS[5] = 0.0  # has no picture
+IMAGES = unit_vectors(ITEMS, 12, seed=3)
+IMAGES[5] = 0.0  # has no picture
 QUERY = RecallQuery(
     query="Acme red shoe",
     text_embedding=TEXT[7],
     behaviour_vector=BEHAVIOUR[9],
     history_rows=np.array([4, -1, 5], np.int32),
     history_weights=np.array([0.5, 0.2, 0.3], np.float32),
-    image_embedding=LOOKS[11],
+    image_embedding=IMAGES[11],
 )
 
 
@@ -42,7 +45,7 @@ def build(layout: ReleaseLayout, count: int) -> None:
     build_lexical(layout.lexical, items)
     build_vectors(layout.semantic, TEXT[:count])
     build_categories(layout.categories, np.arange(count, dtype=np.int32) % 5, TEXT[:count])
-    build_vectors(layout.visual, LOOKS[:count])
+    build_vectors(layout.visual, IMAGES[:count])
     build_vectors(layout.behaviour, BEHAVIOUR[:count])
     events = 20 * count
     rows = rng.integers(0, max(count, 1), events).astype(np.int32)
@@ -66,16 +69,10 @@ def test_every_channel_is_completed_for_every_candidate(layout: ReleaseLayout) -
     expected_mask = np.ones((ITEMS, len(CHANNELS)))
     expected_mask[rows == 5, CHANNEL_COLUMN["visual"]] = 0.0
     assert mask.tolist() == expected_mask.tolist()
-    for name, found in {
-        "lexical": indexes.lexical.search("Acme red shoe", ITEMS),
-        "semantic": indexes.semantic.search(TEXT[7], ITEMS),
-        "visual": indexes.search_visual(LOOKS[11], ITEMS),
-        "behaviour": indexes.behaviour.search(BEHAVIOUR[9], ITEMS),
-        "co_visit": indexes.co_visit.search(QUERY.history_rows, QUERY.history_weights, ITEMS),
-        "popular": indexes.popular.search(ITEMS),
-    }.items():
+    for name in ("lexical", "semantic", "visual", "behaviour", "co_visit", "popular"):
+        hits = search(indexes, name, QUERY, ITEMS)
         expected = np.zeros(ITEMS, np.float32)
-        expected[found.rows] = found.scores
+        expected[hits.rows] = hits.scores
         np.testing.assert_allclose(scores[:, CHANNEL_COLUMN[name]], expected[rows], atol=1e-5, err_msg=name)
     made_by_acme = [item.brand == "Acme" for item in make_items(ITEMS)]
     assert scores[:, CHANNEL_COLUMN["brand"]].tolist() == np.array(made_by_acme, float)[rows].tolist()
@@ -88,7 +85,7 @@ def test_every_channel_is_completed_for_every_candidate(layout: ReleaseLayout) -
         (RecallQuery(query="red"), {"popular", "lexical", "coverage"}),
         (RecallQuery(query="red kiku shoe"), {"popular", "lexical", "coverage", "brand"}),
         (RecallQuery(text_embedding=TEXT[0]), {"popular", "semantic"}),
-        (RecallQuery(image_embedding=LOOKS[0]), {"popular", "visual"}),
+        (RecallQuery(image_embedding=IMAGES[0]), {"popular", "visual"}),
         (RecallQuery(behaviour_vector=BEHAVIOUR[0]), {"popular", "behaviour"}),
         (RecallQuery(history_rows=np.array([-1], np.int32), history_weights=np.ones(1, np.float32)), {"popular"}),
         (
@@ -112,13 +109,13 @@ def test_unknown_candidates_are_masked(layout: ReleaseLayout) -> None:
     assert mask[1].all()
 
 
-def test_only_items_with_a_picture_are_found_by_looks(layout: ReleaseLayout) -> None:
+def test_only_items_with_a_picture_are_found_by_pictures(layout: ReleaseLayout) -> None:
     indexes = RecallIndexes.open(layout)
-    found = indexes.search_visual(LOOKS[11], ITEMS)
+    hits = search(indexes, "visual", QUERY, ITEMS)
 
-    assert sorted(found.rows.tolist()) == [row for row in range(ITEMS) if row != 5]
-    assert found.rows[0] == 11 and found.scores[0] == pytest.approx(1.0, abs=1e-3)
-    assert indexes.looks(5) is None and indexes.looks(11) is not None
+    assert sorted(hits.rows.tolist()) == [row for row in range(ITEMS) if row != 5]
+    assert hits.rows[0] == 11 and hits.scores[0] == pytest.approx(1.0, abs=1e-3)
+    assert image_embedding(indexes, 5) is None and image_embedding(indexes, 11) is not None
 
 
 def test_a_shop_without_pictures_has_no_visual_channel(layout: ReleaseLayout, tmp_path: Path) -> None:
@@ -128,7 +125,7 @@ def test_a_shop_without_pictures_has_no_visual_channel(layout: ReleaseLayout, tm
     indexes = RecallIndexes.open(plain)
     scores, mask = channel_scores(indexes, np.array([0, 1], np.int32), QUERY)
 
-    assert len(indexes.search_visual(LOOKS[11], 5)) == 0 and indexes.looks(11) is None
+    assert len(search(indexes, "visual", QUERY, 5)) == 0 and image_embedding(indexes, 11) is None
     assert not scores[:, CHANNEL_COLUMN["visual"]].any() and not mask[:, CHANNEL_COLUMN["visual"]].any()
 
 
@@ -145,8 +142,8 @@ def test_tiny_catalogues_open_and_search(tmp_path: Path, count: int) -> None:
     indexes = RecallIndexes.open(layout)
 
     assert len(indexes.items) == count
-    assert len(indexes.popular.search(5)) == count
-    assert len(indexes.semantic.search(TEXT[0], 5)) == count
+    assert len(search(indexes, "popular", RecallQuery(), 5)) == count
+    assert len(search(indexes, "semantic", RecallQuery(text_embedding=TEXT[0]), 5)) == count
     assert channel_scores(indexes, np.arange(count, dtype=np.int32), RecallQuery(query="red"))[0].shape[0] == count
 
 

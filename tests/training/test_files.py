@@ -6,15 +6,11 @@ import pytest
 import torch
 
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.gateway.recall import CHANNEL
-from shopfuse.gateway.request import RECOMMEND, SEARCH, SIMILAR
-from shopfuse.gateway.settings import Settings
-from shopfuse.training.candidate_pool import PER_CHANNEL, POOL, SURFACE_CHANNELS
 from shopfuse.training.checkpoints import load_checkpoint, save_checkpoint
 from shopfuse.training.towers import ItemTower, QueryTower
 
 
-def test_a_checkpoint_reads_back(tmp_path: Path) -> None:
+def test_a_saved_checkpoint_is_loaded_as_it_was(tmp_path: Path) -> None:
     torch.manual_seed(0)
     saved, loaded = QueryTower(32), QueryTower(32)
 
@@ -38,11 +34,3 @@ def test_weights_without_meta_data_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ShopfuseError, match="not a checkpoint"):
         load_checkpoint(tmp_path, QueryTower(32))
-
-
-def test_replayed_pools_are_those_of_the_gateway(tmp_path: Path) -> None:
-    settings = Settings(tmp_path, "none:0")
-
-    assert (settings.pool, settings.per_channel) == (POOL, PER_CHANNEL)
-    assert {surface.name: surface.channels for surface in (SEARCH, RECOMMEND, SIMILAR)} == SURFACE_CHANNELS
-    assert {name for names in SURFACE_CHANNELS.values() for name in names} <= set(CHANNEL)

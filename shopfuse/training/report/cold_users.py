@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from shopfuse.recall.vector_channels import TEXT_INDEX
 from shopfuse.training.baselines import baselines
 from shopfuse.training.report.bench import FUSED
 from shopfuse.training.report.context import Context
@@ -70,7 +71,7 @@ def cut_histories(
 def _rankings(
     fused: ServedShop, behaviour: ServedShop, histories: UserHistories, cases: list[Case]
 ) -> dict[str, list[Ranking]]:
-    queries = np.zeros((len(cases), fused.snapshot.indexes.semantic.vectors.shape[1]), np.float32)
+    queries = np.zeros((len(cases), fused.snapshot.indexes[TEXT_INDEX].vectors.shape[1]), np.float32)
     shops = {FUSED: fused.with_histories(histories), BEHAVIOUR_ONLY: behaviour.with_histories(histories)}
     for shop in shops.values():
         shop.prepare(cases, queries)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.ranking.metrics import dcg
+from shopfuse.recall.channels import POOL
 from shopfuse.training.baselines import OUTSIDE
-from shopfuse.training.candidate_pool import POOL
 from shopfuse.training.truth_cases import Case, Scorer
 
 K = 10

@@ -1,0 +1,31 @@
+"""What the indexes of a shop are made of, as one value, so that every index file takes from it what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopfuse.ranking.item import CatalogueItem
+from shopfuse.recall.chosen_categories import Choices
+from shopfuse.recall.query_reading import ReadQuery
+from shopfuse.recall.visits import Sessions
+
+Vectors = NDArray[np.float16] | NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexContents:
+    """Arrays are in the order of the rows: of the items' ids."""
+
+    items: Callable[[], Iterable[CatalogueItem]]  # from the start each time
+    language: str
+    categories: NDArray[np.int32]  # [items], the category's code, 0 where there is none
+    text_vectors: Vectors  # [items, text_dim]
+    image_vectors: Vectors | None  # [items, image_dim], zeros where an item has no picture; None without any picture
+    item_vectors: Vectors  # [items, 128]
+    choices: Callable[[Callable[[str], ReadQuery]], Choices]  # after searches, as the shop's words read them
+    sessions: Sessions
+    popularity: NDArray[np.float32]  # [items], 0..1

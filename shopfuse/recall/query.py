@@ -1,0 +1,59 @@
+"""What a request brings to recall, and what of it a channel needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopfuse.ranking.features import History
+
+Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class RecallQuery:
+    """Empty or None is what a request has not."""
+
+    query: str = ""  # normalised
+    text_embedding: Vector | None = None  # [text_dim]
+    behaviour_vector: Vector | None = None  # [128], of the user or, in a search, of the query
+    history_rows: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))  # [h], -1 where unknown
+    history_weights: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))  # [h], summing to 1
+    image_embedding: Vector | None = None  # [image_dim], of the query's picture or of the item's own
+
+    @classmethod
+    def of_user(
+        cls,
+        history: History,
+        query: str = "",
+        text_embedding: Vector | None = None,
+        behaviour_vector: Vector | None = None,
+        image_embedding: Vector | None = None,
+    ) -> RecallQuery:
+        """What a user with this history asks for."""
+        return cls(query, text_embedding, behaviour_vector, history.rows, history.weights(), image_embedding)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A part of a query that a channel cannot do without."""
+
+    given: Callable[[RecallQuery], bool]
+    without: Callable[[RecallQuery], RecallQuery]  # the query less this part
+
+
+WORDS = Need(lambda query: bool(query.query), lambda query: replace(query, query=""))
+TEXT_EMBEDDING = Need(lambda query: query.text_embedding is not None, lambda query: replace(query, text_embedding=None))
+IMAGE_EMBEDDING = Need(
+    lambda query: query.image_embedding is not None, lambda query: replace(query, image_embedding=None)
+)
+BEHAVIOUR_VECTOR = Need(
+    lambda query: query.behaviour_vector is not None, lambda query: replace(query, behaviour_vector=None)
+)
+HISTORY = Need(
+    lambda query: bool((query.history_rows >= 0).any()),
+    lambda query: replace(query, history_rows=query.history_rows[:0], history_weights=query.history_weights[:0]),
+)

@@ -1,0 +1,24 @@
+"""A user's events beside what the release and the store know of their items."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopfuse.ranking.features import NO_HISTORY, History
+from shopfuse.ranking.user_state import UserState
+from shopfuse.recall.item_table import ItemTable
+
+# A store's items: ids -> (ITEM_ROW [n], present [n]).
+ReadItems = Callable[[Sequence[bytes]], tuple[NDArray[np.void], NDArray[np.bool_]]]
+
+
+def user_history(user: UserState, items: ItemTable, read_items: ReadItems) -> History:
+    """The history of a user as features and recall see it. Raises what `read_items` raises."""
+    if not user.present:
+        return NO_HISTORY
+    rows, (item_rows, _) = items.rows(user.item_ids), read_items(user.item_ids.tolist())
+    entries = user.entries
+    return History(rows, item_rows, entries["event"].astype(np.int64), entries["at"].astype(np.float64))
