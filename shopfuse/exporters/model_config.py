@@ -219,8 +219,3 @@ def config_text(config: Any) -> str:
     """The text of config.pbtxt."""
     text: str = text_format.MessageToString(config)
     return text
-
-
-def parse_config(text: str) -> Any:
-    """The ModelConfig message of a config.pbtxt."""
-    return text_format.Parse(text, pb.ModelConfig())

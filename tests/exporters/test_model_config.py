@@ -8,11 +8,12 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from shopfuse.exporters.ensemble_config import ROLES, ensemble_config
 from shopfuse.exporters.errors import ExportError
-from shopfuse.exporters.model_config import Deployment, config_text, model_config, parse_config, warmup_files
+from shopfuse.exporters.model_config import Deployment, config_text, model_config, warmup_files
 from shopfuse.exporters.targets import CAPABILITIES, TARGETS, TENSORRT, profiles
 from shopfuse.ranking.tensors import COUNT_BUCKETS, LENGTH_BUCKETS, submodels
 from shopfuse.ranking.text_heads import text_heads
 from shopfuse.release.manifest import ModelVersion
+from tests.exporters.parsed_config import parse_config
 
 DECLARED = submodels(384) | text_heads(384, {"category_head": 54, "sentiment_head": 3})
 VERSIONS = {name: ModelVersion(name, number, "fp32", "0" * 64) for number, name in enumerate(DECLARED, 1)}

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from shopfuse.exporters.ensemble_config import ensemble_config
-from shopfuse.exporters.model_config import parse_config
 from shopfuse.exporters.parity import ParityReport
 from shopfuse.exporters.release_models import KnownModel, known_models, put_ensemble, put_models, versions
 from shopfuse.exporters.verified_model import VerifiedModel
@@ -16,6 +15,7 @@ from shopfuse.ranking import tensors
 from shopfuse.ranking.tensors import Submodel, submodels
 from shopfuse.release.manifest import ModelVersion
 from shopfuse.release.verify import sha256_file
+from tests.exporters.parsed_config import parse_config
 
 from .tiny_models import ENCODER, TOWER
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from shopfuse.exporters.tensorrt.release_operators import release_operator_problems
 
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.errors import ExportError, ParityError
-from shopfuse.exporters.model_config import parse_config
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.sample_inputs import Arrays
 from shopfuse.exporters.tensorrt import build_plan
@@ -24,11 +24,11 @@ from shopfuse.exporters.tensorrt.gpu import Gpu
 from shopfuse.exporters.tensorrt.plan_record import PlanRecord, plan_folder, plan_problems, read_record, record_file
 from shopfuse.exporters.tensorrt.plan_release import release_with_plans
 from shopfuse.exporters.tensorrt.plan_verification import golden_inputs, verify_plan
-from shopfuse.exporters.tensorrt.release_operators import release_operator_problems
 from shopfuse.ranking.tensors import Submodel, submodels
 from shopfuse.release.manifest import Manifest
 from shopfuse.release.signature import private_key_of, public_key_of, sign
 from shopfuse.release.verify import file_problem, read_manifest, release_problems
+from tests.exporters.parsed_config import parse_config
 
 H100 = Gpu("NVIDIA H100 80GB HBM3", "9.0", "13.4")
 VERSION = "11.3.0.99"

@@ -17,7 +17,6 @@ from shopfuse.datasets.schema import ITEM_SCHEMA, REVIEW_SCHEMA
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters import build
 from shopfuse.exporters.build import BuildOptions, build_workspace
-from shopfuse.exporters.model_config import parse_config
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.gateway.compatibility import check_compatible
 from shopfuse.gateway.release import LoadedRelease
@@ -36,6 +35,7 @@ from shopfuse.serving.triton import LocalTriton
 from shopfuse.training.head_files import load_heads
 from shopfuse.training.model_files import save_models
 from shopfuse.training.train_text_head import probabilities_of
+from tests.exporters.parsed_config import parse_config
 
 from .small_shop import fit, tiny_text_encoder
 
