@@ -82,10 +82,10 @@ def _rows_of_seed(
 
 def _plant(shop: Workspace, machines: int, seed: int) -> None:
     planted = with_intruders(shop.events().collect(), machines=machines, repeats=0.02, seed=seed)
-    for path in shop.event_paths:
+    for path in shop.paths.event_days:
         path.unlink()
     for day, rows in planted.group_by(pl.col("timestamp").dt.date()):
-        rows.sort("timestamp", "event_id").write_parquet(shop.events_path(day[0]))
+        rows.sort("timestamp", "event_id").write_parquet(shop.paths.events_of(day[0]))
 
 
 @contextmanager

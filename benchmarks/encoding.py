@@ -33,7 +33,7 @@ LOOK_EVERY_S = 0.5
 
 def make_workspace(root: Path, items: int) -> Workspace:
     workspace = Workspace.create(root)
-    write_parquet(workspace.items_path, item_rows(simulate_shop(items=items, users=50, days=3, seed=0)))
+    write_parquet(workspace.paths.items, item_rows(simulate_shop(items=items, users=50, days=3, seed=0)))
     return workspace
 
 
@@ -42,7 +42,7 @@ def start(workspace: Workspace) -> subprocess.Popen[bytes]:
 
 
 def parts_done(workspace: Workspace) -> int:
-    return len(list(part_files(workspace.root / "cache" / "texts")))
+    return len(list(part_files(workspace.paths.text_vectors)))
 
 
 def memory_mb(pid: int) -> tuple[int, int]:
@@ -74,7 +74,7 @@ def watch(process: subprocess.Popen[bytes], workspace: Workspace, chunks: int, k
 
 
 def sha256_of_vectors(workspace: Workspace) -> str:
-    (path,) = (workspace.root / "cache" / "texts").glob("*/known-*/vectors.npy")
+    (path,) = (workspace.paths.text_vectors).glob("*/known-*/vectors.npy")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -23,10 +23,10 @@ from shopfuse.cli.local_stack import Stack, StackOptions, local_stack
 from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.cli.steady_load import Observed, SteadyLoad, steady_load
 from shopfuse.core.progress import Progress, silent
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.publishing.publish import publish
 from shopfuse.publishing.rollback import promote, rollback
 from shopfuse.release.manifest import Manifest
-from shopfuse.release.signature import public_key_of
 from shopfuse.release.verify import read_manifest
 from shopfuse.serving.model_control import ModelControl
 from shopfuse.v1.search_pb2 import SearchRequest
@@ -69,9 +69,9 @@ def bench_release(
     json: JsonOption = False,
 ) -> None:
     """Publish, roll back, canary (5 % of users), promote, roll back again: two releases in turn, under steady load."""
-    manifests = {name: read_manifest(workspace / "releases" / name) for name in (first, second)}
+    manifests = {name: read_manifest(WorkspacePaths(workspace).release(name)) for name in (first, second)}
     with progress_bars() as progress:
-        publish(workspace, first, control=None, public_key=public_key_of(workspace))
+        publish(workspace, first, control=None, public_key=WorkspacePaths(workspace).public_key)
         with local_stack(workspace, StackOptions(log_impressions=False), progress) as stack:
             rows = measured(stack, workspace, manifests, second, rate, seconds, progress)
     if json:
@@ -112,7 +112,7 @@ def many_users(workspace: Path) -> list[SearchRequest]:
 
 
 def steps(workspace: Path, second: str, control: ModelControl) -> tuple[Step, ...]:
-    key = public_key_of(workspace)
+    key = WorkspacePaths(workspace).public_key
     return (
         Step("publish", lambda: publish(workspace, second, control=control, public_key=key, progress=silent)),
         Step("roll back", lambda: rollback(workspace, control=control, public_key=key, progress=silent)),

@@ -15,11 +15,11 @@ from shopfuse.cli.precision_option import PrecisionOption, parse_precisions
 from shopfuse.cli.publication import triton_of
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.build import BuildOptions, build_workspace
 from shopfuse.publishing.publish import publish
 from shopfuse.release.manifest import Manifest
-from shopfuse.release.signature import public_key_of
 from shopfuse.training.cleaning import cleaning_lines
 from shopfuse.training.team_work import leading
 from shopfuse.training.tuned import settings_of
@@ -85,7 +85,9 @@ def build_and_publish(shop: Workspace, options: BuildOptions, progress: Progress
 
 def publish_release(workspace: Path, release_id: str, progress: Progress) -> None:
     with triton_of(workspace, "") as control:
-        publish(workspace, release_id, control=control, public_key=public_key_of(workspace), progress=progress)
+        publish(
+            workspace, release_id, control=control, public_key=WorkspacePaths(workspace).public_key, progress=progress
+        )
 
 
 def build(

@@ -16,6 +16,7 @@ from shopfuse.cli.judgments import Topic
 from shopfuse.cli.local_stack import stable_release
 from shopfuse.cli.offline_rows import open_offline_rows
 from shopfuse.cli.weight_search import WeightSearch, search_weights
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.datasets.search_weights import write_search_weights
 from shopfuse.ranking.channels import CHANNELS
 from shopfuse.ranking.fusion import channel_weights
@@ -36,7 +37,7 @@ def validate_weights(
 def cross_validate(workspace: Path, topics: Sequence[Topic], folds: int) -> WeightSearch:
     """Chooses weights for the served release's channels. Raises WeightSearchError where there are too few topics."""
     manifest = stable_release(workspace)
-    with LmdbStore.open(workspace / "state" / "store.lmdb") as store:
+    with LmdbStore.open(WorkspacePaths(workspace).store) as store:
         pools = open_offline_rows(workspace, manifest, store).judged_pools([t for t in topics if t.answerable])
     in_use = channel_weights(is_search=True, learned=manifest.search_weights)
     return search_weights(pools, dict(zip(CHANNELS, in_use.tolist(), strict=True)), folds)

@@ -49,7 +49,7 @@ def ensure_shop(folder: Path, items: int, users: int, days: int, seed: int, prog
     shop = Workspace.open_or_create(folder)
     if not shop.has_items:
         build_demo_shop(shop, items=items, users=users, days=days, seed=seed, last_day=yesterday(), progress=progress)
-    if not read_channels(shop.releases_dir).stable:
+    if not read_channels(shop.root).stable:
         build_and_publish(shop, BuildOptions(seed=seed), progress)
     return shop
 
@@ -62,11 +62,11 @@ def topics(path: Path, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
 def ask_everything(shop: Workspace, client: Client) -> None:
     """Searches by words and by picture, recommendations, similar items and a rank call, each with reasons and the time
     of every stage; and what two texts are about."""
-    for query, user in topics(shop.search_truth_path, ("query", "user_id")):
+    for query, user in topics(shop.paths.search_truth, ("query", "user_id")):
         request = SearchRequest(query=query, user_id=user, page_size=5, explain=True)
         show(f'search "{query}" for {user}', client.searches.Search, request, TIMEOUT_S, False)
     service = client.recommendations
-    for user, scene in topics(shop.recommend_truth_path, ("user_id", "scene")):
+    for user, scene in topics(shop.paths.recommend_truth, ("user_id", "scene")):
         wanted = RecommendRequest(user_id=user, context=RequestContext(scene=scene), page_size=5, explain=True)
         show(f"recommend for {user}", service.Recommend, wanted, TIMEOUT_S, False)
     ids = shop.items().select("item_id").collect()["item_id"].to_list()

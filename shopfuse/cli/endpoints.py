@@ -1,4 +1,4 @@
-"""Where a served workspace answers: WORKSPACE/run/endpoints.json, written once ready and removed when it stops."""
+"""Where a served workspace answers: one small file, written once ready and removed when it stops."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from shopfuse.core.atomic_files import write_text
 from shopfuse.core.errors import ShopfuseError
+from shopfuse.core.workspace_paths import WorkspacePaths
 
 
 class NotServed(ShopfuseError):
@@ -26,16 +27,12 @@ class Endpoints:
     pid: int
 
 
-def endpoints_path(workspace: Path) -> Path:
-    return workspace / "run" / "endpoints.json"
-
-
 def write_endpoints(workspace: Path, endpoints: Endpoints) -> None:
-    write_text(endpoints_path(workspace), json.dumps(asdict(endpoints), indent=2) + "\n", durable=False)
+    write_text(WorkspacePaths(workspace).endpoints, json.dumps(asdict(endpoints), indent=2) + "\n", durable=False)
 
 
 def remove_endpoints(workspace: Path) -> None:
-    endpoints_path(workspace).unlink(missing_ok=True)
+    WorkspacePaths(workspace).endpoints.unlink(missing_ok=True)
 
 
 def alive(pid: int) -> bool:
@@ -50,7 +47,7 @@ def alive(pid: int) -> bool:
 
 def read_endpoints(workspace: Path) -> Endpoints:
     """Raises NotServed where no living process serves the workspace."""
-    path = endpoints_path(workspace)
+    path = WorkspacePaths(workspace).endpoints
     try:
         endpoints = Endpoints(**json.loads(path.read_text()))
     except FileNotFoundError:

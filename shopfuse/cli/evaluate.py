@@ -26,6 +26,7 @@ from shopfuse.cli.offline_rows import OfflineRows, Rankings, open_offline_rows
 from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.cli.quality_rows import Scores, score_rankings
 from shopfuse.core.progress import Progress
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.state.lmdb_store import LmdbStore
 from shopfuse.v1 import item_pb2, recommendation_pb2, search_pb2
 
@@ -105,7 +106,7 @@ def measure(
             rankings["served"].append(ask(client, topic))
             progress("ask the gateway", len(rankings["served"]), len(topics))
     progress("rows beside it", 0, 1)
-    with LmdbStore.open(workspace / "state" / "store.lmdb") as store:
+    with LmdbStore.open(WorkspacePaths(workspace).store) as store:
         rankings |= others(open_offline_rows(workspace, manifest, store), topics)
     progress("rows beside it", 1, 1)
     return manifest.release_id, {name: score_rankings(topics, found) for name, found in rankings.items()}

@@ -19,13 +19,13 @@ from shopfuse.cli.report_plots import svg
 from shopfuse.cli.report_release import facts_of, open_measured
 from shopfuse.core.atomic_files import write_text
 from shopfuse.core.progress import Progress
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.training.made_by import data_hash
 from shopfuse.training.report.bench import CASES, LISTS, Sizes, open_bench
 from shopfuse.training.report.compose import compose
 from shopfuse.training.report.section import Report
 
-FOLDER = "report"  # in the workspace
 PLOTS = "plots"
 
 OutOption = Annotated[Path | None, typer.Option("--out", help="Folder of the report. Default: WORKSPACE/report.")]
@@ -102,7 +102,7 @@ def report(
     shopfuse evaluate report -w demo
     """
     started = time.monotonic()
-    folder = out_folder or workspace / FOLDER
+    folder = out_folder or WorkspacePaths(workspace).report
     with progress_bars() as progress:
         made = make_report(workspace, seed, Sizes(cases, lists), progress)
         write_report(made, folder)

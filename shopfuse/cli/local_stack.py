@@ -18,10 +18,10 @@ from pathlib import Path
 from shopfuse.cli.endpoints import Endpoints, remove_endpoints, write_endpoints
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress, silent
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.publishing.reconcile import reconcile
 from shopfuse.release.channels import read_channels
 from shopfuse.release.manifest import Manifest, ReleaseError
-from shopfuse.release.signature import public_key_of
 from shopfuse.release.verify import verify_release
 from shopfuse.serving.errors import TritonError
 from shopfuse.serving.model_control import ModelControl
@@ -82,14 +82,15 @@ class Stack:
 
 def stable_release(workspace: Path) -> Manifest:
     """The manifest of the release to serve, its files verified. Raises StackError or ReleaseError."""
-    stable = read_channels(workspace / "releases").stable
+    stable = read_channels(workspace).stable
     if not stable:
         raise StackError(f"{workspace}: nothing is released yet; run `shopfuse build -w {workspace}`")
-    return verify_release(workspace / "releases" / stable, public_key_of(workspace))
+    return verify_release(WorkspacePaths(workspace).release(stable), WorkspacePaths(workspace).public_key)
 
 
 def _start_triton(stack: ExitStack, workspace: Path, progress: Progress) -> LocalTriton:
-    triton = LocalTriton(workspace / "model_repository", workspace / "run" / "triton.log", progress=progress)
+    paths = WorkspacePaths(workspace)
+    triton = LocalTriton(paths.model_repository, paths.triton_log, progress=progress)
     stack.enter_context(triton)
     load_published(workspace, triton, progress)
     return triton
@@ -98,7 +99,7 @@ def _start_triton(stack: ExitStack, workspace: Path, progress: Progress) -> Loca
 def load_published(workspace: Path, triton: LocalTriton, progress: Progress = silent) -> None:
     """Loads the models of every release that a channel names."""
     with ModelControl(triton.address) as control:
-        done = reconcile(workspace, control, public_key=public_key_of(workspace), progress=progress)
+        done = reconcile(workspace, control, public_key=WorkspacePaths(workspace).public_key, progress=progress)
     for release_id, problem in done.problems.items():
         print(f"release {release_id} is not loaded: {problem}", file=sys.stderr, flush=True)
 
@@ -141,7 +142,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 def _start_gateway(
     stack: ExitStack, workspace: Path, triton: str, options: StackOptions
 ) -> tuple[subprocess.Popen[bytes], dict[str, int]]:
-    log, ready = workspace / "run" / "gateway.log", workspace / "run" / "gateway.json"
+    log, ready = WorkspacePaths(workspace).gateway_log, WorkspacePaths(workspace).gateway_ready
     log.parent.mkdir(parents=True, exist_ok=True)
     ready.unlink(missing_ok=True)
     with log.open("wb") as file:

@@ -13,9 +13,9 @@ import typer
 from shopfuse.cli.console import err, out, print_json
 from shopfuse.cli.endpoints import NotServed, read_endpoints
 from shopfuse.cli.release_page import roles_of
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.publishing.prune import Pruned
 from shopfuse.publishing.switch import Published
-from shopfuse.release.signature import public_key_of
 from shopfuse.serving.model_control import ModelControl
 
 TritonOption = Annotated[
@@ -45,7 +45,7 @@ def _local_triton(workspace: Path) -> str:
 
 
 def key_of(workspace: Path, given: Path | None) -> Path:
-    return given or public_key_of(workspace)
+    return given or WorkspacePaths(workspace).public_key
 
 
 def print_published(done: Published, json: bool) -> None:

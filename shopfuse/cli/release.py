@@ -15,6 +15,7 @@ from shopfuse.cli.precision_option import PrecisionOption, parse_precisions
 from shopfuse.cli.publication import KeyOption, TritonOption, key_of, print_pruned, print_published, triton_of
 from shopfuse.cli.release_page import difference, release_page, roles_of
 from shopfuse.core.errors import ShopfuseError
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
 from shopfuse.exporters.build import BuildOptions, build_workspace
@@ -22,6 +23,7 @@ from shopfuse.publishing.prune import prune
 from shopfuse.publishing.publish import publish
 from shopfuse.publishing.rollback import promote, rollback
 from shopfuse.release.channels import read_channels
+from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, ReleaseError
 from shopfuse.release.signature import create_keys
 from shopfuse.release.verify import read_manifest, release_problems
@@ -49,18 +51,18 @@ KeepOption = Annotated[int, typer.Option(min=0, help="Newest releases to keep be
 
 def releases_of(workspace: Path) -> list[Manifest]:
     """Manifests, oldest first; a folder without a readable manifest is not a release."""
-    folders = [path for path in (workspace / "releases").glob("r*") if (path / "manifest.json").is_file()]
+    folders = [path for path in WorkspacePaths(workspace).releases.glob("r*") if ReleaseLayout(path).manifest.is_file()]
     return sorted((read_manifest(path) for path in folders), key=lambda manifest: manifest.created_at)
 
 
 def chosen(workspace: Path, release_id: str) -> Path:
     """The folder of a release, by default the stable one. Raises ReleaseError naming those that exist."""
-    releases = workspace / "releases"
-    name = release_id or read_channels(releases).stable
-    if not name or not (releases / name / "manifest.json").is_file():
+    name = release_id or read_channels(workspace).stable
+    root = WorkspacePaths(workspace).release(name)
+    if not name or not ReleaseLayout(root).manifest.is_file():
         known = ", ".join(manifest.release_id for manifest in releases_of(workspace)) or "none; run `shopfuse build`"
         raise ReleaseError(f"{workspace}: no release {name or '(stable)'} (there are: {known})")
-    return releases / name
+    return root
 
 
 def parse_share(text: str) -> float:
@@ -77,7 +79,7 @@ def parse_share(text: str) -> float:
 @app.command("list")
 def list_releases(workspace: WorkspaceOption, json: JsonOption = False) -> None:
     """Releases, oldest first, and which ones are served."""
-    channels = read_channels(workspace / "releases")
+    channels = read_channels(workspace)
     columns = ("release", "channel", "created", "items", "fusion", "target")
     rows = [
         [
@@ -104,7 +106,7 @@ def show(workspace: WorkspaceOption, release: ReleaseArgument = "", json: JsonOp
     if json:
         print_json(asdict(manifest))
     else:
-        out.print(release_page(folder, manifest, read_channels(workspace / "releases")))
+        out.print(release_page(folder, manifest, read_channels(workspace)))
 
 
 @app.command()
@@ -218,8 +220,8 @@ def prune_releases(
 @app.command("keygen")
 def keygen(folder: Annotated[Path, typer.Argument(help="Folder for release.pem and release.pub.")]) -> None:
     """Make a pair of keys: the private one signs releases, gateways get the public one."""
-    create_keys(folder)
-    out.print(f"{folder / 'release.pem'} signs: keep it secret\n{folder / 'release.pub'} verifies: give it to gateways")
+    private, public = create_keys(folder)
+    out.print(f"{private} signs: keep it secret\n{public} verifies: give it to gateways")
 
 
 def newest(workspace: Path) -> str:

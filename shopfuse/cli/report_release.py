@@ -43,13 +43,13 @@ class Measured:
 def open_measured(workspace: Workspace, progress: Progress) -> Measured:
     """Raises a ShopfuseError where nothing is released or trained yet."""
     manifest = stable_release(workspace.root)
-    layout = ReleaseLayout(workspace.release_dir(manifest.release_id))
+    layout = ReleaseLayout(workspace.paths.release(manifest.release_id))
     encoding = _encoding(layout, manifest)
     catalogue = load_catalogue(workspace.items().collect(), language=workspace.settings.language)
     vectors = _released_vectors(workspace, layout, manifest)
     if vectors is None or len(vectors) != len(catalogue):
         vectors = encoding.encode(catalogue.texts(), progress)
-    return Measured(manifest, load_models(workspace.checkpoints_dir, catalogue.ids), encoding, vectors)
+    return Measured(manifest, load_models(workspace.paths.checkpoints, catalogue.ids), encoding, vectors)
 
 
 def facts_of(workspace: Workspace, measured: Measured, seed: int, data: str) -> tuple[tuple[str, str], ...]:

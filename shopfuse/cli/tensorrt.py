@@ -9,6 +9,7 @@ import typer
 
 from shopfuse.cli.console import out, print_json, print_table, progress_bars
 from shopfuse.cli.options import JsonOption, WorkspaceOption
+from shopfuse.core.workspace_paths import WorkspacePaths
 
 app = typer.Typer(no_args_is_help=True, help="TensorRT plans of a release.", rich_markup_mode=None)
 
@@ -18,9 +19,9 @@ ReleaseOption = Annotated[str, typer.Option("--release", "-r", help="Release id 
 @app.command()
 def check(workspace: WorkspaceOption, release: ReleaseOption, json: JsonOption = False) -> None:
     """Which models of a release TensorRT can build, by their operators. Needs no GPU; exit code 1 where one cannot."""
-    from shopfuse.exporters.tensorrt.release_operators import release_operator_problems
+    from shopfuse.exporters.operator_support import release_operator_problems
 
-    problems = release_operator_problems(workspace / "releases" / release)
+    problems = release_operator_problems(WorkspacePaths(workspace).release(release))
     if json:
         print_json({"release_id": release, "problems": problems})
     else:
@@ -34,10 +35,9 @@ def check(workspace: WorkspaceOption, release: ReleaseOption, json: JsonOption =
 def build(workspace: WorkspaceOption, release: ReleaseOption, json: JsonOption = False) -> None:
     """Build and verify the plans of a release, in NVIDIA's TensorRT container on the GPU that will serve."""
     from shopfuse.exporters.tensorrt.build_plan import build_plans, open_toolkit
-    from shopfuse.release.signature import public_key_of
 
     with progress_bars() as progress:
-        records = build_plans(workspace, release, public_key_of(workspace), open_toolkit(), progress)
+        records = build_plans(workspace, release, WorkspacePaths(workspace).public_key, open_toolkit(), progress)
     if json:
         print_json({"release_id": release, "plans": {name: asdict(record) for name, record in records.items()}})
         return

@@ -39,7 +39,7 @@ def import_catalogue(
 
     Raises SourceFileError, TooManyBadRowsError or WorkspaceLockedError; the workspace is then as it was.
     """
-    with import_run(file, workspace, workspace.catalogue_dir, max_bad_share, progress) as run:
+    with import_run(file, workspace, workspace.paths.catalogue, max_bad_share, progress) as run:
         images = ImageRuns(run.scratch, file.parent)
         runs: list[Path] = []
         reader = ItemReader(mapping)
@@ -50,11 +50,11 @@ def import_catalogue(
             raise SourceFileError(f"{file}: the file has no rows")
         run.log.check(max_bad_share)
         images.flush()
-        with staged_files(workspace.catalogue_dir) as staging:
-            counts, winners = _merge_items(run, runs, staging / workspace.items_path.name)
-            stored = merge_images(workspace.images_path, images, winners, staging / workspace.images_path.name)
+        with staged_files(workspace.paths.catalogue) as staging:
+            counts, winners = _merge_items(run, runs, staging / workspace.paths.items.name)
+            stored = merge_images(workspace.paths.images, images, winners, staging / workspace.paths.images.name)
             run.copy_rejects(staging)
-        return run.report(counts, workspace.catalogue_rejects_path, images=stored)
+        return run.report(counts, workspace.paths.catalogue_rejects, images=stored)
 
 
 def _wanted(mapping: CatalogueMapping, reader: ItemReader) -> Callable[[str], bool]:
@@ -84,7 +84,7 @@ def _read_batch(batch: Iterator[NumberedRow], reader: ItemReader, run: ImportRun
 
 def _merge_items(run: ImportRun, runs: list[Path], target: Path) -> tuple[MergeCounts, pl.DataFrame]:
     """Write the merged catalogue to `target`, or nothing when no item changed; gives the rows that items come from."""
-    old = [run.workspace.items_path] if run.workspace.has_items else []
+    old = [run.workspace.paths.items] if run.workspace.has_items else []
     keys = read_columns([*old, *runs], ITEM_SCHEMA, ["item_id"])["item_id"].unique().sort()
     ranges = key_ranges(keys, RANGE_ROWS)
     counts = MergeCounts()

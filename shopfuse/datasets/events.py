@@ -50,7 +50,7 @@ def import_events(
     Events of items that the catalogue does not hold are kept and counted. Raises SourceFileError,
     TooManyBadRowsError or WorkspaceLockedError; the workspace is then as it was.
     """
-    with import_run(file, workspace, workspace.events_dir, max_bad_share, progress) as run:
+    with import_run(file, workspace, workspace.paths.events, max_bad_share, progress) as run:
         runs = _read(run, mapping)
         if not run.log.rows:
             raise SourceFileError(f"{file}: the file has no rows")
@@ -58,10 +58,10 @@ def import_events(
         if not runs.days:
             raise SourceFileError(f"{file}: none of {run.log.rows} rows is an event of ours: {_shown(run.log.notes)}")
         unknown = _unknown_items(workspace, runs.items)
-        with staged_files(workspace.events_dir) as staging:
+        with staged_files(workspace.paths.events) as staging:
             counts = _merge_days(run, runs, staging)
             run.copy_rejects(staging)
-        return run.report(counts, workspace.events_rejects_path, unknown_items=unknown)
+        return run.report(counts, workspace.paths.events_rejects, unknown_items=unknown)
 
 
 def _read(run: ImportRun, mapping: EventMapping) -> _Runs:
@@ -100,7 +100,7 @@ def _merge_days(run: ImportRun, runs: _Runs, staging: Path) -> MergeCounts:
     counts = MergeCounts()
     for done, day in enumerate(sorted(runs.days)):
         run.progress("merge", done, len(runs.days))
-        path = run.workspace.events_path(day)
+        path = run.workspace.paths.events_of(day)
         old = pl.read_parquet(path, hive_partitioning=False) if path.exists() else pl.DataFrame(schema=EVENT_SCHEMA)
         start = datetime(day.year, day.month, day.day, tzinfo=UTC)
         new = read_range(runs.paths, _RUN_SCHEMA, "timestamp", (start, start + timedelta(days=1)))

@@ -88,7 +88,7 @@ def import_run(
     source = open_source(file)
     with workspace_lock(workspace.root):
         finish_commit(target)
-        scratch = workspace.root / ".import"
+        scratch = workspace.paths.import_scratch
         shutil.rmtree(scratch, ignore_errors=True)  # of an import that was killed
         scratch.mkdir()
         try:

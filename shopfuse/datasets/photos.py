@@ -67,7 +67,7 @@ def import_photos(
         if len(after) > MAX_PHOTOS:
             raise PhotoSourceError(f"{source}: {len(after)} photos with those there are, expected at most {MAX_PHOTOS}")
         if not after.equals(before):
-            with atomic_file(workspace.photos_path) as path:
+            with atomic_file(workspace.paths.photos) as path:
                 after.write_parquet(path, row_group_size=1024)
     same, updated = len(read.join(before, on=["photo", "item_id", "image"])), len(read.join(before, on="photo"))
     return PhotoReport(

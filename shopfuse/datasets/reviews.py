@@ -40,7 +40,7 @@ def import_reviews(
     Reviews of items that the catalogue does not hold are kept and counted. Raises SourceFileError,
     TooManyBadRowsError or WorkspaceLockedError; the workspace is then as it was.
     """
-    with import_run(file, workspace, workspace.reviews_dir, max_bad_share, progress) as run:
+    with import_run(file, workspace, workspace.paths.reviews, max_bad_share, progress) as run:
         reader = ReviewReader(mapping)
         runs: list[Path] = []
         for batch in batches(run.rows(mapping, wanted_roots(mapping.sources.values()))):
@@ -50,10 +50,10 @@ def import_reviews(
             raise SourceFileError(f"{file}: the file has no rows")
         run.log.check(max_bad_share)
         unknown = _unknown_items(workspace, runs)
-        with staged_files(workspace.reviews_dir) as staging:
-            counts = _merge(run, runs, staging / workspace.reviews_path.name)
+        with staged_files(workspace.paths.reviews) as staging:
+            counts = _merge(run, runs, staging / workspace.paths.reviews_table.name)
             run.copy_rejects(staging)
-        return run.report(counts, workspace.reviews_rejects_path, unknown_items=unknown)
+        return run.report(counts, workspace.paths.reviews_rejects, unknown_items=unknown)
 
 
 def _read_batch(batch: Iterator[NumberedRow], reader: ReviewReader, run: ImportRun) -> pl.DataFrame:
@@ -75,7 +75,7 @@ def _read_batch(batch: Iterator[NumberedRow], reader: ReviewReader, run: ImportR
 
 def _merge(run: ImportRun, runs: list[Path], target: Path) -> MergeCounts:
     """Write the merged reviews to `target`, or nothing when no review changed."""
-    old = [run.workspace.reviews_path] if run.workspace.has_reviews else []
+    old = [run.workspace.paths.reviews_table] if run.workspace.has_reviews else []
     keys = read_columns([*old, *runs], REVIEW_SCHEMA, [_KEY])[_KEY].unique().sort()
     ranges = key_ranges(keys, RANGE_ROWS)
     counts = MergeCounts()

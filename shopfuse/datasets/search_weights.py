@@ -1,4 +1,4 @@
-"""The channels' weights that a shop's judgments chose: `search_weights.json` of a workspace, used by the next build.
+"""The channels' weights that a shop's judgments chose: one file of a workspace, used by the next build.
 
 Without the file the recipe of ranking.fusion applies. How good weights are is not checked here: they are written by
 `shopfuse evaluate search --cross-validate`, which says so.
@@ -14,9 +14,9 @@ from typing import Any
 
 from shopfuse.core.atomic_files import write_text
 from shopfuse.core.errors import ShopfuseError
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.ranking.channels import CHANNELS
 
-FILE = "search_weights.json"
 MAX_WEIGHT = 100.0
 
 
@@ -26,7 +26,7 @@ class SearchWeightsError(ShopfuseError):
 
 def write_search_weights(workspace: Path, weights: Mapping[str, float], made_by: Mapping[str, Any]) -> Path:
     """Replaces the workspace's weights; `made_by` says what chose them."""
-    path = workspace / FILE
+    path = WorkspacePaths(workspace).search_weights
     content = {"weights": {name: round(weight, 6) for name, weight in weights.items()}, "made_by": dict(made_by)}
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     return path
@@ -35,7 +35,7 @@ def write_search_weights(workspace: Path, weights: Mapping[str, float], made_by:
 def read_search_weights(workspace: Path) -> dict[str, float]:
     """The weight of each channel in a search; empty where nothing was chosen. Raises SearchWeightsError naming what is
     wrong with the file."""
-    path = workspace / FILE
+    path = WorkspacePaths(workspace).search_weights
     if not path.exists():
         return {}
     try:

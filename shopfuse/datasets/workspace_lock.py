@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from shopfuse.core.errors import ShopfuseError
+from shopfuse.core.workspace_paths import WorkspacePaths
 
 
 class WorkspaceLockedError(ShopfuseError):
@@ -19,7 +20,7 @@ class WorkspaceLockedError(ShopfuseError):
 @contextmanager
 def workspace_lock(root: Path) -> Iterator[None]:
     """Hold the workspace for writing, or raise WorkspaceLockedError at once when another process holds it."""
-    path = root / ".lock"
+    path = WorkspacePaths(root).lock
     with path.open("a+", encoding="ascii") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -70,10 +70,10 @@ def _data_hashes(workspace: Workspace) -> dict[str, str]:
     """One sha256 for the items, one for the pictures, one for all days of events; no entry where there is none."""
     hashes = {
         name: sha256_file(path)
-        for name, path in (("items", workspace.items_path), ("images", workspace.images_path))
+        for name, path in (("items", workspace.paths.items), ("images", workspace.paths.images))
         if path.is_file()
     }
-    if days := workspace.event_paths:
+    if days := workspace.paths.event_days:
         hashes["events"] = hashlib.sha256("".join(map(sha256_file, days)).encode()).hexdigest()
     return hashes
 

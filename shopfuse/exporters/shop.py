@@ -35,7 +35,7 @@ def load_catalogue_of(workspace: Workspace) -> Catalogue:
     """Raises WorkspaceError or BuildError where there is no item."""
     items = workspace.items().collect()
     if items.is_empty():
-        raise BuildError(f"{workspace.items_path}: the catalogue holds no item; import one first")
+        raise BuildError(f"{workspace.paths.items}: the catalogue holds no item; import one first")
     with_image = workspace.images().select("item_id").collect()["item_id"]
     return load_catalogue(items, with_image, workspace.settings.language)
 

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.core.atomic_files import atomic_folder, write_bytes
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.recall.arrays import open_array, write_array
 from shopfuse.release.manifest import ReleaseError
 
@@ -50,7 +51,7 @@ def places_among(known: Keys, keys: Keys) -> NDArray[np.int64]:
 def encoder_folder(workspace: Path, onnx_sha256: str, tokenizer_sha256: str, max_tokens: int) -> Path:
     """Where the vectors of one encoder, tokenizer and truncation lie."""
     name = f"{onnx_sha256[:SHA_LENGTH]}-{tokenizer_sha256[:SHA_LENGTH]}-{max_tokens}"
-    return workspace / "cache" / "texts" / name
+    return WorkspacePaths(workspace).text_vectors / name
 
 
 @dataclass(frozen=True, slots=True)

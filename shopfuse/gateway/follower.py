@@ -25,7 +25,7 @@ from shopfuse.gateway.release import LoadedRelease
 from shopfuse.gateway.releases import Releases
 from shopfuse.gateway.settings import Settings
 from shopfuse.gateway.warm_up import ModelsNotReady, warm_up
-from shopfuse.release.channels import FILE, read_channels
+from shopfuse.release.channels import read_channels
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import ReleaseError
 from shopfuse.release.signature import SignatureError
@@ -58,7 +58,7 @@ class Follower:
 
     def __init__(self, settings: Settings, releases: Releases, open_engine: OpenEngine, metrics: Metrics) -> None:
         self._settings = settings
-        self._pointer = settings.workspace / "releases" / FILE
+        self._pointer = settings.paths.channels
         self._releases = releases
         self._open_engine = open_engine
         self._metrics = metrics
@@ -97,11 +97,11 @@ class Follower:
 
     async def _read_pointer(self, seen: Stamp) -> None:
         try:
-            wanted = await self._in_thread(read_channels, self._pointer.parent)
+            wanted = await self._in_thread(read_channels, self._settings.workspace)
             if not wanted.stable:
                 raise ReleaseError(f"{self._pointer}: names no stable release")
         except ReleaseError as error:
-            self._refuse(FILE, "channels", error, seen)
+            self._refuse(self._pointer.name, "channels", error, seen)
         else:
             self._wanted = wanted
 

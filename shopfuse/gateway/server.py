@@ -111,7 +111,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         open_engine = _engine_opener(stack, settings, metrics)
         releases = Releases(open_engine(settings.release_id or _stable(settings), ()))
         await _report_missing_models(releases, settings)
-        folder = settings.workspace / "impressions" if settings.log_impressions else None
+        folder = settings.paths.impressions if settings.log_impressions else None
         impressions = stack.enter_context(closing(Impressions(folder, metrics)))
         answering = Answering(settings, releases, impressions, metrics)
         texts = TextService(settings, releases, metrics)
@@ -129,20 +129,19 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
 
 
 def _stable(settings: Settings) -> str:
-    folder = settings.workspace / "releases"
-    if not (stable := read_channels(folder).stable):
-        raise ReleaseError(f"{folder}: nothing is published yet; build a release and publish it first")
+    if not (stable := read_channels(settings.workspace).stable):
+        raise ReleaseError(f"{settings.paths.releases}: nothing is published yet; build a release and publish it first")
     return stable
 
 
 def _engine_opener(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> OpenEngine:
     """Opens what all releases share; gives the function that opens one release over it, in any thread."""
-    store = _open_store(stack, settings.workspace / "state" / "store.lmdb")
+    store = _open_store(stack, settings.paths.store)
     triton = TritonClient(settings.triton, settings.breaker_failures, settings.breaker_retry_s, metrics)
     stack.push_async_callback(triton.close)
     threads = stack.enter_context(ThreadPoolExecutor(settings.recall_threads, "recall"))
     decoders = stack.enter_context(ThreadPoolExecutor(settings.picture_threads, "pictures"))
-    key = read_key(settings.workspace / "state" / "page_token.key")
+    key = read_key(settings.paths.page_token_key)
 
     def open_engine(release_id: str, held: Sequence[LoadedRelease]) -> Engine:
         release = LoadedRelease.open(settings.workspace, release_id, settings.public_key_file, held)

@@ -1,41 +1,26 @@
-"""Where publishing reads and writes, below a workspace."""
+"""The releases of a workspace, as publishing takes them: there, genuine and whole."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from shopfuse.core.errors import ShopfuseError
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.publishing.errors import PublishError
 from shopfuse.release import verify
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest
-
-_RELEASE = re.compile(r"r([1-9][0-9]*)")
-
-
-def releases_of(workspace: Path) -> Path:
-    return workspace / "releases"
-
-
-def repository_of(workspace: Path) -> Path:
-    """What Triton serves from."""
-    return workspace / "model_repository"
-
-
-def release_names(workspace: Path) -> list[str]:
-    """The folders that are named as releases, the latest first."""
-    numbers = [int(match[1]) for path in releases_of(workspace).glob("r*") if (match := _RELEASE.fullmatch(path.name))]
-    return [f"r{number}" for number in sorted(numbers, reverse=True)]
+from shopfuse.release.release_ids import release_ids
 
 
 def release_root(workspace: Path, release_id: str) -> Path:
     """The folder of a release that exists."""
-    names = release_names(workspace)
+    paths = WorkspacePaths(workspace)
+    names = release_ids(paths.releases)
     if release_id not in names:
         there = ", ".join(reversed(names)) or "none; run `shopfuse build`"
-        raise PublishError(f"{releases_of(workspace)}: there is no release {release_id!r} (there are: {there})")
-    return releases_of(workspace) / release_id
+        raise PublishError(f"{paths.releases}: there is no release {release_id!r} (there are: {there})")
+    return paths.release(release_id)
 
 
 def verified_manifest(workspace: Path, release_id: str, public_key: Path) -> Manifest:
@@ -61,6 +46,6 @@ def _of_folder(manifest: Manifest, root: Path) -> Manifest:
 def readable_manifest(workspace: Path, release_id: str) -> Manifest | None:
     """None where the folder has no manifest of this format."""
     try:
-        return verify.read_manifest(releases_of(workspace) / release_id)
+        return verify.read_manifest(WorkspacePaths(workspace).release(release_id))
     except ShopfuseError:
         return None

@@ -1,4 +1,4 @@
-"""Who changed what is served, and when: WORKSPACE/releases/journal.jsonl, one JSON object a line, only appended to."""
+"""Who changed what is served, and when: one JSON object a line, only appended to."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from shopfuse.core.atomic_files import append_line
-from shopfuse.publishing.folders import releases_of
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.release.channels import Channels
-
-FILE = "journal.jsonl"
 
 
 def _who() -> str:
@@ -44,4 +42,4 @@ class Entry:
 
 def append(workspace: Path, entry: Entry) -> None:
     """On disk when it returns. A line that a crash cut short stays a line of its own."""
-    append_line(releases_of(workspace) / FILE, json.dumps(asdict(entry), sort_keys=True).encode())
+    append_line(WorkspacePaths(workspace).journal, json.dumps(asdict(entry), sort_keys=True).encode())

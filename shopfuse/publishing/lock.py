@@ -10,18 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.publishing.errors import PublishError
-from shopfuse.publishing.folders import releases_of
 
-FILE = ".publish.lock"
 LOOK_EVERY_S = 0.05
 
 
 @contextmanager
 def publisher_lock(workspace: Path, wait_s: float = 0.0) -> Iterator[None]:
     """Holds the workspace for publishing; PublishError with the other's pid where it is not free within `wait_s`."""
-    releases_of(workspace).mkdir(parents=True, exist_ok=True)
-    path = releases_of(workspace) / FILE
+    path = WorkspacePaths(workspace).publisher_lock
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="ascii") as handle:
         give_up = time.monotonic() + wait_s
         while not _taken(handle):

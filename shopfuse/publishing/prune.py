@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shopfuse.core.progress import Progress, silent
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.publishing import journal
 from shopfuse.publishing.errors import PublishError
-from shopfuse.publishing.folders import readable_manifest, release_names
+from shopfuse.publishing.folders import readable_manifest
 from shopfuse.publishing.removal import manifests_in_use, remove_models, remove_release
 from shopfuse.publishing.steps import Steps
 from shopfuse.publishing.switch import change
 from shopfuse.release.channels import Channels
 from shopfuse.release.leases import held
+from shopfuse.release.release_ids import release_ids
 from shopfuse.serving.model_control import ModelControl
 
 
@@ -43,7 +45,7 @@ def prune(workspace: Path, *, keep: int, control: ModelControl | None, progress:
                 raise PublishError(f"keep: expected 0 or more releases, found {keep}")
             kept = releases_kept(workspace, run.before, keep)
             needed = manifests_in_use(workspace, run.before)
-        names = release_names(workspace)
+        names = release_ids(WorkspacePaths(workspace).releases)
         with steps.step("models"):
             everything = [manifest for name in names if (manifest := readable_manifest(workspace, name))]
             models = remove_models(workspace, control, everything, needed)
@@ -60,7 +62,7 @@ def prune(workspace: Path, *, keep: int, control: ModelControl | None, progress:
 def releases_kept(workspace: Path, channels: Channels, keep: int) -> dict[str, str]:
     """Release -> why it stays."""
     why = _reasons(workspace, channels)
-    names = release_names(workspace)
+    names = release_ids(WorkspacePaths(workspace).releases)
     for name in names:
         if readable_manifest(workspace, name) is None:
             why.setdefault(name, "its manifest cannot be read: look at it and remove it by hand")
@@ -84,5 +86,5 @@ def _note(
     try:
         journal.append(workspace, journal.Entry("prune", "", channels, channels, round(seconds, 3), details))
     except OSError as error:
-        return (f"{journal.FILE}: not written ({error.strerror})",)
+        return (f"{WorkspacePaths(workspace).journal}: not written ({error.strerror})",)
     return ()

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress, silent
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.publishing.errors import PublishError
-from shopfuse.publishing.folders import release_root, releases_of, repository_of, verified_manifest
+from shopfuse.publishing.folders import release_root, verified_manifest
 from shopfuse.publishing.golden import check_golden
 from shopfuse.publishing.loading import check_live, load_release
 from shopfuse.publishing.parity_gate import check_parity
@@ -89,16 +90,16 @@ def put_in_place(run: Change, manifest: Manifest) -> None:
     root = release_root(run.workspace, manifest.release_id)
     with run.steps.step("place"):
         report = partial(run.steps.report, "place")
-        run.placed = place(root, manifest, repository_of(run.workspace), report)
+        run.placed = place(root, manifest, WorkspacePaths(run.workspace).model_repository, report)
 
 
 def _discard_leftovers(workspace: Path, control: ModelControl, manifest: Manifest) -> None:
     """See discard_other_versions. Nothing goes where it is unknown what a release in use needs."""
     with suppress(ReleaseError):
-        in_use = manifests_in_use(workspace, read_channels(releases_of(workspace)))
+        in_use = manifests_in_use(workspace, read_channels(workspace))
         used = {f"{model.model}/{model.version}" for each in in_use for model in each.models.values()}
         ready = {f"{entry.name}/{entry.version}" for entry in control.ready_models()}
-        discard_other_versions(repository_of(workspace), manifest, ready | used)
+        discard_other_versions(WorkspacePaths(workspace).model_repository, manifest, ready | used)
 
 
 @contextmanager
@@ -111,6 +112,6 @@ def _taken_back(workspace: Path, control: ModelControl | None, manifest: Manifes
         yield
     except BaseException:
         with suppress(ShopfuseError, OSError):
-            in_use = manifests_in_use(workspace, read_channels(releases_of(workspace)))
+            in_use = manifests_in_use(workspace, read_channels(workspace))
             remove_models(workspace, control, [manifest], in_use)
         raise

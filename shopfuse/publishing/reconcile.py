@@ -13,8 +13,9 @@ from pathlib import Path
 
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress, silent
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.publishing.errors import PublishError
-from shopfuse.publishing.folders import release_root, releases_of, repository_of, signed_manifest
+from shopfuse.publishing.folders import release_root, signed_manifest
 from shopfuse.publishing.loading import check_live, load_release, not_ready
 from shopfuse.publishing.lock import publisher_lock
 from shopfuse.publishing.placing import place, repository_problems
@@ -38,7 +39,7 @@ class Reconciled:
 def reconcile(workspace: Path, control: ModelControl, *, public_key: Path, progress: Progress = silent) -> Reconciled:
     """Raises PublishError where the stable release cannot be served; a broken canary or previous is a problem told."""
     began = time.monotonic()
-    channels = read_channels(releases_of(workspace))
+    channels = read_channels(workspace)
     if channels.in_use:
         check_live(control)
     manifests, problems = _genuine(workspace, channels.in_use, public_key)
@@ -78,7 +79,7 @@ def _genuine(
 
 def _place(workspace: Path, manifest: Manifest, progress: Progress) -> list[str]:
     """Only who has something to write waits for the lock: a publisher may hold it for a while."""
-    root, repository = release_root(workspace, manifest.release_id), repository_of(workspace)
+    root, repository = release_root(workspace, manifest.release_id), WorkspacePaths(workspace).model_repository
     if not repository_problems(root, manifest, repository):
         return []
     with publisher_lock(workspace, LOCK_WITHIN_S):
@@ -97,7 +98,7 @@ def _load(workspace: Path, control: ModelControl, manifest: Manifest, progress: 
         if not alone:
             raise
         with publisher_lock(workspace, LOCK_WITHIN_S):
-            discard_other_versions(repository_of(workspace), manifest, keep=set())
+            discard_other_versions(WorkspacePaths(workspace).model_repository, manifest, keep=set())
         load_release(control, manifest, report)
 
 

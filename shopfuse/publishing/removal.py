@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shopfuse.core.atomic_files import sync
-from shopfuse.publishing.folders import releases_of, repository_of
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.publishing.placing import STAGING
-from shopfuse.release.channels import FILE as CHANNELS_FILE
 from shopfuse.release.channels import Channels
 from shopfuse.release.leases import held
 from shopfuse.release.manifest import Manifest
@@ -47,14 +46,16 @@ def releases_in_use(workspace: Path, channels: Channels) -> set[str]:
 
 def manifests_in_use(workspace: Path, channels: Channels) -> list[Manifest]:
     """Raises ReleaseError where one cannot be read: what it needs is then unknown."""
-    return [read_manifest(releases_of(workspace) / name) for name in sorted(releases_in_use(workspace, channels))]
+    paths = WorkspacePaths(workspace)
+    return [read_manifest(paths.release(name)) for name in sorted(releases_in_use(workspace, channels))]
 
 
 def remove_models(
     workspace: Path, control: ModelControl | None, unwanted: Iterable[Manifest], needed: Iterable[Manifest]
 ) -> list[str]:
     """Removes what the unwanted releases have and the needed ones have not; gives the folders removed."""
-    repository, keep, all_ = repository_of(workspace), ModelsInUse.of(needed), ModelsInUse.of(unwanted)
+    repository = WorkspacePaths(workspace).model_repository
+    keep, all_ = ModelsInUse.of(needed), ModelsInUse.of(unwanted)
     ensembles = [name for name in sorted(all_.ensembles - keep.ensembles) if (repository / name).exists()]
     versions = [
         (model, version)
@@ -98,7 +99,7 @@ def _discard(folder: Path, repository: Path) -> None:
 
 def remove_release(workspace: Path, release_id: str) -> None:
     """Never half of it under its name."""
-    root = releases_of(workspace) / release_id
+    root = WorkspacePaths(workspace).release(release_id)
     trash = root.with_name(f"{PRUNED}{release_id}")
     root.rename(trash)
     sync(root.parent)
@@ -107,10 +108,11 @@ def remove_release(workspace: Path, release_id: str) -> None:
 
 def sweep(workspace: Path) -> None:
     """Removes what a killed run left behind; the caller holds the lock."""
-    shutil.rmtree(repository_of(workspace) / STAGING, ignore_errors=True)
-    for trash in releases_of(workspace).glob(f"{PRUNED}*"):
+    paths = WorkspacePaths(workspace)
+    shutil.rmtree(paths.model_repository / STAGING, ignore_errors=True)
+    for trash in paths.releases.glob(f"{PRUNED}*"):
         shutil.rmtree(trash)
-    for staged in releases_of(workspace).glob(f".{CHANNELS_FILE}.*"):
+    for staged in paths.releases.glob(f".{paths.channels.name}.*"):
         staged.unlink(missing_ok=True)
 
 

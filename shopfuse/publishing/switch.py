@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.publishing import journal
-from shopfuse.publishing.folders import releases_of
 from shopfuse.publishing.gateways import wait_for_gateways
 from shopfuse.publishing.lock import publisher_lock
 from shopfuse.publishing.removal import sweep
@@ -56,14 +56,14 @@ def change(workspace: Path, steps: Steps) -> Iterator[Change]:
             stack.enter_context(publisher_lock(workspace))
         with steps.step("sweep"):
             sweep(workspace)
-            before = read_channels(releases_of(workspace))
+            before = read_channels(workspace)
         yield Change(workspace, steps, before, began)
 
 
 def flip(run: Change, action: str, release_id: str, after: Channels) -> Published:
     """After the pointer has changed nothing can fail any more; what is not as it should be is a warning."""
     with run.steps.step("flip"):
-        write_channels(releases_of(run.workspace), after)
+        write_channels(run.workspace, after)
     with run.steps.step("gateways"):
         late = wait_for_gateways(run.workspace, after)
     if late:
@@ -90,4 +90,4 @@ def _note(run: Change, action: str, release_id: str, after: Channels, late: tupl
     try:
         journal.append(run.workspace, journal.Entry(action, release_id, run.before, after, seconds, details))
     except OSError as error:
-        run.warnings.append(f"{releases_of(run.workspace) / journal.FILE}: not written ({error.strerror})")
+        run.warnings.append(f"{WorkspacePaths(run.workspace).journal}: not written ({error.strerror})")

@@ -1,6 +1,6 @@
 """Which release answers whom: the pointer that publishing flips and every gateway follows.
 
-One small JSON file, WORKSPACE/releases/channels.json, replaced by rename: a reader sees the old or the new one.
+One small JSON file beside the releases, replaced by rename: a reader sees the old or the new one.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from shopfuse.core.atomic_files import write_text
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.release.manifest import ReleaseError
-
-FILE = "channels.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +56,9 @@ def share_of(user: str, release_id: str) -> float:
     return int.from_bytes(digest, "big") / (1 << 64)
 
 
-def read_channels(releases: Path) -> Channels:
+def read_channels(workspace: Path) -> Channels:
     """Nothing in any channel where nothing was published. Raises ReleaseError where the file is damaged."""
-    path = releases / FILE
+    path = WorkspacePaths(workspace).channels
     try:
         return _parsed(json.loads(path.read_text(encoding="utf-8")), path)
     except FileNotFoundError:
@@ -83,6 +82,6 @@ def _parsed(raw: Any, path: Path) -> Channels:
     return channels
 
 
-def write_channels(releases: Path, channels: Channels) -> None:
+def write_channels(workspace: Path, channels: Channels) -> None:
     """Flips the pointer: a crash leaves the old one or the new one."""
-    write_text(releases / FILE, json.dumps(asdict(channels), indent=2, sort_keys=True))
+    write_text(WorkspacePaths(workspace).channels, json.dumps(asdict(channels), indent=2, sort_keys=True))

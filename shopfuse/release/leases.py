@@ -1,6 +1,6 @@
 """Which gateways hold which releases: publishing waits until they have moved, pruning spares what they still use.
 
-A gateway renews one small file, WORKSPACE/run/gateways/<host>-<pid>.json; one that was killed expires.
+A gateway renews one small file, <host>-<pid>.json; one that was killed expires.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from shopfuse.core.atomic_files import write_text
+from shopfuse.core.workspace_paths import WorkspacePaths
 
 RENEW_S = 5.0
 EXPIRED_S = 30.0
@@ -27,21 +28,19 @@ class Lease:
     renewed_at: float  # seconds since the epoch
 
 
-def folder_of(workspace: Path) -> Path:
-    return workspace / "run" / "gateways"
-
-
 def renew(workspace: Path, stable: str, canary: str, holds: tuple[str, ...]) -> Path:
     """Writes this process's lease; call it at every change and every RENEW_S. Remove the file at a clean end."""
     lease = Lease(f"{socket.gethostname()}-{os.getpid()}", stable, canary, holds, time.time())
-    path = folder_of(workspace) / f"{lease.gateway}.json"
+    path = WorkspacePaths(workspace).gateway_leases / f"{lease.gateway}.json"
     write_text(path, json.dumps(asdict(lease)), durable=False)
     return path
 
 
 def held(workspace: Path) -> list[Lease]:
     """The leases of gateways that run; those of this host's dead processes and expired ones are left out."""
-    leases = [lease for path in sorted(folder_of(workspace).glob("*.json")) if (lease := _read(path))]
+    leases = [
+        lease for path in sorted(WorkspacePaths(workspace).gateway_leases.glob("*.json")) if (lease := _read(path))
+    ]
     return [lease for lease in leases if time.time() - lease.renewed_at < EXPIRED_S and not _is_dead(lease.gateway)]
 
 

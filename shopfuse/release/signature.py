@@ -12,27 +12,18 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from shopfuse.core.workspace_paths import PRIVATE_KEY, PUBLIC_KEY
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import ReleaseError
-
-PRIVATE, PUBLIC = "release.pem", "release.pub"
 
 
 class SignatureError(ReleaseError):
     """A release without a valid signature, or a key that cannot be used."""
 
 
-def private_key_of(workspace: Path) -> Path:
-    return workspace / "keys" / PRIVATE
-
-
-def public_key_of(workspace: Path) -> Path:
-    return workspace / "keys" / PUBLIC
-
-
-def create_keys(folder: Path) -> None:
-    """A new pair of keys in `folder`; raises SignatureError where a private key is there already."""
-    private, public = folder / PRIVATE, folder / PUBLIC
+def create_keys(folder: Path) -> tuple[Path, Path]:
+    """A new pair of keys in `folder`, (private, public); raises SignatureError where a private key is there already."""
+    private, public = folder / PRIVATE_KEY, folder / PUBLIC_KEY
     folder.mkdir(parents=True, exist_ok=True)
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
@@ -44,6 +35,7 @@ def create_keys(folder: Path) -> None:
     public.write_bytes(
         key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     )
+    return private, public
 
 
 def sign(content: bytes, private_key: Path) -> bytes:

@@ -56,7 +56,7 @@ def build_models(
         )
     models = _with_search_weights(models, read_search_weights(workspace.root))
     models = replace(models, metrics={**models.metrics, "cleaning": log.cleaning.record()})
-    save_models(workspace.checkpoints_dir, models, catalogue.ids, seed)
+    save_models(workspace.paths.checkpoints, models, catalogue.ids, seed)
     return models
 
 

@@ -89,7 +89,7 @@ def compare_fusions(
     settings = shop.settings.ranker
     fused = fuse_all(learned_from, logged.items, heads, tuple(METHODS), seed=seed, settings=settings, progress=progress)
     truth: dict[str, dict[str, NDArray[np.float64]]] = {}
-    if workspace.search_truth_path.is_file():
+    if workspace.paths.search_truth.is_file():
         models = shop_models(shop, trained, fused[next(iter(fused))], {}, len(older))
         rankers = {name: (found.ranker, found.tasks) for name, found in fused.items()}
         rows = rows_of_rankers(workspace, models, rankers, text_vectors, encode_texts, progress)

@@ -129,7 +129,7 @@ class _Bench:
         images = workspace.images().select("item_id").collect()["item_id"]
         catalogue = load_catalogue(workspace.items().collect(), images, workspace.settings.language)
         log = load_event_log(workspace.events(), catalogue, models.scenes)
-        search = load_cases(workspace.search_truth_path, catalogue, log)
+        search = load_cases(workspace.paths.search_truth, catalogue, log)
         histories = user_histories(log.events, len(log.users))
         inputs = shop_inputs(workspace, models, catalogue, text_vectors)
         return cls(
@@ -137,7 +137,7 @@ class _Bench:
             Models(models.item_tower, models.query_tower, models.user_tower, models.fusion_ranker, models.tasks),
             inputs,
             search,
-            load_cases(workspace.recommend_truth_path, catalogue, log),
+            load_cases(workspace.paths.recommend_truth, catalogue, log),
             encode_texts([case.query for case in search]).astype(np.float32),
             folder,
         )

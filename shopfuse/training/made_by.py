@@ -15,7 +15,7 @@ from shopfuse.training.user_histories import last_moment
 def data_hash(workspace: Workspace) -> str:
     """The sha256 of the catalogue, the pictures and the events, in that order."""
     digest = hashlib.sha256()
-    for path in (workspace.items_path, workspace.images_path, *workspace.event_paths):
+    for path in (workspace.paths.items, workspace.paths.images, *workspace.paths.event_days):
         if path.is_file():
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())

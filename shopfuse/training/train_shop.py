@@ -261,9 +261,8 @@ def replay_lists(
     data: ShopData, cut: float, lists: list[Shown], queries: Queries, trained: Trained, items: ItemVectors
 ) -> RankerData:
     """The logged features of these lists, which also go to the workspace's cache as Parquet."""
-    cache = data.workspace.root / "cache"
     snapshot = take_snapshot(
-        cache / "replay", data.catalogue, data.text_vectors, items, data.log, cut, trained.image_vectors
+        data.workspace.paths.replay, data.catalogue, data.text_vectors, items, data.log, cut, trained.image_vectors
     )
     replayed = with_similar(lists, data.log.requests, data.histories)
     seeds = np.array([seed for _, seed in replayed], np.int32)
@@ -275,5 +274,5 @@ def replay_lists(
     query = np.where(seeds[:, None] >= 0, items.vectors[seeds].astype(np.float32), query)
     replay = Replay(data.catalogue, data.log, data.histories, snapshot, data.seed)
     logged = replay.run([shown for shown, _ in replayed], asked, query, users, seeds, data.progress)
-    write_logged(cache / "logged_features.parquet", logged)
+    write_logged(data.workspace.paths.logged_features, logged)
     return RankerData(logged, query, users, inputs)

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 
 from shopfuse.core.atomic_files import write_text
 from shopfuse.core.errors import ShopfuseError
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.training.train_ranker import RankerTraining
 from shopfuse.training.train_towers import TowerTraining
 
-FILE = "tuned.toml"
 SettingsT = TypeVar("SettingsT")
 Values = Mapping[str, float]  # setting -> value
 
@@ -76,9 +76,9 @@ def with_values(settings: SettingsT, values: Values) -> SettingsT:
     return replace(settings, **changed)  # type: ignore[type-var]
 
 
-def read_tuned(folder: Path) -> dict[str, dict[str, float]]:
-    """Model -> settings, from the workspace `folder`; empty where nothing was tuned. Raises TunedError."""
-    path = folder / FILE
+def read_tuned(workspace: Path) -> dict[str, dict[str, float]]:
+    """Model -> settings, of a workspace; empty where nothing was tuned. Raises TunedError."""
+    path = WorkspacePaths(workspace).tuned
     if not path.is_file():
         return {}
     try:
@@ -90,15 +90,15 @@ def read_tuned(folder: Path) -> dict[str, dict[str, float]]:
     return tables
 
 
-def settings_of(folder: Path) -> TrainingSettings:
+def settings_of(workspace: Path) -> TrainingSettings:
     """What the models of this workspace are trained with. Raises TunedError."""
     settings = TrainingSettings()
-    for model, values in read_tuned(folder).items():
+    for model, values in read_tuned(workspace).items():
         settings = settings.changed(model, values)
     return settings
 
 
-def write_tuned(folder: Path, found: Mapping[str, Values]) -> None:
+def write_tuned(workspace: Path, found: Mapping[str, Values]) -> None:
     """Replaces the file; without a model in `found` it is removed."""
     tables = [
         f"[{model}]\n" + "".join(f"{name} = {_number(value)}\n" for name, value in values.items())
@@ -107,9 +107,9 @@ def write_tuned(folder: Path, found: Mapping[str, Values]) -> None:
     ]
     if tables:
         head = "# Found by 'shopfuse tune'; a line that is removed goes back to its default.\n\n"
-        write_text(folder / FILE, head + "\n".join(tables))
+        write_text(WorkspacePaths(workspace).tuned, head + "\n".join(tables))
     else:
-        (folder / FILE).unlink(missing_ok=True)
+        WorkspacePaths(workspace).tuned.unlink(missing_ok=True)
 
 
 def _number(value: float) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from shopfuse.cli.weight_search import JudgedPool, WeightSearchError, choose, search_weights
-from shopfuse.datasets.search_weights import FILE, SearchWeightsError, read_search_weights, write_search_weights
+from shopfuse.datasets.search_weights import SearchWeightsError, read_search_weights, write_search_weights
 from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS
 from shopfuse.ranking.fusion import FloatArray, channel_weights, fuse
 from shopfuse.ranking.metrics import condensed_ndcg, ndcg
@@ -109,9 +109,9 @@ def test_kept_weights_are_read_again_and_rank(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_file_of_weights_is_named(tmp_path: Path, content: str, message: str) -> None:
-    (tmp_path / FILE).write_text(content)
+    (tmp_path / "search_weights.json").write_text(content)
     assert isinstance(json.loads(content), dict)
 
     with pytest.raises(SearchWeightsError, match=message) as caught:
         read_search_weights(tmp_path)
-    assert str(tmp_path / FILE) in str(caught.value)
+    assert str(tmp_path / "search_weights.json") in str(caught.value)

@@ -44,7 +44,7 @@ def test_csv_rows_are_numbered_as_a_spreadsheet_shows_them(tmp_path: Path, works
 
     import_catalogue(file, SMALL, workspace)
 
-    rejects = read_jsonl(workspace.catalogue_rejects_path)
+    rejects = read_jsonl(workspace.paths.catalogue_rejects)
     assert [(entry["row"], entry["field"], entry["problem"]) for entry in rejects] == [
         (3, "", "expected 3 cells as in the header, got 4"),
         (4, "", "expected 3 cells as in the header, got 2"),

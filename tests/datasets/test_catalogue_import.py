@@ -43,7 +43,7 @@ def test_same_rows_into_two_workspaces_give_the_same_bytes(tmp_path: Path, works
     import_catalogue(write_jsonl(tmp_path / "p.jsonl", rows), MAPPING, workspace)
     import_catalogue(write_jsonl(tmp_path / "q.jsonl", rows[::-1]), MAPPING, other)
 
-    assert workspace.items_path.read_bytes() == other.items_path.read_bytes()
+    assert workspace.paths.items.read_bytes() == other.paths.items.read_bytes()
 
 
 def test_second_file_adds_replaces_and_leaves_the_rest(tmp_path: Path, workspace: Workspace) -> None:
@@ -65,7 +65,7 @@ def test_later_row_of_the_same_id_wins_and_identical_ones_are_silent(tmp_path: P
 
     report = import_catalogue(file, MAPPING, workspace)
 
-    (rejection,) = read_jsonl(workspace.catalogue_rejects_path)
+    (rejection,) = read_jsonl(workspace.paths.catalogue_rejects)
     assert (rejection["row"], rejection["field"], rejection["value"]) == (1, "id", "a")
     assert rejection["problem"] == "row 4 has the same id and other content; it wins"
     assert (report.superseded, report.rejected, report.added) == (1, 0, 2)
@@ -138,7 +138,7 @@ def test_many_batches_and_ranges_merge_as_one(
 @pytest.mark.parametrize("stage", ["read", "merge"])
 def test_killed_import_leaves_the_last_good_catalogue(tmp_path: Path, workspace: Workspace, stage: str) -> None:
     import_catalogue(write_jsonl(tmp_path / "p.jsonl", [{"id": "a", "title": "t"}]), SMALL, workspace)
-    before = tree(workspace.catalogue_dir)
+    before = tree(workspace.paths.catalogue)
     write_jsonl(tmp_path / "q.jsonl", [{"id": "b", "title": "t", "price": 1}])
     code = f"""
 import os
@@ -152,7 +152,7 @@ shop = W.open(Path({str(workspace.root)!r}))
 import_catalogue(Path({str(tmp_path / "q.jsonl")!r}), mapping, shop, progress=die)
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
-    assert {name: digest for name, digest in tree(workspace.catalogue_dir).items() if name[0] != "."} == before
+    assert {name: digest for name, digest in tree(workspace.paths.catalogue).items() if name[0] != "."} == before
 
     report = import_catalogue(tmp_path / "q.jsonl", SMALL, workspace)
 

@@ -37,7 +37,7 @@ def test_pictures_are_stored_and_broken_ones_left_out_of_their_row(tmp_path: Pat
     assert images["item_id"].to_list() == ["0", "1", "2"]
     assert images["image"].to_list()[:2] == [png, jpeg]
     assert Image.open(io.BytesIO(images["image"][2])).format == "PNG"
-    rejects = read_jsonl(workspace.catalogue_rejects_path)
+    rejects = read_jsonl(workspace.paths.catalogue_rejects)
     assert [(entry["row"], entry["problem"].split(":")[0]) for entry in rejects] == [
         (4, "6000 x 5000 is more than 25,000,000 pixels"),
         (5, "damaged"),

@@ -84,7 +84,7 @@ def test_bad_row_is_set_aside_with_file_row_and_field(
 
     report = import_catalogue(file, MAPPING, workspace)
 
-    (rejection,) = read_jsonl(workspace.catalogue_rejects_path)
+    (rejection,) = read_jsonl(workspace.paths.catalogue_rejects)
     assert (rejection["file"], rejection["row"], rejection["field"]) == ("p.jsonl", 2, field)
     assert problem in rejection["problem"]
     assert (report.rejected, report.added) == (1, 1)
@@ -111,7 +111,7 @@ def test_bad_line_is_set_aside_and_the_next_one_read(
 
     import_catalogue(file, MAPPING, workspace)
 
-    (rejection,) = read_jsonl(workspace.catalogue_rejects_path)
+    (rejection,) = read_jsonl(workspace.paths.catalogue_rejects)
     assert (rejection["row"], rejection["field"]) == (2, "")
     assert problem in rejection["problem"]
     assert workspace.items().collect()["item_id"].to_list() == ["1", "2"]

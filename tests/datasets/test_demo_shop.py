@@ -96,9 +96,9 @@ def test_events_are_in_their_schema_and_sorted_with_unique_ids(shop: Workspace, 
     assert events.equals(events.sort("timestamp", "event_id"))
     assert set(events["event_name"]) == set(EVENT_NAMES)
     assert set(events["device"]) <= set(DEVICES)
-    assert len(shop.event_paths) == DAYS
-    assert shop.event_paths[-1] == shop.events_path(date(2026, 6, 30))
-    for path in shop.event_paths:
+    assert len(shop.paths.event_days) == DAYS
+    assert shop.paths.event_days[-1] == shop.paths.events_of(date(2026, 6, 30))
+    for path in shop.paths.event_days:
         days = pl.read_parquet(path, hive_partitioning=False)["timestamp"].dt.date().unique()
         assert days.to_list() == [date.fromisoformat(path.stem.removeprefix("date="))]
 
@@ -166,7 +166,7 @@ def test_scenes_shift_what_is_clicked(shop: Workspace, events: pl.DataFrame) -> 
 
 
 def test_truth_is_selective_and_leaves_out_what_was_bought(shop: Workspace, events: pl.DataFrame) -> None:
-    searches, users = pl.read_parquet(shop.search_truth_path), pl.read_parquet(shop.recommend_truth_path)
+    searches, users = pl.read_parquet(shop.paths.search_truth), pl.read_parquet(shop.paths.recommend_truth)
     bought = events.filter(event_name="purchase").select("user_id", "item_id")
 
     assert searches.columns == ["query", "user_id", "item_id", "grade", "scene"]
@@ -184,7 +184,7 @@ def test_truth_is_selective_and_leaves_out_what_was_bought(shop: Workspace, even
 
 
 def test_some_evaluated_users_have_little_history(shop: Workspace, events: pl.DataFrame) -> None:
-    users = pl.read_parquet(shop.recommend_truth_path).select("user_id").unique()
+    users = pl.read_parquet(shop.paths.recommend_truth).select("user_id").unique()
     clicks = events.filter(event_name="select_item").group_by("user_id").len()
     history = users.join(clicks, on="user_id", how="left")["len"].fill_null(0)
 

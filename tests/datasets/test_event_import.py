@@ -45,7 +45,7 @@ def test_every_field_of_an_event_arrives(tmp_path: Path, workspace: Workspace) -
         "quantity": 2,
         "device": "mobile",
     }
-    assert [path.name for path in workspace.event_paths] == ["date=2024-05-02.parquet"]
+    assert [path.name for path in workspace.paths.event_days] == ["date=2024-05-02.parquet"]
     assert (report.rows, report.added, report.unknown_items) == (1, 1, 1)
 
 
@@ -114,7 +114,7 @@ def test_bad_event_is_set_aside_with_file_row_and_field(
 ) -> None:
     report = import_events(write_jsonl(tmp_path / "e.jsonl", [VIEW, VIEW | dict(change)]), MAPPING, workspace)
 
-    (rejection,) = read_jsonl(workspace.events_rejects_path)
+    (rejection,) = read_jsonl(workspace.paths.events_rejects)
     assert (rejection["file"], rejection["row"], rejection["field"]) == ("e.jsonl", 2, field)
     assert problem in rejection["problem"]
     assert (report.added, report.rejected) == (1, 1)
@@ -126,7 +126,7 @@ def test_events_go_to_their_utc_day_in_order_of_time(tmp_path: Path, workspace: 
 
     import_events(write_jsonl(tmp_path / "e.jsonl", rows), MAPPING, workspace)
 
-    first, second = (pl.read_parquet(path, hive_partitioning=False) for path in workspace.event_paths)
+    first, second = (pl.read_parquet(path, hive_partitioning=False) for path in workspace.paths.event_days)
     assert first["event_id"].to_list() == ["e2", "e3", "e1"]
     assert second["event_id"].to_list() == ["e0"]
 
@@ -162,7 +162,7 @@ def test_later_row_of_the_same_event_id_wins_and_is_reported(tmp_path: Path, wor
     report = import_events(write_jsonl(tmp_path / "e.jsonl", rows), MAPPING, workspace)
 
     assert (report.added, report.superseded, report.rejected) == (2, 1, 0)
-    assert [(entry["row"], entry["field"]) for entry in read_jsonl(workspace.events_rejects_path)] == [(1, "event_id")]
+    assert [(entry["row"], entry["field"]) for entry in read_jsonl(workspace.paths.events_rejects)] == [(1, "event_id")]
     assert 2.0 in workspace.events().collect()["price"].to_list()
 
 
@@ -259,7 +259,7 @@ def test_bad_entry_of_a_list_of_items_is_named_by_its_slot(tmp_path: Path, works
 
     import_events(write_jsonl(tmp_path / "e.jsonl", rows), read_event_mapping(EXAMPLES / "ga4_events.toml"), workspace)
 
-    rejects = read_jsonl(workspace.events_rejects_path)
+    rejects = read_jsonl(workspace.paths.events_rejects)
     assert [(entry["row"], entry["field"]) for entry in rejects] == [(2, "items[1].item_id"), (3, "items")]
 
 
@@ -281,4 +281,4 @@ def test_csv_example_reads_as_it_says(tmp_path: Path, workspace: Workspace) -> N
     event = workspace.events().collect().row(0, named=True)
     assert (event["event_name"], event["item_id"]) == ("view_item_list", "1042")
     assert (event["position"], event["list_name"]) == (0, "search")
-    assert workspace.event_paths == [workspace.events_path(date(2024, 5, 1))]
+    assert workspace.paths.event_days == [workspace.paths.events_of(date(2024, 5, 1))]

@@ -29,10 +29,10 @@ def picture(shade: int, side: int = 20) -> bytes:
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     shop = Workspace.create(tmp_path / "shop")
-    shop.catalogue_dir.mkdir()
+    shop.paths.catalogue.mkdir()
     rows = [{"item_id": item_id, "title": item_id, "available": True} for item_id in ("i1", "i2")]
-    pl.DataFrame(rows, ITEM_SCHEMA).write_parquet(shop.items_path)
-    pl.DataFrame({"item_id": ["i2"], "image": [picture(9)]}, IMAGE_SCHEMA).write_parquet(shop.images_path)
+    pl.DataFrame(rows, ITEM_SCHEMA).write_parquet(shop.paths.items)
+    pl.DataFrame({"item_id": ["i2"], "image": [picture(9)]}, IMAGE_SCHEMA).write_parquet(shop.paths.images)
     return shop
 
 

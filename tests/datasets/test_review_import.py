@@ -71,7 +71,7 @@ def test_a_bad_row_is_set_aside_with_file_row_and_field(
     report = import_reviews(write_jsonl(tmp_path / "r.jsonl", rows), MAPPING, workspace)
 
     assert workspace.reviews().collect()["review_id"].to_list() == ["w1"]
-    (bad,) = read_jsonl(workspace.reviews_rejects_path)
+    (bad,) = read_jsonl(workspace.paths.reviews_rejects)
     assert (bad["file"], bad["row"], bad["field"]) == ("r.jsonl", 2, field)
     assert problem in bad["problem"]
     assert report.rejected == 1
@@ -108,13 +108,13 @@ def test_long_texts_are_cut_and_counted(tmp_path: Path, workspace: Workspace) ->
 
 def test_a_file_of_bad_rows_changes_nothing(tmp_path: Path, workspace: Workspace) -> None:
     import_reviews(write_jsonl(tmp_path / "r.jsonl", [REVIEW]), MAPPING, workspace)
-    before = workspace.reviews_path.read_bytes()
+    before = workspace.paths.reviews_table.read_bytes()
     bad = [REVIEW | {"review_id": f"x{number}", "rating": 7} for number in range(30)]
 
     with pytest.raises(TooManyBadRowsError, match="field 'rating': expected 1 to 5 stars"):
         import_reviews(write_jsonl(tmp_path / "bad.jsonl", bad), MAPPING, workspace)
 
-    assert workspace.reviews_path.read_bytes() == before
+    assert workspace.paths.reviews_table.read_bytes() == before
 
 
 def test_a_mapping_or_file_that_does_not_fit_is_refused(tmp_path: Path, workspace: Workspace) -> None:

@@ -81,7 +81,7 @@ def test_events_read_day_by_day(tmp_path: Path) -> None:
     for day in (2, 1):
         moment = datetime(2024, 5, day, 12, tzinfo=UTC)
         row = {"event_id": f"e{day}", "event_name": "view_item", "timestamp": moment, "user_id": "u", "session_id": "s"}
-        write_parquet(workspace.events_path(date(2024, 5, day)), pl.DataFrame([row], schema=EVENT_SCHEMA))
+        write_parquet(workspace.paths.events_of(date(2024, 5, day)), pl.DataFrame([row], schema=EVENT_SCHEMA))
 
     events = workspace.events().collect()
 
@@ -92,15 +92,15 @@ def test_events_read_day_by_day(tmp_path: Path) -> None:
 
 def test_opening_completes_an_import_that_died_in_its_commit(tmp_path: Path) -> None:
     workspace = Workspace.create(tmp_path / "shop")
-    (workspace.catalogue_dir / ".commit").mkdir(parents=True)
-    (workspace.catalogue_dir / ".commit" / "rejects.jsonl").write_text("new")
+    (workspace.paths.catalogue / ".commit").mkdir(parents=True)
+    (workspace.paths.catalogue / ".commit" / "rejects.jsonl").write_text("new")
 
     with workspace_lock(workspace.root):
         Workspace.open(workspace.root)
-        assert not workspace.catalogue_rejects_path.exists()
+        assert not workspace.paths.catalogue_rejects.exists()
     Workspace.open(workspace.root)
 
-    assert workspace.catalogue_rejects_path.read_text() == "new"
+    assert workspace.paths.catalogue_rejects.read_text() == "new"
 
 
 def test_second_writer_is_refused_and_a_dead_writer_holds_nothing(tmp_path: Path) -> None:

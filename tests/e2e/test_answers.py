@@ -25,7 +25,7 @@ def ids(response: object) -> list[str]:
 @pytest.fixture(scope="session")
 def query(shop: Workspace) -> str:
     """A query that the truth has answers for."""
-    return str(pl.read_parquet(shop.search_truth_path)["query"][0])
+    return str(pl.read_parquet(shop.paths.search_truth)["query"][0])
 
 
 def test_search_answers_with_reasons_release_and_stage_times(client: Client, query: str, users: list[str]) -> None:

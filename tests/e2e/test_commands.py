@@ -27,7 +27,7 @@ def document(result: subprocess.CompletedProcess[str]) -> dict[str, object]:
 @pytest.mark.parametrize(
     "command", [[], ["import"], ["build"], ["serve"], ["search"], ["evaluate"], ["release"], ["bench"]]
 )
-def test_help_teaches(command: list[str]) -> None:
+def test_every_command_says_how_it_is_used(command: list[str]) -> None:
     result = shopfuse(*command, "--help")
 
     assert result.returncode == 0
@@ -51,9 +51,9 @@ def test_clients_print_tables_and_json(
 
 def test_evaluations_have_the_rows_that_scripts_rely_on(found_stack: Stack, shop: Workspace) -> None:
     workspace = str(shop.root)
-    search = document(shopfuse("evaluate", "search", "-j", str(shop.search_truth_path), "-w", workspace, "--json"))
+    search = document(shopfuse("evaluate", "search", "-j", str(shop.paths.search_truth), "-w", workspace, "--json"))
     recommend = document(
-        shopfuse("evaluate", "recommend", "-j", str(shop.recommend_truth_path), "-w", workspace, "--json")
+        shopfuse("evaluate", "recommend", "-j", str(shop.paths.recommend_truth), "-w", workspace, "--json")
     )
 
     rows: dict[str, dict[str, float]] = search["rows"]  # type: ignore[assignment]

@@ -64,10 +64,10 @@ def write_catalogue(workspace: Workspace, items: int = 12) -> None:
         }
         for number in range(items)
     ]
-    workspace.catalogue_dir.mkdir(exist_ok=True)
-    pl.DataFrame(rows, ITEM_SCHEMA).write_parquet(workspace.items_path)
+    workspace.paths.catalogue.mkdir(exist_ok=True)
+    pl.DataFrame(rows, ITEM_SCHEMA).write_parquet(workspace.paths.items)
     pictures = [{"item_id": row["item_id"], "image": picture(at)} for at, row in enumerate(rows) if at % 3 == 0]
-    pl.DataFrame(pictures, IMAGE_SCHEMA).write_parquet(workspace.images_path)
+    pl.DataFrame(pictures, IMAGE_SCHEMA).write_parquet(workspace.paths.images)
 
 
 def picture(shade: int) -> bytes:
@@ -95,8 +95,8 @@ def write_events(workspace: Workspace) -> None:
         }
         for at, (user, item, name) in enumerate(seen)
     ]
-    workspace.events_dir.mkdir(exist_ok=True)
-    pl.DataFrame(rows, EVENT_SCHEMA).write_parquet(workspace.events_path(DAY.date()))
+    workspace.paths.events.mkdir(exist_ok=True)
+    pl.DataFrame(rows, EVENT_SCHEMA).write_parquet(workspace.paths.events_of(DAY.date()))
 
 
 class MeanColour(nn.Module):

@@ -6,27 +6,27 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from shopfuse.exporters.tensorrt.release_operators import release_operator_problems
 
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.errors import ExportError, ParityError
 from shopfuse.exporters.onnx_session import OnnxModel
-from shopfuse.exporters.sample_inputs import Arrays
+from shopfuse.exporters.operator_support import release_operator_problems
 from shopfuse.exporters.tensorrt import build_plan
 from shopfuse.exporters.tensorrt.build_plan import Toolkit, build_plans, open_toolkit, plans_of
 from shopfuse.exporters.tensorrt.gpu import Gpu
 from shopfuse.exporters.tensorrt.plan_record import PlanRecord, plan_folder, plan_problems, read_record, record_file
 from shopfuse.exporters.tensorrt.plan_release import release_with_plans
 from shopfuse.exporters.tensorrt.plan_verification import golden_inputs, verify_plan
-from shopfuse.ranking.tensors import Submodel, submodels
+from shopfuse.ranking.tensors import Arrays, Submodel, submodels
 from shopfuse.release.manifest import Manifest
-from shopfuse.release.signature import private_key_of, public_key_of, sign
+from shopfuse.release.signature import sign
 from shopfuse.release.verify import file_problem, read_manifest, release_problems
 from tests.exporters.parsed_config import parse_config
 
@@ -69,11 +69,11 @@ def workspace(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 def written(root: Path, manifest: Manifest) -> None:
     folder = root / "releases" / manifest.release_id
     (folder / "manifest.json").write_text(manifest.to_json())
-    (folder / "manifest.sig").write_bytes(sign(manifest.to_json().encode(), private_key_of(root)))
+    (folder / "manifest.sig").write_bytes(sign(manifest.to_json().encode(), WorkspacePaths(root).private_key))
 
 
 def build(root: Path, gpu: Gpu = H100) -> dict[str, PlanRecord]:
-    return build_plans(root, "r1", public_key_of(root), Toolkit(Bindings(), None, gpu))
+    return build_plans(root, "r1", WorkspacePaths(root).public_key, Toolkit(Bindings(), None, gpu))
 
 
 def test_every_model_gets_a_plan_with_a_record_that_says_how_it_was_made(workspace: Path) -> None:
@@ -163,7 +163,7 @@ def test_sealed_plans_make_a_signed_release_that_is_served_by_tensorrt(workspace
     manifest = release_with_plans(Workspace.open(workspace), "r1")
 
     root, source = workspace / "releases" / manifest.release_id, read_manifest(workspace / "releases" / "r1")
-    assert release_problems(root, public_key_of(workspace)) == []
+    assert release_problems(root, WorkspacePaths(workspace).public_key) == []
     assert (manifest.release_id, manifest.target, manifest.made_by["plans_for"]) == ("r2", "tensorrt", "r1")
     for name, model in manifest.models.items():
         assert model.model != source.models[name].model  # one name, one config
@@ -243,7 +243,7 @@ def test_a_plan_that_gives_no_numbers_fails() -> None:
     declaration = submodels(8)["query_tower"]
     case: Arrays = {"text_embedding": np.ones((1, 8), np.float32)}
 
-    def answer(value: float) -> Any:
+    def answer(value: float) -> Callable[[Arrays], Arrays]:
         return lambda inputs: {"query_vector": np.full((len(inputs["text_embedding"]), 128), value, np.float32)}
 
     assert verify_plan(declaration, "fp32", answer(0.1), answer(0.1), {"c": case})["max_abs"] == 0.0

@@ -27,7 +27,6 @@ from shopfuse.ranking.text_heads import CATEGORY_HEAD, CLASSIFY_TEXT, HEADS, OUT
 from shopfuse.release.channels import Channels, write_channels
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import LABELS, Manifest, model_file
-from shopfuse.release.signature import public_key_of
 from shopfuse.release.verify import read_manifest, verify_release
 from shopfuse.serving.command import TritonSettings
 from shopfuse.serving.model_control import ModelControl
@@ -58,8 +57,8 @@ def write_labelled(workspace: Workspace) -> None:
         reviews.append(
             {"review_id": f"w{number:02d}", "item_id": "i00", "rating": stars, "text": f"{extra} {mood} {number}"}
         )
-    write_parquet(workspace.items_path, pl.DataFrame(items, ITEM_SCHEMA))
-    write_parquet(workspace.reviews_path, pl.DataFrame(reviews, REVIEW_SCHEMA))
+    write_parquet(workspace.paths.items, pl.DataFrame(items, ITEM_SCHEMA))
+    write_parquet(workspace.paths.reviews_table, pl.DataFrame(reviews, REVIEW_SCHEMA))
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +76,11 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 @pytest.fixture(scope="module")
 def manifest(labelled: Workspace) -> Manifest:
-    return verify_release(labelled.release_dir("r1"), public_key_of(labelled.root))
+    return verify_release(labelled.paths.release("r1"), labelled.paths.public_key)
 
 
 def test_the_release_has_both_heads_their_labels_and_the_ensemble(labelled: Workspace, manifest: Manifest) -> None:
-    layout = ReleaseLayout(labelled.release_dir("r1"))
+    layout = ReleaseLayout(labelled.paths.release("r1"))
     labels = parse_labels(layout.labels.read_text(), LABELS)
 
     assert manifest.labels == {CATEGORY_HEAD: 3, SENTIMENT_HEAD: 3}
@@ -102,7 +101,7 @@ def test_labels_and_heads_name_what_they_were_made_with(manifest: Manifest) -> N
 
 
 def test_the_gateway_opens_it_with_its_labels(labelled: Workspace) -> None:
-    release = LoadedRelease.open(labelled.root, "r1", public_key_of(labelled.root))
+    release = LoadedRelease.open(labelled.root, "r1", labelled.paths.public_key)
 
     assert release.labels.keys() == set(HEADS)
     assert release.models.classify_text is not None
@@ -115,7 +114,7 @@ def test_the_exported_head_tells_what_one_word_tells(name: str, labelled: Worksp
 
     assert quality["accuracy"]["value"] > 0.7  # a third by chance
     assert manifest.metrics[name]["examples"]["test"] >= 9
-    exported = OnnxModel(manifest.declared()[name], labelled.release_dir("r1") / model_file(manifest.models[name]))
+    exported = OnnxModel(manifest.declared()[name], labelled.paths.release("r1") / model_file(manifest.models[name]))
     vectors = np.eye(8, dtype=np.float32)[:5]
     assert exported.run({"text_embedding": vectors})[OUTPUTS[name]].sum(1) == pytest.approx(1.0, abs=1e-5)
 
@@ -129,13 +128,13 @@ def test_a_build_without_training_reads_the_heads_again(
     ids = workspace.items().collect()["item_id"].to_list()
     vectors = np.random.default_rng(0).standard_normal((len(ids), 8)).astype(np.float32)
     models = fit(workspace, vectors, lambda texts: vectors[:1], seed=0, fusion="auto", progress=lambda *_: None)
-    save_models(workspace.checkpoints_dir, models, ids, 0)
+    save_models(workspace.paths.checkpoints, models, ids, 0)
 
     build_workspace(workspace, BuildOptions(train=False))
 
-    first, second = (read_manifest(workspace.release_dir(name)) for name in ("r1", "r2"))
+    first, second = (read_manifest(workspace.paths.release(name)) for name in ("r1", "r2"))
     assert {name: second.models[name] for name in HEADS} == {name: first.models[name] for name in HEADS}
-    heads = load_heads(workspace.checkpoints_dir, second.models["text_encoder"].sha256)
+    heads = load_heads(workspace.paths.checkpoints, second.models["text_encoder"].sha256)
     assert probabilities_of(heads[CATEGORY_HEAD].module, vectors[:3]).shape == (3, 3)
 
 
@@ -143,7 +142,7 @@ def test_a_build_without_training_reads_the_heads_again(
 def test_the_evaluation_puts_the_heads_beside_their_baselines(
     labelled: Workspace, seeds: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_channels(labelled.releases_dir, Channels(stable="r1"))
+    write_channels(labelled.root, Channels(stable="r1"))
 
     texts(labelled.root, seeds=seeds, json=True)
 
@@ -157,7 +156,7 @@ def test_the_evaluation_puts_the_heads_beside_their_baselines(
 
 
 def test_a_real_triton_answers_as_torch_does(labelled: Workspace, manifest: Manifest, tmp_path: Path) -> None:
-    release = labelled.release_dir("r1")
+    release = labelled.paths.release("r1")
     repository = shutil.copytree(ReleaseLayout(release).models, tmp_path / "models")
     with LocalTriton(repository, tmp_path / "triton.log", TritonSettings(stop_timeout_s=0)) as triton:
         triton.load(*(version.model for version in manifest.models.values()))

@@ -6,11 +6,12 @@ import json
 
 import pytest
 
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.publishing.errors import PublishError
-from shopfuse.publishing.folders import release_names
 from shopfuse.publishing.prune import prune
 from shopfuse.publishing.publish import publish
 from shopfuse.release.leases import EXPIRED_S
+from shopfuse.release.release_ids import release_ids
 from shopfuse.serving.model_control import ModelControl
 
 from .tiny_release import Scaling, Shop, ask, write_lease
@@ -39,7 +40,7 @@ def test_what_no_channel_names_goes_and_the_rest_answers(many: Shop, control: Mo
 
     assert result.removed == ("r1",)
     assert result.removed_models == (f"{many.name('rank')}_r1", f"{many.name('encoder')}/1")
-    assert set(release_names(many.root)) == {"r2", "r3", "r4"}
+    assert set(release_ids(WorkspacePaths(many.root).releases)) == {"r2", "r3", "r4"}
     assert many.placed() == {
         f"{many.name('encoder')}/2",
         f"{many.name('encoder')}/3",
@@ -119,7 +120,7 @@ def test_with_triton_down_nothing_goes(placed: Shop) -> None:
         prune(placed.root, keep=0, control=nobody)
 
     assert placed.placed() == before
-    assert "r1" in release_names(placed.root)
+    assert "r1" in release_ids(WorkspacePaths(placed.root).releases)
 
 
 def test_less_than_nothing_cannot_be_kept(placed: Shop) -> None:

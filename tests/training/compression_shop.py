@@ -51,10 +51,10 @@ def write_shop(root: Path, encoder: Path, items: int = 260, queries: int = 0) ->
     rng = random.Random(1)
     workspace = Workspace.create(root, ShopSettings(text_encoder=str(encoder)))
     rows = [_item(number, rng) for number in range(items)]
-    write_parquet(workspace.items_path, pl.DataFrame(rows, schema=ITEM_SCHEMA, orient="row"))
+    write_parquet(workspace.paths.items, pl.DataFrame(rows, schema=ITEM_SCHEMA, orient="row"))
     if queries:
         searches = [{"event_name": "search", "query": f"wanted{number}"} for number in range(queries)]
-        write_parquet(workspace.events_dir / "date=2024-05-01.parquet", pl.DataFrame(searches, schema=EVENT_SCHEMA))
+        write_parquet(workspace.paths.events / "date=2024-05-01.parquet", pl.DataFrame(searches, schema=EVENT_SCHEMA))
     return workspace
 
 

@@ -74,7 +74,7 @@ def test_the_fused_ranker_beats_what_needs_no_training(shop: Shop, models: ShopM
 
 def test_how_the_models_were_made_lies_beside_the_weights(shop: Shop, models: ShopModels) -> None:
     for name in models.modules:
-        meta = json.loads((shop.workspace.checkpoint_dir(name) / "meta.json").read_text())
+        meta = json.loads((shop.workspace.paths.checkpoints / name / "meta.json").read_text())
 
         assert meta["seed"] == 0
         assert meta["fusion"] == "attention"
@@ -83,8 +83,8 @@ def test_how_the_models_were_made_lies_beside_the_weights(shop: Shop, models: Sh
 
 def test_a_shop_without_events_gets_fitted_models(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> None:
     workspace = Workspace.create(tmp_path_factory.mktemp("quiet") / "shop")
-    workspace.catalogue_dir.mkdir()
-    shop.catalogue.frame.write_parquet(workspace.items_path)
+    workspace.paths.catalogue.mkdir()
+    shop.catalogue.frame.write_parquet(workspace.paths.items)
 
     models = build_models(workspace, shop.text_vectors, encode_words)
 
@@ -96,8 +96,8 @@ def test_a_shop_without_events_gets_fitted_models(shop: Shop, tmp_path_factory: 
 
 def test_attention_without_events_is_refused(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> None:
     workspace = Workspace.create(tmp_path_factory.mktemp("refused") / "shop")
-    workspace.catalogue_dir.mkdir()
-    shop.catalogue.frame.head(10).write_parquet(workspace.items_path)
+    workspace.paths.catalogue.mkdir()
+    shop.catalogue.frame.head(10).write_parquet(workspace.paths.items)
 
     with pytest.raises(ShopfuseError, match="needs events"):
         build_models(workspace, shop.text_vectors[:10], encode_words, fusion="attention")

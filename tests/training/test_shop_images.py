@@ -37,12 +37,12 @@ def picture(colour: str, seed: int) -> bytes:
 def make_shop(folder: Path, image_encoder: str = "embedded") -> Workspace:
     """Items of four colours, of which all but the last have a picture."""
     shop = Workspace.create(folder, ShopSettings(image_encoder=image_encoder))
-    shop.catalogue_dir.mkdir()
+    shop.paths.catalogue.mkdir()
     names = [list(COLOURS)[at % 4] for at in range(len(IDS))]
     rows = [{"item_id": i, "title": f"{name} cloth", "available": True} for i, name in zip(IDS, names, strict=True)]
-    pl.DataFrame(rows, ITEM_SCHEMA).write_parquet(shop.items_path)
+    pl.DataFrame(rows, ITEM_SCHEMA).write_parquet(shop.paths.items)
     pictures = [(i, picture(name, at)) for at, (i, name) in enumerate(zip(IDS[:-1], names[:-1], strict=True))]
-    pl.DataFrame(pictures, IMAGE_SCHEMA, orient="row").write_parquet(shop.images_path)
+    pl.DataFrame(pictures, IMAGE_SCHEMA, orient="row").write_parquet(shop.paths.images)
     return shop
 
 
@@ -53,7 +53,7 @@ def texts() -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
 def test_a_shop_without_events_learns_from_its_pictures(tmp_path: Path) -> None:
     shop = make_shop(tmp_path / "shop")
     models = build_models(shop, texts(), encode_words)
-    loaded = load_models(shop.checkpoints_dir, IDS)
+    loaded = load_models(shop.paths.checkpoints, IDS)
 
     assert (models.image_dim, models.image_size, models.image_source) == (128, 64, "embedded")
     pixels = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -79,7 +79,7 @@ def test_a_shop_may_use_a_checkpoint(tmp_path: Path) -> None:
     transformers.CLIPVisionModelWithProjection(config).save_pretrained(tmp_path / "tower")
     shop = make_shop(tmp_path / "shop", str(tmp_path / "tower"))
     models = build_models(shop, texts(), encode_words)
-    loaded = load_models(shop.checkpoints_dir, IDS)
+    loaded = load_models(shop.paths.checkpoints, IDS)
 
     assert (loaded.image_dim, loaded.image_size) == (models.image_dim, models.image_size) == (20, 32)
     assert str(tmp_path / "tower") in loaded.image_source

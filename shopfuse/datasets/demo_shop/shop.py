@@ -63,19 +63,19 @@ def build_demo_shop(
 def _write(workspace: Workspace, shop: DemoShop, images: bool, report: Progress) -> DemoShopSize:
     ids = item_ids(len(shop.items))
     report("items", 0, len(ids))
-    write_parquet(workspace.items_path, item_rows(shop))
+    write_parquet(workspace.paths.items, item_rows(shop))
     report("items", len(ids), len(ids))
     if images:
-        with atomic_file(workspace.images_path) as path:
+        with atomic_file(workspace.paths.images) as path:
             pictures = picture_rows(shop, partial(report, "images"))
             pictures.sink_parquet(path, compression="uncompressed", maintain_order=True)
     events, bought, reviews = _write_events(workspace, shop, ids, report)
-    write_parquet(workspace.reviews_path, reviews)
+    write_parquet(workspace.paths.reviews_table, reviews)
     report("truth", 0, 1)
     searches, shoppers = search_truth(shop), recommend_truth(shop, bought)
-    write_parquet(workspace.search_truth_path, judgement_rows(shop, searches, ids))
-    write_parquet(workspace.recommend_truth_path, judgement_rows(shop, shoppers, ids))
-    write_parquet(workspace.similar_truth_path, similar_truth(shop, ids))
+    write_parquet(workspace.paths.search_truth, judgement_rows(shop, searches, ids))
+    write_parquet(workspace.paths.recommend_truth, judgement_rows(shop, shoppers, ids))
+    write_parquet(workspace.paths.similar_truth, similar_truth(shop, ids))
     report("truth", 1, 1)
     return DemoShopSize(
         items=len(ids),
@@ -96,7 +96,7 @@ def _write_events(
     for day in range(shop.period.days):
         log = simulate_day(shop, day)
         rows = event_rows(shop, log, ids)
-        write_parquet(workspace.events_path(shop.period.date_of(day)), rows)
+        write_parquet(workspace.paths.events_of(shop.period.date_of(day)), rows)
         events += len(rows)
         note_purchases(log, bought)
         reviews.append(review_rows(shop, log, ids))

@@ -20,6 +20,7 @@ from typing import Any
 from shopfuse.core.atomic_files import write_bytes
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress, silent
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.exporters.errors import ExportError
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.operator_support import check_operators
@@ -27,7 +28,6 @@ from shopfuse.exporters.targets import CAPABILITIES
 from shopfuse.exporters.tensorrt.gpu import Gpu, local_gpu
 from shopfuse.exporters.tensorrt.network import check_version, serialized_plan
 from shopfuse.exporters.tensorrt.plan_record import (
-    PLANS,
     PlanRecord,
     plan_folder,
     plan_problems,
@@ -41,7 +41,6 @@ from shopfuse.exporters.tensorrt.plan_verification import golden_inputs, verify_
 from shopfuse.ranking.tensors import Submodel
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import ModelVersion
-from shopfuse.release.signature import public_key_of
 from shopfuse.release.verify import read_manifest, verify_release
 
 
@@ -88,7 +87,7 @@ def build_plans(
 
     Raises ExportError or ParityError naming the model; plans that were finished before stay.
     """
-    root = workspace / "releases" / release_id
+    root = WorkspacePaths(workspace).release(release_id)
     verify_release(root, public_key)  # what is built here will be served: not from files that anyone put there
     sources = list(_sources(root))
     records = {}
@@ -154,7 +153,10 @@ def _built(workspace: Path, source: _Source, toolkit: Toolkit) -> PlanRecord:
 
 def _timing_cache(workspace: Path, toolkit: Toolkit) -> Path:
     """Of this GPU and TensorRT; shared by all models."""
-    return workspace / PLANS / f"timing.sm{toolkit.gpu.capability.replace('.', '')}.trt{toolkit.tensorrt}.cache"
+    return (
+        WorkspacePaths(workspace).plans
+        / f"timing.sm{toolkit.gpu.capability.replace('.', '')}.trt{toolkit.tensorrt}.cache"
+    )
 
 
 def _write(folder: Path, record: PlanRecord, plan: bytes) -> None:
@@ -171,7 +173,7 @@ def main() -> None:
     parser.add_argument("--workspace", type=Path, required=True, help="folder that holds the shop")
     parser.add_argument("--release", required=True, help="release id such as r7")
     arguments = parser.parse_args()
-    key = public_key_of(arguments.workspace)
+    key = WorkspacePaths(arguments.workspace).public_key
     try:
         records = build_plans(arguments.workspace, arguments.release, key, open_toolkit())
     except ShopfuseError as error:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.exporters.errors import ExportError
 from shopfuse.exporters.targets import plan_file, profiles
 from shopfuse.exporters.tensorrt.gpu import Gpu
@@ -17,7 +18,6 @@ from shopfuse.ranking.tensors import Submodel
 from shopfuse.release.verify import file_problem
 
 FORMAT = 1
-PLANS = "plans"  # WORKSPACE/plans/<sha256 of the ONNX file>/
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class PlanRecord:
 
 
 def plan_folder(workspace: Path, onnx_sha256: str) -> Path:
-    return workspace / PLANS / onnx_sha256
+    return WorkspacePaths(workspace).plans / onnx_sha256
 
 
 def record_file(plan: str) -> str:

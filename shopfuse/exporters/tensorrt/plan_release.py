@@ -21,7 +21,6 @@ from shopfuse.datasets.workspace_lock import workspace_lock
 from shopfuse.exporters.ensemble_config import ensemble_config
 from shopfuse.exporters.errors import ExportError
 from shopfuse.exporters.model_config import WARMUP_FOLDER, model_config, warmup_files
-from shopfuse.exporters.release_build import next_release_id
 from shopfuse.exporters.release_files import file_hashes
 from shopfuse.exporters.release_models import CONFIG_FILE, MODEL_FILE, KnownModel, known_models, put_ensemble, take_name
 from shopfuse.exporters.targets import TENSORRT
@@ -30,7 +29,8 @@ from shopfuse.exporters.tensorrt.plan_record import PlanRecord, record_file
 from shopfuse.ranking.tensors import Submodel
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, ModelVersion
-from shopfuse.release.signature import private_key_of, public_key_of, sign
+from shopfuse.release.release_ids import next_release_id
+from shopfuse.release.signature import sign
 from shopfuse.release.verify import sha256_file, verify_release
 
 Plans = Mapping[Path, PlanRecord]
@@ -40,20 +40,20 @@ SOURCE, TARGET = "gpu-ort", "tensorrt"
 def release_with_plans(workspace: Workspace, release_id: str) -> Manifest:
     """Writes and signs the next release. Raises ExportError where the release is not for GPUs or no plan fits it."""
     with workspace_lock(workspace.root):
-        root = workspace.release_dir(release_id)
-        source = verify_release(root, public_key_of(workspace.root))
+        root = workspace.paths.release(release_id)
+        source = verify_release(root, workspace.paths.public_key)
         plans, declared = _plans(workspace.root, source), source.declared()
-        next_id = next_release_id(workspace.releases_dir)
-        with atomic_folder(workspace.release_dir(next_id)) as staged:
+        next_id = next_release_id(workspace.paths.releases)
+        with atomic_folder(workspace.paths.release(next_id)) as staged:
             _link_all_but_models(root, staged)
-            known = known_models(workspace.releases_dir, workspace.model_repository)
+            known = known_models(workspace.paths.releases, workspace.paths.model_repository)
             versions = {
                 name: _put(ReleaseLayout(staged).models, root, name, model, plans.get(name, {}), known, declared[name])
                 for name, model in source.models.items()
             }
             manifest = _manifest(staged, next_id, source, versions)
             write_bytes(ReleaseLayout(staged).manifest, manifest.to_json().encode())
-            signature = sign(manifest.to_json().encode(), private_key_of(workspace.root))
+            signature = sign(manifest.to_json().encode(), workspace.paths.private_key)
             write_bytes(ReleaseLayout(staged).signature, signature)
     return manifest
 

@@ -50,7 +50,7 @@ def shop_texts(workspace: Workspace, most_items: int, seed: int) -> ShopTexts:
     items = _distinct_items(workspace.items().collect())
     if len(items) < MIN_ITEMS:
         raise CompressionError(
-            f"{workspace.items_path}: expected at least {MIN_ITEMS} items with different texts, found {len(items)}"
+            f"{workspace.paths.items}: expected at least {MIN_ITEMS} items with different texts, found {len(items)}"
         )
     rng.shuffle(items)
     count = min(_MOST_HELD_OUT, round(_HELD_OUT_SHARE * len(items)))

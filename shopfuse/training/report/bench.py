@@ -150,9 +150,9 @@ def case_set(bench: Bench, surface: str, source: str, cases: list[Case]) -> Case
 
 def _truth(workspace: Workspace, bench: Bench, surface: str) -> list[Case]:
     paths = {
-        "search": workspace.search_truth_path,
-        "recommend": workspace.recommend_truth_path,
-        "similar": workspace.similar_truth_path,
+        "search": workspace.paths.search_truth,
+        "recommend": workspace.paths.recommend_truth,
+        "similar": workspace.paths.similar_truth,
     }
     if not paths[surface].is_file():
         return []
