@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+REJECTS = "rejects.jsonl"  # of one import: the rows that were left out, and why
 PRIVATE_KEY, PUBLIC_KEY = "release.pem", "release.pub"
 
 
@@ -49,7 +50,7 @@ class WorkspacePaths:
 
     @property
     def catalogue_rejects(self) -> Path:
-        return self.catalogue / "rejects.jsonl"
+        return self.catalogue / REJECTS
 
     @property
     def photos(self) -> Path:
@@ -70,7 +71,7 @@ class WorkspacePaths:
 
     @property
     def events_rejects(self) -> Path:
-        return self.events / "rejects.jsonl"
+        return self.events / REJECTS
 
     @property
     def reviews(self) -> Path:
@@ -82,7 +83,7 @@ class WorkspacePaths:
 
     @property
     def reviews_rejects(self) -> Path:
-        return self.reviews / "rejects.jsonl"
+        return self.reviews / REJECTS
 
     # What a demo shop knows of itself.
 

@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from shopfuse.core.atomic_files import finish_commit
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress
+from shopfuse.core.workspace_paths import REJECTS
 from shopfuse.datasets.import_report import ImportReport, RejectLog
 from shopfuse.datasets.mapping import CatalogueMapping, EventMapping, ReviewMapping, Source
 from shopfuse.datasets.row_merge import MergeCounts, Merged
@@ -23,7 +24,6 @@ from shopfuse.datasets.source_rows import BATCH_ROWS, NumberedRow, RowProblem, c
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
 
-REJECTS: Final = "rejects.jsonl"
 T = TypeVar("T")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from shopfuse.core.atomic_files import atomic_folder, write_bytes
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
 from shopfuse.exporters.ensemble_config import ensemble_config
@@ -72,7 +73,9 @@ def _plans(workspace: Path, source: Manifest) -> dict[str, Plans]:
         for name, plans in found.items()
     }
     if not any(fitting.values()):
-        raise ExportError(f"release {source.release_id}: no plan of TensorRT {TENSORRT} in {workspace / 'plans'}")
+        raise ExportError(
+            f"release {source.release_id}: no plan of TensorRT {TENSORRT} in {WorkspacePaths(workspace).plans}"
+        )
     return fitting
 
 
