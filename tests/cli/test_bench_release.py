@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
-from threading import Event, Thread
 
 import grpc
 import pytest
@@ -16,28 +15,12 @@ from shopfuse.release.manifest import Manifest, ModelVersion
 from shopfuse.v1.item_pb2 import RankedItem, ServedBy
 from shopfuse.v1.search_pb2 import SearchRequest, SearchResponse
 from shopfuse.v1.search_pb2_grpc import SearchServiceServicer, add_SearchServiceServicer_to_server
+from tests.manifests import tiny_manifest
 
 
 def manifest(release_id: str, version: int, task: str) -> Manifest:
-    return Manifest(
-        release_id=release_id,
-        created_at="2026-01-01T00:00:00+00:00",
-        models={"ranker": ModelVersion("ranker", version, "fp32", "0" * 64)},
-        ensembles={},
-        files={},
-        target="cpu",
-        built_with={},
-        items=1,
-        text_dim=1,
-        text_encoder="tiny",
-        max_tokens=16,
-        feature_schema="tiny",
-        scenes=(),
-        fusion="weighted",
-        tasks={task: 1.0},
-        parity={},
-        overrides={},
-    )
+    models = {"ranker": ModelVersion("ranker", version, "fp32", "0" * 64)}
+    return replace(tiny_manifest(release_id, models), tasks={task: 1.0})
 
 
 RELEASES = {"r1": manifest("r1", 1, "relevance"), "r2": manifest("r2", 2, "click")}
@@ -85,35 +68,24 @@ class _Shop(SearchServiceServicer):
         )
 
 
-async def _serve(address: list[str], started: Event, stopped: Event) -> None:
+@pytest.fixture
+async def address() -> AsyncIterator[str]:
     server = grpc.aio.server()
     add_SearchServiceServicer_to_server(_Shop(), server)
-    address.append(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+    port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    started.set()
-    await asyncio.to_thread(stopped.wait)
+    yield f"127.0.0.1:{port}"
     await server.stop(None)
 
 
-@pytest.fixture
-def address() -> Iterator[str]:
-    found: list[str] = []
-    started, stopped = Event(), Event()
-    thread = Thread(target=lambda: asyncio.run(_serve(found, started, stopped)))
-    thread.start()
-    assert started.wait(10)
-    yield found[0]
-    stopped.set()
-    thread.join()
-
-
-def test_the_load_keeps_its_rate_and_notes_every_answer(address: str) -> None:
+async def test_the_load_keeps_its_rate_and_notes_every_answer(address: str) -> None:
     asked = tuple(SearchRequest(query=word, user_id=word).SerializeToString() for word in ("yes", "no"))
-    with steady_load(SteadyLoad(address, asked, per_s=40.0, seconds=0.5)) as future:
-        calls = future.result(timeout=60)
+    with steady_load(SteadyLoad(address, asked, per_s=40.0, seconds=0.5, timeout_s=30.0)) as future:
+        calls = await asyncio.wait_for(asyncio.wrap_future(future), 120)
 
     assert len(calls) == 20
-    assert max(call.sent_at for call in calls) - min(call.sent_at for call in calls) > 0.4
+    times = [call.sent_at for call in calls]
+    assert max(times) - min(times) > 0.1  # 0.475 s at this rate, a few thousandths if all were sent at once
     assert {(call.user, call.status) for call in calls} == {("yes", "OK"), ("no", "UNAVAILABLE")}
     assert {call.release for call in calls if call.status == "OK"} == {"r2"}
     assert not any(is_mixed(call, RELEASES) for call in calls if call.status == "OK")

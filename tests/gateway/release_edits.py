@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.ranking.labels import SENTIMENT_LABELS, Labels, labels_json
 from shopfuse.ranking.text_heads import CATEGORY_HEAD, CLASSIFY_TEXT, HEADS
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import LABELS
-from shopfuse.release.signature import create_keys, private_key_of, sign
+from shopfuse.release.signature import create_keys, sign
 from shopfuse.release.verify import sha256_file
 
 
@@ -24,12 +25,12 @@ def manifest_of(workspace: Path, release_id: str) -> dict[str, Any]:
     return manifest
 
 
-def edit_manifest(workspace: Path, release_id: str, /, **changes: Any) -> None:
+def edit_manifest(workspace: Path, release_id: str, /, **changes: object) -> None:
     """Changes fields of the manifest, and signs it."""
     layout = layout_of(workspace, release_id)
     text = json.dumps(manifest_of(workspace, release_id) | changes)
     layout.manifest.write_text(text)
-    layout.signature.write_bytes(sign(text.encode(), private_key_of(workspace)))
+    layout.signature.write_bytes(sign(text.encode(), WorkspacePaths(workspace).private_key))
 
 
 def tamper(workspace: Path, release_id: str) -> None:
@@ -40,7 +41,7 @@ def tamper(workspace: Path, release_id: str) -> None:
 def sign_with_another_key(workspace: Path, release_id: str) -> None:
     layout, keys = layout_of(workspace, release_id), workspace / "other_keys"
     create_keys(keys)
-    layout.signature.write_bytes(sign(layout.manifest.read_bytes(), keys / private_key_of(workspace).name))
+    layout.signature.write_bytes(sign(layout.manifest.read_bytes(), keys / WorkspacePaths(workspace).private_key.name))
 
 
 def lose_signature(workspace: Path, release_id: str) -> None:
@@ -125,8 +126,9 @@ def add_heads(workspace: Path, release_id: str, heads: Sequence[str] = HEADS) ->
     )
 
 
+Damage: TypeAlias = Callable[[Path, str], None]
 # what is done to a release -> (the reason that is counted, what the error says)
-BREAKS = {
+BREAKS: dict[Damage, tuple[str, str]] = {
     tamper: ("damaged", "item_vectors.npy: sha256"),
     lose_signature: ("signature", "manifest.sig: cannot be read"),
     sign_with_another_key: ("signature", "signed with another key"),

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from shopfuse.gateway.admission import FEW, Admission
 from shopfuse.gateway.errors import Overloaded
+from shopfuse.gateway.loop_lag import LoopLag
 from shopfuse.gateway.metrics import Metrics
 
 
 def admission(lag_s: float, max_in_flight: int = 64) -> Admission:
-    lag: Any = SimpleNamespace(seconds=lag_s)
+    """Where the event loop is so far behind. Call it inside one."""
+    lag = LoopLag()
+    lag.stop()
+    lag.seconds = lag_s
     return Admission(max_in_flight, max_lag_s=0.05, lag=lag, metrics=Metrics())
 
 
@@ -22,7 +24,7 @@ def admission(lag_s: float, max_in_flight: int = 64) -> Admission:
     ("lag_s", "in_hand", "is_refused"),
     [(0.0, FEW, False), (0.2, FEW, True), (0.2, FEW - 1, False), (0.2, 0, False)],
 )
-def test_late_loop_refuses_only_with_a_queue_of_its_own(lag_s: float, in_hand: int, is_refused: bool) -> None:
+async def test_late_loop_refuses_only_with_a_queue_of_its_own(lag_s: float, in_hand: int, is_refused: bool) -> None:
     door = admission(lag_s)
     with ExitStack() as places:
         for _ in range(in_hand):
@@ -31,7 +33,7 @@ def test_late_loop_refuses_only_with_a_queue_of_its_own(lag_s: float, in_hand: i
         assert (door.refusal() is not None) == is_refused
 
 
-def test_no_more_places_than_there_are() -> None:
+async def test_no_more_places_than_there_are() -> None:
     door = admission(0.0, max_in_flight=1)
     with door.place():
         assert isinstance(door.refusal(), Overloaded)

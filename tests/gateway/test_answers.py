@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import grpc
 import numpy as np
@@ -13,18 +12,13 @@ from shopfuse.v1 import item_pb2
 from shopfuse.v1 import recommendation_pb2 as recommendation
 from shopfuse.v1.search_pb2 import SearchRequest
 
+from .answers import codes, ids, refused
+from .shop import Serve
+
 RankRequest = recommendation.RankItemsRequest
 
 
-def ids(response: Any) -> list[str]:
-    return [item.item_id for item in response.items]
-
-
-def codes(item: Any) -> list[str]:
-    return [reason.code for reason in item.explanation.reasons]
-
-
-async def test_search_is_ordered_by_the_ranker(serve: Any) -> None:
+async def test_search_is_ordered_by_the_ranker(serve: Serve) -> None:
     async with serve() as shop:
         response = await shop.search(SearchRequest(query="red shoes", page_size=100))
 
@@ -36,7 +30,7 @@ async def test_search_is_ordered_by_the_ranker(serve: Any) -> None:
     assert response.served_by.release_id == "r1" and response.served_by.model_versions["fusion_ranker"] == 3
 
 
-async def test_item_carries_what_a_shop_shows(serve: Any) -> None:
+async def test_item_carries_what_a_shop_shows(serve: Serve) -> None:
     async with serve() as shop:
         response = await shop.search(SearchRequest(query="red shoes"))
     item = response.items[0]
@@ -47,7 +41,7 @@ async def test_item_carries_what_a_shop_shows(serve: Any) -> None:
     assert not item.HasField("explanation")
 
 
-async def test_recall_channels_are_those_that_found_the_item(serve: Any) -> None:
+async def test_recall_channels_are_those_that_found_the_item(serve: Serve) -> None:
     async with serve(per_channel=3) as shop:
         response = await shop.search(SearchRequest(query="red shoes"))
     by_channel: dict[str, list[float]] = {}
@@ -60,7 +54,7 @@ async def test_recall_channels_are_those_that_found_the_item(serve: Any) -> None
     assert all(score > 0 for score in by_channel["lexical"])
 
 
-async def test_an_encoded_query_is_not_encoded_again(serve: Any) -> None:
+async def test_an_encoded_query_is_not_encoded_again(serve: Serve) -> None:
     async with serve() as shop:
         first = await shop.search(SearchRequest(query="red shoes"))
         second = await shop.search(SearchRequest(query="  RED\u00a0shoes "))  # normalises to another spelling of case
@@ -70,7 +64,7 @@ async def test_an_encoded_query_is_not_encoded_again(serve: Any) -> None:
     assert shop.triton.fake.calls.count("encode_query_r1") == 2
 
 
-async def test_known_user_is_recommended_what_is_like_the_history(serve: Any) -> None:
+async def test_known_user_is_recommended_what_is_like_the_history(serve: Serve) -> None:
     request = recommendation.RecommendRequest(user_id="ann", explain=True, page_size=100)
     async with serve() as shop:
         response = await shop.recommend(request)
@@ -81,7 +75,7 @@ async def test_known_user_is_recommended_what_is_like_the_history(serve: Any) ->
     assert shop.triton.fake.calls == ["user_tower", "fusion_ranker"]
 
 
-async def test_search_of_a_known_user_takes_one_call_for_user_and_rank(serve: Any) -> None:
+async def test_search_of_a_known_user_takes_one_call_for_user_and_rank(serve: Serve) -> None:
     async with serve() as shop:
         await shop.search(SearchRequest(query="red shoes", user_id="ann"))
 
@@ -89,7 +83,7 @@ async def test_search_of_a_known_user_takes_one_call_for_user_and_rank(serve: An
 
 
 @pytest.mark.parametrize("user", ["", "nobody", "ünknown 用户"])
-async def test_stranger_is_recommended_what_is_popular(serve: Any, user: str) -> None:
+async def test_stranger_is_recommended_what_is_popular(serve: Serve, user: str) -> None:
     async with serve(per_channel=5) as shop:
         response = await shop.recommend(recommendation.RecommendRequest(user_id=user, explain=True))
 
@@ -98,7 +92,7 @@ async def test_stranger_is_recommended_what_is_popular(serve: Any, user: str) ->
     assert all("POPULAR" in codes(item) for item in response.items)
 
 
-async def test_similar_items_leave_out_the_item_itself(serve: Any) -> None:
+async def test_similar_items_leave_out_the_item_itself(serve: Serve) -> None:
     request = recommendation.RecommendSimilarItemsRequest(item_id="item-004", explain=True, page_size=100)
     async with serve() as shop:
         response = await shop.similar(request)
@@ -108,15 +102,14 @@ async def test_similar_items_leave_out_the_item_itself(serve: Any) -> None:
     assert sorted(together) == ["item-000", "item-008", "item-012"]
 
 
-async def test_similar_of_an_unknown_item_is_not_found(serve: Any) -> None:
+async def test_similar_of_an_unknown_item_is_not_found(serve: Serve) -> None:
     async with serve() as shop:
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await shop.similar(recommendation.RecommendSimilarItemsRequest(item_id="no-such-item"))
+        refusal = await refused(shop.similar(recommendation.RecommendSimilarItemsRequest(item_id="no-such-item")))
 
-    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+    assert refusal.code == grpc.StatusCode.NOT_FOUND
 
 
-async def test_rank_gives_every_item_back_unknown_ones_last(serve: Any) -> None:
+async def test_rank_gives_every_item_back_unknown_ones_last(serve: Serve) -> None:
     asked = ["zzz", "item-001", "item-059", "ärger", "item-030", "aaa"]
     async with serve() as shop:
         response = await shop.rank(RankRequest(item_ids=asked))
@@ -125,14 +118,14 @@ async def test_rank_gives_every_item_back_unknown_ones_last(serve: Any) -> None:
     assert [item.score for item in response.items] == sorted((item.score for item in response.items), reverse=True)
 
 
-async def test_rank_of_unknown_items_alone_keeps_their_order(serve: Any) -> None:
+async def test_rank_of_unknown_items_alone_keeps_their_order(serve: Serve) -> None:
     async with serve() as shop:
         response = await shop.rank(RankRequest(item_ids=["b", "a"], query="red shoes", user_id="ann"))
 
     assert ids(response) == ["b", "a"] and not response.degraded
 
 
-async def test_rank_and_search_give_an_item_the_same_score(serve: Any) -> None:
+async def test_rank_and_search_give_an_item_the_same_score(serve: Serve) -> None:
     async with serve() as shop:
         found = await shop.search(SearchRequest(query="red shoes", user_id="ann", page_size=100))
         ranked = await shop.rank(RankRequest(item_ids=sorted(ids(found)), query="red shoes", user_id="ann"))
@@ -142,7 +135,7 @@ async def test_rank_and_search_give_an_item_the_same_score(serve: Any) -> None:
 
 
 @pytest.mark.parametrize(("user", "model"), [("", "fusion_ranker"), ("ann", "rank_by_vector_r1")])
-async def test_rank_without_a_query_is_one_call(serve: Any, user: str, model: str) -> None:
+async def test_rank_without_a_query_is_one_call(serve: Serve, user: str, model: str) -> None:
     async with serve() as shop:
         response = await shop.rank(RankRequest(item_ids=["item-001", "item-030"], user_id=user))
 
@@ -150,7 +143,7 @@ async def test_rank_without_a_query_is_one_call(serve: Any, user: str, model: st
     assert shop.triton.fake.calls == [model]
 
 
-async def test_rank_of_512_items_is_one_call(serve: Any) -> None:
+async def test_rank_of_512_items_is_one_call(serve: Serve) -> None:
     asked = [f"item-{i:03d}" for i in range(59)] + [f"unknown-{i}" for i in range(453)]
     async with serve() as shop:
         response = await shop.rank(RankRequest(item_ids=asked))
@@ -159,7 +152,7 @@ async def test_rank_of_512_items_is_one_call(serve: Any) -> None:
     assert shop.triton.fake.calls == ["fusion_ranker"]
 
 
-async def test_filter_holds_for_every_item_and_fills_the_page(serve: Any) -> None:
+async def test_filter_holds_for_every_item_and_fills_the_page(serve: Serve) -> None:
     wanted = item_pb2.ItemFilter(brands=["acme"], categories=["Shop > Shoes"], min_price=20, max_price=60)
     wanted.attributes.add(name="colour", values=["red", "blue"])
     async with serve(per_channel=50) as shop:
@@ -169,7 +162,7 @@ async def test_filter_holds_for_every_item_and_fills_the_page(serve: Any) -> Non
     assert sorted(ids(response)) == [f"item-{i:03d}" for i in expected]
 
 
-async def test_what_the_user_bought_is_found_but_not_recommended(serve: Any) -> None:
+async def test_what_the_user_bought_is_found_but_not_recommended(serve: Serve) -> None:
     async with serve() as shop:
         recommended = await shop.recommend(recommendation.RecommendRequest(user_id="bob", page_size=100))
         found = await shop.search(SearchRequest(query="red shoes", user_id="bob", page_size=100))
@@ -179,7 +172,7 @@ async def test_what_the_user_bought_is_found_but_not_recommended(serve: Any) -> 
     assert "item-010" in ids(found)
 
 
-async def test_unavailable_items_come_back_only_on_request(serve: Any) -> None:
+async def test_unavailable_items_come_back_only_on_request(serve: Serve) -> None:
     wanted = item_pb2.ItemFilter(min_price=68, include_unavailable=True)
     async with serve() as shop:
         response = await shop.recommend(recommendation.RecommendRequest(filter=wanted))
@@ -187,21 +180,21 @@ async def test_unavailable_items_come_back_only_on_request(serve: Any) -> None:
     assert ids(response) == ["item-059", "item-058"]
 
 
-async def test_excluded_items_stay_out(serve: Any) -> None:
+async def test_excluded_items_stay_out(serve: Serve) -> None:
     async with serve() as shop:
         response = await shop.search(SearchRequest(query="lamp", exclude_item_ids=["item-058", "unknown"]))
 
     assert ids(response)[0] == "item-057"
 
 
-async def test_filter_that_matches_nothing_gives_an_honest_empty_list(serve: Any) -> None:
+async def test_filter_that_matches_nothing_gives_an_honest_empty_list(serve: Serve) -> None:
     async with serve() as shop:
         response = await shop.search(SearchRequest(query="lamp", filter=item_pb2.ItemFilter(brands=["No Such Brand"])))
 
     assert ids(response) == [] and not response.degraded and not response.next_page_token
 
 
-async def test_reasons_and_modality_weights_explain_an_item(serve: Any) -> None:
+async def test_reasons_and_modality_weights_explain_an_item(serve: Serve) -> None:
     async with serve() as shop:
         call = shop.search(SearchRequest(query="red shoes", explain=True, page_size=100))
         response = await call
@@ -214,7 +207,7 @@ async def test_reasons_and_modality_weights_explain_an_item(serve: Any) -> None:
     assert all(f"{stage};dur=" in trailing["server-timing"] for stage in ("recall", "rank"))
 
 
-async def test_equal_requests_get_equal_answers(serve: Any) -> None:
+async def test_equal_requests_get_equal_answers(serve: Serve) -> None:
     async with serve() as shop:
         answers = await asyncio.gather(*(shop.search(SearchRequest(query="blue teapot")) for _ in range(8)))
 

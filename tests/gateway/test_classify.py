@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
-from google.rpc import error_details_pb2
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from grpc_status import rpc_status
 
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.gateway.compatibility import IncompatibleRelease
 from shopfuse.gateway.release import LoadedRelease
 from shopfuse.gateway.warm_up import warm_up
 from shopfuse.ranking.labels import SENTIMENT_LABELS, labels_json
 from shopfuse.ranking.text_heads import CATEGORY_HEAD, CLASSIFY_TEXT, SENTIMENT_HEAD
 from shopfuse.release.manifest import LABELS
-from shopfuse.release.signature import public_key_of
 from shopfuse.release.verify import sha256_file
-from shopfuse.v1.text_pb2 import TEXT_TASK_CATEGORY, TEXT_TASK_SENTIMENT, ClassifyTextRequest
+from shopfuse.v1.text_pb2 import TEXT_TASK_CATEGORY, TEXT_TASK_SENTIMENT, ClassifyTextRequest, TextTask
 
+from .answers import refused
+from .fake_triton import Behaviour
 from .release_edits import add_heads, edit_manifest, layout_of, manifest_of
+from .shop import Serve
 
 SERVICE = "shopfuse.v1.TextService"
 # The first word's number in the fake's tokenizer modulo three is the label that holds 0.7: red 1, blue 2, green 0.
@@ -35,21 +36,7 @@ def with_heads(copied: Path) -> Path:
     return copied
 
 
-async def failure(call: Any) -> tuple[grpc.StatusCode, str, dict[str, Any]]:
-    """(code, text, the details by type) of a call that must fail."""
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    details: dict[str, Any] = {}
-    for kind in (error_details_pb2.ErrorInfo, error_details_pb2.BadRequest, error_details_pb2.RetryInfo):
-        status = rpc_status.from_call(caught.value)
-        for packed in status.details if status else ():
-            detail = kind()
-            if packed.Unpack(detail):
-                details[kind.DESCRIPTOR.name] = detail
-    return caught.value.code(), caught.value.details() or "", details
-
-
-async def test_each_text_is_answered_in_its_place_by_one_call(with_heads: Path, serve: Any) -> None:
+async def test_each_text_is_answered_in_its_place_by_one_call(with_heads: Path, serve: Serve) -> None:
     async with serve() as shop:
         response = await shop.classify(ClassifyTextRequest(texts=[f"{word} shoes" for word in WORDS], top_k=2))
         calls = shop.triton.fake.calls.count(f"{CLASSIFY_TEXT}_r1")
@@ -64,7 +51,7 @@ async def test_each_text_is_answered_in_its_place_by_one_call(with_heads: Path, 
     assert calls == 1
 
 
-async def test_only_what_was_asked_for_is_told(with_heads: Path, serve: Any) -> None:
+async def test_only_what_was_asked_for_is_told(with_heads: Path, serve: Serve) -> None:
     async with serve() as shop:
         response = await shop.classify(ClassifyTextRequest(texts=["red"], tasks=[TEXT_TASK_SENTIMENT]))
 
@@ -73,7 +60,7 @@ async def test_only_what_was_asked_for_is_told(with_heads: Path, serve: Any) -> 
     assert len(found.sentiment.labels) == 3
 
 
-async def test_a_text_longer_than_the_encoder_reads_is_cut_and_says_so(with_heads: Path, serve: Any) -> None:
+async def test_a_text_longer_than_the_encoder_reads_is_cut_and_says_so(with_heads: Path, serve: Serve) -> None:
     async with serve() as shop:
         response = await shop.classify(ClassifyTextRequest(texts=["red " * 1000, "blue"]))
 
@@ -95,13 +82,12 @@ async def test_a_text_longer_than_the_encoder_reads_is_cut_and_says_so(with_head
     ],
 )
 async def test_a_bad_request_names_its_field(
-    with_heads: Path, serve: Any, request_: ClassifyTextRequest, field: str
+    with_heads: Path, serve: Serve, request_: ClassifyTextRequest, field: str
 ) -> None:
     async with serve() as shop:
-        code, _, details = await failure(shop.classify(request_))
+        refusal = await refused(shop.classify(request_))
 
-    assert code == grpc.StatusCode.INVALID_ARGUMENT
-    assert [violation.field for violation in details["BadRequest"].field_violations] == [field]
+    assert (refusal.code, refusal.fields) == (grpc.StatusCode.INVALID_ARGUMENT, (field,))
 
 
 @pytest.mark.parametrize(
@@ -113,40 +99,40 @@ async def test_a_bad_request_names_its_field(
     ],
 )
 async def test_what_the_shop_has_not_learned_is_unimplemented(
-    copied: Path, serve: Any, heads: tuple[str, ...], tasks: list[Any], problem: str
+    copied: Path, serve: Serve, heads: tuple[str, ...], tasks: list[TextTask], problem: str
 ) -> None:
     if heads:
         add_heads(copied, "r1", heads)
     async with serve() as shop:
-        code, text, details = await failure(shop.classify(ClassifyTextRequest(texts=["red"], tasks=tasks)))
+        refusal = await refused(shop.classify(ClassifyTextRequest(texts=["red"], tasks=tasks)))
 
-    assert (code, details["ErrorInfo"].reason) == (grpc.StatusCode.UNIMPLEMENTED, "UNSUPPORTED")
-    assert problem in text
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNIMPLEMENTED, "UNSUPPORTED")
+    assert problem in refusal.text
 
 
 @pytest.mark.parametrize("behaviour", ["failing", "nan", "misshaped"])
 async def test_without_an_answer_of_the_models_the_caller_may_retry(
-    with_heads: Path, serve: Any, behaviour: str
+    with_heads: Path, serve: Serve, behaviour: Behaviour
 ) -> None:
     async with serve() as shop:
         shop.triton.fake.behaviour = behaviour
-        code, text, details = await failure(shop.classify(ClassifyTextRequest(texts=["red"])))
+        refusal = await refused(shop.classify(ClassifyTextRequest(texts=["red"])))
 
-    assert (code, details["ErrorInfo"].reason) == (grpc.StatusCode.UNAVAILABLE, "MODEL_UNAVAILABLE")
-    assert details["RetryInfo"].retry_delay.seconds == 1
-    assert "10.0.0.7" not in text
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "MODEL_UNAVAILABLE")
+    assert refusal.retry_s == 1.0
+    assert "10.0.0.7" not in refusal.told
 
 
-async def test_it_has_a_deadline_of_its_own(with_heads: Path, serve: Any) -> None:
+async def test_it_has_a_deadline_of_its_own(with_heads: Path, serve: Serve) -> None:
     async with serve(classify_deadline_s=0.1, deadline_s=30.0) as shop:
         shop.triton.fake.behaviour = "hanging"
-        code, text, _ = await failure(shop.classify(ClassifyTextRequest(texts=["red"])))
+        refusal = await refused(shop.classify(ClassifyTextRequest(texts=["red"])))
 
-    assert code == grpc.StatusCode.DEADLINE_EXCEEDED
-    assert "fewer or shorter" in text
+    assert refusal.code == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert "fewer or shorter" in refusal.text
 
 
-async def test_it_is_admitted_measured_healthy_and_reflected(with_heads: Path, serve: Any) -> None:
+async def test_it_is_admitted_measured_healthy_and_reflected(with_heads: Path, serve: Serve) -> None:
     async with serve(max_in_flight=1) as shop:
         await shop.classify(ClassifyTextRequest(texts=["red"]))
         health = await shop.health.Check(HealthCheckRequest(service=SERVICE))
@@ -162,7 +148,7 @@ async def test_it_is_admitted_measured_healthy_and_reflected(with_heads: Path, s
     assert (handled, timed) == (1.0, 1.0)
 
 
-async def test_a_release_with_heads_is_warmed_up_with_them(with_heads: Path, serve: Any) -> None:
+async def test_a_release_with_heads_is_warmed_up_with_them(with_heads: Path, serve: Serve) -> None:
     async with serve() as shop:
         await warm_up(shop.gateway.engine.triton, shop.gateway.engine.release.models)
 
@@ -213,8 +199,10 @@ def lack_labels_of_a_head(workspace: Path) -> None:
         (lack_labels_of_a_head, "labels of category_head of shape 0, expected 3"),
     ],
 )
-def test_a_release_whose_labels_and_heads_do_not_fit_is_refused(with_heads: Path, broken: Any, problem: str) -> None:
+def test_a_release_whose_labels_and_heads_do_not_fit_is_refused(
+    with_heads: Path, broken: Callable[[Path], None], problem: str
+) -> None:
     broken(with_heads)
 
     with pytest.raises(IncompatibleRelease, match=problem):
-        LoadedRelease.open(with_heads, "r1", public_key_of(with_heads))
+        LoadedRelease.open(with_heads, "r1", WorkspacePaths(with_heads).public_key)

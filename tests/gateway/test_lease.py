@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.gateway import lease as lease_module
-from shopfuse.release.leases import Lease, folder_of, held
+from shopfuse.release.channels import Channels
+from shopfuse.release.leases import Lease, held
 from shopfuse.v1.search_pb2 import SearchRequest
+
+from .shop import Serve
 
 
 def only(workspace: Path) -> Lease:
@@ -18,28 +20,29 @@ def only(workspace: Path) -> Lease:
     return lease
 
 
-async def test_lease_says_what_a_gateway_answers_with_and_holds(serve: Any, workspace: Path) -> None:
+async def test_lease_says_what_a_gateway_answers_with_and_holds(serve: Serve, workspace: Path) -> None:
     async with serve() as shop:
         at_start = only(workspace)
-        await shop.publish(stable="r2", canary="r3", canary_share=0.5, previous="r1")
+        await shop.publish(Channels(stable="r2", canary="r3", canary_share=0.5, previous="r1"))
         await shop.until(lambda: only(workspace).canary == "r3" and len(only(workspace).holds) == 3)
         moved = only(workspace)
-        await shop.publish(stable="r3", previous="r2")
+        await shop.publish(Channels(stable="r3", previous="r2"))
         await shop.until(lambda: only(workspace).holds == ("r2", "r3"))
         pruned = only(workspace)
 
     assert (at_start.stable, at_start.canary, at_start.holds) == ("r1", "", ("r1",))
     assert (moved.stable, moved.canary) == ("r2", "r3") and set(moved.holds) == {"r1", "r2", "r3"}
     assert (pruned.stable, pruned.canary) == ("r3", "")
-    assert held(workspace) == [] and list(folder_of(workspace).iterdir()) == []
+    assert held(workspace) == [] and list(WorkspacePaths(workspace).gateway_leases.iterdir()) == []
 
 
-async def test_release_is_held_until_its_last_request_ended(serve: Any, workspace: Path) -> None:
-    async with serve(deadline_s=5.0) as shop:
-        fake, shop.triton.fake.gate = shop.triton.fake, asyncio.Event()
-        call = shop.search(SearchRequest(query="red shoes"), timeout=5.0)
+async def test_release_is_held_until_its_last_request_ended(serve: Serve, workspace: Path) -> None:
+    async with serve() as shop:
+        fake = shop.triton.fake
+        fake.gate.clear()
+        call = shop.search(SearchRequest(query="red shoes"))
         await shop.until(lambda: fake.calls)
-        await shop.publish(stable="r2")
+        await shop.publish(Channels(stable="r2"))
         await shop.until(lambda: only(workspace).stable == "r2")
         during = only(workspace).holds
         fake.gate.set()
@@ -49,7 +52,9 @@ async def test_release_is_held_until_its_last_request_ended(serve: Any, workspac
     assert set(during) == {"r1", "r2"}
 
 
-async def test_lease_is_renewed_without_a_change(serve: Any, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_lease_is_renewed_without_a_change(
+    serve: Serve, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lease_module, "RENEW_S", 0.02)
     async with serve() as shop:
         first = only(workspace).renewed_at
@@ -59,11 +64,11 @@ async def test_lease_is_renewed_without_a_change(serve: Any, workspace: Path, mo
 
 
 async def test_workspace_that_cannot_be_written_costs_the_lease_only(
-    serve: Any, workspace: Path, caplog: pytest.LogCaptureFixture
+    serve: Serve, workspace: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (workspace / "run").write_text("a file where the folder should be")
     async with serve() as shop:
-        await shop.publish(stable="r2")
+        await shop.publish(Channels(stable="r2"))
         response = await shop.search(SearchRequest(query="red shoes"))
 
     assert response.served_by.release_id == "r2"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import threading
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
@@ -13,12 +12,13 @@ from PIL import Image
 
 from shopfuse.gateway import encode_picture
 from shopfuse.v1 import recommendation_pb2 as recommendation
-from shopfuse.v1.search_pb2 import SearchRequest
+from shopfuse.v1.recommendation_pb2 import RecommendSimilarItemsResponse
+from shopfuse.v1.search_pb2 import SearchRequest, SearchResponse
 
-from .conftest import IMAGE_SIZE
+from .answers import degradations, refused
 from .release_edits import edit_manifest, manifest_of
-from .test_bad_input import details, refused
-from .test_degraded import degradations
+from .shop import Serve
+from .tiny_release import IMAGE_SIZE
 
 
 def picture_of(item: int, side: int = IMAGE_SIZE) -> bytes:
@@ -28,7 +28,7 @@ def picture_of(item: int, side: int = IMAGE_SIZE) -> bytes:
     return buffer.getvalue()
 
 
-def by_channel(response: Any, channel: str) -> dict[str, float]:
+def by_channel(response: SearchResponse | RecommendSimilarItemsResponse, channel: str) -> dict[str, float]:
     return {
         item.item_id: found.score
         for item in response.items
@@ -37,8 +37,8 @@ def by_channel(response: Any, channel: str) -> dict[str, float]:
     }
 
 
-async def test_a_picture_finds_what_looks_like_it(serve: Any) -> None:
-    async with serve(per_channel=5, deadline_s=10.0) as shop:
+async def test_a_picture_finds_what_looks_like_it(serve: Serve) -> None:
+    async with serve(per_channel=5) as shop:
         response = await shop.search(SearchRequest(query_image=picture_of(7), explain=True, page_size=100))
     looks = by_channel(response, "visual")
     own = next(item for item in response.items if item.item_id == "item-007")
@@ -53,8 +53,8 @@ async def test_a_picture_finds_what_looks_like_it(serve: Any) -> None:
     )
 
 
-async def test_words_and_a_picture_are_looked_for_together(serve: Any) -> None:
-    async with serve(per_channel=5, deadline_s=10.0) as shop:
+async def test_words_and_a_picture_are_looked_for_together(serve: Serve) -> None:
+    async with serve(per_channel=5) as shop:
         message = SearchRequest(query="red shoes", query_image=picture_of(7), explain=True, page_size=100)
         response = await shop.search(message)
         calls = list(shop.triton.fake.calls)
@@ -70,30 +70,30 @@ async def test_words_and_a_picture_are_looked_for_together(serve: Any) -> None:
     assert {"MATCHES_QUERY", "LOOKS_ALIKE"} <= codes
 
 
-async def test_items_without_a_picture_are_not_found_by_one(serve: Any) -> None:
-    async with serve(deadline_s=10.0) as shop:
+async def test_items_without_a_picture_are_not_found_by_one(serve: Serve) -> None:
+    async with serve() as shop:
         response = await shop.search(SearchRequest(query_image=picture_of(7), page_size=100))
 
     assert not {"item-009", "item-019"} & set(by_channel(response, "visual"))
     assert len(by_channel(response, "visual")) == 54
 
 
-async def test_pages_of_a_picture_continue(serve: Any) -> None:
-    async with serve(deadline_s=10.0) as shop:
+async def test_pages_of_a_picture_continue(serve: Serve) -> None:
+    async with serve() as shop:
         message = SearchRequest(query_image=picture_of(7), page_size=10)
         first = await shop.search(message)
         message.page_token = first.next_page_token
         second = await shop.search(message)
         message.query_image = picture_of(8)
-        error = await refused(shop.search(message))
+        refusal = await refused(shop.search(message))
 
     assert len(second.items) == 10
     assert not {item.item_id for item in first.items} & {item.item_id for item in second.items}
-    assert details(error) == ("INVALID_PAGE_TOKEN", ["page_token"])
+    assert (refusal.reason, refusal.fields) == ("INVALID_PAGE_TOKEN", ("page_token",))
 
 
-async def test_a_picture_is_encoded_once(serve: Any) -> None:
-    async with serve(deadline_s=10.0) as shop:
+async def test_a_picture_is_encoded_once(serve: Serve) -> None:
+    async with serve() as shop:
         for item in (7, 7, 8):
             await shop.search(SearchRequest(query_image=picture_of(item)))
         calls = shop.triton.fake.calls.count("encode_picture_r1")
@@ -102,8 +102,8 @@ async def test_a_picture_is_encoded_once(serve: Any) -> None:
         assert shop.metric("shopfuse_cache_events_total", cache="picture", outcome="hit") == 1
 
 
-async def test_similar_items_are_found_by_their_own_pictures(serve: Any) -> None:
-    async with serve(per_channel=5, deadline_s=10.0) as shop:
+async def test_similar_items_are_found_by_their_own_pictures(serve: Serve) -> None:
+    async with serve(per_channel=5) as shop:
         request = recommendation.RecommendSimilarItemsRequest(item_id="item-007", explain=True)
         response = await shop.similar(request)
         without = await shop.similar(recommendation.RecommendSimilarItemsRequest(item_id="item-009"))
@@ -122,32 +122,34 @@ async def test_similar_items_are_found_by_their_own_pictures(serve: Any) -> None
         (picture_of(1, 5200), "query_image: 5200 x 5200 pixels, expected at most"),
     ],
 )
-async def test_what_is_no_picture_is_the_callers_fault(serve: Any, picture: bytes, problem: str) -> None:
-    async with serve(deadline_s=10.0) as shop:
-        error = await refused(shop.search(SearchRequest(query_image=picture)))
-
-    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert details(error) == ("INVALID_REQUEST", ["query_image"]) and error.details().startswith(problem)
-
-
-async def test_a_picture_of_too_many_bytes_is_refused_unread(serve: Any) -> None:
+async def test_what_is_no_picture_is_the_callers_fault(serve: Serve, picture: bytes, problem: str) -> None:
     async with serve() as shop:
-        error = await refused(shop.search(SearchRequest(query_image=bytes((2 << 20) + 1))))
+        refusal = await refused(shop.search(SearchRequest(query_image=picture)))
 
-    assert details(error) == ("INVALID_REQUEST", ["query_image"])
+    assert refusal.code == grpc.StatusCode.INVALID_ARGUMENT
+    assert (refusal.reason, refusal.fields) == ("INVALID_REQUEST", ("query_image",)) and refusal.text.startswith(
+        problem
+    )
 
 
-async def test_a_shop_without_pictures_says_so(copied: Path, serve: Any) -> None:
+async def test_a_picture_of_too_many_bytes_is_refused_unread(serve: Serve) -> None:
+    async with serve() as shop:
+        refusal = await refused(shop.search(SearchRequest(query_image=bytes((2 << 20) + 1))))
+
+    assert (refusal.reason, refusal.fields) == ("INVALID_REQUEST", ("query_image",))
+
+
+async def test_a_shop_without_pictures_says_so(copied: Path, serve: Serve) -> None:
     ensembles = manifest_of(copied, "r1")["ensembles"]
     del ensembles["encode_picture"]
     edit_manifest(copied, "r1", ensembles=ensembles)
     async with serve() as shop:
-        error = await refused(shop.search(SearchRequest(query="shoes", query_image=picture_of(7))))
+        refusal = await refused(shop.search(SearchRequest(query="shoes", query_image=picture_of(7))))
 
-    assert error.code() == grpc.StatusCode.UNIMPLEMENTED and details(error) == ("UNSUPPORTED", [])
+    assert refusal.code == grpc.StatusCode.UNIMPLEMENTED and (refusal.reason, refusal.fields) == ("UNSUPPORTED", ())
 
 
-async def test_without_triton_words_beside_a_picture_still_answer(serve: Any) -> None:
+async def test_without_triton_words_beside_a_picture_still_answer(serve: Serve) -> None:
     async with serve() as shop:
         await shop.triton.stop()
         both = await shop.search(SearchRequest(query="red shoes", query_image=picture_of(7)))
@@ -158,12 +160,11 @@ async def test_without_triton_words_beside_a_picture_still_answer(serve: Any) ->
     assert alone.items[0].item_id == "item-000"  # the most popular
 
 
-async def test_a_picture_that_takes_too_long_degrades(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with serve() as shop:
-        shop.triton.fake.calls.clear()
+async def test_a_picture_that_takes_too_long_degrades(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serve(reserve_s=0.3) as shop:
         done = threading.Event()
-        monkeypatch.setattr(encode_picture, "decode_query", lambda *_: done.wait(5))
-        response = await shop.search(SearchRequest(query_image=picture_of(7)), timeout=0.3)
+        monkeypatch.setattr(encode_picture, "decode_query", lambda *_: done.wait(20))
+        response = await shop.search(SearchRequest(query_image=picture_of(7)), timeout=1.5)
         done.set()
 
     assert degradations(response) == {("encode", "PICTURE_LATE")}

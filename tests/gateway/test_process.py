@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import grpc
 import psutil
@@ -19,14 +17,19 @@ import pytest
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.release.channels import Channels, write_channels
-from shopfuse.release.leases import folder_of, held
+from shopfuse.release.leases import held
 from shopfuse.v1 import search_pb2_grpc
 from shopfuse.v1.search_pb2 import SearchRequest
+from tests.waiting import wait_until
 
-from .conftest import FakeTriton, Triton
+from .fake_triton import FakeTriton, Triton
+
+pytestmark = pytest.mark.timeout(120)  # no claim about speed: it ends a test whose process hangs
 
 COMMAND = (sys.executable, "-m", "shopfuse.gateway", "--triton", "127.0.0.1:1", "--drain-s", "0.5")
+STOPS_WITHIN_S = 60.0
 
 
 @contextmanager
@@ -40,15 +43,10 @@ def gateway(workspace: Path, *options: str) -> Iterator[tuple[subprocess.Popen[s
             for line in process.stderr:
                 if "serving release" in line:
                     break
-            yield process, json.loads(wait_for(ready))
+            wait_until(ready.exists)
+            yield process, json.loads(ready.read_text())
         finally:
             process.kill()
-
-
-def wait_for(path: Path) -> str:
-    while not path.exists():
-        os.sched_yield()
-    return path.read_text()
 
 
 async def test_sigterm_under_load_fails_no_call_of_a_client_that_watches_health(workspace: Path) -> None:
@@ -70,7 +68,7 @@ async def test_sigterm_under_load_fails_no_call_of_a_client_that_watches_health(
             assert (await watch.read()).status == HealthCheckResponse.NOT_SERVING
             leaving.set()
             answers = await asyncio.gather(*clients)
-        code = await asyncio.to_thread(process.wait, 10)
+        code = await asyncio.to_thread(process.wait, STOPS_WITHIN_S)
 
     assert code == 0 and all(count > 0 for count in answers)
 
@@ -81,7 +79,7 @@ async def test_workers_share_a_port_and_stop_together(workspace: Path) -> None:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{ready['grpc']}", options) as channel:
             response = await search_pb2_grpc.SearchServiceStub(channel).Search(SearchRequest(query="red shoes"))
         process.send_signal(signal.SIGTERM)
-        code = await asyncio.to_thread(process.wait, 15)
+        code = await asyncio.to_thread(process.wait, STOPS_WITHIN_S)
 
     assert response.items and code == 0
 
@@ -90,14 +88,14 @@ async def test_workers_follow_each_for_itself_and_take_their_leases_with_them(wo
     triton = Triton(FakeTriton(), 0, [])
     address = f"127.0.0.1:{await triton.start()}"
     with gateway(workspace, "--workers", "2", "--triton", address) as (process, _):
-        await until(lambda: leases_of(workspace) == ["r1", "r1"])
-        write_channels(workspace / "releases", Channels(stable="r2", previous="r1"))
-        await until(lambda: leases_of(workspace) == ["r2", "r2"])
+        await asyncio.to_thread(wait_until, lambda: leases_of(workspace) == ["r1", "r1"])
+        write_channels(workspace, Channels(stable="r2", previous="r1"))
+        await asyncio.to_thread(wait_until, lambda: leases_of(workspace) == ["r2", "r2"])
         process.send_signal(signal.SIGTERM)
-        code = await asyncio.to_thread(process.wait, 15)
+        code = await asyncio.to_thread(process.wait, STOPS_WITHIN_S)
     await triton.stop()
 
-    assert code == 0 and list(folder_of(workspace).iterdir()) == []
+    assert code == 0 and list(WorkspacePaths(workspace).gateway_leases.iterdir()) == []
 
 
 def leases_of(workspace: Path) -> list[str]:
@@ -105,20 +103,12 @@ def leases_of(workspace: Path) -> list[str]:
     return [lease.stable for lease in held(workspace)]
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Returns once it holds; reading it passes the time."""
-    while not await asyncio.to_thread(condition):
-        pass
-
-
-@pytest.mark.timeout(30)
 def test_workers_end_with_the_process_that_started_them(workspace: Path) -> None:
     with gateway(workspace, "--workers", "2") as (process, ready):
         process.kill()
-        process.wait(10)
+        process.wait(STOPS_WITHIN_S)
         worker = ready["pid"]
-        while is_running(worker):
-            os.sched_yield()
+        wait_until(lambda: not is_running(worker))
 
     assert worker != process.pid
 
@@ -139,7 +129,7 @@ def is_running(pid: int) -> bool:
         (("--triton", "nowhere"), "triton"),
     ],
 )
-def test_gateway_that_cannot_start_says_why_in_one_line(built: Path, options: Any, problem: str) -> None:
+def test_gateway_that_cannot_start_says_why_in_one_line(built: Path, options: tuple[str, ...], problem: str) -> None:
     arguments = (*COMMAND, "--workspace", str(built), *options)
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
 

@@ -4,40 +4,41 @@ from __future__ import annotations
 
 import errno
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.gateway import follower
 from shopfuse.gateway.release import LoadedRelease
-from shopfuse.release.channels import FILE, Channels, write_channels
+from shopfuse.release.channels import Channels, write_channels
 from shopfuse.v1.search_pb2 import SearchRequest
 
-from .release_edits import BREAKS, edit_manifest, layout_of, lose_signature, tamper
+from .release_edits import BREAKS, Damage, edit_manifest, layout_of, lose_signature, tamper
+from .shop import Serve, Shop
 from .test_follow import counted_looks
 
 SHOES = SearchRequest(query="red shoes", user_id="ann")
 
 
-def refused(shop: Any, reason: str) -> float:
-    counted: float = shop.metric("shopfuse_release_refused_total", reason=reason)
-    return counted
+def refused(shop: Shop, reason: str) -> float:
+    return shop.metric("shopfuse_release_refused_total", reason=reason)
 
 
 @pytest.mark.parametrize("damage", BREAKS, ids=lambda damage: damage.__name__)
 async def test_bad_release_is_refused_and_the_old_one_goes_on(
-    serve: Any, copied: Path, damage: Any, caplog: pytest.LogCaptureFixture
+    serve: Serve, copied: Path, damage: Damage, caplog: pytest.LogCaptureFixture
 ) -> None:
     reason, problem = BREAKS[damage]
     damage(copied, "r2")
     async with serve() as shop:
-        write_channels(copied / "releases", Channels(stable="r2", previous="r1"))
+        write_channels(copied, Channels(stable="r2", previous="r1"))
         await shop.until(lambda: refused(shop, reason))
         response = await shop.search(SHOES)
         health = await shop.health.Check(HealthCheckRequest())
-        await shop.publish(stable="r3", previous="r1")
+        await shop.publish(Channels(stable="r3", previous="r1"))
 
     assert response.served_by.release_id == "r1" and not response.degraded
     assert health.status == HealthCheckResponse.SERVING
@@ -45,13 +46,13 @@ async def test_bad_release_is_refused_and_the_old_one_goes_on(
 
 
 async def test_refusal_counts_once_and_ends_when_the_release_is_mended(
-    serve: Any, copied: Path, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks, layout = counted_looks(monkeypatch), layout_of(copied, "r2")
     signature = layout.signature.read_bytes()
     lose_signature(copied, "r2")
     async with serve() as shop:
-        write_channels(copied / "releases", Channels(stable="r2"))
+        write_channels(copied, Channels(stable="r2"))
         await shop.until(lambda: refused(shop, "signature"))
         before = len(looks)
         await shop.until(lambda: len(looks) > before + 3)
@@ -62,26 +63,26 @@ async def test_refusal_counts_once_and_ends_when_the_release_is_mended(
     assert counted == 1
 
 
-async def test_release_is_tried_again_when_the_pointer_is_written_again(serve: Any, copied: Path) -> None:
+async def test_release_is_tried_again_when_the_pointer_is_written_again(serve: Serve, copied: Path) -> None:
     vectors = layout_of(copied, "r2").items / "item_vectors.npy"
     genuine = vectors.read_bytes()
     tamper(copied, "r2")
     async with serve() as shop:
-        write_channels(copied / "releases", Channels(stable="r2"))
+        write_channels(copied, Channels(stable="r2"))
         await shop.until(lambda: refused(shop, "damaged") == 1)
-        write_channels(copied / "releases", Channels(stable="r2"))
+        write_channels(copied, Channels(stable="r2"))
         await shop.until(lambda: refused(shop, "damaged") == 2)
         vectors.write_bytes(genuine)
-        await shop.publish(stable="r2")
+        await shop.publish(Channels(stable="r2"))
         response = await shop.search(SHOES)
 
     assert response.served_by.release_id == "r2"
 
 
-async def test_release_that_comes_later_than_its_pointer_is_waited_for(serve: Any, copied: Path) -> None:
+async def test_release_that_comes_later_than_its_pointer_is_waited_for(serve: Serve, copied: Path) -> None:
     shutil.move(copied / "releases" / "r2", copied / "coming")
     async with serve() as shop:
-        write_channels(copied / "releases", Channels(stable="r2"))
+        write_channels(copied, Channels(stable="r2"))
         await shop.until(lambda: refused(shop, "signature"))
         shutil.move(copied / "coming", copied / "releases" / "r2")
         await shop.until(lambda: shop.channels.stable == "r2")
@@ -104,85 +105,85 @@ async def test_release_that_comes_later_than_its_pointer_is_waited_for(serve: An
     ],
     ids=lambda content: content.strip("\x00")[:24],
 )
-async def test_damaged_pointer_changes_nothing(serve: Any, workspace: Path, content: str) -> None:
+async def test_damaged_pointer_changes_nothing(serve: Serve, workspace: Path, content: str) -> None:
     async with serve() as shop:
-        (workspace / "releases" / FILE).write_text(content)
+        WorkspacePaths(workspace).channels.write_text(content)
         await shop.until(lambda: refused(shop, "channels"))
         response = await shop.search(SHOES)
-        await shop.publish(stable="r2")
+        await shop.publish(Channels(stable="r2"))
 
     assert response.served_by.release_id == "r1"
 
 
-async def test_lost_pointer_changes_nothing(serve: Any, workspace: Path) -> None:
+async def test_lost_pointer_changes_nothing(serve: Serve, workspace: Path) -> None:
     async with serve() as shop:
-        (workspace / "releases" / FILE).unlink()
+        WorkspacePaths(workspace).channels.unlink()
         await shop.until(lambda: refused(shop, "channels"))
         response = await shop.search(SHOES)
 
     assert response.served_by.release_id == "r1"
 
 
-async def test_refused_canary_gets_nobody_and_holds_up_nothing(serve: Any, copied: Path) -> None:
+async def test_refused_canary_gets_nobody_and_holds_up_nothing(serve: Serve, copied: Path) -> None:
     tamper(copied, "r2")
     async with serve() as shop:
-        write_channels(copied / "releases", Channels(stable="r3", canary="r2", canary_share=1.0, previous="r1"))
+        write_channels(copied, Channels(stable="r3", canary="r2", canary_share=1.0, previous="r1"))
         await shop.until(lambda: refused(shop, "damaged"))
         response = await shop.search(SHOES)
 
     assert response.served_by.release_id == "r3" and shop.channels == Channels(stable="r3", previous="r1")
 
 
-async def test_refused_stable_keeps_the_canary_going(serve: Any, copied: Path) -> None:
+async def test_refused_stable_keeps_the_canary_going(serve: Serve, copied: Path) -> None:
     tamper(copied, "r3")
     async with serve() as shop:
-        await shop.publish(stable="r1", canary="r2", canary_share=1.0)
-        write_channels(copied / "releases", Channels(stable="r3", canary="r2", canary_share=1.0, previous="r1"))
+        await shop.publish(Channels(stable="r1", canary="r2", canary_share=1.0))
+        write_channels(copied, Channels(stable="r3", canary="r2", canary_share=1.0, previous="r1"))
         await shop.until(lambda: refused(shop, "damaged"))
         response = await shop.search(SHOES)
 
     assert response.served_by.release_id == "r2" and shop.channels.stable == "r1"
 
 
-async def test_failing_disk_is_tried_again(serve: Any, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_failing_disk_is_tried_again(serve: Serve, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened, failures = LoadedRelease.open, [OSError(errno.EIO, "Input/output error"), OSError(errno.ESTALE, "Stale")]
 
-    def failing(root: Path, release_id: str, *others: Any) -> LoadedRelease:
+    def failing(root: Path, release_id: str, key: Path, held: Sequence[LoadedRelease] = ()) -> LoadedRelease:
         if release_id == "r2" and failures:
             raise failures.pop()
-        return opened(root, release_id, *others)
+        return opened(root, release_id, key, held)
 
     monkeypatch.setattr(LoadedRelease, "open", failing)
     monkeypatch.setattr(follower, "UNREADABLE_RETRY_S", 0.0)
     async with serve() as shop:
-        await shop.publish(stable="r2")
+        await shop.publish(Channels(stable="r2"))
 
         assert refused(shop, "unreadable") == 1 and not failures
 
 
 async def test_bug_in_a_library_is_a_refusal_with_its_traceback(
-    serve: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     opened = LoadedRelease.open
 
-    def broken(root: Path, release_id: str, *others: Any) -> LoadedRelease:
+    def broken(root: Path, release_id: str, key: Path, held: Sequence[LoadedRelease] = ()) -> LoadedRelease:
         if release_id == "r2":
             raise RuntimeError("index page lost")
-        return opened(root, release_id, *others)
+        return opened(root, release_id, key, held)
 
     monkeypatch.setattr(LoadedRelease, "open", broken)
     async with serve() as shop:
-        write_channels(shop.gateway.settings.workspace / "releases", Channels(stable="r2"))
+        write_channels(shop.gateway.settings.workspace, Channels(stable="r2"))
         await shop.until(lambda: refused(shop, "internal"))
         response = await shop.search(SHOES)
 
     assert response.served_by.release_id == "r1" and "Traceback" in caplog.text
 
 
-async def test_release_of_another_format_is_refused(serve: Any, copied: Path) -> None:
+async def test_release_of_another_format_is_refused(serve: Serve, copied: Path) -> None:
     edit_manifest(copied, "r2", format=1)
     async with serve() as shop:
-        write_channels(copied / "releases", Channels(stable="r2"))
+        write_channels(copied, Channels(stable="r2"))
         await shop.until(lambda: refused(shop, "damaged"))
 
         assert shop.channels.stable == "r1"

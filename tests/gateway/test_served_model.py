@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -18,6 +16,7 @@ MODEL = ServedModel(
     (Tensor("ids", "INT64", ("length",)), Tensor("halves", "FP16", ("length", 2)), Tensor("flag", "FP32", (1,))),
     (Tensor("sums", "FP32", ("length",)),),
 )
+
 AXES = {"length": 64}
 
 
@@ -37,7 +36,7 @@ def test_request_is_the_one_that_protobuf_would_write() -> None:
     assert service_pb2.ModelInferRequest.FromString(MODEL.request(arrays, AXES)) == expected
 
 
-def answer(values: NDArray[Any], name: str = "sums") -> service_pb2.ModelInferResponse:
+def answer(values: NDArray[np.generic], name: str = "sums") -> service_pb2.ModelInferResponse:
     response = service_pb2.ModelInferResponse(raw_output_contents=[values.tobytes()])
     response.outputs.add(name=name, datatype="FP32", shape=values.shape)
     return response
