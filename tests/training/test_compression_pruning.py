@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from shopfuse.training.compression.bert_layers import bert_layers, evenly, with_layers
 from shopfuse.training.compression.errors import CompressionError
@@ -28,12 +28,12 @@ def _batches(teacher: LoadedTextEncoder) -> list[Tokens]:
     return [tokens for _, tokens in Tokeniser.of(teacher).batches(texts)]
 
 
-def _answers(module: Any, batches: list[Tokens]) -> Tensor:
+def _answers(module: nn.Module, batches: list[Tokens]) -> Tensor:
     with torch.no_grad():
         return torch.cat([module(tokens.ids, tokens.mask) for tokens in batches])
 
 
-def _nearness(student: Any, teacher: LoadedTextEncoder, batches: list[Tokens]) -> float:
+def _nearness(student: nn.Module, teacher: LoadedTextEncoder, batches: list[Tokens]) -> float:
     return float((_answers(student, batches) * _answers(teacher.module, batches)).sum(-1).mean())
 
 

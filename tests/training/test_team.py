@@ -40,7 +40,7 @@ def run_team(out: Path, *words: str) -> list[subprocess.CompletedProcess[str]]:
     ]
     ends = []
     for child in children:
-        _, errors = child.communicate(timeout=100)
+        _, errors = child.communicate(timeout=300)  # no claim about speed: it ends a test whose team hangs
         ends.append(subprocess.CompletedProcess(child.args, child.returncode, "", errors))
     return ends
 
