@@ -12,10 +12,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from shopfuse.exporters.parity_table import parity_table
 from shopfuse.release.channels import Channels
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest
+from shopfuse.release.parity_table import parity_table
 
 BAR = 24  # characters of the longest step
 SHORT = 12  # of a hash: enough to tell two apart

@@ -20,9 +20,8 @@ from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress, silent
 from shopfuse.exporters.errors import BuildError
 from shopfuse.exporters.onnx_session import OnnxModel
-from shopfuse.exporters.sample_inputs import Arrays
 from shopfuse.ranking.pictures import decode_pixels
-from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR
+from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR, Arrays
 
 AHEAD = 2  # batches for each core
 ROWS_AT_ONCE = 8192
@@ -51,7 +50,7 @@ class ItemInputs:
     attributes: NDArray[np.int64]
     presence: NDArray[np.uint8]  # [N, 3]: which modalities are there
 
-    def batch(self, rows: slice) -> dict[str, NDArray[np.generic]]:
+    def batch(self, rows: slice) -> Arrays:
         return {
             "text_embedding": self.text_embedding[rows].astype(np.float32),
             "image_embedding": self.image_embedding[rows].astype(np.float32),

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from shopfuse import exporters
 from shopfuse.core.atomic_files import sync_tree
 from shopfuse.exporters.parity import ParityReport
 from shopfuse.exporters.verified_model import VerifiedModel
@@ -78,9 +79,8 @@ def _key(declaration: Submodel, module: nn.Module, precision: str) -> str:
 
 def _sources(module: nn.Module) -> list[bytes]:
     """The code that makes and judges the file: a release of shopfuse that exports or gates otherwise does so anew."""
-    return [
-        path.read_bytes() for path in (Path(inspect.getfile(type(module))), *sorted(Path(__file__).parent.glob("*.py")))
-    ]
+    package = Path(exporters.__path__[0])
+    return [path.read_bytes() for path in (Path(inspect.getfile(type(module))), *sorted(package.rglob("*.py")))]
 
 
 def _write_record(folder: Path, model: VerifiedModel) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 from torch import nn
 
 from shopfuse.exporters.parity_cases import RealInputs, torch_answer
-from shopfuse.exporters.sample_inputs import Arrays, random_inputs
-from shopfuse.ranking.tensors import NUMPY_TYPE, Submodel
+from shopfuse.exporters.sample_inputs import random_inputs
+from shopfuse.ranking.tensors import NUMPY_TYPE, Arrays, Submodel
 from shopfuse.ranking.text_heads import HEADS
 
 # (tokens of the text, candidates) of each case: every bucket, and two or more cases in most, so that Triton has

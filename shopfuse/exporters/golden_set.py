@@ -24,10 +24,9 @@ from shopfuse.exporters.golden_cases import golden_cases
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.parity_cases import RealInputs
 from shopfuse.exporters.parity_difference import row_cosines
-from shopfuse.exporters.sample_inputs import Arrays
 from shopfuse.exporters.tolerances import PRECISIONS, Tolerance, tolerance
 from shopfuse.exporters.verified_model import VerifiedModel
-from shopfuse.ranking.tensors import COUNT_BUCKETS, LENGTH_BUCKETS, Submodel, Tensor, bucket
+from shopfuse.ranking.tensors import COUNT_BUCKETS, LENGTH_BUCKETS, Arrays, Submodel, Tensor, bucket
 
 FORMAT = 1
 # An accepted model is beyond its tolerance: Triton's may be this many times as far off as the file was here.

@@ -8,16 +8,19 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from shopfuse.exporters.errors import ExportError
-from shopfuse.exporters.sample_inputs import Arrays
-from shopfuse.ranking.tensors import Submodel
+from shopfuse.core.errors import ShopfuseError
+from shopfuse.ranking.tensors import Arrays, Submodel
+
+
+class ModelFileError(ShopfuseError):
+    """A file of a model, or its tokenizer, cannot be opened."""
 
 
 class OnnxModel:
     """One ONNX file on the CPU. `run` may be called from several threads at once; each call uses one core."""
 
     def __init__(self, declaration: Submodel, path: Path) -> None:
-        """Raises ExportError where the file is missing or not a model."""
+        """Raises ModelFileError where the file is missing or not a model."""
         self.declaration = declaration
         self._outputs = [tensor.name for tensor in declaration.outputs]
         options = onnxruntime.SessionOptions()
@@ -31,7 +34,7 @@ class OnnxModel:
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has a dozen unrelated classes for "cannot open"
-            raise ExportError(f"{declaration.name}: onnxruntime cannot open {path}: {error}") from error
+            raise ModelFileError(f"{declaration.name}: onnxruntime cannot open {path}: {error}") from error
 
     def run(self, inputs: Arrays) -> Arrays:
         """The outputs by name for one batch."""

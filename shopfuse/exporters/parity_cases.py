@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from shopfuse.exporters.sample_inputs import Arrays, random_inputs
-from shopfuse.ranking.tensors import NUMPY_TYPE, Submodel, Tensor, bucket
+from shopfuse.exporters.sample_inputs import random_inputs
+from shopfuse.ranking.tensors import NUMPY_TYPE, Arrays, Submodel, Tensor, bucket
 
 REAL_ROWS = 48  # of the shop's own, that are enough to verify a model with
 COMPANY = 8  # rows in the batch that a row is compared in

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.exporters.errors import ParityError
-from shopfuse.exporters.sample_inputs import Arrays
 from shopfuse.exporters.tolerances import Tolerance
-from shopfuse.ranking.tensors import Submodel
+from shopfuse.ranking.tensors import Arrays, Submodel
 
 SHORTEST_VECTOR = 1e-3  # the direction of a shorter one is noise
 Question = Literal["torch", "neighbours", "padding"]

@@ -21,8 +21,7 @@ from shopfuse.exporters.errors import ExportError, PrecisionError
 from shopfuse.exporters.onnx_export import tensor_problems
 from shopfuse.exporters.precision_fp16 import to_fp16
 from shopfuse.exporters.precision_int8 import to_int8
-from shopfuse.exporters.sample_inputs import Arrays
-from shopfuse.ranking.tensors import Submodel
+from shopfuse.ranking.tensors import Arrays, Submodel
 
 FULL = "fp32"
 PRECISIONS = (FULL, "fp16", "int8", "int8_static")

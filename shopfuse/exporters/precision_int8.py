@@ -25,10 +25,9 @@ from shopfuse.core.progress import Progress
 from shopfuse.exporters.calibration import BatchReader, largest_activations
 from shopfuse.exporters.errors import PrecisionError
 from shopfuse.exporters.precision_smoothing import smoothed
-from shopfuse.exporters.sample_inputs import Arrays
 from shopfuse.exporters.sensitivity import PRODUCTS, Agreement, Choice, Group, agreement, answers, choose, quantisable
 from shopfuse.exporters.weight_bits import weight_bits
-from shopfuse.ranking.tensors import Submodel
+from shopfuse.ranking.tensors import Arrays, Submodel
 
 # What all rows must reach, as cosines to fp32. MiniLM on Icecat (67 queries, 19,406 items): NDCG@10 falls by 0.009 at
 # a mean of 0.993 and by less than the noise of the judgements at 0.998.

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from shopfuse.core.progress import Progress, silent
 from shopfuse.exporters.onnx_session import OnnxModel
-from shopfuse.exporters.sample_inputs import Arrays
 from shopfuse.exporters.sensitivity import row_cosines
 from shopfuse.exporters.text_encoding import TextEncoding, padded
-from shopfuse.ranking.tensors import bucket
+from shopfuse.ranking.tensors import Arrays, bucket
 
 TURNS = 15
 QUERIES_A_TURN = 8

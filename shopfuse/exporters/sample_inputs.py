@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from shopfuse.exporters.errors import ExportError
 from shopfuse.ranking.channels import CHANNEL_COLUMN
 from shopfuse.ranking.history import MAX_GAP_S
-from shopfuse.ranking.tensors import ATTRIBUTE_BUCKETS, NUMPY_TYPE, Submodel, Tensor
+from shopfuse.ranking.tensors import ATTRIBUTE_BUCKETS, NUMPY_TYPE, Arrays, Submodel, Tensor
 from shopfuse.ranking.user_state import EVENT_CODES
 
-Arrays = dict[str, NDArray[np.generic]]
 Shape = tuple[int, ...]
 Draw = Callable[[np.random.Generator, Shape], NDArray[np.generic]]
 

@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from shopfuse.core.progress import Progress
 from shopfuse.exporters.errors import PrecisionError
 from shopfuse.exporters.onnx_session import OnnxModel
-from shopfuse.exporters.sample_inputs import Arrays
-from shopfuse.ranking.tensors import Submodel
+from shopfuse.ranking.tensors import Arrays, Submodel
 
 STAGE = "measure layers"
 PRODUCTS = ("MatMul", "Gemm")

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from shopfuse.core.progress import Progress, silent
-from shopfuse.exporters.errors import ExportError
-from shopfuse.exporters.onnx_session import OnnxModel
-from shopfuse.exporters.sample_inputs import Arrays
+from shopfuse.exporters.onnx_session import ModelFileError, OnnxModel
+from shopfuse.ranking.tensors import Arrays
 
 PAD_TO = 8
 TOKENS_AT_ONCE = (
@@ -31,13 +30,13 @@ TEXTS_AT_ONCE = 8192  # sorted together
 
 
 def open_tokenizer(path: Path, max_tokens: int) -> Tokenizer:
-    """A fast tokenizer that truncates to `max_tokens` and does not pad. Raises ExportError naming the file."""
+    """A fast tokenizer that truncates to `max_tokens` and does not pad. Raises ModelFileError naming the file."""
     if not path.is_file():
-        raise ExportError(f"{path}: no tokenizer")
+        raise ModelFileError(f"{path}: no tokenizer")
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises bare Exception
-        raise ExportError(f"{path}: not a tokenizer ({error})") from error
+        raise ModelFileError(f"{path}: not a tokenizer ({error})") from error
     tokenizer.enable_truncation(max_tokens)
     tokenizer.no_padding()
     return tokenizer

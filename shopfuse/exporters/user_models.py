@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from shopfuse.exporters.catalogue_encoding import EncodedItems
 from shopfuse.exporters.exporting import Exported, Exporting
-from shopfuse.exporters.sample_inputs import Arrays
 from shopfuse.exporters.shop import Shop
 from shopfuse.ranking.features import Context, candidate_features, context_features
 from shopfuse.ranking.history import history_tensors
-from shopfuse.ranking.tensors import submodels
+from shopfuse.ranking.tensors import Arrays, submodels
 from shopfuse.training.shop_models import ShopModels
 from shopfuse.training.user_histories import UserHistories, user_histories
 

@@ -12,11 +12,10 @@ from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.encoding_model import export_once
 from shopfuse.exporters.parity_cases import REAL_ROWS
 from shopfuse.exporters.precision import FULL
-from shopfuse.exporters.sample_inputs import Arrays
 from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer, padded, tokens_of
 from shopfuse.exporters.vector_cache import VectorCache, encoder_folder
 from shopfuse.exporters.verified_model import VerifiedModel, export_verified
-from shopfuse.ranking.tensors import submodels
+from shopfuse.ranking.tensors import Arrays, submodels
 from shopfuse.ranking.text import item_text
 from shopfuse.release.verify import sha256_file
 from shopfuse.training.text_encoder import LoadedTextEncoder
@@ -66,7 +65,7 @@ def export_text_encoder(
 
 
 def open_encoder(workspace: Workspace, encoder: LoadedTextEncoder, model: VerifiedModel) -> WorkspaceEncoder:
-    """The exported `model` of the encoder, ready to encode. Raises ExportError where its tokenizer cannot be read."""
+    """The exported `model` of the encoder, ready to encode. Raises ModelFileError for a bad tokenizer."""
     tokenizer = open_tokenizer(encoder.tokenizer_json, encoder.max_tokens)
     hashes = sha256_file(model.path), sha256_file(encoder.tokenizer_json)
     cache = VectorCache(encoder_folder(workspace.root, *hashes, encoder.max_tokens), encoder.text_dim)

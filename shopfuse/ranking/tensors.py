@@ -28,6 +28,7 @@ TASKS = ("click", "cart", "purchase", "relevance")
 LENGTH_BUCKETS = (16, 32, 64, 128)
 COUNT_BUCKETS = (32, 64, 128, 256, 512)
 
+Arrays = dict[str, NDArray[np.generic]]  # tensors by name
 DataType = Literal["FP32", "FP16", "INT64", "UINT8"]
 NUMPY_TYPE: dict[DataType, type[np.generic]] = {
     "FP32": np.float32,

@@ -12,9 +12,9 @@ from tritonclient.grpc import InferenceServerClient, InferInput
 
 from shopfuse.exporters.model_config import WARMUP_FOLDER, config_text, model_config, warmup_files
 from shopfuse.exporters.parity_cases import torch_answer
-from shopfuse.exporters.sample_inputs import Arrays, random_inputs
+from shopfuse.exporters.sample_inputs import random_inputs
 from shopfuse.exporters.verified_model import export_verified
-from shopfuse.ranking.tensors import submodels
+from shopfuse.ranking.tensors import Arrays, submodels
 from shopfuse.serving.triton import LocalTriton
 from shopfuse.training.fusion_ranker import FusionRanker
 from tests.tritons import QUICK

@@ -11,13 +11,14 @@ import pytest
 from torch import nn
 
 from shopfuse.exporters import verified_model
-from shopfuse.exporters.errors import ExportError, ParityError
+from shopfuse.exporters.errors import ParityError
+from shopfuse.exporters.onnx_session import ModelFileError
 from shopfuse.exporters.parity import ParityReport, verify_submodel
 from shopfuse.exporters.parity_cases import RealInputs, reference_cases
-from shopfuse.exporters.parity_table import parity_table
 from shopfuse.exporters.tolerances import PRECISIONS, tolerance
 from shopfuse.exporters.verified_model import export_verified
 from shopfuse.ranking.tensors import Submodel
+from shopfuse.release.parity_table import parity_table
 
 from .conftest import Export
 from .tiny_models import ENCODER, TOWER, TinyEncoder, TinyTower, exported, poisoned
@@ -166,7 +167,7 @@ def test_a_missing_or_damaged_file_is_named(tower_file: Path, tmp_path: Path) ->
     (tmp_path / "cut.onnx").write_bytes(tower_file.read_bytes()[:100])
 
     for name in ("cut.onnx", "absent.onnx"):
-        with pytest.raises(ExportError, match=rf"query_tower: onnxruntime cannot open .*{name}"):
+        with pytest.raises(ModelFileError, match=rf"query_tower: onnxruntime cannot open .*{name}"):
             verify(TOWER, TinyTower(), tmp_path / name)
 
 

@@ -13,8 +13,8 @@ from shopfuse.exporters.errors import ExportError
 from shopfuse.exporters.onnx_export import export_submodel, tensor_problems
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.precision import convert
-from shopfuse.exporters.sample_inputs import Arrays, random_inputs
-from shopfuse.ranking.tensors import Submodel, submodels
+from shopfuse.exporters.sample_inputs import random_inputs
+from shopfuse.ranking.tensors import Arrays, Submodel, submodels
 from shopfuse.training.fitted_towers import FittedUserTower
 from shopfuse.training.fusion_ranker import FusionRanker
 from shopfuse.training.towers import QueryTower

@@ -17,9 +17,9 @@ from torch.nn.functional import normalize
 from shopfuse.exporters.onnx_export import export_submodel, tensor_problems
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.precision import PRECISIONS, convert
-from shopfuse.exporters.sample_inputs import Arrays, random_inputs
+from shopfuse.exporters.sample_inputs import random_inputs
 from shopfuse.exporters.sensitivity import agreement
-from shopfuse.ranking.tensors import Submodel, submodels
+from shopfuse.ranking.tensors import Arrays, Submodel, submodels
 from shopfuse.training.image_encoder import ImageEncoder
 from shopfuse.training.towers import ItemTower, UserTower
 

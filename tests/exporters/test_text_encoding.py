@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from shopfuse.exporters.encoding_run import encode_texts
-from shopfuse.exporters.errors import ExportError
-from shopfuse.exporters.onnx_session import OnnxModel
+from shopfuse.exporters.onnx_session import ModelFileError, OnnxModel
 from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer, padded
 from shopfuse.exporters.vector_cache import VectorCache
 
@@ -77,5 +76,5 @@ def test_a_missing_or_damaged_tokenizer_is_named(contents: str | None, problem: 
     if contents is not None:
         path.write_text(contents)
 
-    with pytest.raises(ExportError, match=f"tokenizer.json: {problem}"):
+    with pytest.raises(ModelFileError, match=f"tokenizer.json: {problem}"):
         open_tokenizer(path, 16)

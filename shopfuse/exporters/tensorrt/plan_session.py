@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.exporters.errors import ExportError
-from shopfuse.exporters.sample_inputs import Arrays
 from shopfuse.exporters.tensorrt.gpu import checked
 from shopfuse.exporters.tensorrt.network import error_log
-from shopfuse.ranking.tensors import NUMPY_TYPE, Submodel, bucket
+from shopfuse.ranking.tensors import NUMPY_TYPE, Arrays, Submodel, bucket
 
 
 class PlanModel:

@@ -15,9 +15,8 @@ from safetensors import safe_open
 
 from shopfuse.exporters.errors import ParityError
 from shopfuse.exporters.parity_difference import Difference, compare
-from shopfuse.exporters.sample_inputs import Arrays
 from shopfuse.exporters.tolerances import PRECISIONS, tolerance
-from shopfuse.ranking.tensors import Submodel, bucket, pad_rows
+from shopfuse.ranking.tensors import Arrays, Submodel, bucket, pad_rows
 
 Run = Callable[[Arrays], Arrays]
 
