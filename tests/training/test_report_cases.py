@@ -45,7 +45,9 @@ def test_events_after_the_training_are_taken_where_there_are_enough(shop: Shop, 
     assert "neither trained nor chosen on" in late.what
 
 
-def test_without_later_events_those_that_validated_the_ranker_are_taken(shop: Shop, untrained: ShopModels, since: float) -> None:
+def test_without_later_events_those_that_validated_the_ranker_are_taken(
+    shop: Shop, untrained: ShopModels, since: float
+) -> None:
     until = float(shop.log.events.at.max())
     made_by = {"towers": "trained", "events_until": until}
 
