@@ -28,9 +28,9 @@ from shopfuse.exporters.encoding_run import encode_all
 from shopfuse.exporters.encoding_workspace import encode_workspace, merge_workspace
 from shopfuse.exporters.errors import BuildError, ParityError
 from shopfuse.exporters.workspace_encoder import catalogue_texts
-from shopfuse.serving.command import TritonSettings
 from shopfuse.serving.triton import LocalTriton
 from shopfuse.training.catalogue import load_catalogue
+from tests.tritons import QUICK
 
 from .conftest import Export
 from .small_shop import fit, tiny_text_encoder, write_catalogue
@@ -145,7 +145,7 @@ def triton(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lo
     log = tmp_path_factory.mktemp("triton") / "triton.log"
     repository = tmp_path_factory.mktemp("served") / "models"
     shutil.copytree(built / "releases/r1/models", repository)
-    with LocalTriton(repository, log, TritonSettings(stop_timeout_s=0)) as running:
+    with LocalTriton(repository, log, QUICK) as running:
         running.load("text_encoder")
         yield running
 

@@ -28,13 +28,13 @@ from shopfuse.release.channels import Channels, write_channels
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import LABELS, Manifest, model_file
 from shopfuse.release.verify import read_manifest, verify_release
-from shopfuse.serving.command import TritonSettings
 from shopfuse.serving.model_control import ModelControl
 from shopfuse.serving.triton import LocalTriton
 from shopfuse.training.head_files import load_heads
 from shopfuse.training.model_files import save_models
 from shopfuse.training.train_text_head import probabilities_of
 from tests.exporters.parsed_config import parse_config
+from tests.tritons import QUICK
 
 from .small_shop import fit, tiny_text_encoder
 
@@ -158,7 +158,7 @@ def test_the_evaluation_puts_the_heads_beside_their_baselines(
 def test_a_real_triton_answers_as_torch_does(labelled: Workspace, manifest: Manifest, tmp_path: Path) -> None:
     release = labelled.paths.release("r1")
     repository = shutil.copytree(ReleaseLayout(release).models, tmp_path / "models")
-    with LocalTriton(repository, tmp_path / "triton.log", TritonSettings(stop_timeout_s=0)) as triton:
+    with LocalTriton(repository, tmp_path / "triton.log", QUICK) as triton:
         triton.load(*(version.model for version in manifest.models.values()))
         triton.load(*manifest.ensembles.values())
         with ModelControl(triton.address) as control:
