@@ -35,12 +35,12 @@ def fit_picture_tower(image_vectors: NDArray[np.float32], item_vectors: NDArray[
     """
     if len(image_vectors) == 0:
         raise ValueError("a picture tower needs items with pictures")
-    looks, wanted = image_vectors.astype(np.float64), item_vectors.astype(np.float64)
-    middle, target = looks.mean(0), wanted.mean(0)
-    centred = looks - middle
-    gram = centred.T @ centred + RIDGE * len(looks) * np.eye(looks.shape[1])  # [D, D]
+    images, wanted = image_vectors.astype(np.float64), item_vectors.astype(np.float64)
+    middle, target = images.mean(0), wanted.mean(0)
+    centred = images - middle
+    gram = centred.T @ centred + RIDGE * len(images) * np.eye(images.shape[1])  # [D, D]
     weight = np.linalg.solve(gram, centred.T @ (wanted - target))  # [D, 128]
-    tower = PictureTower(looks.shape[1])
+    tower = PictureTower(images.shape[1])
     with torch.no_grad():
         tower.projection.weight.copy_(torch.from_numpy(weight.T))
         tower.projection.bias.copy_(torch.from_numpy(target - middle @ weight))

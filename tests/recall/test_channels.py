@@ -100,8 +100,8 @@ def test_a_further_channel_leaves_the_others_as_they_are(indexes: RecallIndexes,
     for surface in (SEARCH, RECOMMEND, SIMILAR):
         expected = pool(plain, QUERY, surface)
         assert pool(indexes, QUERY, surface, without=frozenset({"last"})).tolist() == expected.tolist()
-    for table, expected in zip(channel_scores(indexes, rows, QUERY), channel_scores(plain, rows, QUERY), strict=True):
-        np.testing.assert_array_equal(table[:, :-1], expected)
+    for table, before in zip(channel_scores(indexes, rows, QUERY), channel_scores(plain, rows, QUERY), strict=True):
+        np.testing.assert_array_equal(table[:, :-1], before)
 
 
 def test_a_row_that_feeds_without_a_search_is_refused() -> None:
