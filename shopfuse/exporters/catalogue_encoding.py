@@ -82,7 +82,7 @@ def encode_images(
         pixels = np.stack([_pixels(item_id, image, size) for item_id, image in batch])
         return [rows[item_id] for item_id, _ in batch], model.run({"pixels": pixels})["image_embedding"]
 
-    for places, answer in _side_by_side(encode, filter(None, batches)):
+    for places, answer in side_by_side(encode, filter(None, batches)):
         np.add.at(embeddings, places, answer.astype(np.float16))
         present[places] = True
         progress("encode pictures", int(present.sum()), 0)
@@ -97,7 +97,7 @@ def _unit_rows(vectors: NDArray[np.float16]) -> NDArray[np.float16]:
     return vectors
 
 
-def _side_by_side(work: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
+def side_by_side(work: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
     """The results in order; a few jobs are read ahead, so that every core has one and memory stays flat."""
     cores = len(os.sched_getaffinity(0))
     running: deque[Future[Result]] = deque()
@@ -132,7 +132,7 @@ def encode_items(model: OnnxModel, inputs: ItemInputs, progress: Progress = sile
     def encode(rows: slice) -> tuple[slice, Arrays]:
         return rows, model.run(inputs.batch(rows))
 
-    for rows, answer in _side_by_side(encode, (slice(start, start + step) for start in range(0, count, step))):
+    for rows, answer in side_by_side(encode, (slice(start, start + step) for start in range(0, count, step))):
         item_vectors[rows] = answer["item_vector"]
         modality_vectors[rows] = answer["item_modality_vectors"]
         progress("encode items", min(rows.stop, count), count)
