@@ -21,7 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "recall": {"core", "ranking", "release"},
     "datasets": {"core", "ranking"},
     "training": {"core", "ranking", "release", "datasets", "recall"},
-    "exporters": {"core", "ranking", "release", "state", "recall", "datasets", "training"},
+    "exporters": {"core", "ranking", "release", "state", "recall", "datasets", "training", "serving"},
     "serving": {"core", "ranking"},
     "publishing": {"core", "ranking", "release", "serving"},
     "gateway": {"core", "ranking", "release", "state", "recall", "v1"},
