@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from shopfuse.core.atomic_files import write_text
 from shopfuse.core.errors import ShopfuseError
+from shopfuse.core.processes import alive
 from shopfuse.core.workspace_paths import WorkspacePaths
 
 
@@ -33,16 +33,6 @@ def write_endpoints(workspace: Path, endpoints: Endpoints) -> None:
 
 def remove_endpoints(workspace: Path) -> None:
     WorkspacePaths(workspace).endpoints.unlink(missing_ok=True)
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def read_endpoints(workspace: Path) -> Endpoints:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.ranking.tensors import submodels
 from shopfuse.recall.vectors import VectorIndex
 from shopfuse.release.layout import ReleaseLayout
-from shopfuse.release.manifest import Manifest
+from shopfuse.release.manifest import Manifest, model_file
 from shopfuse.training.catalogue import load_catalogue
 from shopfuse.training.model_files import load_models
 from shopfuse.training.shop_models import ShopModels
@@ -72,8 +71,7 @@ def facts_of(workspace: Workspace, measured: Measured, seed: int, data: str) -> 
 
 def _encoding(layout: ReleaseLayout, manifest: Manifest) -> TextEncoding:
     released = manifest.models["text_encoder"]
-    path: Path = layout.models / released.model / str(released.version) / "model.onnx"
-    model = OnnxModel(submodels(manifest.text_dim)["text_encoder"], path)
+    model = OnnxModel(submodels(manifest.text_dim)["text_encoder"], layout.root / model_file(released))
     return TextEncoding(model, open_tokenizer(layout.tokenizer, manifest.max_tokens))
 
 

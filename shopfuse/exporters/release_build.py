@@ -30,10 +30,10 @@ from shopfuse.exporters.verified_model import VerifiedModel
 from shopfuse.ranking.channels import CHANNELS
 from shopfuse.ranking.features import schema_hash
 from shopfuse.ranking.labels import labels_json
-from shopfuse.ranking.text_heads import HEADS
 from shopfuse.recall.indexes import RecallIndexes
+from shopfuse.release.ingredients import built_with
 from shopfuse.release.layout import ReleaseLayout
-from shopfuse.release.manifest import LABELS, Manifest, ModelVersion, model_file
+from shopfuse.release.manifest import Manifest, ModelVersion
 from shopfuse.release.release_ids import next_release_id
 from shopfuse.release.signature import create_keys, sign
 from shopfuse.training.shop_models import ShopModels
@@ -113,31 +113,6 @@ def _put_ensembles(
     }
 
 
-def _built_with(versions: Mapping[str, ModelVersion], files: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Which models computed which files, by their hashes: an index of another encoder is found out before it serves."""
-    text = {"text_encoder": versions["text_encoder"].sha256}
-    pictures = {"image_encoder": versions["image_encoder"].sha256} if "image_encoder" in versions else {}
-    items = text | pictures | {"item_tower": versions["item_tower"].sha256}
-    text_encoder = versions["text_encoder"]
-    visual = {"indexes/visual.faiss": pictures} if pictures else {}
-    heads = {name: versions[name].sha256 for name in HEADS if name in versions}
-    labelled = {LABELS: heads} if heads else {}
-    trained_on = {model_file(versions[name]): text for name in heads}
-    return (
-        visual
-        | labelled
-        | trained_on
-        | {
-            model_file(text_encoder): {"tokenizer.json": files["tokenizer.json"]},
-            "indexes/semantic.faiss": text,
-            "indexes/categories/prototypes.npy": text,
-            "indexes/behaviour.faiss": items,
-            "items/item_vectors.npy": items,
-            "items/modality_vectors.npy": items,
-        }
-    )
-
-
 def _manifest(
     release_id: str,
     parts: ReleaseParts,
@@ -154,7 +129,7 @@ def _manifest(
         ensembles=ensembles,
         files=files,
         target=parts.target,
-        built_with=_built_with(versions, files),
+        built_with=built_with(versions, files),
         items=len(parts.shop.catalogue),
         text_dim=encoder.text_dim,
         text_encoder=encoder.source,

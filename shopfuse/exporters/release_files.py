@@ -32,9 +32,9 @@ def write_release_files(
 
 
 def _write_items(layout: ReleaseLayout, items: EncodedItems) -> None:
-    write_array(layout.items / "item_vectors.npy", items.item_vectors)
-    write_array(layout.items / "modality_vectors.npy", items.modality_vectors)
-    write_array(layout.items / "modality_mask.npy", items.modality_mask)
+    write_array(layout.item_vectors, items.item_vectors)
+    write_array(layout.modality_vectors, items.modality_vectors)
+    write_array(layout.modality_mask, items.modality_mask)
 
 
 def file_hashes(folder: Path) -> dict[str, str]:

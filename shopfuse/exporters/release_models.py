@@ -19,10 +19,9 @@ from typing import Any
 from shopfuse.exporters.model_config import WARMUP_FOLDER, config_text, model_config, warmup_files
 from shopfuse.exporters.verified_model import VerifiedModel
 from shopfuse.release.layout import ReleaseLayout
-from shopfuse.release.manifest import ModelVersion
+from shopfuse.release.manifest import MODEL_FILE, ModelVersion
 from shopfuse.release.verify import read_manifest, sha256_file
 
-MODEL_FILE = "model.onnx"
 CONFIG_FILE = "config.pbtxt"
 _VERSION = re.compile(r"[1-9][0-9]*")
 

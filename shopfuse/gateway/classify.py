@@ -18,7 +18,8 @@ from shopfuse.gateway.engine import Engine
 from shopfuse.gateway.errors import DeadlineTooShort, InvalidRequest, ModelUnavailable, Unsupported
 from shopfuse.gateway.served_model import BATCH, ServedModel
 from shopfuse.gateway.triton_client import TritonError
-from shopfuse.ranking.labels import LEVEL_JOINT, SENTIMENTS, Labels, classified_text
+from shopfuse.ranking.item import CATEGORY_SEPARATOR
+from shopfuse.ranking.labels import SENTIMENTS, Labels, classified_text
 from shopfuse.ranking.tensors import LENGTH_BUCKETS, bucket
 from shopfuse.ranking.text import searchable
 from shopfuse.ranking.text_heads import CATEGORY_HEAD, HEADS, OUTPUTS, SENTIMENT_HEAD
@@ -107,7 +108,7 @@ def _answer(
 def _category(labels: Labels, probabilities: Probabilities, top: int) -> text_pb2.TextCategory:
     ((path, probability),) = labels.answers(probabilities[None])
     return text_pb2.TextCategory(
-        category=LEVEL_JOINT.join(path), probability=probability, labels=_best(labels, probabilities, top)
+        category=CATEGORY_SEPARATOR.join(path), probability=probability, labels=_best(labels, probabilities, top)
     )
 
 
@@ -123,6 +124,8 @@ def _sentiment(labels: Labels, probabilities: Probabilities, top: int) -> text_p
 def _best(labels: Labels, probabilities: Probabilities, top: int) -> list[text_pb2.LabelProbability]:
     order = np.argsort(-probabilities, kind="stable")[:top]
     return [
-        text_pb2.LabelProbability(label=LEVEL_JOINT.join(labels.paths[place]), probability=float(probabilities[place]))
+        text_pb2.LabelProbability(
+            label=CATEGORY_SEPARATOR.join(labels.paths[place]), probability=float(probabilities[place])
+        )
         for place in order
     ]

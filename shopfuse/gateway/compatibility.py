@@ -11,18 +11,9 @@ from collections.abc import Iterator
 from shopfuse.ranking.channels import CHANNELS
 from shopfuse.ranking.features import schema_hash
 from shopfuse.ranking.text_heads import CLASSIFY_TEXT, HEADS
-from shopfuse.release.manifest import LABELS, Manifest, ReleaseError
+from shopfuse.release.ingredients import LABELS, ingredients
+from shopfuse.release.manifest import Manifest, ReleaseError, model_file
 
-# file -> the submodels whose vectors it holds
-VECTORS_OF = {
-    "indexes/semantic.faiss": ("text_encoder",),
-    "indexes/categories/prototypes.npy": ("text_encoder",),
-    "indexes/behaviour.faiss": ("text_encoder", "item_tower"),
-    "items/item_vectors.npy": ("text_encoder", "item_tower"),
-    "items/modality_vectors.npy": ("text_encoder", "item_tower"),
-}
-VISUAL = "indexes/visual.faiss"  # where the shop has pictures
-TOKENIZER = "tokenizer.json"
 SHOWN = 12  # characters of a sha256
 
 
@@ -48,7 +39,7 @@ def _schema_problems(manifest: Manifest) -> Iterator[str]:
 
 def _model_problems(manifest: Manifest) -> Iterator[str]:
     for name in manifest.models:
-        path, expected = model_path(manifest, name), manifest.models[name].sha256
+        path, expected = model_file(manifest.models[name]), manifest.models[name].sha256
         if (found := manifest.files.get(path)) != expected:
             yield f"{name} is {expected[:SHOWN]}, its file {path} is {_short(found)}"
 
@@ -65,33 +56,17 @@ def _head_problems(manifest: Manifest) -> Iterator[str]:
 
 
 def _ingredient_problems(manifest: Manifest) -> Iterator[str]:
-    for path, needed in _expected_ingredients(manifest).items():
+    for path, needed in ingredients(manifest.models).items():
         for ingredient in needed:
             if ingredient not in manifest.built_with.get(path, {}):
                 yield f"the manifest does not say which {ingredient} {path} was computed with"
-    for path, ingredients in manifest.built_with.items():
-        for ingredient, sha in ingredients.items():
+    for path, stated in manifest.built_with.items():
+        for ingredient, sha in stated.items():
             if (found := _sha_of(manifest, ingredient)) != sha:
                 yield (
                     f"{path} was computed with {ingredient} {sha[:SHOWN]}, the release has {_short(found)}: "
                     "build the release again"
                 )
-
-
-def _expected_ingredients(manifest: Manifest) -> dict[str, tuple[str, ...]]:
-    """The files of vectors, and the text encoder, which reads the numbers that one tokenizer gives to words."""
-    pictures = {VISUAL: ("image_encoder",)} if VISUAL in manifest.files else {}
-    encoder = {model_path(manifest, "text_encoder"): (TOKENIZER,)} if "text_encoder" in manifest.models else {}
-    heads = tuple(name for name in HEADS if name in manifest.models)
-    labels = {LABELS: heads} if heads else {}
-    trained = {model_path(manifest, name): ("text_encoder",) for name in heads}
-    return VECTORS_OF | pictures | encoder | labels | trained
-
-
-def model_path(manifest: Manifest, name: str) -> str:
-    """The file of a submodel in its release."""
-    model = manifest.models[name]
-    return f"models/{model.model}/{model.version}/model.onnx"
 
 
 def _sha_of(manifest: Manifest, ingredient: str) -> str | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from shopfuse.core.workspace_paths import WorkspacePaths
-from shopfuse.gateway.compatibility import TOKENIZER, IncompatibleRelease, check_compatible
+from shopfuse.gateway.compatibility import IncompatibleRelease, check_compatible
 from shopfuse.gateway.served_model import ServedModel
 from shopfuse.ranking.labels import Labels, LabelsError, parse_labels
 from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR, Submodel, Tensor
@@ -23,6 +23,7 @@ from shopfuse.recall.arrays import open_array
 from shopfuse.recall.indexes import RecallIndexes
 from shopfuse.recall.vector_channels import IMAGE_INDEX, TEXT_INDEX
 from shopfuse.recall.word_channels import LEXICAL_INDEX
+from shopfuse.release.ingredients import TOKENIZER
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, ReleaseError
 from shopfuse.release.verify import verify_release
@@ -121,9 +122,9 @@ class LoadedRelease:
             RecallIndexes.open(layout),
             ReleaseModels.of(manifest),
             _shared_tokenizer(manifest, held) or _tokenizer(layout.tokenizer, manifest.max_tokens),
-            open_array(layout.items / "item_vectors.npy", np.float16, 2),
-            open_array(layout.items / "modality_vectors.npy", np.float16, 3),
-            open_array(layout.items / "modality_mask.npy", np.uint8, 2),
+            open_array(layout.item_vectors, np.float16, 2),
+            open_array(layout.modality_vectors, np.float16, 3),
+            open_array(layout.modality_mask, np.uint8, 2),
             _served_by(manifest),
             _labels(layout) if manifest.labels else {},
         )

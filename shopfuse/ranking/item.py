@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+CATEGORY_SEPARATOR = " > "  # between the levels of a category, where it is one text
+
 
 @dataclass(frozen=True, slots=True)
 class CatalogueItem:

@@ -19,7 +19,6 @@ from shopfuse.ranking.text_heads import HEADS
 
 FORMAT = 1
 MAX_TEXT = 4096  # code points of a text to classify
-LEVEL_JOINT = " > "
 SENTIMENTS = ("negative", "neutral", "positive")
 
 LabelPath = tuple[str, ...]

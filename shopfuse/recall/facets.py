@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.ranking.filter import CATEGORY_SEPARATOR, ItemFilter
-from shopfuse.ranking.item import CatalogueItem
+from shopfuse.ranking.filter import ItemFilter
+from shopfuse.ranking.item import CATEGORY_SEPARATOR, CatalogueItem
 from shopfuse.recall.arrays import open_array, write_array
 from shopfuse.release.manifest import ReleaseError
 

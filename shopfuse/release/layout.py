@@ -1,11 +1,9 @@
-"""Where the parts of a release lie, below WORKSPACE/releases/<release_id>/."""
+"""Where the parts of a release lie, below its folder."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-
-from shopfuse.release.manifest import LABELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +36,24 @@ class ReleaseLayout:
     @property
     def labels(self) -> Path:
         """What the outputs of the text heads mean; not there in a release without heads."""
-        return self.root / LABELS
+        return self.root / "labels.json"
 
     @property
     def items(self) -> Path:
         """Folder of row-aligned item arrays (ids, vectors, filter columns)."""
         return self.root / "items"
+
+    @property
+    def item_vectors(self) -> Path:
+        return self.items / "item_vectors.npy"
+
+    @property
+    def modality_vectors(self) -> Path:
+        return self.items / "modality_vectors.npy"
+
+    @property
+    def modality_mask(self) -> Path:
+        return self.items / "modality_mask.npy"
 
     @property
     def indexes(self) -> Path:
@@ -65,6 +75,10 @@ class ReleaseLayout:
     @property
     def categories(self) -> Path:
         return self.indexes / "categories"
+
+    @property
+    def category_prototypes(self) -> Path:
+        return self.categories / "prototypes.npy"
 
     @property
     def behaviour(self) -> Path:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from shopfuse.core.atomic_files import write_text
+from shopfuse.core.processes import alive
 from shopfuse.core.workspace_paths import WorkspacePaths
 
 RENEW_S = 5.0
@@ -55,12 +56,4 @@ def _read(path: Path) -> Lease | None:
 
 def _is_dead(gateway: str) -> bool:
     host, _, pid = gateway.rpartition("-")
-    if host != socket.gethostname() or not pid.isdecimal():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
+    return host == socket.gethostname() and pid.isdecimal() and not alive(int(pid))

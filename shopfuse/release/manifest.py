@@ -14,7 +14,7 @@ from shopfuse.ranking.tensors import D_IMAGE, IMAGE_SIZE, Submodel, submodels
 from shopfuse.ranking.text_heads import text_heads
 
 FORMAT = 2
-LABELS = "labels.json"  # below the release folder: what the outputs of the text heads mean
+MODEL_FILE = "model.onnx"  # of a version, in the release and in Triton's repository
 
 
 class ReleaseError(ShopfuseError):
@@ -23,7 +23,7 @@ class ReleaseError(ShopfuseError):
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """One submodel as Triton serves it: `models/<model>/<version>/model.onnx` of the release, and its sha256."""
+    """One submodel as Triton serves it: see model_file, and its sha256."""
 
     model: str  # its name in Triton: the submodel's, numbered where models with another config have that name
     version: int
@@ -33,7 +33,7 @@ class ModelVersion:
 
 def model_file(model: ModelVersion) -> str:
     """Its file below the release folder."""
-    return f"models/{model.model}/{model.version}/model.onnx"
+    return f"models/{model.model}/{model.version}/{MODEL_FILE}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shopfuse.ranking.features import text_code
-from shopfuse.ranking.item import CatalogueItem
+from shopfuse.ranking.item import CATEGORY_SEPARATOR, CatalogueItem
 from shopfuse.ranking.languages import DEFAULT_LANGUAGE
 from shopfuse.ranking.tensors import ATTRIBUTES
 from shopfuse.ranking.text import attribute_ids, item_text
-
-CATEGORY_JOINT = " > "
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +64,8 @@ def load_catalogue(
         published_at=_seconds(items["published_at"]),
         available=items["available"].to_numpy().astype(np.bool_),
         brand=np.array([text_code(brand or "") for brand in items["brand"].to_list()], np.int32),
-        category=np.array([text_code(CATEGORY_JOINT.join(path)) for path in paths], np.int32),
-        parent=np.array([text_code(CATEGORY_JOINT.join(path[:-1])) for path in paths], np.int32),
+        category=np.array([text_code(CATEGORY_SEPARATOR.join(path)) for path in paths], np.int32),
+        parent=np.array([text_code(CATEGORY_SEPARATOR.join(path[:-1])) for path in paths], np.int32),
         has_image=_members(items["item_id"], with_image),
         language=language,
     )

@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from shopfuse.ranking.item import CATEGORY_SEPARATOR
 from shopfuse.ranking.labels import SENTIMENT_LABELS, LabelPath, Labels, classified_text
 from shopfuse.ranking.text import item_text
 
@@ -44,7 +45,10 @@ class LabelExamples:
 
     @property
     def counts(self) -> dict[str, int]:
-        return {" > ".join(self.labels.paths[label]): count for label, count in sorted(Counter(self.label).items())}
+        return {
+            CATEGORY_SEPARATOR.join(self.labels.paths[label]): count
+            for label, count in sorted(Counter(self.label).items())
+        }
 
 
 @dataclass(frozen=True, slots=True)

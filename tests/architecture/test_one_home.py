@@ -26,7 +26,7 @@ def names_in_a_workspace() -> set[str]:
 
 
 def spelled(source: str) -> Iterator[str]:
-    """Texts that a module joins to a path with `/`, as they are or by a constant's name; and names of files anywhere."""
+    """Texts that a module joins to a path with `/`, as they are or by a constant's name; names of files anywhere."""
     tree = ast.parse(source)
     constants = {
         target.id: node.value.value

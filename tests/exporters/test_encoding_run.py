@@ -113,7 +113,8 @@ def test_an_empty_catalogue_has_no_vectors(encoder: TextEncoding, tmp_path: Path
 CHILD = """
 import os, signal, sys
 from pathlib import Path
-from shopfuse.exporters import encoding_parts, encoding_run, vector_cache
+from shopfuse.core import atomic_files
+from shopfuse.exporters import encoding_run, vector_cache
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.ranking.tensors import submodels
@@ -140,7 +141,7 @@ encoding_run.encode_all(lambda: [lines], encoder, vector_cache.VectorCache(Path(
     ("module", "name", "call", "left"),
     [
         ("encoding_run", "write_part", 4, 3),  # between two parts
-        ("encoding_parts", "sync", 5, 2),  # a part is written and has no name yet (two syncs for each)
+        ("atomic_files", "sync", 5, 2),  # a part is written and has no name yet (two syncs for each)
         ("vector_cache", "write_array", 1, CHUNKS),  # all vectors are copied, their keys are not
     ],
 )

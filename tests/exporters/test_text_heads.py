@@ -25,8 +25,9 @@ from shopfuse.publishing.golden_file import read_golden
 from shopfuse.ranking.labels import SENTIMENT_LABELS, parse_labels
 from shopfuse.ranking.text_heads import CATEGORY_HEAD, CLASSIFY_TEXT, HEADS, OUTPUTS, SENTIMENT_HEAD
 from shopfuse.release.channels import Channels, write_channels
+from shopfuse.release.ingredients import LABELS
 from shopfuse.release.layout import ReleaseLayout
-from shopfuse.release.manifest import LABELS, Manifest, model_file
+from shopfuse.release.manifest import Manifest, model_file
 from shopfuse.release.verify import read_manifest, verify_release
 from shopfuse.serving.model_control import ModelControl
 from shopfuse.serving.triton import LocalTriton

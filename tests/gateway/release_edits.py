@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.ranking.labels import SENTIMENT_LABELS, Labels, labels_json
 from shopfuse.ranking.text_heads import CATEGORY_HEAD, CLASSIFY_TEXT, HEADS
+from shopfuse.release.ingredients import LABELS
 from shopfuse.release.layout import ReleaseLayout
-from shopfuse.release.manifest import LABELS
 from shopfuse.release.signature import create_keys, sign
 from shopfuse.release.verify import sha256_file
 

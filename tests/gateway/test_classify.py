@@ -16,7 +16,7 @@ from shopfuse.gateway.release import LoadedRelease
 from shopfuse.gateway.warm_up import warm_up
 from shopfuse.ranking.labels import SENTIMENT_LABELS, labels_json
 from shopfuse.ranking.text_heads import CATEGORY_HEAD, CLASSIFY_TEXT, SENTIMENT_HEAD
-from shopfuse.release.manifest import LABELS
+from shopfuse.release.ingredients import LABELS
 from shopfuse.release.verify import sha256_file
 from shopfuse.v1.text_pb2 import TEXT_TASK_CATEGORY, TEXT_TASK_SENTIMENT, ClassifyTextRequest, TextTask
 

@@ -143,7 +143,6 @@ def write_manifest(layout: ReleaseLayout, key: Path) -> None:
     models = {
         name: ModelVersion(name, version, "fp32", files[f"models/{name}/{version}/model.onnx"]) for name in SUBMODELS
     }
-    items = {name: models[name].sha256 for name in ("text_encoder", "item_tower")}
     manifest = Manifest(
         release_id=f"r{number}",
         created_at=f"2026-11-0{number}T00:00:00+00:00",

@@ -40,7 +40,7 @@ from shopfuse.exporters.tensorrt.plan_session import PlanModel
 from shopfuse.exporters.tensorrt.plan_verification import golden_inputs, verify_plan
 from shopfuse.ranking.tensors import Submodel
 from shopfuse.release.layout import ReleaseLayout
-from shopfuse.release.manifest import ModelVersion
+from shopfuse.release.manifest import ModelVersion, model_file
 from shopfuse.release.verify import read_manifest, verify_release
 
 
@@ -102,7 +102,7 @@ def _sources(root: Path) -> Iterator[_Source]:
     manifest = read_manifest(root)
     layout, declared = ReleaseLayout(root), manifest.declared()
     for name, version in manifest.models.items():
-        onnx = layout.models / version.model / str(version.version) / "model.onnx"
+        onnx = root / model_file(version)
         yield _Source(declared[name], version, onnx, layout.golden)
 
 

@@ -23,13 +23,13 @@ from shopfuse.exporters.ensemble_config import ensemble_config
 from shopfuse.exporters.errors import ExportError
 from shopfuse.exporters.model_config import WARMUP_FOLDER, model_config, warmup_files
 from shopfuse.exporters.release_files import file_hashes
-from shopfuse.exporters.release_models import CONFIG_FILE, MODEL_FILE, KnownModel, known_models, put_ensemble, take_name
+from shopfuse.exporters.release_models import CONFIG_FILE, KnownModel, known_models, put_ensemble, take_name
 from shopfuse.exporters.targets import TENSORRT
 from shopfuse.exporters.tensorrt.build_plan import plans_of
 from shopfuse.exporters.tensorrt.plan_record import PlanRecord, record_file
 from shopfuse.ranking.tensors import Submodel
 from shopfuse.release.layout import ReleaseLayout
-from shopfuse.release.manifest import Manifest, ModelVersion
+from shopfuse.release.manifest import MODEL_FILE, Manifest, ModelVersion, model_file
 from shopfuse.release.release_ids import next_release_id
 from shopfuse.release.signature import sign
 from shopfuse.release.verify import sha256_file, verify_release
@@ -73,9 +73,8 @@ def _plans(workspace: Path, source: Manifest) -> dict[str, Plans]:
         for name, plans in found.items()
     }
     if not any(fitting.values()):
-        raise ExportError(
-            f"release {source.release_id}: no plan of TensorRT {TENSORRT} in {WorkspacePaths(workspace).plans}"
-        )
+        folder = WorkspacePaths(workspace).plans
+        raise ExportError(f"release {source.release_id}: no plan of TensorRT {TENSORRT} in {folder}")
     return fitting
 
 
@@ -164,12 +163,8 @@ def _manifest(staged: Path, release_id: str, source: Manifest, versions: dict[st
 
 def _renamed(source: Manifest, versions: Mapping[str, ModelVersion]) -> dict[str, dict[str, str]]:
     """built_with, with the models' files where they are now."""
-    moved = {_file(old): _file(versions[name]) for name, old in source.models.items()}
+    moved = {model_file(old): model_file(versions[name]) for name, old in source.models.items()}
     return {moved.get(path, path): ingredients for path, ingredients in source.built_with.items()}
-
-
-def _file(version: ModelVersion) -> str:
-    return f"models/{version.model}/{version.version}/{MODEL_FILE}"
 
 
 def _made_by(source: Manifest) -> dict[str, Any]:

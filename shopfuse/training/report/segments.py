@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shopfuse.training.catalogue import CATEGORY_JOINT
+from shopfuse.ranking.item import CATEGORY_SEPARATOR
 from shopfuse.training.report.bench import FUSED, SURFACES
 from shopfuse.training.report.context import SOURCES, SURFACE_NAMES, Context
 from shopfuse.training.report.rankings import Scored
@@ -86,7 +86,7 @@ def _words(count: int) -> str:
 def _categories(world: World, part: Scored) -> Callable[[Case], str]:
     """The category that holds most of what a case wants, by gain; rare ones together."""
     paths = world.catalogue.frame["category"].to_list()
-    names = [CATEGORY_JOINT.join(path[:2]) if path else UNKNOWN for path in paths]
+    names = [CATEGORY_SEPARATOR.join(path[:2]) if path else UNKNOWN for path in paths]
     wanted = {id(case): _main_category(case, names) for case in part.cases.cases}
     counts: dict[str, int] = {}
     for name in wanted.values():
