@@ -16,7 +16,8 @@ import numpy as np
 from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
-from shopfuse.exporters.build_record import StepTimes, disk_errors_named, made_by
+from shopfuse.exporters.build_record import made_by
+from shopfuse.exporters.build_steps import StepTimes, disk_errors_named
 from shopfuse.exporters.content_models import export_content_models
 from shopfuse.exporters.encoded_texts import EncodedTexts, encode_catalogue_texts
 from shopfuse.exporters.exporting import Exporting

@@ -1,4 +1,4 @@
-"""How a release was made: the inputs by their hashes, the libraries, the code, and the seconds of every step."""
+"""How a release was made: the inputs by their hashes, the libraries, the code, and the memory that it took."""
 
 from __future__ import annotations
 
@@ -6,48 +6,14 @@ import hashlib
 import os
 import resource
 import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.exporters.errors import BuildError
 from shopfuse.release.verify import sha256_file
 
 LIBRARIES = ("torch", "onnx", "onnxruntime", "numpy", "tokenizers", "faiss-cpu", "tantivy")
-
-
-class StepTimes:
-    """The seconds that each step of a build took."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.seconds: dict[str, float] = {}
-        self._progress = progress
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Raises BuildError for an OSError: a full disk, a folder that may not be written."""
-        self._progress(name, 0, 0)
-        started = time.perf_counter()
-        try:
-            with disk_errors_named(name):
-                yield
-        finally:
-            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - started, 2)
-
-
-@contextmanager
-def disk_errors_named(step: str) -> Iterator[None]:
-    """An OSError (a full disk, a folder that may not be written) becomes a BuildError with the step and the path."""
-    try:
-        yield
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        raise BuildError(f"{step}: {where}{error.strerror or error}") from error
 
 
 def made_by(workspace: Workspace, seed: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import numpy as np
 from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
-from shopfuse.exporters.build_record import disk_errors_named
+from shopfuse.exporters.build_steps import disk_errors_named
 from shopfuse.exporters.encoding_merge import merge
 from shopfuse.exporters.encoding_plan import EncodingError, Shard, make_plan
 from shopfuse.exporters.encoding_run import STAGE, TextEncoder, Texts, encode_all, encode_chunks, keys_of_all

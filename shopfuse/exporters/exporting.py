@@ -10,7 +10,7 @@ from typing import Protocol
 
 from torch import nn
 
-from shopfuse.exporters.build_record import StepTimes
+from shopfuse.exporters.build_steps import StepTimes
 from shopfuse.exporters.errors import PrecisionError
 from shopfuse.exporters.parity_cases import RealInputs
 from shopfuse.exporters.precision import FULL, Precisions

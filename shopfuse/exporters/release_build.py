@@ -15,7 +15,8 @@ from shopfuse.core.atomic_files import atomic_folder, write_bytes
 from shopfuse.core.progress import Progress
 from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.exporters.build_record import StepTimes, peak_memory_mb
+from shopfuse.exporters.build_record import peak_memory_mb
+from shopfuse.exporters.build_steps import StepTimes
 from shopfuse.exporters.catalogue_encoding import EncodedItems
 from shopfuse.exporters.encoded_texts import EncodedTexts
 from shopfuse.exporters.ensemble_config import ensemble_config, roles_of

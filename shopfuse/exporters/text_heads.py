@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.exporters.build_record import StepTimes
+from shopfuse.exporters.build_steps import StepTimes
 from shopfuse.exporters.encoded_texts import EncodedTexts
 from shopfuse.exporters.exporting import Exported, Exporting
 from shopfuse.exporters.labelled_texts import head_examples
