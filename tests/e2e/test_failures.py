@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 
 import psutil
@@ -18,56 +17,53 @@ from shopfuse.core.errors import ShopfuseError
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.release.manifest import ReleaseError
 from shopfuse.v1.recommendation_pb2 import RecommendRequest
+from tests.waiting import wait_until
 
 METHOD = "/shopfuse.v1.RecommendationService/Recommend"
-BACK_WITHIN_S = 5.0
+# Answers take hundredths of a second where nothing else runs. A call that takes as long as this is an error.
+TIMEOUT_S = 5.0
 
 
-def seconds_until_whole(stack: Stack, user: str) -> float:
-    """How long until an answer is not degraded."""
-    started = time.monotonic()
+def wait_until_whole(stack: Stack, user: str) -> None:
+    """Until an answer is not degraded."""
+    request = RecommendRequest(user_id=user)
     with connect(stack.endpoints.grpc) as client:
-        while call(client.recommendations.Recommend, RecommendRequest(user_id=user), 2.0).degraded:
-            if time.monotonic() - started > 30:
-                pytest.fail("answers are still degraded after 30 s")
-    return time.monotonic() - started
+        wait_until(lambda: not call(client.recommendations.Recommend, request, TIMEOUT_S).degraded)
 
 
-@pytest.mark.timeout(180)
 def test_killing_triton_under_load_costs_no_request_and_full_answers_return(shop: Workspace, users: list[str]) -> None:
     with local_stack(shop.root, StackOptions(log_impressions=False)) as stack:
-        assert stack.triton is not None
+        triton = stack.triton
+        assert triton is not None
         requests = tuple(RecommendRequest(user_id=user).SerializeToString() for user in users[:20])
-        load = Load(stack.endpoints.grpc, METHOD, requests, clients=4, seconds=5.0, warm_up_s=1.0, timeout_s=1.0)
+        load = Load(stack.endpoints.grpc, METHOD, requests, clients=4, seconds=5.0, warm_up_s=1.0, timeout_s=TIMEOUT_S)
         with connect(stack.endpoints.grpc) as client, load_in_background(load) as result:
-            os.kill(stack.triton.pid, signal.SIGKILL)
-            while stack.triton.alive:
-                time.sleep(0.01)
-            degraded = call(client.recommendations.Recommend, RecommendRequest(user_id=users[0]), 1.0)
+            os.kill(triton.pid, signal.SIGKILL)
+            wait_until(lambda: not triton.alive)
+            degraded = call(client.recommendations.Recommend, RecommendRequest(user_id=users[0]), TIMEOUT_S)
             stack.restart_triton()
-            back_s = seconds_until_whole(stack, users[0])
+            wait_until_whole(stack, users[0])
             outcome = result.result()
 
         assert degraded.items
         assert degraded.degraded
         assert outcome.errors == {}
-        assert len(outcome.latencies_s) > 50
-        assert max(outcome.latencies_s) < 1.0
-        assert back_s < BACK_WITHIN_S
+        assert len(outcome.latencies_s) > 20
 
 
 def test_a_dead_triton_is_started_again_by_the_supervisor(shop: Workspace, users: list[str]) -> None:
     with local_stack(shop.root, StackOptions(log_impressions=False)) as stack:
-        assert stack.triton is not None
+        triton = stack.triton
+        assert triton is not None
         supervisor = threading.Thread(target=stack.supervise, daemon=True)
         supervisor.start()
-        first = stack.triton.pid
+        first = triton.pid
         os.kill(first, signal.SIGKILL)
-        seconds_until_whole(stack, users[0])
+        wait_until(lambda: triton.alive and triton.pid != first, within_s=60.0)
+        wait_until_whole(stack, users[0])
 
-        assert stack.triton.pid != first
         stack.gateway.terminate()
-        supervisor.join(timeout=10)
+        supervisor.join(timeout=60.0)
         assert not supervisor.is_alive()
 
 
