@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
+from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.exporters.tensorrt import build_plan
-from shopfuse.exporters.tensorrt.plan_record import PLANS
 
 FOLDER = Path(__file__).parents[2] / "k8s" / "jobs" / "tensorrt-plans"
 
@@ -46,7 +46,8 @@ def test_it_writes_plans_and_nothing_else() -> None:
     mounts = {mount["mountPath"]: mount for mount in pod()["containers"][0]["volumeMounts"]}
 
     assert mounts["/workspace"]["readOnly"] is True
-    assert mounts[f"/workspace/{PLANS}"]["subPath"] == PLANS
+    plans = WorkspacePaths(Path("/workspace")).plans
+    assert mounts[str(plans)]["subPath"] == plans.name
     assert {mount["name"] for mount in mounts.values()} == {volume["name"] for volume in pod()["volumes"]}
     assert pod()["securityContext"]["runAsNonRoot"] is True
 
