@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import grpc
 import pytest
 from google.rpc import error_details_pb2
@@ -16,10 +18,10 @@ TIMEOUT_S = 5.0
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
 
-def refusal(method: object, request: object) -> tuple[grpc.StatusCode, str, list[str]]:
+def refusal(method: Callable[..., object], request: object) -> tuple[grpc.StatusCode, str, list[str]]:
     """(status, ErrorInfo reason, fields at fault) of a call that must fail."""
     with pytest.raises(grpc.RpcError) as caught:
-        method(request, timeout=TIMEOUT_S)  # type: ignore[operator]
+        method(request, timeout=TIMEOUT_S)
     status = rpc_status.from_call(caught.value)
     info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
     for detail in status.details:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -123,9 +124,9 @@ def pickle_only(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
 
 
-def state(**values: object) -> object:
-    def change(folder: Path, file: str = "preprocessor_config.json") -> None:
-        (folder / file).write_text(json.dumps(values))
+def state(**values: object) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        (folder / "preprocessor_config.json").write_text(json.dumps(values))
 
     return change
 
@@ -146,9 +147,11 @@ def another_family(folder: Path) -> None:
         (state(image_std=[0.5, 0.0, 0.5]), "image_std: expected positive numbers"),
     ],
 )
-def test_a_damaged_checkpoint_is_refused_by_name(vit: Path, tmp_path: Path, damage: object, problem: str) -> None:
+def test_a_damaged_checkpoint_is_refused_by_name(
+    vit: Path, tmp_path: Path, damage: Callable[[Path], None], problem: str
+) -> None:
     shutil.copytree(vit, tmp_path / "damaged")
-    damage(tmp_path / "damaged")  # type: ignore[operator]
+    damage(tmp_path / "damaged")
 
     with pytest.raises(CheckpointError, match=f"image encoder .*damaged.*{problem}"):
         load_vision_tower(str(tmp_path / "damaged"))
