@@ -38,10 +38,10 @@ class Refusal:
 
     code: grpc.StatusCode
     text: str
-    reason: str = ""
-    fields: tuple[str, ...] = ()  # at fault
-    retry_s: float | None = None
-    told: str = ""  # all that a client is told, as it would log it
+    reason: str
+    fields: tuple[str, ...]  # at fault
+    retry_s: float | None
+    told: str  # all that a client is told, as it would log it
 
 
 async def refused(call: Awaitable[object]) -> Refusal:

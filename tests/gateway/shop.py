@@ -107,7 +107,6 @@ class Changes(TypedDict, total=False):
     pool: int
     per_channel: int
     max_in_flight: int
-    max_lag_s: float
     breaker_failures: int
     breaker_retry_s: float
     log_impressions: bool
