@@ -23,7 +23,7 @@ from shopfuse.exporters.ensemble_config import ensemble_config, roles_of
 from shopfuse.exporters.golden_set import write_golden
 from shopfuse.exporters.online_rows import write_online_rows
 from shopfuse.exporters.ranking_gate import GatedModels
-from shopfuse.exporters.release_files import file_hashes, write_release_files
+from shopfuse.exporters.release_files import write_release_files
 from shopfuse.exporters.release_models import known_models, put_ensemble, put_models
 from shopfuse.exporters.shop import Shop
 from shopfuse.exporters.text_heads import label_counts
@@ -37,6 +37,7 @@ from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, ModelVersion
 from shopfuse.release.release_ids import next_release_id
 from shopfuse.release.signature import create_keys, sign
+from shopfuse.release.verify import file_hashes
 from shopfuse.training.shop_models import ShopModels
 from shopfuse.training.train_text_head import TrainedHead
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from tokenizers import Tokenizer
 
 from shopfuse.core.progress import Progress
@@ -12,7 +10,6 @@ from shopfuse.exporters.shop import Shop
 from shopfuse.recall.arrays import write_array
 from shopfuse.recall.indexes import build_indexes
 from shopfuse.release.layout import ReleaseLayout
-from shopfuse.release.verify import sha256_file
 from shopfuse.training.snapshot import index_contents
 
 
@@ -35,9 +32,3 @@ def _write_items(layout: ReleaseLayout, items: EncodedItems) -> None:
     write_array(layout.item_vectors, items.item_vectors)
     write_array(layout.modality_vectors, items.modality_vectors)
     write_array(layout.modality_mask, items.modality_mask)
-
-
-def file_hashes(folder: Path) -> dict[str, str]:
-    """The sha256 of every file below `folder`, by its path from there."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): sha256_file(path) for path in files}

@@ -15,6 +15,12 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def file_hashes(folder: Path) -> dict[str, str]:
+    """The sha256 of every file below `folder`, by its path from there."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): sha256_file(path) for path in files}
+
+
 def read_manifest(root: Path) -> Manifest:
     """Raises ReleaseError where the release folder has no readable manifest. The signature is not checked."""
     path = ReleaseLayout(root).manifest

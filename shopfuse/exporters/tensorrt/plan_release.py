@@ -22,7 +22,6 @@ from shopfuse.datasets.workspace_lock import workspace_lock
 from shopfuse.exporters.ensemble_config import ensemble_config
 from shopfuse.exporters.errors import ExportError
 from shopfuse.exporters.model_config import WARMUP_FOLDER, model_config, warmup_files
-from shopfuse.exporters.release_files import file_hashes
 from shopfuse.exporters.release_models import CONFIG_FILE, KnownModel, known_models, put_ensemble, take_name
 from shopfuse.exporters.targets import TENSORRT
 from shopfuse.exporters.tensorrt.build_plan import plans_of
@@ -32,7 +31,7 @@ from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import MODEL_FILE, Manifest, ModelVersion, model_file
 from shopfuse.release.release_ids import next_release_id
 from shopfuse.release.signature import sign
-from shopfuse.release.verify import sha256_file, verify_release
+from shopfuse.release.verify import file_hashes, sha256_file, verify_release
 
 Plans = Mapping[Path, PlanRecord]
 SOURCE, TARGET = "gpu-ort", "tensorrt"
