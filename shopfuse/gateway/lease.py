@@ -45,7 +45,8 @@ class _Lease:
         """Until cancelled."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._releases.changed.wait(), RENEW_S)
+                async with asyncio.timeout(RENEW_S):  # wait_for of Python 3.11 loses a cancellation beside a change
+                    await self._releases.changed.wait()
             await self.write()
 
     async def write(self) -> None:

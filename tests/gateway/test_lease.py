@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest
 
 from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.gateway import lease as lease_module
+from shopfuse.gateway.lease import leased
 from shopfuse.release.channels import Channels
 from shopfuse.release.leases import Lease, held
 from shopfuse.v1.search_pb2 import SearchRequest
@@ -73,3 +76,9 @@ async def test_workspace_that_cannot_be_written_costs_the_lease_only(
 
     assert response.served_by.release_id == "r2"
     assert caplog.text.count("no lease of this gateway") == 1
+
+
+async def test_a_gateway_that_stops_at_the_moment_of_a_change_ends(serve: Serve, workspace: Path) -> None:
+    async with serve() as shop, asyncio.timeout(20.0), leased(workspace, shop.gateway.releases):
+        await shop.health.Check(HealthCheckRequest())  # by its answer the lease waits for a change
+        shop.gateway.releases.changed.set()
