@@ -12,8 +12,7 @@ from shopfuse.cli.local_stack import Stack
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.v1.recommendation_pb2 import RecommendSimilarItemsRequest
 from shopfuse.v1.search_pb2 import SearchRequest
-
-from .test_commands import document, shopfuse
+from tests.e2e.test_commands import document, shopfuse
 
 TIMEOUT_S = 10.0
 SHOWN = 8

@@ -16,9 +16,8 @@ from shopfuse.exporters import build, verified_model
 from shopfuse.exporters.build import BuildOptions, build_workspace
 from shopfuse.exporters.onnx_export import export_submodel
 from shopfuse.ranking.tensors import Submodel
-
-from .small_shop import fit, tiny_text_encoder, write_catalogue, write_events
-from .tiny_models import ENCODER, TOWER, TinyEncoder, TinyTower, exported
+from tests.exporters.small_shop import fit, tiny_text_encoder, write_catalogue, write_events
+from tests.exporters.tiny_models import ENCODER, TOWER, TinyEncoder, TinyTower, exported
 
 Export = Callable[[Submodel, nn.Module, Path], Path]
 

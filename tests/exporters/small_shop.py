@@ -24,8 +24,7 @@ from shopfuse.ranking.tensors import D_IMAGE
 from shopfuse.training.picture_tower import PictureTower
 from shopfuse.training.shop_models import ShopModels, fitted_models
 from shopfuse.training.text_encoder import LoadedTextEncoder
-
-from .tiny_models import TINY, TinyEncoder
+from tests.exporters.tiny_models import TINY, TinyEncoder
 
 WORDS = ["lamp", "chair", "table", "red", "blue", "green", "oak", "large", "small"]
 DAY = datetime(2026, 3, 1, tzinfo=UTC)

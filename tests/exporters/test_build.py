@@ -40,9 +40,8 @@ from shopfuse.state.lmdb_store import LmdbStore
 from shopfuse.training.model_files import save_models
 from shopfuse.training.shop_models import ShopModels, fitted_models
 from shopfuse.training.text_encoder import LoadedTextEncoder
-
-from .conftest import Export
-from .small_shop import fit, tiny_text_encoder
+from tests.exporters.conftest import Export
+from tests.exporters.small_shop import fit, tiny_text_encoder
 
 Given = ParamSpec("Given")
 

@@ -12,8 +12,7 @@ from shopfuse.exporters import encoding_model
 from shopfuse.exporters.encoding_model import export_once
 from shopfuse.exporters.verified_model import VerifiedModel, export_verified
 from shopfuse.release.verify import sha256_file
-
-from .tiny_models import TOWER, TinyTower
+from tests.exporters.tiny_models import TOWER, TinyTower
 
 
 class _Exporter:

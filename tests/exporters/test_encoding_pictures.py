@@ -16,9 +16,8 @@ from shopfuse.exporters.errors import BuildError
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.ranking.pictures import decode_pixels
 from shopfuse.ranking.tensors import D_IMAGE, submodels
-
-from .small_shop import MeanColour, picture
-from .tiny_models import exported
+from tests.exporters.small_shop import MeanColour, picture
+from tests.exporters.tiny_models import exported
 
 COUNT = 300
 

@@ -23,9 +23,8 @@ from shopfuse.exporters.encoding_run import encode_all, encode_chunks, keys_of_a
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.exporters.vector_cache import VectorCache, Vectors, keys_of
-
-from .small_shop import WORDS, save_tokenizer
-from .tiny_models import ENCODER, TINY, TinyEncoder, exported
+from tests.exporters.small_shop import WORDS, save_tokenizer
+from tests.exporters.tiny_models import ENCODER, TINY, TinyEncoder, exported
 
 CHUNK = 8
 CHUNKS = 7

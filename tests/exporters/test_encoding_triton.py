@@ -26,10 +26,9 @@ from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.exporters.vector_cache import VectorCache
 from shopfuse.serving.triton import LocalTriton
+from tests.exporters.small_shop import WORDS, save_tokenizer
+from tests.exporters.tiny_models import ENCODER, TINY, TinyEncoder, exported
 from tests.tritons import QUICK
-
-from .small_shop import WORDS, save_tokenizer
-from .tiny_models import ENCODER, TINY, TinyEncoder, exported
 
 MAX_TOKENS = 32
 CHUNK = 40

@@ -30,10 +30,9 @@ from shopfuse.exporters.errors import BuildError, ParityError
 from shopfuse.exporters.workspace_encoder import catalogue_texts
 from shopfuse.serving.triton import LocalTriton
 from shopfuse.training.catalogue import load_catalogue
+from tests.exporters.conftest import Export
+from tests.exporters.small_shop import fit, tiny_text_encoder, write_catalogue
 from tests.tritons import QUICK
-
-from .conftest import Export
-from .small_shop import fit, tiny_text_encoder, write_catalogue
 
 ITEMS = 12
 

@@ -21,9 +21,8 @@ from shopfuse.exporters.verified_model import VerifiedModel, export_verified
 from shopfuse.publishing.golden_file import read_golden
 from shopfuse.ranking.tensors import COUNT_BUCKETS, LENGTH_BUCKETS, submodels
 from shopfuse.training.shop_models import fitted_models
-
-from .conftest import Export
-from .tiny_models import TINY, TinyEncoder, poisoned
+from tests.exporters.conftest import Export
+from tests.exporters.tiny_models import TINY, TinyEncoder, poisoned
 
 TOKENS = [[1, 5, 6, 2], [1, 7, 2], [], [1, 8, 9, 10, 11, 2], [3]]
 

@@ -14,8 +14,7 @@ from shopfuse.exporters.errors import ExportError
 from shopfuse.exporters.onnx_export import export_submodel
 from shopfuse.ranking import tensors
 from shopfuse.ranking.tensors import Submodel
-
-from .tiny_models import ENCODER, TOWER, TinyEncoder, TinyTower, exported
+from tests.exporters.tiny_models import ENCODER, TOWER, TinyEncoder, TinyTower, exported
 
 
 def test_names_types_and_axes_are_those_of_the_declaration(encoder_file: Path) -> None:

@@ -19,9 +19,8 @@ from shopfuse.exporters.tolerances import PRECISIONS, tolerance
 from shopfuse.exporters.verified_model import export_verified
 from shopfuse.ranking.tensors import Submodel
 from shopfuse.release.parity_table import parity_table
-
-from .conftest import Export
-from .tiny_models import ENCODER, TOWER, TinyEncoder, TinyTower, exported, poisoned
+from tests.exporters.conftest import Export
+from tests.exporters.tiny_models import ENCODER, TOWER, TinyEncoder, TinyTower, exported, poisoned
 
 TOKENS = {"input_ids": np.arange(1, 101).reshape(5, 20), "attention_mask": np.ones((5, 20), np.int64)}
 SHORT = {name: values[:, :7] for name, values in TOKENS.items()}

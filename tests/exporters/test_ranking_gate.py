@@ -25,8 +25,7 @@ from shopfuse.exporters.verified_model import VerifiedModel, export_verified
 from shopfuse.ranking.tensors import submodels
 from shopfuse.training.fusion_ranker import FusionRanker
 from shopfuse.training.text_encoder import LoadedTextEncoder, load_text_encoder
-
-from .conftest import Export
+from tests.exporters.conftest import Export
 
 KINDS = [
     "running shoes",

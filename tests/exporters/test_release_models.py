@@ -16,8 +16,7 @@ from shopfuse.ranking.tensors import Submodel, submodels
 from shopfuse.release.manifest import ModelVersion
 from shopfuse.release.verify import sha256_file
 from tests.exporters.parsed_config import parse_config
-
-from .tiny_models import ENCODER, TOWER
+from tests.exporters.tiny_models import ENCODER, TOWER
 
 REPORT = ParityReport("none", "fp32", 1, 0.0, 1.0, 1.0, 0.0, 0.0, "", True)
 

@@ -17,9 +17,8 @@ from shopfuse.release.manifest import Manifest, ReleaseError
 from shopfuse.release.verify import read_manifest
 from shopfuse.serving.model_control import ModelControl
 from shopfuse.serving.triton import LocalTriton
+from tests.exporters.tiny_models import poisoned
 from tests.tritons import QUICK
-
-from .tiny_models import poisoned
 
 
 @pytest.fixture(scope="module")

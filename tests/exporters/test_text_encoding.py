@@ -11,9 +11,8 @@ from shopfuse.exporters.encoding_run import encode_texts
 from shopfuse.exporters.onnx_session import ModelFileError, OnnxModel
 from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer, padded
 from shopfuse.exporters.vector_cache import VectorCache
-
-from .small_shop import WORDS, save_tokenizer
-from .tiny_models import ENCODER, TINY
+from tests.exporters.small_shop import WORDS, save_tokenizer
+from tests.exporters.tiny_models import ENCODER, TINY
 
 
 @pytest.fixture(scope="session")

@@ -35,9 +35,8 @@ from shopfuse.training.head_files import load_heads
 from shopfuse.training.model_files import save_models
 from shopfuse.training.train_text_head import probabilities_of
 from tests.exporters.parsed_config import parse_config
+from tests.exporters.small_shop import fit, tiny_text_encoder
 from tests.tritons import QUICK
-
-from .small_shop import fit, tiny_text_encoder
 
 KINDS = (("lamp", ("home", "lights")), ("chair", ("home", "seats")), ("table", ("garden",)))
 MOODS = (("red", 1.0), ("oak", 3.0), ("blue", 5.0))

@@ -15,8 +15,7 @@ from shopfuse.exporters.onnx_export import export_submodel
 from shopfuse.exporters.precision_int8 import to_int8
 from shopfuse.exporters.sensitivity import Agreement
 from shopfuse.exporters.weight_bits import weight_bits
-
-from .test_precision_sensitivity import DECLARATION, Fragile, rows
+from tests.exporters.test_precision_sensitivity import DECLARATION, Fragile, rows
 
 CPU = Path("/proc/cpuinfo")
 

@@ -16,10 +16,9 @@ import pytest
 from shopfuse.gateway.server import open_gateway
 from shopfuse.gateway.settings import Settings
 from shopfuse.release.channels import Channels, write_channels
-
-from .fake_triton import FakeTriton, Triton
-from .shop import Changes, Serve, Shop
-from .tiny_release import build_workspace
+from tests.gateway.fake_triton import FakeTriton, Triton
+from tests.gateway.shop import Changes, Serve, Shop
+from tests.gateway.tiny_release import build_workspace
 
 OPEN_AT_MOST_S = 60.0  # no claim about speed: it ends a test whose event never comes
 

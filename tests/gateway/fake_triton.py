@@ -13,8 +13,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from shopfuse.ranking.tensors import MODALITIES, NUMPY_TYPE, TASKS, VECTOR
 from shopfuse.ranking.text_heads import CLASSIFY_TEXT, OUTPUTS
-
-from .tiny_release import TEXT_DIM, looks, marked, unit_rows
+from tests.gateway.tiny_release import TEXT_DIM, looks, marked, unit_rows
 
 Behaviour = Literal["healthy", "hanging", "failing", "nan", "misshaped"]
 Arrays = dict[str, NDArray[Any]]  # of the types that the models' tensors have

@@ -26,8 +26,7 @@ from shopfuse.v1.search_pb2 import SearchRequest, SearchResponse
 from shopfuse.v1.search_pb2_grpc import SearchServiceStub
 from shopfuse.v1.text_pb2 import ClassifyTextRequest, ClassifyTextResponse
 from shopfuse.v1.text_pb2_grpc import TextServiceStub
-
-from .fake_triton import Triton
+from tests.gateway.fake_triton import Triton
 
 Asked = TypeVar("Asked", contravariant=True)
 Answered = TypeVar("Answered", covariant=True)

@@ -11,9 +11,8 @@ import pytest
 from shopfuse.v1 import item_pb2
 from shopfuse.v1 import recommendation_pb2 as recommendation
 from shopfuse.v1.search_pb2 import SearchRequest
-
-from .answers import codes, ids, refused
-from .shop import Serve
+from tests.gateway.answers import codes, ids, refused
+from tests.gateway.shop import Serve
 
 RankRequest = recommendation.RankItemsRequest
 

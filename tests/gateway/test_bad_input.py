@@ -8,9 +8,8 @@ import pytest
 from shopfuse.v1 import item_pb2
 from shopfuse.v1 import recommendation_pb2 as recommendation
 from shopfuse.v1.search_pb2 import SearchRequest, SearchResponse
-
-from .answers import refused
-from .shop import Serve
+from tests.gateway.answers import refused
+from tests.gateway.shop import Serve
 
 SEARCH = "/shopfuse.v1.SearchService/Search"
 

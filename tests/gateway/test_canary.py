@@ -13,9 +13,8 @@ import pytest
 from shopfuse.release.channels import Channels
 from shopfuse.v1 import recommendation_pb2 as recommendation
 from shopfuse.v1.search_pb2 import SearchRequest
-
-from .answers import Answer, refused
-from .shop import Method, Serve, Shop
+from tests.gateway.answers import Answer, refused
+from tests.gateway.shop import Method, Serve, Shop
 
 Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")

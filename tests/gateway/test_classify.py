@@ -19,11 +19,10 @@ from shopfuse.ranking.text_heads import CATEGORY_HEAD, CLASSIFY_TEXT, SENTIMENT_
 from shopfuse.release.ingredients import LABELS
 from shopfuse.release.verify import sha256_file
 from shopfuse.v1.text_pb2 import TEXT_TASK_CATEGORY, TEXT_TASK_SENTIMENT, ClassifyTextRequest, TextTask
-
-from .answers import refused
-from .fake_triton import Behaviour
-from .release_edits import add_heads, edit_manifest, layout_of, manifest_of
-from .shop import Serve
+from tests.gateway.answers import refused
+from tests.gateway.fake_triton import Behaviour
+from tests.gateway.release_edits import add_heads, edit_manifest, layout_of, manifest_of
+from tests.gateway.shop import Serve
 
 SERVICE = "shopfuse.v1.TextService"
 # The first word's number in the fake's tokenizer modulo three is the label that holds 0.7: red 1, blue 2, green 0.

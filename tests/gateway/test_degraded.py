@@ -11,10 +11,9 @@ import pytest
 from shopfuse.recall.lexical import LexicalIndex
 from shopfuse.v1 import recommendation_pb2 as recommendation
 from shopfuse.v1.search_pb2 import SearchRequest
-
-from .answers import degradations
-from .fake_triton import Behaviour
-from .shop import Serve, Shop
+from tests.gateway.answers import degradations
+from tests.gateway.fake_triton import Behaviour
+from tests.gateway.shop import Serve, Shop
 
 QUERY = SearchRequest(query="red shoes", user_id="ann")
 WITHOUT_MODELS = {("encode", "QUERY_ENCODER_UNAVAILABLE"), ("rank", "RANKER_UNAVAILABLE")}

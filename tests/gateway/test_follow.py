@@ -19,10 +19,9 @@ from shopfuse.release.channels import Channels, write_channels
 from shopfuse.v1 import recommendation_pb2 as recommendation
 from shopfuse.v1.recommendation_pb2 import RecommendResponse
 from shopfuse.v1.search_pb2 import SearchRequest, SearchResponse
-
-from .answers import Answer, ids, refused
-from .fake_triton import Behaviour
-from .shop import Serve, Shop
+from tests.gateway.answers import Answer, ids, refused
+from tests.gateway.fake_triton import Behaviour
+from tests.gateway.shop import Serve, Shop
 
 SHOES = SearchRequest(query="red shoes", user_id="ann", page_size=20)
 

@@ -14,8 +14,7 @@ from shopfuse.gateway.lease import leased
 from shopfuse.release.channels import Channels
 from shopfuse.release.leases import Lease, held
 from shopfuse.v1.search_pb2 import SearchRequest
-
-from .shop import Serve
+from tests.gateway.shop import Serve
 
 
 def only(workspace: Path) -> Lease:

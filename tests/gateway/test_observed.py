@@ -20,8 +20,7 @@ from shopfuse.ranking.channels import CHANNELS
 from shopfuse.ranking.features import FEATURES
 from shopfuse.v1 import recommendation_pb2 as recommendation
 from shopfuse.v1.search_pb2 import SearchRequest
-
-from .shop import Serve, Shop
+from tests.gateway.shop import Serve, Shop
 
 NAMES = (
     "grpc_server_started_total",

@@ -10,9 +10,8 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 
 from shopfuse.v1.search_pb2 import SearchRequest, SearchResponse
-
-from .answers import refused
-from .shop import Call, Serve, Shop
+from tests.gateway.answers import refused
+from tests.gateway.shop import Call, Serve, Shop
 
 
 async def fill(shop: Shop, places: int) -> list[Call[SearchResponse]]:

@@ -19,9 +19,8 @@ from shopfuse.ranking.user_state import user_state
 from shopfuse.state.lmdb_store import LmdbStore
 from shopfuse.v1.recommendation_pb2 import RecommendRequest, RecommendResponse
 from shopfuse.v1.search_pb2 import SearchRequest, SearchResponse
-
-from .answers import ids, refused
-from .shop import Method, Serve
+from tests.gateway.answers import ids, refused
+from tests.gateway.shop import Method, Serve
 
 REQUEST = digest("a request")
 Asked = TypeVar("Asked", SearchRequest, RecommendRequest)

@@ -14,11 +14,10 @@ from shopfuse.gateway import encode_picture
 from shopfuse.v1 import recommendation_pb2 as recommendation
 from shopfuse.v1.recommendation_pb2 import RecommendSimilarItemsResponse
 from shopfuse.v1.search_pb2 import SearchRequest, SearchResponse
-
-from .answers import degradations, refused
-from .release_edits import edit_manifest, manifest_of
-from .shop import Serve
-from .tiny_release import IMAGE_SIZE
+from tests.gateway.answers import degradations, refused
+from tests.gateway.release_edits import edit_manifest, manifest_of
+from tests.gateway.shop import Serve
+from tests.gateway.tiny_release import IMAGE_SIZE
 
 
 def picture_of(item: int, side: int = IMAGE_SIZE) -> bytes:

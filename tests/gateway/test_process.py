@@ -22,9 +22,8 @@ from shopfuse.release.channels import Channels, write_channels
 from shopfuse.release.leases import held
 from shopfuse.v1 import search_pb2_grpc
 from shopfuse.v1.search_pb2 import SearchRequest
+from tests.gateway.fake_triton import FakeTriton, Triton
 from tests.waiting import wait_until
-
-from .fake_triton import FakeTriton, Triton
 
 pytestmark = pytest.mark.timeout(120)  # no claim about speed: it ends a test whose process hangs
 

@@ -15,8 +15,7 @@ from shopfuse.recall.channels import asked_channels, pool
 from shopfuse.v1.item_pb2 import ItemFilter
 from shopfuse.v1.recommendation_pb2 import RecommendRequest, RecommendSimilarItemsRequest
 from shopfuse.v1.search_pb2 import SearchRequest
-
-from .shop import Serve
+from tests.gateway.shop import Serve
 
 
 @pytest.mark.parametrize(

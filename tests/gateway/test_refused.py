@@ -15,10 +15,9 @@ from shopfuse.gateway import follower
 from shopfuse.gateway.release import LoadedRelease
 from shopfuse.release.channels import Channels, write_channels
 from shopfuse.v1.search_pb2 import SearchRequest
-
-from .release_edits import BREAKS, Damage, edit_manifest, layout_of, lose_signature, tamper
-from .shop import Serve, Shop
-from .test_follow import counted_looks
+from tests.gateway.release_edits import BREAKS, Damage, edit_manifest, layout_of, lose_signature, tamper
+from tests.gateway.shop import Serve, Shop
+from tests.gateway.test_follow import counted_looks
 
 SHOES = SearchRequest(query="red shoes", user_id="ann")
 

@@ -13,9 +13,8 @@ from shopfuse.gateway.server import open_gateway
 from shopfuse.gateway.settings import Settings, SettingsError
 from shopfuse.ranking.tensors import submodels
 from shopfuse.release.manifest import ReleaseError
-
-from .release_edits import BREAKS, Damage, edit_manifest, manifest_of
-from .shop import Changes
+from tests.gateway.release_edits import BREAKS, Damage, edit_manifest, manifest_of
+from tests.gateway.shop import Changes
 
 
 async def refusal(workspace: Path, release_id: str = "") -> str:

@@ -11,9 +11,8 @@ from tritonclient.grpc import service_pb2
 
 from shopfuse.serving.model_control import ModelControl
 from shopfuse.serving.triton import LocalTriton
+from tests.publishing.tiny_release import Scaling, Shop, new_shop
 from tests.tritons import empty_triton
-
-from .tiny_release import Scaling, Shop, new_shop
 
 numbers = itertools.count(1)
 

@@ -13,8 +13,7 @@ from shopfuse.cli.console import out
 from shopfuse.cli.main import app
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.serving.triton import LocalTriton
-
-from .tiny_release import PASSED, Scaling, Shop, new_shop
+from tests.publishing.tiny_release import PASSED, Scaling, Shop, new_shop
 
 INT8 = {
     **PASSED,

@@ -12,9 +12,8 @@ from shopfuse.publishing.publish import publish
 from shopfuse.release.channels import Channels
 from shopfuse.release.verify import read_manifest
 from shopfuse.serving.model_control import ModelControl
-
-from .publishing_child import run_child
-from .tiny_release import Scaling, Shop, ask, new_shop
+from tests.publishing.publishing_child import run_child
+from tests.publishing.tiny_release import Scaling, Shop, ask, new_shop
 
 BEFORE, AFTER = Channels(stable="r1"), Channels(stable="r2", previous="r1")
 STEPS = ("lock", "sweep", "channels", "verify", "parity", "triton", "place", "load", "golden", "flip")

@@ -15,9 +15,8 @@ from shopfuse.publishing.rollback import promote, rollback
 from shopfuse.release.channels import Channels
 from shopfuse.release.leases import renew
 from shopfuse.serving.model_control import ModelControl
+from tests.publishing.tiny_release import Scaling, Shop, ask, write_lease
 from tests.waiting import wait_until
-
-from .tiny_release import Scaling, Shop, ask, write_lease
 
 
 @dataclass

@@ -12,8 +12,7 @@ from shopfuse.publishing.errors import PublishError
 from shopfuse.publishing.publish import publish
 from shopfuse.publishing.reconcile import reconcile
 from shopfuse.serving.model_control import ModelControl
-
-from .tiny_release import Scaling, Shop, ask
+from tests.publishing.tiny_release import Scaling, Shop, ask
 
 
 @pytest.fixture

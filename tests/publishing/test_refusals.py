@@ -23,11 +23,10 @@ from shopfuse.release.signature import create_keys
 from shopfuse.release.verify import read_manifest
 from shopfuse.serving.model_control import ModelControl
 from shopfuse.serving.triton import LocalTriton
+from tests.publishing.publishing_child import REFUSED, run_child
+from tests.publishing.tiny_release import Scaling, Shop, ask, new_shop
 from tests.tritons import QUICK
 from tests.waiting import wait_until
-
-from .publishing_child import REFUSED, run_child
-from .tiny_release import Scaling, Shop, ask, new_shop
 
 FAILED: dict[str, object] = {"passed": False, "max_abs_diff": 0.25}
 

@@ -22,8 +22,7 @@ from shopfuse.recall.query import RecallQuery
 from shopfuse.recall.selection import Selection
 from shopfuse.recall.vector_channels import query_like
 from shopfuse.release.layout import ReleaseLayout
-
-from .shop import make_items, unit_vectors
+from tests.recall.shop import make_items, unit_vectors
 
 ITEMS = 600
 TEXT, BEHAVIOUR, IMAGES = (unit_vectors(ITEMS, size, seed=size) for size in (24, 16, 12))

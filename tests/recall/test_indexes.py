@@ -21,8 +21,7 @@ from shopfuse.recall.vector_channels import image_embedding
 from shopfuse.recall.vectors import build_vectors
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import ReleaseError
-
-from .shop import make_items, unit_vectors
+from tests.recall.shop import make_items, unit_vectors
 
 ITEMS = 200
 TEXT, BEHAVIOUR = unit_vectors(ITEMS, 24, seed=1), unit_vectors(ITEMS, 16, seed=2)

@@ -13,8 +13,7 @@ from shopfuse.ranking.filter import NO_FILTER, ItemFilter
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.recall.item_table import ItemTable, build_item_table
 from shopfuse.release.manifest import ReleaseError
-
-from .shop import make_items, passes
+from tests.recall.shop import make_items, passes
 
 ITEMS = make_items(400)
 EXCLUDED = np.array([3, -1, 17], np.int32)

@@ -14,8 +14,7 @@ from shopfuse.recall.lexical import LexicalIndex, build_lexical
 from shopfuse.recall.query_reading import MAX_WORDS
 from shopfuse.recall.selection import Selection
 from shopfuse.release.manifest import ReleaseError
-
-from .shop import make_items
+from tests.recall.shop import make_items
 
 ITEMS = make_items(3000)
 QUERY = "Red wooden SHOES"

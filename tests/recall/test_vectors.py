@@ -12,8 +12,7 @@ from shopfuse.recall import vectors as vectors_module
 from shopfuse.recall.selection import Selection
 from shopfuse.recall.vectors import VectorIndex, build_vectors
 from shopfuse.release.manifest import ReleaseError
-
-from .shop import unit_vectors
+from tests.recall.shop import unit_vectors
 
 ITEMS, DIMENSIONS = 6000, 32
 VECTORS = unit_vectors(ITEMS, DIMENSIONS, clusters=60).astype(np.float16)

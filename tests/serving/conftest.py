@@ -10,9 +10,8 @@ import pytest
 from tritonclient.grpc import service_pb2_grpc
 
 from shopfuse.serving.triton import LocalTriton
+from tests.serving.tiny_models import connect
 from tests.tritons import QUICK, empty_triton
-
-from .tiny_models import connect
 
 WITH_CACHE = replace(QUICK, response_cache_bytes=1 << 20)
 

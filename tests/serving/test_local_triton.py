@@ -24,10 +24,7 @@ from shopfuse.serving.errors import ModelControlError, TritonMissingError, Trito
 from shopfuse.serving.guard import SHARED_MEMORY
 from shopfuse.serving.inference import answer_of, request_of
 from shopfuse.serving.triton import LocalTriton
-from tests.tritons import QUICK
-from tests.waiting import wait_until
-
-from .tiny_models import (
+from tests.serving.tiny_models import (
     Tensor,
     add_doubling,
     add_scaling,
@@ -35,6 +32,8 @@ from .tiny_models import (
     infer,
     processes_mentioning,
 )
+from tests.tritons import QUICK
+from tests.waiting import wait_until
 
 ONE = np.ones((1, 1), np.float32)
 

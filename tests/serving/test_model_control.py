@@ -12,9 +12,8 @@ import pytest
 from shopfuse.serving.errors import ModelControlError
 from shopfuse.serving.model_control import ModelControl
 from shopfuse.serving.triton import LocalTriton
+from tests.serving.tiny_models import Tensor, add_doubling
 from tests.waiting import wait_until
-
-from .tiny_models import Tensor, add_doubling
 
 CALLS: dict[str, tuple[Callable[[ModelControl], object], str]] = {
     "load": (lambda control: control.load("double"), "cannot load 'double'"),

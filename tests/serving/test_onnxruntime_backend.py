@@ -18,8 +18,7 @@ from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 from shopfuse.serving.errors import ModelControlError
 from shopfuse.serving.inference import answer_of, request_of
 from shopfuse.serving.triton import LocalTriton
-
-from .tiny_models import (
+from tests.serving.tiny_models import (
     Tensor,
     add_doubling,
     add_model,

@@ -13,8 +13,7 @@ import pytest
 from shopfuse.ranking.user_state import UNKNOWN_USER, user_state
 from shopfuse.state.lmdb_store import FORMAT_KEY, LmdbStore
 from shopfuse.state.store import StoreError
-
-from .contract import LAMP, FeatureStoreContract, item_rows
+from tests.state.contract import LAMP, FeatureStoreContract, item_rows
 
 READ_IN_ANOTHER_PROCESS = """
 import sys

@@ -10,8 +10,7 @@ from shopfuse.datasets.schema import EVENT_SCHEMA
 from shopfuse.training.cleaning import clean_events, cleaning_lines
 from shopfuse.training.event_log import load_event_log
 from shopfuse.training.user_histories import last_moment
-
-from .conftest import Shop
+from tests.training.conftest import Shop
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 

@@ -9,8 +9,7 @@ from typer.testing import CliRunner
 
 from shopfuse.cli.compress import app
 from shopfuse.training.compression.errors import CompressionError
-
-from .compression_shop import write_encoder, write_shop
+from tests.training.compression_shop import write_encoder, write_shop
 
 
 @pytest.fixture

@@ -13,9 +13,8 @@ from shopfuse.training.ranker_choice import choose_ranker, choose_tasks, list_nd
 from shopfuse.training.ranker_inputs import RankerInputs
 from shopfuse.training.tower_losses import TowerHeads
 from shopfuse.training.train_ranker import RankerTraining, split_lists, train_ranker
-
-from .planted_lists import POPULAR, POPULARITY, planted_items, popular_items_are_clicked
-from .random_tensors import random_inputs
+from tests.training.planted_lists import POPULAR, POPULARITY, planted_items, popular_items_are_clicked
+from tests.training.random_tensors import random_inputs
 
 SEPARATE = ["attention", "moe"]  # methods that judge each candidate by itself
 RANKER = submodels(64)["fusion_ranker"]

@@ -12,8 +12,7 @@ from shopfuse.training.item_statistics import item_rows_at
 from shopfuse.training.tower_examples import tower_examples
 from shopfuse.training.user_histories import user_histories, user_states
 from shopfuse.training.user_inputs import request_context, user_inputs
-
-from .conftest import Shop
+from tests.training.conftest import Shop
 
 
 def _busy_user(shop: Shop) -> int:

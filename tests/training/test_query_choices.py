@@ -14,8 +14,7 @@ from shopfuse.recall.lexical import LexicalIndex, build_lexical
 from shopfuse.recall.query_reading import NO_WORDS
 from shopfuse.training.catalogue import catalogue_items
 from shopfuse.training.query_choices import query_choices
-
-from .conftest import Shop
+from tests.training.conftest import Shop
 
 
 @pytest.fixture(scope="module")

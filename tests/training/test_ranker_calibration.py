@@ -9,8 +9,7 @@ from shopfuse.training.position_term import PositionTerm
 from shopfuse.training.ranker_calibration import calibrate, seen_logits
 from shopfuse.training.ranker_data import RankerData
 from shopfuse.training.train_stacking import train_stacking
-
-from .planted_lists import planted_items, popular_items_are_clicked
+from tests.training.planted_lists import planted_items, popular_items_are_clicked
 
 
 @pytest.fixture(scope="module")

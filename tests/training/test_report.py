@@ -23,8 +23,7 @@ from shopfuse.training.report.item_slices import SLICES, slice_of
 from shopfuse.training.report.judged_lists import JudgedLists, judged_lists
 from shopfuse.training.report.section import Estimate, Report
 from shopfuse.training.shop_models import ShopModels, fitted_models
-
-from .conftest import Shop, encode_words
+from tests.training.conftest import Shop, encode_words
 
 COMMAND = "shopfuse evaluate report -w shop --seed 3"
 

@@ -15,8 +15,7 @@ from shopfuse.training.report.held_out import (
     visit_cases,
 )
 from shopfuse.training.shop_models import ShopModels, fitted_models
-
-from .conftest import Shop
+from tests.training.conftest import Shop
 
 
 @pytest.fixture(scope="module")

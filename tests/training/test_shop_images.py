@@ -20,8 +20,7 @@ from shopfuse.training.hub_checkpoint import CheckpointError
 from shopfuse.training.model_files import load_models
 from shopfuse.training.picture_tower import fit_picture_tower
 from shopfuse.training.picture_vectors import picture_vectors
-
-from .conftest import encode_words
+from tests.training.conftest import encode_words
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 180, 40), "blue": (30, 40, 200), "grey": (120, 120, 120)}
 IDS = [f"i{number:02d}" for number in range(24)]

@@ -10,9 +10,8 @@ from shopfuse.training.ranker_inputs import RankerInputs
 from shopfuse.training.stacking import LEVEL_ZERO, SURFACES, Stacking, surface_of
 from shopfuse.training.train_ranker import split_lists
 from shopfuse.training.train_stacking import folds_in_time, train_stacking
-
-from .planted_lists import POPULAR, POPULARITY, planted_items, popular_items_are_clicked
-from .random_tensors import random_inputs
+from tests.training.planted_lists import POPULAR, POPULARITY, planted_items, popular_items_are_clicked
+from tests.training.random_tensors import random_inputs
 
 RANKER = submodels(64)["fusion_ranker"]
 

@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from . import team_child
+from tests.training import team_child
 
 PROCESSES = 2
 

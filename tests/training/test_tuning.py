@@ -24,8 +24,7 @@ from shopfuse.training.tuned import (
 from shopfuse.training.tuning import Budget, TuningError, Watch, default_values, search
 from shopfuse.training.tuning_tasks import TRIALS, tower_trials
 from shopfuse.training.user_histories import user_histories
-
-from .conftest import Shop, encode_words
+from tests.training.conftest import Shop, encode_words
 
 PEAK = 6e-3  # the learning rate that the bowl below wants
 

@@ -14,8 +14,7 @@ from shopfuse.training.sequences.measures import ndcg10
 from shopfuse.training.sequences.scoring import NOWHERE, Scores, ranks
 from shopfuse.training.sequences.split import Cases, Histories
 from shopfuse.training.sequences.stacking import fit_stack
-
-from .histories import histories, walking_shop
+from tests.training.sequences.histories import histories, walking_shop
 
 SHOP = walking_shop(items=100)
 PROFILES = item_profiles(SHOP.split.train_counts, SHOP.attributes)

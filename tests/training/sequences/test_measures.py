@@ -8,8 +8,7 @@ import pytest
 from shopfuse.training.sequences.measures import COLUMNS, groups, intervals, row, values
 from shopfuse.training.sequences.scoring import NOWHERE, ranks
 from shopfuse.training.sequences.split import Cases
-
-from .histories import histories
+from tests.training.sequences.histories import histories
 
 
 def test_ranks_count_every_item_that_is_not_seen_and_ties_against_the_target() -> None:

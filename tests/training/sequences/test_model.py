@@ -12,8 +12,7 @@ from shopfuse.training.sequences.fit import TrainingSettings, new_model, next_it
 from shopfuse.training.sequences.model import ModelSettings, SequenceModel
 from shopfuse.training.sequences.model_runs import ROWS
 from shopfuse.training.sequences.scoring import model_scores
-
-from .histories import histories, walking_shop
+from tests.training.sequences.histories import histories, walking_shop
 
 SMALL = ModelSettings(width=16, heads=2, dropout=0.2)
 SHOP = walking_shop()

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from shopfuse.training.sequences.neighbours import STEPS, following, together
-
-from .histories import histories, walks
+from tests.training.sequences.histories import histories, walks
 
 LISTS = [walk + walk[:1] for walk in walks(users=30, items=12)]
 SEEN = Counter(item for items in LISTS for item in items)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from shopfuse.training.sequences.split import leave_one_out
-
-from .histories import histories, sequences
+from tests.training.sequences.histories import histories, sequences
 
 
 def test_each_stage_sees_what_came_before_its_target() -> None:

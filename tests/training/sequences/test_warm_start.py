@@ -6,8 +6,7 @@ import numpy as np
 import torch
 
 from shopfuse.training.sequences.warm_start import neighbour_vectors
-
-from .histories import histories
+from tests.training.sequences.histories import histories
 
 
 def test_items_of_the_same_users_begin_side_by_side_and_others_apart() -> None:
