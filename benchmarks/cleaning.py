@@ -23,7 +23,7 @@ from shopfuse.datasets.demo_shop import build_demo_shop
 from shopfuse.datasets.demo_shop.intruders import with_intruders
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.text_encoding import TextEncoding
-from shopfuse.ranking.metrics import bootstrap_interval
+from shopfuse.metrics.ndcg import bootstrap_interval
 from shopfuse.training import event_log
 from shopfuse.training.build_models import build_models
 from shopfuse.training.catalogue import load_catalogue

@@ -26,7 +26,7 @@ from shopfuse.cli.demo_shops import (
 from shopfuse.cli.options import JsonOption
 from shopfuse.cli.seeds import SeedsOption, parse_seeds
 from shopfuse.core.progress import Progress
-from shopfuse.ranking.metrics import bootstrap_interval
+from shopfuse.metrics.ndcg import bootstrap_interval
 from shopfuse.training.build_models import build_models
 from shopfuse.training.evaluate import Row, ndcg_table
 

@@ -26,7 +26,7 @@ from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.photo_source import Label, PhotoSourceError, open_photos, read_labels
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.ranking.metrics import bootstrap_interval
+from shopfuse.metrics.ndcg import bootstrap_interval
 from shopfuse.v1 import item_pb2, search_pb2
 
 TIMEOUT_S = 10.0

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.ranking.metrics import bootstrap_interval
+from shopfuse.metrics.ndcg import bootstrap_interval
 from shopfuse.training.compare_fusions import MethodResult
 from shopfuse.training.judged_measures import auc_draws, ece_draws
 from shopfuse.training.task_logits import TRAINED_TASKS

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.cli.judgments import Topic
-from shopfuse.ranking.metrics import (
+from shopfuse.metrics.ndcg import (
     bootstrap_interval,
     condensed_ndcg,
     ndcg,

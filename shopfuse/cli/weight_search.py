@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.core.errors import ShopfuseError
+from shopfuse.metrics.ndcg import dcg
 from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS
-from shopfuse.ranking.metrics import dcg
 
 Floats = NDArray[np.float32]
 Weights = Mapping[str, float]  # channel -> weight in a search

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shopfuse.exporters.errors import ParityError
 from shopfuse.exporters.tolerances import RankingBound
-from shopfuse.ranking.metrics import dcg
+from shopfuse.metrics.ndcg import dcg
 
 TOP = 10
 TIE = 1e-6  # scores that are nearer are equal: fp32 in another order of additions

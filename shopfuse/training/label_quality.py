@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.ranking.calibration import expected_calibration_error
+from shopfuse.metrics.calibration import expected_calibration_error
+from shopfuse.metrics.ndcg import bootstrap_draws
 from shopfuse.ranking.labels import LabelPath, Labels, Probabilities
-from shopfuse.ranking.metrics import bootstrap_draws
 
 ROUNDS = 500
 LEVEL = 0.95

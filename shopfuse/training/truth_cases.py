@@ -11,8 +11,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shopfuse.core.errors import ShopfuseError
+from shopfuse.metrics.ndcg import bootstrap_interval, dcg
 from shopfuse.ranking.channels import RECOMMEND, SEARCH, SIMILAR, Surface
-from shopfuse.ranking.metrics import bootstrap_interval, dcg
 from shopfuse.ranking.text import normalise_query
 from shopfuse.ranking.user_state import EVENT_CODES
 from shopfuse.recall.selection import Selection

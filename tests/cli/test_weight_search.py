@@ -11,9 +11,9 @@ import pytest
 
 from shopfuse.cli.weight_search import JudgedPool, WeightSearchError, choose, search_weights
 from shopfuse.datasets.search_weights import SearchWeightsError, read_search_weights, write_search_weights
+from shopfuse.metrics.ndcg import condensed_ndcg, ndcg
 from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS
 from shopfuse.ranking.fusion import FloatArray, channel_weights, fuse
-from shopfuse.ranking.metrics import condensed_ndcg, ndcg
 
 IN_USE = {"lexical": 1.0, "semantic": 2.0, "popular": 0.05}
 ITEMS = 30

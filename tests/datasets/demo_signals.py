@@ -19,7 +19,7 @@ from shopfuse.datasets.demo_shop.shop import note_purchases
 from shopfuse.datasets.demo_shop.tastes import ALL_PARTS, BEHAVIOUR_PARTS, IMAGE_PARTS, TEXT_PARTS, Rows, utility
 from shopfuse.datasets.demo_shop.truth import Judged, Truth, recommend_truth, search_truth
 from shopfuse.datasets.demo_shop.world import DemoShop
-from shopfuse.ranking.metrics import bootstrap_interval, ndcg
+from shopfuse.metrics.ndcg import bootstrap_interval, ndcg
 from tests.datasets.learned_signals import BEHAVIOUR, IMAGE, TEXT, LearnedSignals, learn_signals
 
 Scorer = Callable[[Truth, Judged, Rows], FloatArray]  # scores of the candidate items

@@ -9,7 +9,7 @@ import torch
 
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.ranking.metrics import bootstrap_interval
+from shopfuse.metrics.ndcg import bootstrap_interval
 from shopfuse.ranking.tensors import submodels
 from shopfuse.training.build_models import build_models
 from shopfuse.training.evaluate import ndcg_table

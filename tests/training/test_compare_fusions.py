@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from shopfuse.cli.fusion_summary import summaries
-from shopfuse.ranking.calibration import expected_calibration_error
-from shopfuse.ranking.metrics import auc
+from shopfuse.metrics.calibration import expected_calibration_error
+from shopfuse.metrics.ndcg import auc
 from shopfuse.training.compare_fusions import Judged, MethodResult, judge
 from shopfuse.training.judged_measures import auc_draws, ece_draws
 from shopfuse.training.ranker_choice import Fused, list_probabilities, without_training

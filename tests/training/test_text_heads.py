@@ -12,7 +12,7 @@ import torch
 
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.datasets.schema import ITEM_SCHEMA, REVIEW_SCHEMA
-from shopfuse.ranking.calibration import expected_calibration_error
+from shopfuse.metrics.calibration import expected_calibration_error
 from shopfuse.ranking.labels import SENTIMENT_LABELS, Labels
 from shopfuse.ranking.text_heads import CATEGORY_HEAD, SENTIMENT_HEAD
 from shopfuse.training import label_examples

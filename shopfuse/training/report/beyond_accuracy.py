@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shopfuse.ranking.diversity import coverage, entropy, exposure, gini, intra_list_diversity, novelty, surprise
+from shopfuse.metrics.diversity import coverage, entropy, exposure, gini, intra_list_diversity, novelty, surprise
 from shopfuse.training.report.bench import FUSED, SIMPLE, SURFACES
 from shopfuse.training.report.context import SOURCES, SURFACE_NAMES, Context
 from shopfuse.training.report.rankings import K, Scored

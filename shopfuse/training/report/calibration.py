@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.ranking.calibration import (
+from shopfuse.metrics.calibration import (
     expected_calibration_error,
     log_loss,
     observed_ratio,
@@ -16,7 +16,7 @@ from shopfuse.ranking.calibration import (
     reliability,
     wilson_interval,
 )
-from shopfuse.ranking.metrics import auc
+from shopfuse.metrics.ndcg import auc
 from shopfuse.ranking.tensors import TASKS
 from shopfuse.ranking.user_state import EVENT_CODES
 from shopfuse.training.report.context import Context

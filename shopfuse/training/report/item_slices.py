@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.ranking.diversity import exposure
+from shopfuse.metrics.diversity import exposure
 from shopfuse.training.report.bench import FUSED
 from shopfuse.training.report.cold_users import BEHAVIOUR_ONLY
 from shopfuse.training.report.context import SURFACE_NAMES, Context

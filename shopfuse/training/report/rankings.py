@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.ranking.metrics import dcg
+from shopfuse.metrics.ndcg import dcg
 from shopfuse.recall.channels import POOL
 from shopfuse.training.baselines import OUTSIDE
 from shopfuse.training.truth_cases import Case, Scorer

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from shopfuse.ranking.diversity import coverage, entropy, exposure, gini, intra_list_diversity, novelty, surprise
+from shopfuse.metrics.diversity import coverage, entropy, exposure, gini, intra_list_diversity, novelty, surprise
 
 
 def test_exposure_counts_every_time_an_item_is_shown() -> None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from shopfuse.ranking.metrics import (
+from shopfuse.metrics.ndcg import (
     auc,
     bootstrap_interval,
     condensed_ndcg,

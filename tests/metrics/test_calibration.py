@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from shopfuse.ranking.calibration import (
+from shopfuse.metrics.calibration import (
     expected_calibration_error,
     log_loss,
     observed_ratio,

@@ -1,0 +1,1 @@
+"""Measures of ranked lists, probabilities and catalogues; numpy only, no input or output."""
