@@ -18,18 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.recall.arrays import open_array, write_array
-from shopfuse.recall.chosen_categories import (
+from shopfuse.recall.contents import IndexContents
+from shopfuse.recall.indexes import Column, IndexFile, RecallChannel, Scored
+from shopfuse.recall.query import TEXT_EMBEDDING, WORDS, Vector
+from shopfuse.recall.word_channels import LEXICAL_INDEX
+from shopfuse.recall.words.chosen_categories import (
     NO_CHOICES,
     NOTHING_CHOSEN,
     Choices,
     ChosenCategories,
     build_chosen_categories,
 )
-from shopfuse.recall.contents import IndexContents
-from shopfuse.recall.indexes import Column, IndexFile, RecallChannel, Scored
-from shopfuse.recall.query import TEXT_EMBEDDING, WORDS, Vector
-from shopfuse.recall.query_reading import NO_WORDS
-from shopfuse.recall.word_channels import LEXICAL_INDEX
+from shopfuse.recall.words.query_reading import NO_WORDS
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import ReleaseError
 

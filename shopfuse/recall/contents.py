@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.ranking.item import CatalogueItem
-from shopfuse.recall.chosen_categories import Choices
-from shopfuse.recall.query_reading import ReadQuery
 from shopfuse.recall.visits import Sessions
+from shopfuse.recall.words.chosen_categories import Choices
+from shopfuse.recall.words.query_reading import ReadQuery
 
 Vectors = NDArray[np.float16] | NDArray[np.float32]
 

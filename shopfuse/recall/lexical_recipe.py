@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import tantivy
 
 from shopfuse.ranking.item import CatalogueItem
-from shopfuse.recall.query_reading import Form, QueryWord
+from shopfuse.recall.words.query_reading import Form, QueryWord
 
 TEXT_FIELDS = ("title", "brand", "category", "description", "attributes")
 ANALYSER = "shop_text"

@@ -14,13 +14,13 @@ from shopfuse.ranking.channels import CHANNELS, RANK, RECOMMEND, SEARCH, SIMILAR
 from shopfuse.ranking.tensors import MODALITIES
 from shopfuse.recall.arrays import open_array, write_array
 from shopfuse.recall.channels import asked_channels, channel_scores, merge, pool, search
-from shopfuse.recall.chosen_categories import NO_CHOICES
 from shopfuse.recall.contents import IndexContents
 from shopfuse.recall.hits import NO_HITS, Hits, best
 from shopfuse.recall.indexes import IndexFile, RecallChannel, RecallIndexes, build_indexes, recall_channels
 from shopfuse.recall.query import RecallQuery
 from shopfuse.recall.selection import Selection
 from shopfuse.recall.vector_channels import query_like
+from shopfuse.recall.words.chosen_categories import NO_CHOICES
 from shopfuse.release.layout import ReleaseLayout
 from tests.recall.shop import make_items, unit_vectors
 

@@ -11,8 +11,8 @@ from shopfuse.ranking.filter import ItemFilter
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.recall.item_table import ItemTable, build_item_table
 from shopfuse.recall.lexical import LexicalIndex, build_lexical
-from shopfuse.recall.query_reading import MAX_WORDS
 from shopfuse.recall.selection import Selection
+from shopfuse.recall.words.query_reading import MAX_WORDS
 from shopfuse.release.manifest import ReleaseError
 from tests.recall.shop import make_items
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from shopfuse.recall.spelling import MAX_WORDS
-from shopfuse.recall.word_files import read_words, write_words
+from shopfuse.recall.words.spelling import MAX_WORDS
+from shopfuse.recall.words.word_files import read_words, write_words
 
 FILE = "usual_forms.json"
 

@@ -9,11 +9,11 @@ import pytest
 from rapidfuzz.distance import OSA
 
 from shopfuse.ranking.item import CatalogueItem
-from shopfuse.recall.brands import FILE as BRANDS
-from shopfuse.recall.compounds import FILE as COMPOUNDS
 from shopfuse.recall.lexical import LexicalIndex, build_lexical
-from shopfuse.recall.spelling import Spelling, build_spelling, shortened
-from shopfuse.recall.usual_forms import FILE as USUAL_FORMS
+from shopfuse.recall.words.brands import FILE as BRANDS
+from shopfuse.recall.words.compounds import FILE as COMPOUNDS
+from shopfuse.recall.words.spelling import Spelling, build_spelling, shortened
+from shopfuse.recall.words.usual_forms import FILE as USUAL_FORMS
 from shopfuse.release.manifest import ReleaseError
 
 TITLES = (

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.recall.categories import EVIDENCE, CategoryIndex, build_categories
-from shopfuse.recall.chosen_categories import Choices, ChosenCategories, build_chosen_categories
 from shopfuse.recall.lexical import LexicalIndex, build_lexical
-from shopfuse.recall.query_reading import NO_WORDS
+from shopfuse.recall.words.chosen_categories import Choices, ChosenCategories, build_chosen_categories
+from shopfuse.recall.words.query_reading import NO_WORDS
 from shopfuse.release.manifest import ReleaseError
 
 # Items 0 and 1 are phones, 2 and 3 cases; item 4 has no category.

@@ -19,7 +19,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from shopfuse.recall.arrays import open_array, write_array
-from shopfuse.recall.word_files import read_words, write_words
+from shopfuse.recall.words.word_files import read_words, write_words
 from shopfuse.release.manifest import ReleaseError
 
 MIN_ITEMS = 2  # that hold a word, before it is something to correct to

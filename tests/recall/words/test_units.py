@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shopfuse.recall.units import measures, with_measures
+from shopfuse.recall.words.units import measures, with_measures
 
 
 @pytest.mark.parametrize(

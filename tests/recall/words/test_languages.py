@@ -17,10 +17,10 @@ from shopfuse.ranking.filter import ItemFilter
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.ranking.languages import LANGUAGES
 from shopfuse.ranking.text import normalise_query
-from shopfuse.recall.analysis import Analyser
 from shopfuse.recall.item_table import ItemTable, build_item_table
 from shopfuse.recall.lexical import LexicalIndex, build_lexical
-from shopfuse.recall.word_knowledge import ANALYSER
+from shopfuse.recall.words.analysis import Analyser
+from shopfuse.recall.words.word_knowledge import ANALYSER
 from shopfuse.release.manifest import ReleaseError
 from shopfuse.training.catalogue import catalogue_items
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.recall.arrays import open_array, write_array
-from shopfuse.recall.query_reading import NO_WORDS
+from shopfuse.recall.words.query_reading import NO_WORDS
 from shopfuse.release.manifest import ReleaseError
 
 Floats = NDArray[np.float32]

@@ -13,7 +13,7 @@ from importlib import metadata
 import tantivy
 
 from shopfuse.ranking.languages import language_of
-from shopfuse.recall.units import measures, with_measures
+from shopfuse.recall.words.units import measures, with_measures
 
 VERSION = 3  # of the rules here and in units.py, and of what an index knows beside them: none of another is searched
 SEGMENTER = "rjieba"

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.recall.analysis import Analyser
-from shopfuse.recall.brands import BrandNames, Brands, read_brands, write_brands
-from shopfuse.recall.compounds import Compounds, Vocabulary, read_compounds, write_compounds
-from shopfuse.recall.spelling import Spelling, build_spelling
-from shopfuse.recall.usual_forms import UsualForms, read_usual_forms, usual_forms, write_usual_forms
+from shopfuse.recall.words.analysis import Analyser
+from shopfuse.recall.words.brands import BrandNames, Brands, read_brands, write_brands
+from shopfuse.recall.words.compounds import Compounds, Vocabulary, read_compounds, write_compounds
+from shopfuse.recall.words.spelling import Spelling, build_spelling
+from shopfuse.recall.words.usual_forms import UsualForms, read_usual_forms, usual_forms, write_usual_forms
 from shopfuse.release.manifest import ReleaseError
 
 ANALYSER, SPELLING = "analyser.json", "spelling"
