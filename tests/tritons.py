@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from shopfuse.serving.command import TritonSettings
-from shopfuse.serving.triton import LocalTriton
+from shopfuse.triton.command import TritonSettings
+from shopfuse.triton.local_triton import LocalTriton
 
 QUICK = TritonSettings(stop_timeout_s=0)
 

@@ -28,7 +28,7 @@ from shopfuse.publishing.publish import publish
 from shopfuse.publishing.rollback import promote, rollback
 from shopfuse.release.manifest import Manifest
 from shopfuse.release.verify import read_manifest
-from shopfuse.serving.model_control import ModelControl
+from shopfuse.triton.model_control import ModelControl
 from shopfuse.v1.search_pb2 import SearchRequest
 
 COLUMNS = (

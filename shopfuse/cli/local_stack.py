@@ -23,9 +23,9 @@ from shopfuse.publishing.reconcile import reconcile
 from shopfuse.release.channels import read_channels
 from shopfuse.release.manifest import Manifest, ReleaseError
 from shopfuse.release.verify import verify_release
-from shopfuse.serving.errors import TritonError
-from shopfuse.serving.model_control import ModelControl
-from shopfuse.serving.triton import LocalTriton
+from shopfuse.triton.errors import TritonError
+from shopfuse.triton.local_triton import LocalTriton
+from shopfuse.triton.model_control import ModelControl
 
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0

@@ -16,7 +16,7 @@ from shopfuse.cli.release_page import roles_of
 from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.publishing.prune import Pruned
 from shopfuse.publishing.switch import Published
-from shopfuse.serving.model_control import ModelControl
+from shopfuse.triton.model_control import ModelControl
 
 TritonOption = Annotated[
     str, typer.Option(help="HOST:PORT of the Triton that serves the shop; default: the one that `serve` started.")

@@ -26,8 +26,8 @@ from shopfuse.exporters.encoding_plan import EncodingError
 from shopfuse.exporters.encoding_run import STAGE
 from shopfuse.exporters.text_encoding import padded, tokens_of
 from shopfuse.ranking.tensors import Submodel, bucket
-from shopfuse.serving.inference import answer_of, request_of
-from shopfuse.serving.model_control import ModelControl
+from shopfuse.triton.infer_request import answer_of, request_of
+from shopfuse.triton.model_control import ModelControl
 
 IN_FLIGHT = 4  # two of them wait while the two instances of the default deployment work
 PATIENCE_S = 60.0  # for a Triton that restarts

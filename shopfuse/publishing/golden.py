@@ -20,8 +20,8 @@ from tritonclient.grpc import service_pb2
 from shopfuse.publishing.golden_file import Expected, GoldenFile, Tensors, read_golden
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, ReleaseError
-from shopfuse.serving.inference import answer_of, request_of
-from shopfuse.serving.model_control import ModelControl, reason_of
+from shopfuse.triton.infer_request import answer_of, request_of
+from shopfuse.triton.model_control import ModelControl, reason_of
 
 IN_FLIGHT = 8  # a model's queue refuses what waits for a second
 ROUNDS = 2  # of all cases at once

@@ -7,7 +7,7 @@ import time
 from shopfuse.core.progress import Progress, silent
 from shopfuse.publishing.errors import PublishError
 from shopfuse.release.manifest import Manifest
-from shopfuse.serving.model_control import ModelControl
+from shopfuse.triton.model_control import ModelControl
 
 LIVE_WITHIN_S = 3.0
 READY_WITHIN_S = 10.0  # after Triton said that it has loaded

@@ -20,7 +20,7 @@ from shopfuse.publishing.switch import change
 from shopfuse.release.channels import Channels
 from shopfuse.release.leases import held
 from shopfuse.release.release_ids import release_ids
-from shopfuse.serving.model_control import ModelControl
+from shopfuse.triton.model_control import ModelControl
 
 
 @dataclass(frozen=True, slots=True)

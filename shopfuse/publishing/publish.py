@@ -25,7 +25,7 @@ from shopfuse.publishing.steps import Steps
 from shopfuse.publishing.switch import Change, Published, change, flip
 from shopfuse.release.channels import Channels, read_channels
 from shopfuse.release.manifest import Manifest, ReleaseError
-from shopfuse.serving.model_control import ModelControl
+from shopfuse.triton.model_control import ModelControl
 
 
 def publish(

@@ -22,8 +22,8 @@ from shopfuse.publishing.placing import place, repository_problems
 from shopfuse.publishing.removal import discard_other_versions, sweep
 from shopfuse.release.channels import read_channels
 from shopfuse.release.manifest import Manifest
-from shopfuse.serving.errors import ModelControlError
-from shopfuse.serving.model_control import ModelControl
+from shopfuse.triton.errors import ModelControlError
+from shopfuse.triton.model_control import ModelControl
 
 LOCK_WITHIN_S = 30.0
 

@@ -18,7 +18,7 @@ from shopfuse.release.channels import Channels
 from shopfuse.release.leases import held
 from shopfuse.release.manifest import Manifest
 from shopfuse.release.verify import read_manifest
-from shopfuse.serving.model_control import ModelControl
+from shopfuse.triton.model_control import ModelControl
 
 PRUNED = ".pruned-"
 

@@ -12,7 +12,7 @@ from shopfuse.publishing.publish import put_in_place, put_into_service
 from shopfuse.publishing.steps import Steps
 from shopfuse.publishing.switch import Change, Published, change, flip
 from shopfuse.release.channels import Channels
-from shopfuse.serving.model_control import ModelControl
+from shopfuse.triton.model_control import ModelControl
 
 
 def promote(

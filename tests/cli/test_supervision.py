@@ -12,7 +12,7 @@ import shopfuse.cli.local_stack as module
 from shopfuse.cli.endpoints import Endpoints
 from shopfuse.cli.local_stack import Stack
 from shopfuse.publishing.errors import PublishError
-from shopfuse.serving.triton import LocalTriton
+from shopfuse.triton.local_triton import LocalTriton
 
 
 class DeadTriton:

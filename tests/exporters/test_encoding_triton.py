@@ -25,7 +25,7 @@ from shopfuse.exporters.model_config import config_text, model_config, warmup_fi
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.exporters.vector_cache import VectorCache
-from shopfuse.serving.triton import LocalTriton
+from shopfuse.triton.local_triton import LocalTriton
 from tests.exporters.small_shop import WORDS, save_tokenizer
 from tests.exporters.tiny_models import ENCODER, TINY, TinyEncoder, exported
 from tests.tritons import QUICK

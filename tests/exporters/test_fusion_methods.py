@@ -15,8 +15,8 @@ from shopfuse.exporters.parity_cases import torch_answer
 from shopfuse.exporters.sample_inputs import random_inputs
 from shopfuse.exporters.verified_model import export_verified
 from shopfuse.ranking.tensors import Arrays, submodels
-from shopfuse.serving.triton import LocalTriton
 from shopfuse.training.fusion_ranker import FusionRanker
+from shopfuse.triton.local_triton import LocalTriton
 from tests.tritons import QUICK
 
 # Two sizes of lists are enough here, and several times faster: every build verifies all of them.

@@ -15,8 +15,8 @@ from shopfuse.publishing.golden import check_golden
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, ReleaseError
 from shopfuse.release.verify import read_manifest
-from shopfuse.serving.model_control import ModelControl
-from shopfuse.serving.triton import LocalTriton
+from shopfuse.triton.local_triton import LocalTriton
+from shopfuse.triton.model_control import ModelControl
 from tests.exporters.tiny_models import poisoned
 from tests.tritons import QUICK
 

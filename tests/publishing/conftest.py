@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from tritonclient.grpc import service_pb2
 
-from shopfuse.serving.model_control import ModelControl
-from shopfuse.serving.triton import LocalTriton
+from shopfuse.triton.local_triton import LocalTriton
+from shopfuse.triton.model_control import ModelControl
 from tests.publishing.tiny_release import Scaling, Shop, new_shop
 from tests.tritons import empty_triton
 

@@ -53,7 +53,7 @@ def main(
     from shopfuse.core.workspace_paths import WorkspacePaths
     from shopfuse.publishing.errors import PublishError
     from shopfuse.publishing.publish import publish
-    from shopfuse.serving.model_control import ModelControl
+    from shopfuse.triton.model_control import ModelControl
 
     die_at = f"publish: {step}", done
 

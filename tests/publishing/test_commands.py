@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from shopfuse.cli.console import out
 from shopfuse.cli.main import app
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.serving.triton import LocalTriton
+from shopfuse.triton.local_triton import LocalTriton
 from tests.publishing.tiny_release import PASSED, Scaling, Shop, new_shop
 
 INT8 = {

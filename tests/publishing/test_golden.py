@@ -21,8 +21,8 @@ from tritonclient.grpc import model_config_pb2 as pb
 from shopfuse.publishing.golden import GoldenReport, check_golden
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, ModelVersion, ReleaseError
-from shopfuse.serving.model_control import ModelControl
-from shopfuse.serving.triton import LocalTriton
+from shopfuse.triton.local_triton import LocalTriton
+from shopfuse.triton.model_control import ModelControl
 from tests.manifests import tiny_manifest
 
 BUCKET = 4

@@ -11,7 +11,7 @@ from shopfuse.publishing.placing import STAGING, repository_problems
 from shopfuse.publishing.publish import publish
 from shopfuse.release.channels import Channels
 from shopfuse.release.verify import read_manifest
-from shopfuse.serving.model_control import ModelControl
+from shopfuse.triton.model_control import ModelControl
 from tests.publishing.publishing_child import run_child
 from tests.publishing.tiny_release import Scaling, Shop, ask, new_shop
 

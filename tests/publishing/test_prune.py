@@ -12,7 +12,7 @@ from shopfuse.publishing.prune import prune
 from shopfuse.publishing.publish import publish
 from shopfuse.release.leases import EXPIRED_S
 from shopfuse.release.release_ids import release_ids
-from shopfuse.serving.model_control import ModelControl
+from shopfuse.triton.model_control import ModelControl
 from tests.publishing.tiny_release import Scaling, Shop, ask, write_lease
 
 

@@ -14,7 +14,7 @@ from shopfuse.publishing.publish import publish
 from shopfuse.publishing.rollback import promote, rollback
 from shopfuse.release.channels import Channels
 from shopfuse.release.leases import renew
-from shopfuse.serving.model_control import ModelControl
+from shopfuse.triton.model_control import ModelControl
 from tests.publishing.tiny_release import Scaling, Shop, ask, write_lease
 from tests.waiting import wait_until
 

@@ -11,7 +11,7 @@ import pytest
 from shopfuse.publishing.errors import PublishError
 from shopfuse.publishing.publish import publish
 from shopfuse.publishing.reconcile import reconcile
-from shopfuse.serving.model_control import ModelControl
+from shopfuse.triton.model_control import ModelControl
 from tests.publishing.tiny_release import Scaling, Shop, ask
 
 

@@ -21,8 +21,8 @@ from shopfuse.publishing.rollback import promote, rollback
 from shopfuse.release.channels import Channels
 from shopfuse.release.signature import create_keys
 from shopfuse.release.verify import read_manifest
-from shopfuse.serving.model_control import ModelControl
-from shopfuse.serving.triton import LocalTriton
+from shopfuse.triton.local_triton import LocalTriton
+from shopfuse.triton.model_control import ModelControl
 from tests.publishing.publishing_child import REFUSED, run_child
 from tests.publishing.tiny_release import Scaling, Shop, ask, new_shop
 from tests.tritons import QUICK

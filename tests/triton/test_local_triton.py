@@ -17,14 +17,14 @@ import psutil
 import pytest
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
-from shopfuse.serving import installation
-from shopfuse.serving import triton as triton_module
-from shopfuse.serving.command import TritonSettings
-from shopfuse.serving.errors import ModelControlError, TritonMissingError, TritonStartError
-from shopfuse.serving.guard import SHARED_MEMORY
-from shopfuse.serving.inference import answer_of, request_of
-from shopfuse.serving.triton import LocalTriton
-from tests.serving.tiny_models import (
+from shopfuse.triton import installation
+from shopfuse.triton import local_triton as triton_module
+from shopfuse.triton.command import TritonSettings
+from shopfuse.triton.errors import ModelControlError, TritonMissingError, TritonStartError
+from shopfuse.triton.guard import SHARED_MEMORY
+from shopfuse.triton.infer_request import answer_of, request_of
+from shopfuse.triton.local_triton import LocalTriton
+from tests.triton.tiny_models import (
     Tensor,
     add_doubling,
     add_scaling,
@@ -158,8 +158,8 @@ def pending_requests(triton: LocalTriton) -> float:
 PARENT = """
 import sys, time
 from pathlib import Path
-from shopfuse.serving.command import TritonSettings
-from shopfuse.serving.triton import LocalTriton
+from shopfuse.triton.command import TritonSettings
+from shopfuse.triton.local_triton import LocalTriton
 folder = Path(sys.argv[1])
 settings = TritonSettings(stop_timeout_s=0)
 triton = LocalTriton(folder / "repository", folder / "triton.log", settings).start()

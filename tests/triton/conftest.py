@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from tritonclient.grpc import service_pb2_grpc
 
-from shopfuse.serving.triton import LocalTriton
-from tests.serving.tiny_models import connect
+from shopfuse.triton.local_triton import LocalTriton
+from tests.triton.tiny_models import connect
 from tests.tritons import QUICK, empty_triton
 
 WITH_CACHE = replace(QUICK, response_cache_bytes=1 << 20)

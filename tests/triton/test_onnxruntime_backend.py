@@ -15,10 +15,10 @@ from onnx import helper
 from tritonclient.grpc import model_config_pb2
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
-from shopfuse.serving.errors import ModelControlError
-from shopfuse.serving.inference import answer_of, request_of
-from shopfuse.serving.triton import LocalTriton
-from tests.serving.tiny_models import (
+from shopfuse.triton.errors import ModelControlError
+from shopfuse.triton.infer_request import answer_of, request_of
+from shopfuse.triton.local_triton import LocalTriton
+from tests.triton.tiny_models import (
     Tensor,
     add_doubling,
     add_model,

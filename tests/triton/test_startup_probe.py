@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from shopfuse.serving.errors import TritonStartError
-from shopfuse.serving.startup_probe import MODEL, NUMBERS, check_probe
+from shopfuse.triton.errors import TritonStartError
+from shopfuse.triton.startup_probe import MODEL, NUMBERS, check_probe
 
 
 def test_the_probe_is_the_model_that_it_says() -> None:

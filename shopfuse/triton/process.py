@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from shopfuse.serving import guard
+from shopfuse.triton import guard
 
 CLEAN_UP_S = 5.0  # what a guard may need beyond the stop timeout to kill, reap and remove
 

@@ -4,7 +4,7 @@ import errno
 import random
 import socket
 
-from shopfuse.serving.errors import TritonStartError
+from shopfuse.triton.errors import TritonStartError
 
 # Below the kernel's range for outgoing connections (32768 and up), so that none takes it between look and use.
 CHOICE = range(20_000, 32_000)

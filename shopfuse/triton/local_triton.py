@@ -14,13 +14,13 @@ from types import TracebackType
 from typing import Self
 
 from shopfuse.core.progress import Progress, silent
-from shopfuse.serving.command import TritonSettings, server_command
-from shopfuse.serving.errors import ModelControlError, TritonStartError
-from shopfuse.serving.installation import assemble_backends, environment, find_installation
-from shopfuse.serving.model_control import ModelControl, ModelVersion
-from shopfuse.serving.ports import choose_ports
-from shopfuse.serving.process import GuardedProcess, start_guarded
-from shopfuse.serving.startup_probe import check_probe, write_probe
+from shopfuse.triton.command import TritonSettings, server_command
+from shopfuse.triton.errors import ModelControlError, TritonStartError
+from shopfuse.triton.installation import assemble_backends, environment, find_installation
+from shopfuse.triton.model_control import ModelControl, ModelVersion
+from shopfuse.triton.ports import choose_ports
+from shopfuse.triton.process import GuardedProcess, start_guarded
+from shopfuse.triton.startup_probe import check_probe, write_probe
 
 LOG_TAIL_LINES = 12
 LOOK_EVERY_S = 0.25

@@ -12,7 +12,7 @@ import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from shopfuse.core.progress import Progress, silent
-from shopfuse.serving.errors import ModelControlError
+from shopfuse.triton.errors import ModelControlError
 
 RECONNECT = [
     ("grpc.initial_reconnect_backoff_ms", 50),

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from shopfuse.serving.errors import ModelControlError
-from shopfuse.serving.model_control import ModelControl
-from shopfuse.serving.triton import LocalTriton
-from tests.serving.tiny_models import Tensor, add_doubling
+from shopfuse.triton.errors import ModelControlError
+from shopfuse.triton.local_triton import LocalTriton
+from shopfuse.triton.model_control import ModelControl
+from tests.triton.tiny_models import Tensor, add_doubling
 from tests.waiting import wait_until
 
 CALLS: dict[str, tuple[Callable[[ModelControl], object], str]] = {

@@ -11,7 +11,7 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-from shopfuse.serving.errors import TritonMissingError
+from shopfuse.triton.errors import TritonMissingError
 
 OUR_BACKENDS = Path(__file__).parent / "backends"
 STUB = "triton_python_backend_stub"

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from shopfuse.serving.installation import Installation
+from shopfuse.triton.installation import Installation
 
 
 @dataclass(frozen=True, slots=True)

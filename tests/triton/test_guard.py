@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shopfuse.serving import guard
+from shopfuse.triton import guard
 
 
 @pytest.fixture

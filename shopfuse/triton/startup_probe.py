@@ -10,9 +10,9 @@ import grpc
 import numpy as np
 from tritonclient.grpc import service_pb2
 
-from shopfuse.serving.errors import TritonStartError
-from shopfuse.serving.inference import request_of
-from shopfuse.serving.model_control import reason_of
+from shopfuse.triton.errors import TritonStartError
+from shopfuse.triton.infer_request import request_of
+from shopfuse.triton.model_control import reason_of
 
 NAME = "shopfuse_startup_probe"
 CONFIG = f"""
