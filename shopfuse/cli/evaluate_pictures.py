@@ -24,7 +24,7 @@ from shopfuse.cli.import_photos import ItemColumnOption, LabelsOption, OnlyOptio
 from shopfuse.cli.local_stack import StackOptions, local_stack, stable_release
 from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.core.progress import Progress
-from shopfuse.datasets.photo_source import Label, PhotoSourceError, open_photos, read_labels
+from shopfuse.datasets.importing.photo_source import Label, PhotoSourceError, open_photos, read_labels
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.metrics.ndcg import bootstrap_interval
 from shopfuse.v1 import item_pb2, search_pb2

@@ -11,11 +11,11 @@ import typer
 from shopfuse.cli.console import out, print_json, progress_bars
 from shopfuse.cli.import_photos import photos
 from shopfuse.cli.options import JsonOption, WorkspaceOption
-from shopfuse.datasets.catalogue import import_catalogue
-from shopfuse.datasets.events import import_events
-from shopfuse.datasets.import_report import ImportReport
-from shopfuse.datasets.mapping import read_catalogue_mapping, read_event_mapping, read_review_mapping
-from shopfuse.datasets.reviews import import_reviews
+from shopfuse.datasets.importing.catalogue import import_catalogue
+from shopfuse.datasets.importing.events import import_events
+from shopfuse.datasets.importing.mapping import read_catalogue_mapping, read_event_mapping, read_review_mapping
+from shopfuse.datasets.importing.report import ImportReport
+from shopfuse.datasets.importing.reviews import import_reviews
 from shopfuse.datasets.workspace import Workspace
 
 app = typer.Typer(

@@ -10,7 +10,7 @@ import typer
 
 from shopfuse.cli.console import out, print_json, progress_bars
 from shopfuse.cli.options import JsonOption, WorkspaceOption
-from shopfuse.datasets.photos import import_photos
+from shopfuse.datasets.importing.photos import import_photos
 from shopfuse.datasets.workspace import Workspace
 
 PhotosArgument = Annotated[Path, typer.Argument(help="Folder or zip of JPEG, PNG or WebP pictures.")]

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from shopfuse.cli.judgments import load_topics
-from shopfuse.datasets.catalogue import import_catalogue
-from shopfuse.datasets.mapping import read_catalogue_mapping
+from shopfuse.datasets.importing.catalogue import import_catalogue
+from shopfuse.datasets.importing.mapping import read_catalogue_mapping
 from shopfuse.datasets.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]

@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from shopfuse.datasets.catalogue import import_catalogue
-from shopfuse.datasets.mapping import read_catalogue_mapping
+from shopfuse.datasets.importing.catalogue import import_catalogue
+from shopfuse.datasets.importing.mapping import read_catalogue_mapping
 from shopfuse.datasets.shop_settings import SettingsError, ShopSettings
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.filter import ItemFilter

@@ -7,14 +7,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from shopfuse.datasets.catalogue import import_catalogue
-from shopfuse.datasets.events import import_events
-from shopfuse.datasets.import_report import TooManyBadRowsError
-from shopfuse.datasets.mapping import CatalogueMapping, EventMapping, Source, read_event_mapping
+from shopfuse.datasets.importing.catalogue import import_catalogue
+from shopfuse.datasets.importing.events import import_events
+from shopfuse.datasets.importing.mapping import CatalogueMapping, EventMapping, Source, read_event_mapping
+from shopfuse.datasets.importing.report import TooManyBadRowsError
+from shopfuse.datasets.importing.source_file import SourceFileError
 from shopfuse.datasets.schema import EVENT_SCHEMA
-from shopfuse.datasets.source_file import SourceFileError
 from shopfuse.datasets.workspace import Workspace
-from tests.datasets.import_files import EXAMPLES, read_jsonl, tree, write_jsonl
+from tests.datasets.importing.import_files import EXAMPLES, read_jsonl, tree, write_jsonl
 
 NAMES = ("event_id", "event_name", "timestamp", "user_id", "session_id", "request_id", "query", "item_id", "position")
 MORE = ("list_name", "price", "quantity", "scene", "device", "locale")

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from shopfuse.datasets.field_values import (
+from shopfuse.datasets.importing.field_values import (
     BadValueError,
     as_count,
     as_item_id,
@@ -22,7 +22,9 @@ from shopfuse.datasets.field_values import (
     as_word,
     getter,
 )
-from shopfuse.datasets.mapping import EventMapping, Source
+from shopfuse.datasets.importing.mapping import EventMapping, Source
+from shopfuse.datasets.importing.source_rows import Row, RowProblem
+from shopfuse.datasets.importing.text_cleaning import clean_text, filled
 from shopfuse.datasets.schema import (
     DEVICES,
     EVENT_NAMES,
@@ -33,8 +35,6 @@ from shopfuse.datasets.schema import (
     MAX_QUERY,
     MAX_SCENE,
 )
-from shopfuse.datasets.source_rows import Row, RowProblem
-from shopfuse.datasets.text_cleaning import clean_text, filled
 
 _FIRST_YEAR: Final = 2000
 _RAW_SCHEMA: Final = pl.Schema({"row": pl.UInt32()} | dict(EVENT_SCHEMA) | {"timestamp": pl.Int64()})

@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from shopfuse.datasets.photo_source import PhotoSourceError
-from shopfuse.datasets.photos import PHOTO_SIDE, import_photos
+from shopfuse.datasets.importing.photo_source import PhotoSourceError
+from shopfuse.datasets.importing.photos import PHOTO_SIDE, import_photos
 from shopfuse.datasets.schema import IMAGE_SCHEMA, ITEM_SCHEMA
 from shopfuse.datasets.workspace import Workspace, WorkspaceError
 from shopfuse.ranking.pictures import decode_pixels

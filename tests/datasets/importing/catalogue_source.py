@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from shopfuse.datasets.mapping import CatalogueMapping, Source
+from shopfuse.datasets.importing.mapping import CatalogueMapping, Source
 
 MAPPING = CatalogueMapping(
     sources={

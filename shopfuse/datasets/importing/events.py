@@ -14,15 +14,15 @@ import polars as pl
 
 from shopfuse.core.atomic_files import staged_files
 from shopfuse.core.progress import Progress, silent
-from shopfuse.datasets.event_rows import EventReader, event_table
-from shopfuse.datasets.import_report import ImportReport
-from shopfuse.datasets.import_run import ImportRun, batches, import_run, wanted_roots
-from shopfuse.datasets.mapping import EventMapping
-from shopfuse.datasets.row_merge import MergeCounts, merge_rows
+from shopfuse.datasets.importing.event_rows import EventReader, event_table
+from shopfuse.datasets.importing.import_run import ImportRun, batches, import_run, wanted_roots
+from shopfuse.datasets.importing.mapping import EventMapping
+from shopfuse.datasets.importing.report import ImportReport
+from shopfuse.datasets.importing.row_merge import MergeCounts, merge_rows
+from shopfuse.datasets.importing.sorted_runs import read_range, write_run
+from shopfuse.datasets.importing.source_file import SourceFileError
+from shopfuse.datasets.importing.source_rows import NumberedRow, RowProblem
 from shopfuse.datasets.schema import EVENT_SCHEMA
-from shopfuse.datasets.sorted_runs import read_range, write_run
-from shopfuse.datasets.source_file import SourceFileError
-from shopfuse.datasets.source_rows import NumberedRow, RowProblem
 from shopfuse.datasets.workspace import Workspace
 
 _RUN_SCHEMA: Final = pl.Schema({"row": pl.UInt32(), **EVENT_SCHEMA})

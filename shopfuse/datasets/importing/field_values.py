@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
-from shopfuse.datasets.mapping import Source
+from shopfuse.datasets.importing.mapping import Source
 from shopfuse.datasets.schema import ID_PATTERN, MAX_ID
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

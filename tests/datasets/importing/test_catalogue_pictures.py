@@ -5,12 +5,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from shopfuse.datasets import item_images
-from shopfuse.datasets.catalogue import import_catalogue
+from shopfuse.datasets.importing import item_images
+from shopfuse.datasets.importing.catalogue import import_catalogue
 from shopfuse.datasets.schema import IMAGE_SCHEMA
 from shopfuse.datasets.workspace import Workspace
-from tests.datasets.catalogue_source import MAPPING, picture
-from tests.datasets.import_files import read_jsonl, write_jsonl
+from tests.datasets.importing.catalogue_source import MAPPING, picture
+from tests.datasets.importing.import_files import read_jsonl, write_jsonl
 
 
 def test_pictures_are_stored_and_broken_ones_left_out_of_their_row(tmp_path: Path, workspace: Workspace) -> None:

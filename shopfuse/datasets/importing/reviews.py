@@ -12,15 +12,22 @@ import polars as pl
 
 from shopfuse.core.atomic_files import staged_files
 from shopfuse.core.progress import Progress, silent
-from shopfuse.datasets.import_report import ImportReport
-from shopfuse.datasets.import_run import ImportRun, batches, import_run, wanted_roots
-from shopfuse.datasets.mapping import ReviewMapping
-from shopfuse.datasets.review_rows import ReviewReader, review_table
-from shopfuse.datasets.row_merge import MergeCounts, merge_rows
+from shopfuse.datasets.importing.import_run import ImportRun, batches, import_run, wanted_roots
+from shopfuse.datasets.importing.mapping import ReviewMapping
+from shopfuse.datasets.importing.report import ImportReport
+from shopfuse.datasets.importing.review_rows import ReviewReader, review_table
+from shopfuse.datasets.importing.row_merge import MergeCounts, merge_rows
+from shopfuse.datasets.importing.sorted_runs import (
+    RANGE_ROWS,
+    key_ranges,
+    read_columns,
+    read_range,
+    write_run,
+    write_stream,
+)
+from shopfuse.datasets.importing.source_file import SourceFileError
+from shopfuse.datasets.importing.source_rows import NumberedRow, RowProblem
 from shopfuse.datasets.schema import MAX_REVIEW, REVIEW_SCHEMA
-from shopfuse.datasets.sorted_runs import RANGE_ROWS, key_ranges, read_columns, read_range, write_run, write_stream
-from shopfuse.datasets.source_file import SourceFileError
-from shopfuse.datasets.source_rows import NumberedRow, RowProblem
 from shopfuse.datasets.workspace import Workspace
 
 _KEY: Final = "review_id"

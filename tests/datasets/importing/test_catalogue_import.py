@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.datasets import catalogue, image_runs, source_rows
-from shopfuse.datasets.catalogue import import_catalogue
-from shopfuse.datasets.import_report import TooManyBadRowsError
+from shopfuse.datasets.importing import catalogue, image_runs, source_rows
+from shopfuse.datasets.importing.catalogue import import_catalogue
+from shopfuse.datasets.importing.report import TooManyBadRowsError
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import WorkspaceLockedError, workspace_lock
-from tests.datasets.catalogue_source import FULL_ROW, MAPPING, SMALL, picture
-from tests.datasets.import_files import read_jsonl, tree, write_jsonl
+from tests.datasets.importing.catalogue_source import FULL_ROW, MAPPING, SMALL, picture
+from tests.datasets.importing.import_files import read_jsonl, tree, write_jsonl
 
 
 def test_same_import_twice_changes_no_byte(tmp_path: Path, workspace: Workspace) -> None:
@@ -111,7 +111,7 @@ def test_many_batches_and_ranges_merge_as_one(
     tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(source_rows, "BATCH_ROWS", 7)
-    monkeypatch.setattr("shopfuse.datasets.import_run.BATCH_ROWS", 7)
+    monkeypatch.setattr("shopfuse.datasets.importing.import_run.BATCH_ROWS", 7)
     monkeypatch.setattr(catalogue, "RANGE_ROWS", 5)
     monkeypatch.setattr(image_runs, "RUN_BYTES", 200)
     picture(tmp_path / "a.png")
@@ -143,8 +143,8 @@ def test_killed_import_leaves_the_last_good_catalogue(tmp_path: Path, workspace:
     code = f"""
 import os
 from pathlib import Path
-from shopfuse.datasets.catalogue import import_catalogue
-from shopfuse.datasets.mapping import CatalogueMapping, Source
+from shopfuse.datasets.importing.catalogue import import_catalogue
+from shopfuse.datasets.importing.mapping import CatalogueMapping, Source
 from shopfuse.datasets.workspace import Workspace as W
 mapping = CatalogueMapping({{"id": Source(("id",)), "title": Source(("title",))}})
 die = lambda stage, done, total: os._exit(9) if stage == {stage!r} else None

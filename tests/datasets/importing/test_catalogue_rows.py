@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from shopfuse.datasets.catalogue import import_catalogue
-from shopfuse.datasets.mapping import read_catalogue_mapping
+from shopfuse.datasets.importing.catalogue import import_catalogue
+from shopfuse.datasets.importing.mapping import read_catalogue_mapping
 from shopfuse.datasets.schema import ITEM_SCHEMA
 from shopfuse.datasets.workspace import Workspace
-from tests.datasets.catalogue_source import FULL_ROW, MAPPING
-from tests.datasets.import_files import EXAMPLES, read_jsonl, write_jsonl
+from tests.datasets.importing.catalogue_source import FULL_ROW, MAPPING
+from tests.datasets.importing.import_files import EXAMPLES, read_jsonl, write_jsonl
 
 
 def test_every_field_of_a_row_arrives_in_stored_form(tmp_path: Path, workspace: Workspace) -> None:

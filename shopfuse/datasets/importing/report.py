@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.datasets.source_rows import RowProblem
+from shopfuse.datasets.importing.source_rows import RowProblem
 
 MIN_BAD_ROWS: Final = 20  # fewer bad rows than this never stop an import
 _FIRST: Final = 20  # rejections kept in the report itself

@@ -16,11 +16,11 @@ from shopfuse.core.atomic_files import finish_commit
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress
 from shopfuse.core.workspace_paths import REJECTS
-from shopfuse.datasets.import_report import ImportReport, RejectLog
-from shopfuse.datasets.mapping import CatalogueMapping, EventMapping, ReviewMapping, Source
-from shopfuse.datasets.row_merge import MergeCounts, Merged
-from shopfuse.datasets.source_file import SourceFile, SourceFileError, open_source
-from shopfuse.datasets.source_rows import BATCH_ROWS, NumberedRow, RowProblem, column_names, read_rows
+from shopfuse.datasets.importing.mapping import CatalogueMapping, EventMapping, ReviewMapping, Source
+from shopfuse.datasets.importing.report import ImportReport, RejectLog
+from shopfuse.datasets.importing.row_merge import MergeCounts, Merged
+from shopfuse.datasets.importing.source_file import SourceFile, SourceFileError, open_source
+from shopfuse.datasets.importing.source_rows import BATCH_ROWS, NumberedRow, RowProblem, column_names, read_rows
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
 

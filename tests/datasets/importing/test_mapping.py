@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from shopfuse.datasets.mapping import MappingError, Source, read_catalogue_mapping, read_event_mapping
+from shopfuse.datasets.importing.mapping import MappingError, Source, read_catalogue_mapping, read_event_mapping
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "mappings"
 

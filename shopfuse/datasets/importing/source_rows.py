@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 import polars as pl
 
 from shopfuse.core.progress import Progress
-from shopfuse.datasets.source_file import SourceFile, SourceFileError, bounded_lines, plain_parquet, unpacked
+from shopfuse.datasets.importing.source_file import SourceFile, SourceFileError, bounded_lines, plain_parquet, unpacked
 
 BATCH_ROWS: Final = 25_000
 _REPORT_EVERY: Final = 4096  # rows between two calls of `progress`

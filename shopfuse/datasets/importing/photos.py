@@ -16,7 +16,14 @@ from PIL import Image
 
 from shopfuse.core.atomic_files import atomic_file
 from shopfuse.core.progress import Progress, silent
-from shopfuse.datasets.photo_source import MAX_PHOTOS, Label, PhotoSource, PhotoSourceError, open_photos, read_labels
+from shopfuse.datasets.importing.photo_source import (
+    MAX_PHOTOS,
+    Label,
+    PhotoSource,
+    PhotoSourceError,
+    open_photos,
+    read_labels,
+)
 from shopfuse.datasets.schema import PHOTO_SCHEMA
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock

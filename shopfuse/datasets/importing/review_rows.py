@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from shopfuse.datasets.field_values import (
+from shopfuse.datasets.importing.field_values import (
     BadValueError,
     as_item_id,
     as_outer_id,
@@ -18,10 +18,10 @@ from shopfuse.datasets.field_values import (
     as_timestamp,
     getter,
 )
-from shopfuse.datasets.mapping import ReviewMapping, Source
+from shopfuse.datasets.importing.mapping import ReviewMapping, Source
+from shopfuse.datasets.importing.source_rows import Row, RowProblem
+from shopfuse.datasets.importing.text_cleaning import clean_text, filled, too_long
 from shopfuse.datasets.schema import MAX_REVIEW, REVIEW_SCHEMA
-from shopfuse.datasets.source_rows import Row, RowProblem
-from shopfuse.datasets.text_cleaning import clean_text, filled, too_long
 
 _FIRST_YEAR: Final = 1995
 _COLUMNS: Final = tuple(REVIEW_SCHEMA)

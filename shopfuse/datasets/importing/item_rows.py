@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from shopfuse.datasets.field_values import (
+from shopfuse.datasets.importing.field_values import (
     BadValueError,
     as_available,
     as_item_id,
@@ -21,7 +21,9 @@ from shopfuse.datasets.field_values import (
     as_timestamp,
     getter,
 )
-from shopfuse.datasets.mapping import CatalogueMapping, Source
+from shopfuse.datasets.importing.mapping import CatalogueMapping, Source
+from shopfuse.datasets.importing.source_rows import Row, RowProblem
+from shopfuse.datasets.importing.text_cleaning import clean_text, filled, too_long
 from shopfuse.datasets.schema import (
     ATTRIBUTE,
     ITEM_SCHEMA,
@@ -33,8 +35,6 @@ from shopfuse.datasets.schema import (
     MAX_TITLE,
     MAX_URI,
 )
-from shopfuse.datasets.source_rows import Row, RowProblem
-from shopfuse.datasets.text_cleaning import clean_text, filled, too_long
 
 _RAW_SCHEMA: Final = pl.Schema(
     {"row": pl.UInt32()}

@@ -10,12 +10,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from shopfuse.datasets.catalogue import import_catalogue
-from shopfuse.datasets.mapping import Source
-from shopfuse.datasets.source_file import SourceFileError
+from shopfuse.datasets.importing.catalogue import import_catalogue
+from shopfuse.datasets.importing.mapping import Source
+from shopfuse.datasets.importing.source_file import SourceFileError
 from shopfuse.datasets.workspace import Workspace
-from tests.datasets.catalogue_source import SMALL
-from tests.datasets.import_files import read_jsonl, tree
+from tests.datasets.importing.catalogue_source import SMALL
+from tests.datasets.importing.import_files import read_jsonl, tree
 
 CSV = 'id;title;price\n1;Oak table;1.299,00\n2;"Lamp; green";\n'
 

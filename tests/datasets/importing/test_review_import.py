@@ -6,13 +6,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from shopfuse.datasets.import_report import TooManyBadRowsError
-from shopfuse.datasets.mapping import MappingError, ReviewMapping, Source, read_review_mapping
-from shopfuse.datasets.reviews import import_reviews
+from shopfuse.datasets.importing.mapping import MappingError, ReviewMapping, Source, read_review_mapping
+from shopfuse.datasets.importing.report import TooManyBadRowsError
+from shopfuse.datasets.importing.reviews import import_reviews
+from shopfuse.datasets.importing.source_file import SourceFileError
 from shopfuse.datasets.schema import MAX_REVIEW, REVIEW_SCHEMA
-from shopfuse.datasets.source_file import SourceFileError
 from shopfuse.datasets.workspace import Workspace
-from tests.datasets.import_files import EXAMPLES, read_jsonl, write_jsonl
+from tests.datasets.importing.import_files import EXAMPLES, read_jsonl, write_jsonl
 
 MAPPING = ReviewMapping({name: Source((name,)) for name in REVIEW_SCHEMA})
 REVIEW: dict[str, object] = {"review_id": "w1", "item_id": "i1", "rating": 4, "text": "Sturdy.", "user_id": "u1"}

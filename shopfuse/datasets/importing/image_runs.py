@@ -9,11 +9,11 @@ from typing import Final
 
 import polars as pl
 
-from shopfuse.datasets.import_report import RejectLog
-from shopfuse.datasets.item_images import ImageProblemError, is_web_address, read_image
+from shopfuse.datasets.importing.item_images import ImageProblemError, is_web_address, read_image
+from shopfuse.datasets.importing.report import RejectLog
+from shopfuse.datasets.importing.sorted_runs import KeyRange, read_range, write_run, write_stream
+from shopfuse.datasets.importing.source_rows import RowProblem
 from shopfuse.datasets.schema import IMAGE_SCHEMA
-from shopfuse.datasets.sorted_runs import KeyRange, read_range, write_run, write_stream
-from shopfuse.datasets.source_rows import RowProblem
 
 RUN_BYTES: Final = 64 * 2**20
 _RUN_SCHEMA: Final = pl.Schema({"row": pl.UInt32(), **IMAGE_SCHEMA})
