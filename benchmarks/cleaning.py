@@ -20,7 +20,7 @@ import polars as pl
 
 from shopfuse.cli.demo_shops import open_encoding
 from shopfuse.datasets.demo_shop import build_demo_shop
-from shopfuse.datasets.demo_shop.intruders import with_intruders
+from shopfuse.datasets.demo_shop.behaviour.intruders import with_intruders
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.text_encoding import TextEncoding
 from shopfuse.metrics.ndcg import bootstrap_interval

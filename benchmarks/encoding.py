@@ -20,8 +20,8 @@ from pathlib import Path
 
 import psutil
 
-from shopfuse.datasets.demo_shop.catalogue_rows import item_rows
-from shopfuse.datasets.demo_shop.world import simulate_shop
+from shopfuse.datasets.demo_shop.catalogue.rows import item_rows
+from shopfuse.datasets.demo_shop.world.world import simulate_shop
 from shopfuse.datasets.parquet import write_parquet
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.encoding_parts import part_files

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from shopfuse.datasets.demo_shop.intruders import MACHINES, with_intruders
+from shopfuse.datasets.demo_shop.behaviour.intruders import MACHINES, with_intruders
 from shopfuse.datasets.schema import EVENT_SCHEMA
 from shopfuse.training.cleaning import clean_events, cleaning_lines
 from shopfuse.training.event_log import load_event_log

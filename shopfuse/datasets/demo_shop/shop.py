@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from shopfuse.core.atomic_files import atomic_file
 from shopfuse.core.progress import Progress, silent
-from shopfuse.datasets.demo_shop.catalogue_rows import item_ids, item_rows
-from shopfuse.datasets.demo_shop.event_rows import event_rows
-from shopfuse.datasets.demo_shop.period import LAST_DAY
-from shopfuse.datasets.demo_shop.pictures import picture_rows
-from shopfuse.datasets.demo_shop.reactions import DayLog, simulate_day
-from shopfuse.datasets.demo_shop.reviews import review_rows
-from shopfuse.datasets.demo_shop.similar_truth import similar_truth
-from shopfuse.datasets.demo_shop.truth import judgement_rows, recommend_truth, search_truth
-from shopfuse.datasets.demo_shop.world import DemoShop, DemoShopError, simulate_shop
+from shopfuse.datasets.demo_shop.behaviour.event_rows import event_rows
+from shopfuse.datasets.demo_shop.behaviour.reactions import DayLog, simulate_day
+from shopfuse.datasets.demo_shop.behaviour.reviews import review_rows
+from shopfuse.datasets.demo_shop.catalogue.images import picture_rows
+from shopfuse.datasets.demo_shop.catalogue.rows import item_ids, item_rows
+from shopfuse.datasets.demo_shop.truth.graded import judgement_rows, recommend_truth, search_truth
+from shopfuse.datasets.demo_shop.truth.similar import similar_truth
+from shopfuse.datasets.demo_shop.world.period import LAST_DAY
+from shopfuse.datasets.demo_shop.world.world import DemoShop, DemoShopError, simulate_shop
 from shopfuse.datasets.parquet import write_parquet
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.datasets.demo_shop.categories import Leaf
-from shopfuse.datasets.demo_shop.items import Codes, Items
+from shopfuse.datasets.demo_shop.world.categories import Leaf
+from shopfuse.datasets.demo_shop.world.items import Codes, Items
 
 Places = NDArray[np.intp]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from shopfuse.datasets.demo_shop.appearance import COLOUR_NAMES, COLOURS, PATTERN_NAMES, PATTERNS
-from shopfuse.datasets.demo_shop.categories import GROUP_ASKED_AS
-from shopfuse.datasets.demo_shop.intents import UNSAID, Intents
-from shopfuse.datasets.demo_shop.items import FEATURE_NAMES, MATERIAL_NAMES, USE_NAMES
-from shopfuse.datasets.demo_shop.vocabulary import FEATURES, MATERIALS, USES, Term
-from shopfuse.datasets.demo_shop.world import DemoShop
+from shopfuse.datasets.demo_shop.behaviour.intents import UNSAID, Intents
+from shopfuse.datasets.demo_shop.world.appearance import COLOUR_NAMES, COLOURS, PATTERN_NAMES, PATTERNS
+from shopfuse.datasets.demo_shop.world.categories import GROUP_ASKED_AS
+from shopfuse.datasets.demo_shop.world.items import FEATURE_NAMES, MATERIAL_NAMES, USE_NAMES
+from shopfuse.datasets.demo_shop.world.vocabulary import FEATURES, MATERIALS, USES, Term
+from shopfuse.datasets.demo_shop.world.world import DemoShop
 
 _MISSPELLED = 0.04
 _AS_WRITTEN = 0.35  # share of the stated features and materials that use the shop's own word

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.datasets.demo_shop.appearance import FloatArray
-from shopfuse.datasets.demo_shop.intents import Intents, draw_intents, draw_leaves
-from shopfuse.datasets.demo_shop.items import Codes
-from shopfuse.datasets.demo_shop.tastes import Liking, Rows
-from shopfuse.datasets.demo_shop.world import DemoShop
+from shopfuse.datasets.demo_shop.behaviour.intents import Intents, draw_intents, draw_leaves
+from shopfuse.datasets.demo_shop.world.appearance import FloatArray
+from shopfuse.datasets.demo_shop.world.items import Codes
+from shopfuse.datasets.demo_shop.world.tastes import Liking, Rows
+from shopfuse.datasets.demo_shop.world.world import DemoShop
 
 _SESSIONS_PER_DAY = 0.26  # of a shopper with mean activity
 _FEWEST_SESSIONS = 5.0  # over the period: a shop of a few days is a busy one, so that it has something to teach

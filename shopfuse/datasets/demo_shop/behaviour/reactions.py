@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.datasets.demo_shop.appearance import FloatArray
-from shopfuse.datasets.demo_shop.intents import meets_category, meets_wishes
-from shopfuse.datasets.demo_shop.seeds import stream
-from shopfuse.datasets.demo_shop.slates import SLOTS, show_lists
-from shopfuse.datasets.demo_shop.tastes import Rows, utility, wanted
-from shopfuse.datasets.demo_shop.visits import Requests, draw_requests
-from shopfuse.datasets.demo_shop.world import DemoShop
+from shopfuse.datasets.demo_shop.behaviour.intents import meets_category, meets_wishes
+from shopfuse.datasets.demo_shop.behaviour.slates import SLOTS, show_lists
+from shopfuse.datasets.demo_shop.behaviour.visits import Requests, draw_requests
+from shopfuse.datasets.demo_shop.world.appearance import FloatArray
+from shopfuse.datasets.demo_shop.world.seeds import stream
+from shopfuse.datasets.demo_shop.world.tastes import Rows, utility, wanted
+from shopfuse.datasets.demo_shop.world.world import DemoShop
 
 _MISSED_WISH, _WRONG_CATEGORY = 0.3, 0.03  # how far a miss lowers the wish for an item
 _IMPATIENCE = np.array([0.5, 0.7, 0.6])  # by device: examination falls as (place + 1) ** -impatience

@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from shopfuse.datasets.demo_shop.appearance import FloatArray
-from shopfuse.datasets.demo_shop.seeds import stream
-from shopfuse.datasets.demo_shop.tastes import Liking, Rows, utility, wanted
-from shopfuse.datasets.demo_shop.truth import graded
-from shopfuse.datasets.demo_shop.world import DemoShop
+from shopfuse.datasets.demo_shop.truth.graded import graded
+from shopfuse.datasets.demo_shop.world.appearance import FloatArray
+from shopfuse.datasets.demo_shop.world.seeds import stream
+from shopfuse.datasets.demo_shop.world.tastes import Liking, Rows, utility, wanted
+from shopfuse.datasets.demo_shop.world.world import DemoShop
 
 SEEDS = 300
 _SHOPPERS = 400  # whose wishes are averaged

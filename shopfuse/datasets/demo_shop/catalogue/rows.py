@@ -7,11 +7,11 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 
-from shopfuse.datasets.demo_shop.appearance import COLOUR_NAMES
-from shopfuse.datasets.demo_shop.items import FEATURE_NAMES, MATERIAL_NAMES, USE_NAMES
-from shopfuse.datasets.demo_shop.seeds import stream
-from shopfuse.datasets.demo_shop.wording import item_texts
-from shopfuse.datasets.demo_shop.world import DemoShop
+from shopfuse.datasets.demo_shop.catalogue.wording import item_texts
+from shopfuse.datasets.demo_shop.world.appearance import COLOUR_NAMES
+from shopfuse.datasets.demo_shop.world.items import FEATURE_NAMES, MATERIAL_NAMES, USE_NAMES
+from shopfuse.datasets.demo_shop.world.seeds import stream
+from shopfuse.datasets.demo_shop.world.world import DemoShop
 from shopfuse.datasets.schema import ATTRIBUTE, ITEM_SCHEMA
 
 _SIZES = {

@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from shopfuse.datasets.demo_shop.similar_truth import similar_truth
-from shopfuse.datasets.demo_shop.world import DemoShop, simulate_shop
+from shopfuse.datasets.demo_shop.truth.similar import similar_truth
+from shopfuse.datasets.demo_shop.world.world import DemoShop, simulate_shop
 
 
 @pytest.fixture(scope="module")

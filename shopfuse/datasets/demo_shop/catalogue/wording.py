@@ -12,11 +12,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shopfuse.datasets.demo_shop.appearance import COLOUR_NAMES, COLOURS, PATTERN_NAMES, PATTERNS
-from shopfuse.datasets.demo_shop.items import FEATURE_NAMES, MATERIAL_NAMES, USE_NAMES
-from shopfuse.datasets.demo_shop.seeds import stream
-from shopfuse.datasets.demo_shop.vocabulary import FEATURES, MATERIALS, MODEL_NAMES, USES
-from shopfuse.datasets.demo_shop.world import DemoShop
+from shopfuse.datasets.demo_shop.world.appearance import COLOUR_NAMES, COLOURS, PATTERN_NAMES, PATTERNS
+from shopfuse.datasets.demo_shop.world.items import FEATURE_NAMES, MATERIAL_NAMES, USE_NAMES
+from shopfuse.datasets.demo_shop.world.seeds import stream
+from shopfuse.datasets.demo_shop.world.vocabulary import FEATURES, MATERIALS, MODEL_NAMES, USES
+from shopfuse.datasets.demo_shop.world.world import DemoShop
 
 _CHUNK = 65_536
 _OPENINGS = (

@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.datasets.demo_shop.appearance import FloatArray
-from shopfuse.datasets.demo_shop.intents import UNSAID, draw_leaves, meets_category, meets_wishes
-from shopfuse.datasets.demo_shop.tastes import Rows
-from shopfuse.datasets.demo_shop.visits import Requests
-from shopfuse.datasets.demo_shop.world import DemoShop
+from shopfuse.datasets.demo_shop.behaviour.intents import UNSAID, draw_leaves, meets_category, meets_wishes
+from shopfuse.datasets.demo_shop.behaviour.visits import Requests
+from shopfuse.datasets.demo_shop.world.appearance import FloatArray
+from shopfuse.datasets.demo_shop.world.tastes import Rows
+from shopfuse.datasets.demo_shop.world.world import DemoShop
 
 SLOTS = 12
 _EXPLORED = 0.15

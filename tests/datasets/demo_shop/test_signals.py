@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from shopfuse.datasets.demo_shop import simulate_shop
-from tests.datasets.demo_signals import signal_report
+from tests.datasets.demo_shop.signals import signal_report
 
 TASKS = ("search", "recommend")
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import date
 
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.datasets.demo_shop.appearance import FloatArray
-from shopfuse.datasets.demo_shop.brands import Brands, make_brands
-from shopfuse.datasets.demo_shop.categories import Leaf, leaves_for
-from shopfuse.datasets.demo_shop.items import Items, make_items
-from shopfuse.datasets.demo_shop.period import LAST_DAY, Period
-from shopfuse.datasets.demo_shop.shelves import Shelves, stack_shelves
-from shopfuse.datasets.demo_shop.tastes import Liking, Rows, Users, liking_at, make_users, scene_lifts
+from shopfuse.datasets.demo_shop.world.appearance import FloatArray
+from shopfuse.datasets.demo_shop.world.brands import Brands, make_brands
+from shopfuse.datasets.demo_shop.world.categories import Leaf, leaves_for
+from shopfuse.datasets.demo_shop.world.items import Items, make_items
+from shopfuse.datasets.demo_shop.world.period import LAST_DAY, Period
+from shopfuse.datasets.demo_shop.world.shelves import Shelves, stack_shelves
+from shopfuse.datasets.demo_shop.world.tastes import Liking, Rows, Users, liking_at, make_users, scene_lifts
 
 MIN_ITEMS, MAX_ITEMS = 100, 5_000_000
 MIN_DAYS, MAX_DAYS = 3, 366

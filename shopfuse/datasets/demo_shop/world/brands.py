@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.datasets.demo_shop.appearance import FloatArray
-from shopfuse.datasets.demo_shop.categories import LEAVES
-from shopfuse.datasets.demo_shop.seeds import stream
-from shopfuse.datasets.demo_shop.vocabulary import BRAND_NAMES
+from shopfuse.datasets.demo_shop.world.appearance import FloatArray
+from shopfuse.datasets.demo_shop.world.categories import LEAVES
+from shopfuse.datasets.demo_shop.world.seeds import stream
+from shopfuse.datasets.demo_shop.world.vocabulary import BRAND_NAMES
 
 DEPARTMENTS = tuple(dict.fromkeys(leaf.department for leaf in LEAVES))
 _PER_DEPARTMENT = 9

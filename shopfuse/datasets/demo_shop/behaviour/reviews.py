@@ -11,10 +11,9 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 
-from shopfuse.datasets.demo_shop.event_rows import user_ids
-from shopfuse.datasets.demo_shop.items import FEATURE_NAMES, MATERIAL_NAMES, USE_NAMES
-from shopfuse.datasets.demo_shop.reactions import DayLog
-from shopfuse.datasets.demo_shop.review_words import (
+from shopfuse.datasets.demo_shop.behaviour.event_rows import user_ids
+from shopfuse.datasets.demo_shop.behaviour.reactions import DayLog
+from shopfuse.datasets.demo_shop.behaviour.review_words import (
     ASPECTS,
     COMPLAINT,
     FACTS,
@@ -26,9 +25,10 @@ from shopfuse.datasets.demo_shop.review_words import (
     STRAIGHT,
     TURNS,
 )
-from shopfuse.datasets.demo_shop.seeds import stream
-from shopfuse.datasets.demo_shop.tastes import Rows
-from shopfuse.datasets.demo_shop.world import DemoShop
+from shopfuse.datasets.demo_shop.world.items import FEATURE_NAMES, MATERIAL_NAMES, USE_NAMES
+from shopfuse.datasets.demo_shop.world.seeds import stream
+from shopfuse.datasets.demo_shop.world.tastes import Rows
+from shopfuse.datasets.demo_shop.world.world import DemoShop
 from shopfuse.datasets.schema import REVIEW_SCHEMA
 
 _WRITERS = {1: 0.4, 2: 0.35, 3: 0.25, 4: 0.1, 5: 0.08}  # share of the buyers who write, by stars: anger writes more

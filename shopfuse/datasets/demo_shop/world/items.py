@@ -10,11 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.datasets.demo_shop.appearance import COLOUR_NAMES, PATTERN_NAMES, PATTERN_SHARES, STYLE_NAMES, FloatArray
-from shopfuse.datasets.demo_shop.brands import DEPARTMENTS, Brands
-from shopfuse.datasets.demo_shop.categories import Leaf
-from shopfuse.datasets.demo_shop.seeds import stream
-from shopfuse.datasets.demo_shop.vocabulary import FEATURES, MATERIALS, USES
+from shopfuse.datasets.demo_shop.world.appearance import (
+    COLOUR_NAMES,
+    PATTERN_NAMES,
+    PATTERN_SHARES,
+    STYLE_NAMES,
+    FloatArray,
+)
+from shopfuse.datasets.demo_shop.world.brands import DEPARTMENTS, Brands
+from shopfuse.datasets.demo_shop.world.categories import Leaf
+from shopfuse.datasets.demo_shop.world.seeds import stream
+from shopfuse.datasets.demo_shop.world.vocabulary import FEATURES, MATERIALS, USES
 
 Codes = NDArray[np.int16]
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.datasets.demo_shop.appearance import COLOUR_POINTS, PATTERN_POINTS, STYLE_POINTS, FloatArray
-from shopfuse.datasets.demo_shop.brands import Brands
-from shopfuse.datasets.demo_shop.categories import Leaf
-from shopfuse.datasets.demo_shop.items import HIDDEN, PRICE_LEVELS, THEME_POINTS, Items
-from shopfuse.datasets.demo_shop.period import SCENES
-from shopfuse.datasets.demo_shop.seeds import stream
+from shopfuse.datasets.demo_shop.world.appearance import COLOUR_POINTS, PATTERN_POINTS, STYLE_POINTS, FloatArray
+from shopfuse.datasets.demo_shop.world.brands import Brands
+from shopfuse.datasets.demo_shop.world.categories import Leaf
+from shopfuse.datasets.demo_shop.world.items import HIDDEN, PRICE_LEVELS, THEME_POINTS, Items
+from shopfuse.datasets.demo_shop.world.period import SCENES
+from shopfuse.datasets.demo_shop.world.seeds import stream
 
 Rows = NDArray[np.intp]
 

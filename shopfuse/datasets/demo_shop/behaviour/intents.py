@@ -10,10 +10,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.datasets.demo_shop.appearance import FloatArray
-from shopfuse.datasets.demo_shop.items import Codes, Items
-from shopfuse.datasets.demo_shop.tastes import Liking, Rows, utility
-from shopfuse.datasets.demo_shop.world import DemoShop
+from shopfuse.datasets.demo_shop.world.appearance import FloatArray
+from shopfuse.datasets.demo_shop.world.items import Codes, Items
+from shopfuse.datasets.demo_shop.world.tastes import Liking, Rows, utility
+from shopfuse.datasets.demo_shop.world.world import DemoShop
 
 UNSAID = -1
 _TARGETS = 12  # items that a shopper has in mind before choosing what to ask for

@@ -11,14 +11,21 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shopfuse.datasets.demo_shop.appearance import FloatArray
-from shopfuse.datasets.demo_shop.event_rows import user_ids
-from shopfuse.datasets.demo_shop.intents import UNSAID, Intents, draw_intents, draw_leaves, meets_category, meets_wishes
-from shopfuse.datasets.demo_shop.period import SCENES
-from shopfuse.datasets.demo_shop.queries import query_texts
-from shopfuse.datasets.demo_shop.seeds import stream
-from shopfuse.datasets.demo_shop.tastes import Liking, Rows, utility, wanted
-from shopfuse.datasets.demo_shop.world import DemoShop
+from shopfuse.datasets.demo_shop.behaviour.event_rows import user_ids
+from shopfuse.datasets.demo_shop.behaviour.intents import (
+    UNSAID,
+    Intents,
+    draw_intents,
+    draw_leaves,
+    meets_category,
+    meets_wishes,
+)
+from shopfuse.datasets.demo_shop.behaviour.queries import query_texts
+from shopfuse.datasets.demo_shop.world.appearance import FloatArray
+from shopfuse.datasets.demo_shop.world.period import SCENES
+from shopfuse.datasets.demo_shop.world.seeds import stream
+from shopfuse.datasets.demo_shop.world.tastes import Liking, Rows, utility, wanted
+from shopfuse.datasets.demo_shop.world.world import DemoShop
 
 EVALUATED = 300  # searches, and as many shoppers
 _SCENE_SHARES = (0.7, 0.15, 0.15)

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from polars.io.plugins import register_io_source
 
-from shopfuse.datasets.demo_shop.appearance import COLOUR_RGB, PATTERN_NAMES, STYLE_POINTS, FloatArray
-from shopfuse.datasets.demo_shop.catalogue_rows import item_ids
-from shopfuse.datasets.demo_shop.seeds import stream
-from shopfuse.datasets.demo_shop.silhouettes import MAX_BLOBS, SILHOUETTE_NAMES, blob_table
-from shopfuse.datasets.demo_shop.tastes import Rows
-from shopfuse.datasets.demo_shop.world import DemoShop
+from shopfuse.datasets.demo_shop.catalogue.rows import item_ids
+from shopfuse.datasets.demo_shop.catalogue.silhouettes import MAX_BLOBS, SILHOUETTE_NAMES, blob_table
+from shopfuse.datasets.demo_shop.world.appearance import COLOUR_RGB, PATTERN_NAMES, STYLE_POINTS, FloatArray
+from shopfuse.datasets.demo_shop.world.seeds import stream
+from shopfuse.datasets.demo_shop.world.tastes import Rows
+from shopfuse.datasets.demo_shop.world.world import DemoShop
 from shopfuse.datasets.schema import IMAGE_SCHEMA
 
 SIZE = 64

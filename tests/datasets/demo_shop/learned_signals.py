@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.datasets.demo_shop.appearance import FloatArray
-from shopfuse.datasets.demo_shop.reactions import DayLog
-from shopfuse.datasets.demo_shop.tastes import Rows
-from shopfuse.datasets.demo_shop.truth import Judged, Truth
-from shopfuse.datasets.demo_shop.world import DemoShop
-from tests.datasets.click_memory import Memory, Seen, flatten, met, remember
+from shopfuse.datasets.demo_shop.behaviour.reactions import DayLog
+from shopfuse.datasets.demo_shop.truth.graded import Judged, Truth
+from shopfuse.datasets.demo_shop.world.appearance import FloatArray
+from shopfuse.datasets.demo_shop.world.tastes import Rows
+from shopfuse.datasets.demo_shop.world.world import DemoShop
+from tests.datasets.demo_shop.click_memory import Memory, Seen, flatten, met, remember
 
 TEXT = ("category met", "wishes met", "leaf", "material", "brand", "price_level", "scene")
 IMAGE = ("looks met", "colour", "pattern", "style")

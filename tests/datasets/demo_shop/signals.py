@@ -12,15 +12,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shopfuse.datasets.demo_shop.appearance import FloatArray
-from shopfuse.datasets.demo_shop.intents import meets_category, meets_wishes
-from shopfuse.datasets.demo_shop.reactions import simulate_day
+from shopfuse.datasets.demo_shop.behaviour.intents import meets_category, meets_wishes
+from shopfuse.datasets.demo_shop.behaviour.reactions import simulate_day
 from shopfuse.datasets.demo_shop.shop import note_purchases
-from shopfuse.datasets.demo_shop.tastes import ALL_PARTS, BEHAVIOUR_PARTS, IMAGE_PARTS, TEXT_PARTS, Rows, utility
-from shopfuse.datasets.demo_shop.truth import Judged, Truth, recommend_truth, search_truth
-from shopfuse.datasets.demo_shop.world import DemoShop
+from shopfuse.datasets.demo_shop.truth.graded import Judged, Truth, recommend_truth, search_truth
+from shopfuse.datasets.demo_shop.world.appearance import FloatArray
+from shopfuse.datasets.demo_shop.world.tastes import ALL_PARTS, BEHAVIOUR_PARTS, IMAGE_PARTS, TEXT_PARTS, Rows, utility
+from shopfuse.datasets.demo_shop.world.world import DemoShop
 from shopfuse.metrics.ndcg import bootstrap_interval, ndcg
-from tests.datasets.learned_signals import BEHAVIOUR, IMAGE, TEXT, LearnedSignals, learn_signals
+from tests.datasets.demo_shop.learned_signals import BEHAVIOUR, IMAGE, TEXT, LearnedSignals, learn_signals
 
 Scorer = Callable[[Truth, Judged, Rows], FloatArray]  # scores of the candidate items
 _MATCHES = np.float32(100.0)  # larger than any utility: what matches comes first

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shopfuse.datasets.demo_shop.appearance import FloatArray
+from shopfuse.datasets.demo_shop.world.appearance import FloatArray
 
 _BLOBS: dict[str, list[tuple[float, float, float, float]]] = {
     "bag": [(0, 0.15, 0.62, 0.6), (0, -0.55, 0.3, 0.25)],

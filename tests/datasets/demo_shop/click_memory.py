@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.datasets.demo_shop.appearance import COLOUR_POINTS, PATTERN_POINTS, STYLE_POINTS, FloatArray
-from shopfuse.datasets.demo_shop.intents import Intents, meets_category, meets_wishes
-from shopfuse.datasets.demo_shop.items import MATERIAL_NAMES, PRICE_LEVELS
-from shopfuse.datasets.demo_shop.period import SCENES
-from shopfuse.datasets.demo_shop.reactions import DayLog
-from shopfuse.datasets.demo_shop.tastes import Rows
-from shopfuse.datasets.demo_shop.world import DemoShop
+from shopfuse.datasets.demo_shop.behaviour.intents import Intents, meets_category, meets_wishes
+from shopfuse.datasets.demo_shop.behaviour.reactions import DayLog
+from shopfuse.datasets.demo_shop.world.appearance import COLOUR_POINTS, PATTERN_POINTS, STYLE_POINTS, FloatArray
+from shopfuse.datasets.demo_shop.world.items import MATERIAL_NAMES, PRICE_LEVELS
+from shopfuse.datasets.demo_shop.world.period import SCENES
+from shopfuse.datasets.demo_shop.world.tastes import Rows
+from shopfuse.datasets.demo_shop.world.world import DemoShop
 
 _POINTS = {"colour": COLOUR_POINTS, "pattern": PATTERN_POINTS, "style": STYLE_POINTS}
 _SMOOTHING = 4.0  # clicks a shopper must make before the affinities speak up

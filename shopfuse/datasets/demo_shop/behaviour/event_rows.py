@@ -6,11 +6,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shopfuse.datasets.demo_shop.period import SCENES
-from shopfuse.datasets.demo_shop.queries import query_texts
-from shopfuse.datasets.demo_shop.reactions import DayLog, Flags
-from shopfuse.datasets.demo_shop.seeds import stream
-from shopfuse.datasets.demo_shop.world import DemoShop
+from shopfuse.datasets.demo_shop.behaviour.queries import query_texts
+from shopfuse.datasets.demo_shop.behaviour.reactions import DayLog, Flags
+from shopfuse.datasets.demo_shop.world.period import SCENES
+from shopfuse.datasets.demo_shop.world.seeds import stream
+from shopfuse.datasets.demo_shop.world.world import DemoShop
 from shopfuse.datasets.schema import DEVICES, EVENT_SCHEMA
 
 LOCALES = ("en-GB", "en-US", "en-IE")

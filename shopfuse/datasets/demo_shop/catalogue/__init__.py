@@ -1,0 +1,1 @@
+"""The catalogue that the simulated shop shows: wording, images, rows."""
