@@ -24,10 +24,10 @@ from shopfuse.datasets.demo_shop.behaviour.intruders import with_intruders
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.text_encoding import TextEncoding
 from shopfuse.metrics.ndcg import bootstrap_interval
-from shopfuse.training import event_log
 from shopfuse.training.build_models import build_models
-from shopfuse.training.catalogue import load_catalogue
-from shopfuse.training.cleaning import Cleaning, cleaning_lines
+from shopfuse.training.data import event_log
+from shopfuse.training.data.catalogue import load_catalogue
+from shopfuse.training.data.cleaning import Cleaning, cleaning_lines
 from shopfuse.training.evaluate import Row, ndcg_table
 
 ROWS = ("fused", "popularity", "item_knn")

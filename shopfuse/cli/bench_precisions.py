@@ -35,7 +35,7 @@ from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.exporters.verified_model import VerifiedModel
 from shopfuse.exporters.workspace_encoder import export_text_encoder
 from shopfuse.ranking.text import normalise_query
-from shopfuse.training.catalogue import Catalogue
+from shopfuse.training.data.catalogue import Catalogue
 from shopfuse.training.text_encoder import LoadedTextEncoder, load_text_encoder
 
 COLUMNS = ("name", "ms", "speed_up", "mb", "cosine_mean", "cosine_min", "overlap@10", "ndcg@10", "ndcg@10_loss")

@@ -20,7 +20,7 @@ from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.build import BuildOptions, build_workspace
 from shopfuse.publishing.publish import publish
 from shopfuse.release.manifest import Manifest
-from shopfuse.training.cleaning import cleaning_lines
+from shopfuse.training.data.cleaning import cleaning_lines
 from shopfuse.training.team_work import leading
 from shopfuse.training.tuned import settings_of
 

@@ -18,7 +18,7 @@ from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer, padded, tokens_of
 from shopfuse.exporters.verified_model import export_verified
 from shopfuse.ranking.tensors import submodels
-from shopfuse.training.catalogue import load_catalogue
+from shopfuse.training.data.catalogue import load_catalogue
 from shopfuse.training.text_encoder import load_text_encoder
 
 SAMPLE = ["red running shoes", "a lamp for reading", "waterproof jacket", "laptop"]

@@ -13,7 +13,7 @@ import polars as pl
 
 from shopfuse.exporters.errors import BuildError
 from shopfuse.ranking.text import normalise_query, searchable
-from shopfuse.training.catalogue import Catalogue
+from shopfuse.training.data.catalogue import Catalogue
 
 QUERIES = 100
 FREQUENT = 60  # of them; the rest is spread over the rare ones

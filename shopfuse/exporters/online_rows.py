@@ -14,8 +14,8 @@ from shopfuse.exporters.shop import Shop
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.state.lmdb_store import LmdbStore
 from shopfuse.state.store import Display
-from shopfuse.training.catalogue import catalogue_items
-from shopfuse.training.user_histories import user_states
+from shopfuse.training.data.catalogue import catalogue_items
+from shopfuse.training.data.user_histories import user_states
 
 ROWS_AT_ONCE = 20_000  # of one transaction: readers see a mix of old and new items for a moment, never half a row
 

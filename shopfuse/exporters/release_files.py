@@ -10,7 +10,7 @@ from shopfuse.exporters.shop import Shop
 from shopfuse.recall.arrays import write_array
 from shopfuse.recall.indexes import build_indexes
 from shopfuse.release.layout import ReleaseLayout
-from shopfuse.training.snapshot import index_contents
+from shopfuse.training.data.snapshot import index_contents
 
 
 def write_release_files(

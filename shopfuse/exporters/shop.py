@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.errors import BuildError
-from shopfuse.training.catalogue import Catalogue, load_catalogue
-from shopfuse.training.event_log import EventLog, Events, load_event_log
-from shopfuse.training.item_statistics import item_rows_at
-from shopfuse.training.user_histories import last_moment
+from shopfuse.training.data.catalogue import Catalogue, load_catalogue
+from shopfuse.training.data.event_log import EventLog, Events, load_event_log
+from shopfuse.training.data.item_statistics import item_rows_at
+from shopfuse.training.data.user_histories import last_moment
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from shopfuse.recall.popular import POPULAR_INDEX
 from shopfuse.recall.query import RecallQuery
 from shopfuse.recall.vector_channels import TEXT_INDEX
 from shopfuse.recall.word_channels import LEXICAL_INDEX
-from shopfuse.training.snapshot import Snapshot
+from shopfuse.training.data.snapshot import Snapshot
 from shopfuse.training.truth_cases import Case, Scorer
 
 FloatArray = NDArray[np.float32]

@@ -19,12 +19,12 @@ from shopfuse.ranking.features import DAY_S, FEATURES, Context, History, candida
 from shopfuse.recall.channels import channel_scores, pool
 from shopfuse.recall.query import RecallQuery
 from shopfuse.recall.vector_channels import query_like
-from shopfuse.training.catalogue import Catalogue
-from shopfuse.training.event_log import IMPRESSION, EventLog
-from shopfuse.training.item_statistics import item_rows_at
+from shopfuse.training.data.catalogue import Catalogue
+from shopfuse.training.data.event_log import IMPRESSION, EventLog
+from shopfuse.training.data.item_statistics import item_rows_at
+from shopfuse.training.data.snapshot import Snapshot
+from shopfuse.training.data.user_histories import UserHistories
 from shopfuse.training.logged_features import NOT_SHOWN, LoggedLists
-from shopfuse.training.snapshot import Snapshot
-from shopfuse.training.user_histories import UserHistories
 from shopfuse.training.user_inputs import request_context
 
 STAGE = "replay impressions"

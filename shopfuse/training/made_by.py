@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from shopfuse.datasets.workspace import Workspace
+from shopfuse.training.data.user_histories import last_moment
 from shopfuse.training.shop_images import image_training
 from shopfuse.training.tuned import TrainingSettings, read_tuned
-from shopfuse.training.user_histories import last_moment
 
 
 def data_hash(workspace: Workspace) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from shopfuse.ranking.pictures import decode_all
-from shopfuse.training.catalogue import Catalogue
+from shopfuse.training.data.catalogue import Catalogue
 from shopfuse.training.image_encoder import ImageEncoder
 from shopfuse.training.vision_tower import VisionTower
 

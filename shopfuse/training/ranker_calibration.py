@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shopfuse.training.data.snapshot import ItemVectors
 from shopfuse.training.fusion_ranker import FusionRanker
 from shopfuse.training.position_term import PositionTerm
 from shopfuse.training.ranker_data import Labels, RankerData, batch_of, batches, labels_of
 from shopfuse.training.ranker_loss import task_losses
-from shopfuse.training.snapshot import ItemVectors
 from shopfuse.training.task_logits import TRAINED_TASKS
 
 _BLOCK = 256  # lists

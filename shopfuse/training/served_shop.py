@@ -24,14 +24,14 @@ from shopfuse.recall.channels import channel_scores, pool
 from shopfuse.recall.query import RecallQuery
 from shopfuse.recall.vector_channels import query_like
 from shopfuse.training.baselines import OUTSIDE, spread
-from shopfuse.training.catalogue import Catalogue
-from shopfuse.training.event_log import EventLog, Requests
+from shopfuse.training.data.catalogue import Catalogue
+from shopfuse.training.data.event_log import EventLog, Requests
+from shopfuse.training.data.snapshot import ItemVectors, Snapshot, take_snapshot, with_vectors
+from shopfuse.training.data.user_histories import UserHistories
 from shopfuse.training.fusion_ranker import FusionRanker
 from shopfuse.training.item_inputs import ItemInputs, encode_items
-from shopfuse.training.snapshot import ItemVectors, Snapshot, take_snapshot, with_vectors
 from shopfuse.training.tower_vectors import query_vectors, user_vectors
 from shopfuse.training.truth_cases import NO_SEED, Case, Scorer
-from shopfuse.training.user_histories import UserHistories
 from shopfuse.training.user_inputs import user_inputs
 
 # An absent modality takes with it the channels and features that are computed from it. The vectors of the behaviour

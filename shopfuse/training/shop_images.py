@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.tensors import IMAGE_SIZE
-from shopfuse.training.catalogue import Catalogue
+from shopfuse.training.data.catalogue import Catalogue
 from shopfuse.training.picture_vectors import AnyEncoder, picture_vectors, sample_pictures
 from shopfuse.training.text_encoder import EMBEDDED
 from shopfuse.training.train_image_encoder import WITH_PHOTOS, ImageTraining, Pictures, train_image_encoder

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shopfuse.training.event_log import Requests
+from shopfuse.training.data.event_log import Requests
+from shopfuse.training.data.user_histories import UserHistories
 from shopfuse.training.impressions import Shown
-from shopfuse.training.user_histories import UserHistories
 
 RECENT_S = 1800.0
 NO_SEED = -1

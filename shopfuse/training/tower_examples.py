@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.ranking.user_state import EVENT_CODES, EVENT_WEIGHT
-from shopfuse.training.event_log import IMPRESSION, EventLog, Events
-from shopfuse.training.user_histories import UserHistories
+from shopfuse.training.data.event_log import IMPRESSION, EventLog, Events
+from shopfuse.training.data.user_histories import UserHistories
 from shopfuse.training.user_inputs import UserInputs, user_inputs
 
 MAX_EXAMPLES = 400_000  # the newest ones of a larger log

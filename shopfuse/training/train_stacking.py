@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shopfuse.core.progress import Progress, silent
+from shopfuse.training.data.snapshot import ItemVectors
 from shopfuse.training.fusion_ranker import FusionRanker
 from shopfuse.training.position_term import PositionTerm
 from shopfuse.training.ranker_data import Labels, RankerData, batch_of, batches, labels_of
 from shopfuse.training.ranker_loss import LossWeights, ranker_loss
-from shopfuse.training.snapshot import ItemVectors
 from shopfuse.training.stacking import Stacking, surface_of
 from shopfuse.training.train_ranker import split_lists
 

@@ -16,8 +16,8 @@ from shopfuse.ranking.channels import RECOMMEND, SEARCH, SIMILAR, Surface
 from shopfuse.ranking.text import normalise_query
 from shopfuse.ranking.user_state import EVENT_CODES
 from shopfuse.recall.selection import Selection
-from shopfuse.training.catalogue import Catalogue
-from shopfuse.training.event_log import EventLog
+from shopfuse.training.data.catalogue import Catalogue
+from shopfuse.training.data.event_log import EventLog
 
 K = 10
 NO_SEED = -1

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from shopfuse.ranking.features import CONTEXT_FEATURES, Context, context_features
 from shopfuse.ranking.history import padded_histories
-from shopfuse.training.event_log import Requests
-from shopfuse.training.user_histories import UserHistories
+from shopfuse.training.data.event_log import Requests
+from shopfuse.training.data.user_histories import UserHistories
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from shopfuse.exporters.encoding_run import encode_all
 from shopfuse.exporters.encoding_workspace import encode_workspace, merge_workspace
 from shopfuse.exporters.errors import BuildError, ParityError
 from shopfuse.exporters.workspace_encoder import catalogue_texts
-from shopfuse.training.catalogue import load_catalogue
+from shopfuse.training.data.catalogue import load_catalogue
 from shopfuse.triton.local_triton import LocalTriton
 from tests.exporters.conftest import Export
 from tests.exporters.small_shop import fit, tiny_text_encoder, write_catalogue

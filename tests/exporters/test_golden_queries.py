@@ -11,7 +11,7 @@ import pytest
 from shopfuse.datasets.schema import EVENT_SCHEMA, ITEM_SCHEMA
 from shopfuse.exporters.errors import BuildError
 from shopfuse.exporters.golden_queries import FREQUENT, QUERIES, golden_queries, spread
-from shopfuse.training.catalogue import Catalogue, load_catalogue
+from shopfuse.training.data.catalogue import Catalogue, load_catalogue
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 

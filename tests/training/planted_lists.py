@@ -9,9 +9,9 @@ from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS
 from shopfuse.ranking.features import CONTEXT_FEATURES, FEATURES
 from shopfuse.ranking.tensors import MODALITIES
 from shopfuse.ranking.user_state import MAX_HISTORY
+from shopfuse.training.data.snapshot import ItemVectors
 from shopfuse.training.logged_features import NOT_SHOWN, LoggedLists
 from shopfuse.training.ranker_data import RankerData
-from shopfuse.training.snapshot import ItemVectors
 from shopfuse.training.user_inputs import UserInputs
 
 POPULARITY = FEATURES.index("popularity")

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from shopfuse.training.event_log import IMPRESSION
+from shopfuse.training.data.event_log import IMPRESSION
 from shopfuse.training.report.held_out import (
     MIN_REQUESTS,
     HeldOut,

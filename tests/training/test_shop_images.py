@@ -96,7 +96,7 @@ def test_a_checkpoint_that_is_not_there_stops_the_build(tmp_path: Path) -> None:
 
 
 def test_an_item_with_several_pictures_has_their_middle() -> None:
-    from shopfuse.training.catalogue import load_catalogue
+    from shopfuse.training.data.catalogue import load_catalogue
     from shopfuse.training.image_encoder import ImageEncoder
 
     torch.manual_seed(0)

@@ -10,6 +10,7 @@ from shopfuse.cli.main import app
 from shopfuse.cli.tune import report, tune_model, verdict
 from shopfuse.core.progress import silent
 from shopfuse.datasets.workspace import Workspace
+from shopfuse.training.data.user_histories import user_histories
 from shopfuse.training.loop import TrainingDiverged
 from shopfuse.training.train_shop import ShopData
 from shopfuse.training.tuned import (
@@ -23,7 +24,6 @@ from shopfuse.training.tuned import (
 )
 from shopfuse.training.tuning import Budget, TuningError, Watch, default_values, search
 from shopfuse.training.tuning_tasks import TRIALS, tower_trials
-from shopfuse.training.user_histories import user_histories
 from tests.training.conftest import Shop, encode_words
 
 PEAK = 6e-3  # the learning rate that the bowl below wants

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from shopfuse.ranking.tensors import MODALITIES
 from shopfuse.training.baselines import baselines
+from shopfuse.training.data.user_histories import user_histories
 from shopfuse.training.item_inputs import ItemInputs
 from shopfuse.training.report.bench import FUSED
 from shopfuse.training.report.cold_users import BEHAVIOUR_ONLY, WITHOUT
@@ -18,7 +19,6 @@ from shopfuse.training.report.rankings import Ranking, Scored, measures, rank_al
 from shopfuse.training.report.section import Bars, Cell, Table
 from shopfuse.training.served_shop import World
 from shopfuse.training.truth_cases import Case
-from shopfuse.training.user_histories import user_histories
 
 COLD_SHARE = 0.1
 SURFACES = ("search", "recommend")

@@ -9,13 +9,13 @@ import numpy as np
 
 from shopfuse.recall.vector_channels import TEXT_INDEX
 from shopfuse.training.baselines import baselines
+from shopfuse.training.data.user_histories import UserHistories
 from shopfuse.training.report.bench import FUSED
 from shopfuse.training.report.context import Context
 from shopfuse.training.report.rankings import Ranking, measures, rank_all
 from shopfuse.training.report.section import Cell, Estimate, Line, Lines, Table
 from shopfuse.training.served_shop import ServedShop
 from shopfuse.training.truth_cases import Case
-from shopfuse.training.user_histories import UserHistories
 
 DEPTHS = (0, 1, 3, 10)  # events of a shopper that are kept, the newest ones
 BEHAVIOUR_ONLY = "behaviour only"

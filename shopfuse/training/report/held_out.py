@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.ranking.user_state import EVENT_CODES
-from shopfuse.training.catalogue import Catalogue
-from shopfuse.training.event_log import IMPRESSION, EventLog, Events
+from shopfuse.training.data.catalogue import Catalogue
+from shopfuse.training.data.event_log import IMPRESSION, EventLog, Events
 from shopfuse.training.impressions import LISTED, Shown
 from shopfuse.training.ranker_data import GAIN
 from shopfuse.training.shop_models import ShopModels

@@ -22,7 +22,7 @@ from shopfuse.recall.lexical import LexicalIndex, build_lexical
 from shopfuse.recall.words.analysis import Analyser
 from shopfuse.recall.words.word_knowledge import ANALYSER
 from shopfuse.release.manifest import ReleaseError
-from shopfuse.training.catalogue import catalogue_items
+from shopfuse.training.data.catalogue import catalogue_items
 
 TITLES = (
     ("p1", "索尼WH-1000XM4无线蓝牙耳机，降噪", "索尼", "数码"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.training.event_log import Events
+from shopfuse.training.data.event_log import Events
 
 _REACH = 4  # pairs an event with this many later events of its session, so that long sessions do not dominate
 

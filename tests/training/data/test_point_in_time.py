@@ -6,11 +6,11 @@ from shopfuse.ranking.features import context_features
 from shopfuse.ranking.history import history_tensors
 from shopfuse.ranking.tensors import VECTOR
 from shopfuse.ranking.user_state import EVENT_CODES
-from shopfuse.training.event_log import IMPRESSION
+from shopfuse.training.data.event_log import IMPRESSION
+from shopfuse.training.data.item_statistics import item_rows_at
+from shopfuse.training.data.user_histories import user_histories, user_states
 from shopfuse.training.impressions import shown_lists
-from shopfuse.training.item_statistics import item_rows_at
 from shopfuse.training.tower_examples import tower_examples
-from shopfuse.training.user_histories import user_histories, user_states
 from shopfuse.training.user_inputs import request_context, user_inputs
 from tests.training.conftest import Shop
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import polars as pl
 
-from shopfuse.training.bots import around_the_clock, clicks_of_unseen, never_clicking, too_fast, too_many
-from shopfuse.training.duplicates import repeated
-from shopfuse.training.findings import ACTOR, Finding, with_actors
-from shopfuse.training.outliers import odd_prices, odd_quantities, stray_moments
+from shopfuse.training.data.bots import around_the_clock, clicks_of_unseen, never_clicking, too_fast, too_many
+from shopfuse.training.data.duplicates import repeated
+from shopfuse.training.data.findings import ACTOR, Finding, with_actors
+from shopfuse.training.data.outliers import odd_prices, odd_quantities, stray_moments
 
 MOST_FOUND = 0.2  # by one rule, of the events or, where it judges whole actors, of the actors
 MOST_QUIETLY = 0.2  # of the events, by one rule, removed without a warning

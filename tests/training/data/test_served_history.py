@@ -22,8 +22,8 @@ from shopfuse.ranking.tensors import VECTOR
 from shopfuse.ranking.user_state import EVENT_CODES, MAX_HISTORY, user_state
 from shopfuse.recall.item_table import ItemTable, build_item_table
 from shopfuse.state.lmdb_store import LmdbStore
-from shopfuse.training.event_log import Events, Requests
-from shopfuse.training.user_histories import user_histories
+from shopfuse.training.data.event_log import Events, Requests
+from shopfuse.training.data.user_histories import user_histories
 from shopfuse.training.user_inputs import user_inputs
 
 NOW = 1_790_000_000.0

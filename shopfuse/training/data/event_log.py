@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from shopfuse.ranking.features import SCENE_SLOTS
 from shopfuse.ranking.text import normalise_query
 from shopfuse.ranking.user_state import EVENT_CODES
-from shopfuse.training.catalogue import Catalogue
-from shopfuse.training.cleaning import Cleaning, clean_events
+from shopfuse.training.data.catalogue import Catalogue
+from shopfuse.training.data.cleaning import Cleaning, clean_events
 
 IMPRESSION = 0  # beside EVENT_CODES, where 0 is free
 _KINDS = {"view_item_list": IMPRESSION, **EVENT_CODES}

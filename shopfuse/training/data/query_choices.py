@@ -8,7 +8,7 @@ import numpy as np
 
 from shopfuse.recall.words.chosen_categories import NO_CHOICES, Choices
 from shopfuse.recall.words.query_reading import NO_WORDS, ReadQuery
-from shopfuse.training.event_log import Events, Requests
+from shopfuse.training.data.event_log import Events, Requests
 
 MAX_QUERIES = 200_000  # the most frequent ones, as they were typed
 

@@ -7,8 +7,8 @@ from typing import cast
 
 import polars as pl
 
-from shopfuse.training.findings import Finding, nothing, these_events
-from shopfuse.training.robust_bounds import largest_ordinary
+from shopfuse.training.data.findings import Finding, nothing, these_events
+from shopfuse.training.data.robust_bounds import largest_ordinary
 
 MARGIN_DAYS = 30
 _TAIL = 0.001  # share of events at either end of the log that may lie further out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from shopfuse.training.findings import ACTOR, Finding, these_events
+from shopfuse.training.data.findings import ACTOR, Finding, these_events
 
 WITHIN_S = 1.0
 _SAME = (ACTOR, "event_name", "item_id", "request_id", "query")

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from shopfuse.ranking.features import ITEM_ROW, SCENE_SLOTS
 from shopfuse.ranking.user_state import EVENT_CODES, EVENT_WEIGHT
-from shopfuse.training.catalogue import Catalogue
-from shopfuse.training.event_log import IMPRESSION, Events
+from shopfuse.training.data.catalogue import Catalogue
+from shopfuse.training.data.event_log import IMPRESSION, Events
 
 POPULARITY_HALF_LIFE_S = 14 * 86400.0
 PRIOR_CLICKS = 2.0  # expected clicks that an item without impressions is credited with

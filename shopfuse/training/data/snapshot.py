@@ -20,10 +20,10 @@ from shopfuse.recall.vector_channels import BEHAVIOUR_INDEX, IMAGE_INDEX, TEXT_I
 from shopfuse.recall.vectors import build_vectors
 from shopfuse.recall.visits import Sessions
 from shopfuse.release.layout import ReleaseLayout
-from shopfuse.training.catalogue import Catalogue, catalogue_items
-from shopfuse.training.event_log import EventLog, Events, Requests
-from shopfuse.training.item_statistics import item_rows_at
-from shopfuse.training.query_choices import query_choices
+from shopfuse.training.data.catalogue import Catalogue, catalogue_items
+from shopfuse.training.data.event_log import EventLog, Events, Requests
+from shopfuse.training.data.item_statistics import item_rows_at
+from shopfuse.training.data.query_choices import query_choices
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from shopfuse.training.findings import ACTOR, Finding, by_actors, nothing
-from shopfuse.training.robust_bounds import largest_ordinary
+from shopfuse.training.data.findings import ACTOR, Finding, by_actors, nothing
+from shopfuse.training.data.robust_bounds import largest_ordinary
 
 LEAST_RATE = 200.0  # actions in an hour: one in 18 s, for a whole hour
 FAST_S, FAST_ACTIONS, FAST_SHARE = 0.5, 50, 0.5

@@ -7,9 +7,9 @@ import pytest
 
 from shopfuse.datasets.demo_shop.behaviour.intruders import MACHINES, with_intruders
 from shopfuse.datasets.schema import EVENT_SCHEMA
-from shopfuse.training.cleaning import clean_events, cleaning_lines
-from shopfuse.training.event_log import load_event_log
-from shopfuse.training.user_histories import last_moment
+from shopfuse.training.data.cleaning import clean_events, cleaning_lines
+from shopfuse.training.data.event_log import load_event_log
+from shopfuse.training.data.user_histories import last_moment
 from tests.training.conftest import Shop
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
