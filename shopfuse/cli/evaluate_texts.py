@@ -28,8 +28,8 @@ from shopfuse.ranking.labels import Labels, Probabilities, parse_labels
 from shopfuse.ranking.text_heads import OUTPUTS
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, model_file
+from shopfuse.training.examples.label_examples import TEST
 from shopfuse.training.label_baselines import majority, nearest, words
-from shopfuse.training.label_examples import TEST
 from shopfuse.training.label_quality import LabelQuality, label_quality
 from shopfuse.training.train_text_head import probabilities_of, train_text_head
 

@@ -15,7 +15,7 @@ from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.encoding_run import TextEncoder, encode_texts
 from shopfuse.exporters.vector_cache import VectorCache
 from shopfuse.ranking.text_heads import CATEGORY_HEAD, SENTIMENT_HEAD
-from shopfuse.training.label_examples import LabelExamples, category_examples, sentiment_examples
+from shopfuse.training.examples.label_examples import LabelExamples, category_examples, sentiment_examples
 
 CACHE = "labelled_texts"  # beside the catalogue's vectors
 ITEM_COLUMNS, REVIEW_COLUMNS = ("title", "brand", "category", "description"), ("text", "rating")

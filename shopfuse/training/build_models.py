@@ -14,8 +14,8 @@ from shopfuse.datasets.search_weights import read_search_weights
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.training.data.catalogue import Catalogue, load_catalogue
 from shopfuse.training.data.event_log import load_event_log
+from shopfuse.training.examples.item_inputs import encode_items, item_inputs
 from shopfuse.training.fusion_ranker import LEARNED, FusionRanker
-from shopfuse.training.item_inputs import encode_items, item_inputs
 from shopfuse.training.model_files import save_models
 from shopfuse.training.picture_models import picture_models
 from shopfuse.training.ranker_choice import AUTO, FUSIONS, PLAIN

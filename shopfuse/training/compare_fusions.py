@@ -20,11 +20,11 @@ from shopfuse.training.data.catalogue import load_catalogue
 from shopfuse.training.data.event_log import load_event_log
 from shopfuse.training.data.snapshot import ItemVectors
 from shopfuse.training.evaluate import rows_of_rankers
+from shopfuse.training.examples.impressions import shown_lists
+from shopfuse.training.examples.ranker_data import RankerData, labels_of
 from shopfuse.training.fusion_ranker import METHODS
-from shopfuse.training.impressions import shown_lists
 from shopfuse.training.ranker_calibration import seen_logits
 from shopfuse.training.ranker_choice import Fused, fuse_all, list_ndcgs, list_probabilities, score_of
-from shopfuse.training.ranker_data import RankerData, labels_of
 from shopfuse.training.task_logits import TRAINED_TASKS, task_probabilities
 from shopfuse.training.train_ranker import split_lists
 from shopfuse.training.train_shop import (

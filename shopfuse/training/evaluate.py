@@ -22,7 +22,7 @@ from shopfuse.training.baselines import BASELINES, baselines
 from shopfuse.training.data.catalogue import Catalogue, load_catalogue
 from shopfuse.training.data.event_log import load_event_log
 from shopfuse.training.data.user_histories import last_moment, user_histories
-from shopfuse.training.item_inputs import ItemInputs, item_inputs
+from shopfuse.training.examples.item_inputs import ItemInputs, item_inputs
 from shopfuse.training.picture_vectors import AnyEncoder, picture_vectors
 from shopfuse.training.served_shop import Models, ServedShop, World
 from shopfuse.training.shop_models import ShopModels

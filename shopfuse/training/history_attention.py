@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from shopfuse.ranking.tensors import VECTOR
 from shopfuse.ranking.user_state import EVENT_CODES
-from shopfuse.training.ranker_inputs import RankerInputs
+from shopfuse.training.examples.ranker_inputs import RankerInputs
 
 HEADS = 2
 VALUE = 8  # numbers that an entry says about a candidate that it matches

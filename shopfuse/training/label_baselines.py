@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.ranking.labels import Probabilities
-from shopfuse.training.label_examples import TRAIN, VALIDATION, LabelExamples
+from shopfuse.training.examples.label_examples import TRAIN, VALIDATION, LabelExamples
 from shopfuse.training.label_quality import macro_f1
 from shopfuse.training.train_text_head import LINEAR, Floats, TextHeadTraining, probabilities_of, train_text_head
 

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from shopfuse.ranking.features import CONTEXT_FEATURES
 from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR
-from shopfuse.training.ranker_inputs import RankerInputs
+from shopfuse.training.examples.ranker_inputs import RankerInputs
 
 HIDDEN = 64
 HEADS = 4

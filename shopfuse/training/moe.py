@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
+from shopfuse.training.examples.ranker_inputs import RankerInputs
 from shopfuse.training.modality_attention import REQUEST
 from shopfuse.training.ranker_facts import FACTS, RankerFacts
-from shopfuse.training.ranker_inputs import RankerInputs
 from shopfuse.training.task_logits import TRAINED_TASKS, TaskLogits
 
 EXPERTS = 4

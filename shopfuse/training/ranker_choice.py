@@ -20,11 +20,11 @@ from shopfuse.core.progress import Progress, silent
 from shopfuse.ranking.fusion import FUSION_METHODS
 from shopfuse.ranking.tensors import TASKS
 from shopfuse.training.data.snapshot import ItemVectors
+from shopfuse.training.examples.ranker_data import GAIN, RankerData, batch_of, batches
 from shopfuse.training.fusion_ranker import METHODS, FusionRanker
 from shopfuse.training.moe import usage
 from shopfuse.training.position_term import PositionTerm
 from shopfuse.training.ranker_calibration import calibrate
-from shopfuse.training.ranker_data import GAIN, RankerData, batch_of, batches
 from shopfuse.training.shop_models import RELEVANCE_ONLY
 from shopfuse.training.task_logits import TRAINED_TASKS
 from shopfuse.training.tower_losses import TowerHeads

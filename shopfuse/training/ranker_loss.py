@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, logsigmoid
 
+from shopfuse.training.examples.ranker_data import Labels
 from shopfuse.training.position_term import PositionTerm
-from shopfuse.training.ranker_data import Labels
 
 _NEVER = -1e4
 _SURELY = 1 - 1e-6

@@ -22,7 +22,7 @@ from shopfuse.ranking.fusion import (
     channel_weights,
 )
 from shopfuse.ranking.tensors import TASKS
-from shopfuse.training.ranker_inputs import RankerInputs
+from shopfuse.training.examples.ranker_inputs import RankerInputs
 
 _FAR = 1e9  # beyond any score; finite, so that no candidate list gives inf - inf
 

@@ -28,11 +28,11 @@ from shopfuse.training.data.catalogue import Catalogue
 from shopfuse.training.data.event_log import EventLog, Requests
 from shopfuse.training.data.snapshot import ItemVectors, Snapshot, take_snapshot, with_vectors
 from shopfuse.training.data.user_histories import UserHistories
+from shopfuse.training.examples.item_inputs import ItemInputs, encode_items
+from shopfuse.training.examples.user_inputs import user_inputs
 from shopfuse.training.fusion_ranker import FusionRanker
-from shopfuse.training.item_inputs import ItemInputs, encode_items
 from shopfuse.training.tower_vectors import query_vectors, user_vectors
 from shopfuse.training.truth_cases import NO_SEED, Case, Scorer
-from shopfuse.training.user_inputs import user_inputs
 
 # An absent modality takes with it the channels and features that are computed from it. The vectors of the behaviour
 # space stay: they hold what is left of the item.

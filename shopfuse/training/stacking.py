@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from shopfuse.ranking.channels import CHANNELS
 from shopfuse.ranking.fusion import FUSION_METHODS
-from shopfuse.training.ranker_inputs import RankerInputs
+from shopfuse.training.examples.ranker_inputs import RankerInputs
 from shopfuse.training.score_fusion import OPINIONS, ScoreFusion, known_channels, normalise
 from shopfuse.training.task_logits import TRAINED_TASKS, TaskLogits
 

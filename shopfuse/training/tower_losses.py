@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
 from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR
+from shopfuse.training.examples.tower_batch import TowerBatch
 from shopfuse.training.position_term import PositionTerm
-from shopfuse.training.tower_batch import TowerBatch
 
 _NEVER = -1e4
 _SCALES = ("user", "query", "both", "list", *MODALITIES, *(f"{name} list" for name in MODALITIES))

@@ -9,7 +9,7 @@ from torch import nn
 
 from shopfuse.ranking.history import history_vectors
 from shopfuse.ranking.tensors import VECTOR
-from shopfuse.training.user_inputs import UserInputs
+from shopfuse.training.examples.user_inputs import UserInputs
 
 _BLOCK = 1024
 

@@ -24,23 +24,23 @@ from shopfuse.training.data.co_engagement import session_pairs
 from shopfuse.training.data.event_log import EventLog, Events
 from shopfuse.training.data.snapshot import ItemVectors, take_snapshot
 from shopfuse.training.data.user_histories import UserHistories, user_histories
+from shopfuse.training.examples.impressions import Replay, Shown, shown_lists
+from shopfuse.training.examples.item_inputs import ItemInputs, encode_items, item_inputs
+from shopfuse.training.examples.logged_features import write_logged
+from shopfuse.training.examples.ranker_data import RankerData
+from shopfuse.training.examples.similar_seeds import with_similar
+from shopfuse.training.examples.tower_examples import log_exposure, tower_examples
+from shopfuse.training.examples.user_inputs import user_inputs
 from shopfuse.training.fusion_ranker import LEARNED
-from shopfuse.training.impressions import Replay, Shown, shown_lists
-from shopfuse.training.item_inputs import ItemInputs, encode_items, item_inputs
-from shopfuse.training.logged_features import write_logged
 from shopfuse.training.made_by import training_record
 from shopfuse.training.picture_models import picture_models
 from shopfuse.training.ranker_choice import AUTO, Fused, choose_ranker, without_training
-from shopfuse.training.ranker_data import RankerData
 from shopfuse.training.shop_images import ShopImages, shop_images
 from shopfuse.training.shop_models import ShopModels
-from shopfuse.training.similar_seeds import with_similar
-from shopfuse.training.tower_examples import log_exposure, tower_examples
 from shopfuse.training.tower_vectors import query_vectors, user_vectors
 from shopfuse.training.train_ranker import split_lists
 from shopfuse.training.train_towers import Towers, TowerTask, train_towers
 from shopfuse.training.tuned import TrainingSettings, settings_of
-from shopfuse.training.user_inputs import user_inputs
 
 EncodeTexts = Callable[[list[str]], NDArray[np.float32]]
 

@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 
 from shopfuse.core.progress import Progress, silent
 from shopfuse.ranking.labels import Labels, Probabilities
-from shopfuse.training.label_examples import TEST, TRAIN, VALIDATION, LabelExamples
+from shopfuse.training.examples.label_examples import TEST, TRAIN, VALIDATION, LabelExamples
 from shopfuse.training.label_quality import hierarchical_f1, label_quality, macro_f1
 from shopfuse.training.loop import Schedule, fit
 from shopfuse.training.text_head import TextHead

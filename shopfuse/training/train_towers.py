@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from shopfuse.core.progress import Progress, silent
 from shopfuse.ranking.tensors import TOKEN, VECTOR
 from shopfuse.training import team
-from shopfuse.training.item_inputs import ItemInputs
+from shopfuse.training.examples.item_inputs import ItemInputs
+from shopfuse.training.examples.tower_batch import TowerBatch, tower_batch
+from shopfuse.training.examples.tower_examples import TowerExamples, class_balance
 from shopfuse.training.loop import History, Schedule, best_hardware, fit, unwatched
 from shopfuse.training.team_messages import announce
-from shopfuse.training.tower_batch import TowerBatch, tower_batch
-from shopfuse.training.tower_examples import TowerExamples, class_balance
 from shopfuse.training.tower_losses import TowerHeads, tower_loss
 from shopfuse.training.towers import ItemTower, QueryTower, UserTower
 

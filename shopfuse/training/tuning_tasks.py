@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.training.impressions import shown_lists
+from shopfuse.training.examples.impressions import shown_lists
 from shopfuse.training.train_ranker import train_ranker
 from shopfuse.training.train_shop import (
     MAX_LISTS,

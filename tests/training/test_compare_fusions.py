@@ -10,7 +10,7 @@ from shopfuse.training.compare_fusions import Judged, MethodResult, judge
 from shopfuse.training.judged_measures import auc_draws, ece_draws
 from shopfuse.training.ranker_choice import Fused, list_probabilities, without_training
 from shopfuse.training.train_stacking import train_stacking
-from tests.training.planted_lists import planted_items, popular_items_are_clicked
+from tests.training.examples.planted_lists import planted_items, popular_items_are_clicked
 
 
 def _judged(quality: float, seed: int = 0, probabilities: bool = True) -> Judged:

@@ -7,14 +7,14 @@ import torch
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.channels import CHANNEL_COLUMN
 from shopfuse.ranking.tensors import TASKS, pad_rows, submodels
+from shopfuse.training.examples.ranker_inputs import RankerInputs
 from shopfuse.training.fusion_ranker import LEARNED, METHODS, FusionRanker
 from shopfuse.training.history_attention import HistoryAttention
 from shopfuse.training.ranker_choice import choose_ranker, choose_tasks, list_ndcg
-from shopfuse.training.ranker_inputs import RankerInputs
 from shopfuse.training.tower_losses import TowerHeads
 from shopfuse.training.train_ranker import RankerTraining, split_lists, train_ranker
-from tests.training.planted_lists import POPULAR, POPULARITY, planted_items, popular_items_are_clicked
-from tests.training.random_tensors import random_inputs
+from tests.training.examples.planted_lists import POPULAR, POPULARITY, planted_items, popular_items_are_clicked
+from tests.training.examples.random_tensors import random_inputs
 
 SEPARATE = ["attention", "moe"]  # methods that judge each candidate by itself
 RANKER = submodels(64)["fusion_ranker"]

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from shopfuse.training.examples.ranker_data import RankerData
 from shopfuse.training.ranker_choice import list_probabilities
-from shopfuse.training.ranker_data import RankerData
 from shopfuse.training.tower_losses import TowerHeads
 from shopfuse.training.train_ranker import RankerTraining, train_ranker
 from shopfuse.training.train_stacking import train_stacking
-from tests.training.planted_lists import Floats, planted, planted_items, quality_of
+from tests.training.examples.planted_lists import Floats, planted, planted_items, quality_of
 
 
 def _worst_first(rng: np.random.Generator, quality: Floats) -> NDArray[np.int64]:

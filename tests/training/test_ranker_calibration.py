@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from shopfuse.training.examples.ranker_data import RankerData
 from shopfuse.training.fusion_ranker import FusionRanker
 from shopfuse.training.position_term import PositionTerm
 from shopfuse.training.ranker_calibration import calibrate, seen_logits
-from shopfuse.training.ranker_data import RankerData
 from shopfuse.training.train_stacking import train_stacking
-from tests.training.planted_lists import planted_items, popular_items_are_clicked
+from tests.training.examples.planted_lists import planted_items, popular_items_are_clicked
 
 
 @pytest.fixture(scope="module")

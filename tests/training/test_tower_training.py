@@ -8,8 +8,8 @@ import torch
 from torch.nn.functional import normalize
 
 from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR
-from shopfuse.training.tower_batch import tower_batch
-from shopfuse.training.tower_examples import class_balance
+from shopfuse.training.examples.tower_batch import tower_batch
+from shopfuse.training.examples.tower_examples import class_balance
 from shopfuse.training.tower_losses import TowerHeads, tower_loss
 from shopfuse.training.train_towers import TowerTask, train_towers
 from shopfuse.training.tuned import with_values

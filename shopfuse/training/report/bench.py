@@ -23,7 +23,7 @@ from shopfuse.training.data.event_log import EventLog, load_event_log
 from shopfuse.training.data.snapshot import Snapshot
 from shopfuse.training.data.user_histories import last_moment, user_histories
 from shopfuse.training.evaluate import ABLATIONS, shop_inputs
-from shopfuse.training.item_inputs import ItemInputs
+from shopfuse.training.examples.item_inputs import ItemInputs
 from shopfuse.training.report.held_out import HeldOut, held_out, request_cases, visit_cases
 from shopfuse.training.report.rankings import CaseSet, Ranking, Scored, rank_all, scored
 from shopfuse.training.served_shop import Models, ServedShop, World

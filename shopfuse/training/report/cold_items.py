@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shopfuse.ranking.tensors import MODALITIES
 from shopfuse.training.baselines import baselines
 from shopfuse.training.data.user_histories import user_histories
-from shopfuse.training.item_inputs import ItemInputs
+from shopfuse.training.examples.item_inputs import ItemInputs
 from shopfuse.training.report.bench import FUSED
 from shopfuse.training.report.cold_users import BEHAVIOUR_ONLY, WITHOUT
 from shopfuse.training.report.context import SURFACE_NAMES, Context

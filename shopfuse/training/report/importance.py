@@ -18,9 +18,9 @@ from shopfuse.core.progress import Progress
 from shopfuse.ranking.channels import CHANNELS
 from shopfuse.ranking.features import FEATURES
 from shopfuse.ranking.tensors import MODALITIES
+from shopfuse.training.examples.ranker_data import GAIN, batch_of
+from shopfuse.training.examples.ranker_inputs import RankerInputs
 from shopfuse.training.ranker_choice import score_of
-from shopfuse.training.ranker_data import GAIN, batch_of
-from shopfuse.training.ranker_inputs import RankerInputs
 from shopfuse.training.report.context import Context
 from shopfuse.training.report.judged_lists import JudgedLists
 from shopfuse.training.report.rankings import ndcg_of

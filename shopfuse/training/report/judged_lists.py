@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from shopfuse.core.progress import Progress
 from shopfuse.training.data.snapshot import ItemVectors
-from shopfuse.training.impressions import Replay
+from shopfuse.training.examples.impressions import Replay
+from shopfuse.training.examples.ranker_data import RankerData
+from shopfuse.training.examples.user_inputs import user_inputs
 from shopfuse.training.ranker_choice import list_probabilities
-from shopfuse.training.ranker_data import RankerData
 from shopfuse.training.report.bench import Bench
 from shopfuse.training.report.held_out import impression_lists
 from shopfuse.training.tower_vectors import query_vectors, user_vectors
-from shopfuse.training.user_inputs import user_inputs
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from shopfuse.ranking.user_state import EVENT_CODES
 from shopfuse.training.data.event_log import IMPRESSION
 from shopfuse.training.data.item_statistics import item_rows_at
 from shopfuse.training.data.user_histories import user_histories, user_states
-from shopfuse.training.impressions import shown_lists
-from shopfuse.training.tower_examples import tower_examples
-from shopfuse.training.user_inputs import request_context, user_inputs
+from shopfuse.training.examples.impressions import shown_lists
+from shopfuse.training.examples.tower_examples import tower_examples
+from shopfuse.training.examples.user_inputs import request_context, user_inputs
 from tests.training.conftest import Shop
 
 

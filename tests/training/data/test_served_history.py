@@ -24,7 +24,7 @@ from shopfuse.recall.item_table import ItemTable, build_item_table
 from shopfuse.state.lmdb_store import LmdbStore
 from shopfuse.training.data.event_log import Events, Requests
 from shopfuse.training.data.user_histories import user_histories
-from shopfuse.training.user_inputs import user_inputs
+from shopfuse.training.examples.user_inputs import user_inputs
 
 NOW = 1_790_000_000.0
 DAY_S = 86400.0

@@ -24,8 +24,8 @@ from shopfuse.training.data.event_log import IMPRESSION, EventLog
 from shopfuse.training.data.item_statistics import item_rows_at
 from shopfuse.training.data.snapshot import Snapshot
 from shopfuse.training.data.user_histories import UserHistories
-from shopfuse.training.logged_features import NOT_SHOWN, LoggedLists
-from shopfuse.training.user_inputs import request_context
+from shopfuse.training.examples.logged_features import NOT_SHOWN, LoggedLists
+from shopfuse.training.examples.user_inputs import request_context
 
 STAGE = "replay impressions"
 LISTED = 16  # shown items of a list that are kept: the first ones, and every one that was clicked

@@ -10,9 +10,9 @@ from shopfuse.ranking.features import CONTEXT_FEATURES, FEATURES
 from shopfuse.ranking.tensors import MODALITIES
 from shopfuse.ranking.user_state import MAX_HISTORY
 from shopfuse.training.data.snapshot import ItemVectors
-from shopfuse.training.logged_features import NOT_SHOWN, LoggedLists
-from shopfuse.training.ranker_data import RankerData
-from shopfuse.training.user_inputs import UserInputs
+from shopfuse.training.examples.logged_features import NOT_SHOWN, LoggedLists
+from shopfuse.training.examples.ranker_data import RankerData
+from shopfuse.training.examples.user_inputs import UserInputs
 
 POPULARITY = FEATURES.index("popularity")
 POPULAR = CHANNEL_COLUMN["popular"]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from shopfuse.training.data.event_log import Requests
 from shopfuse.training.data.user_histories import UserHistories
-from shopfuse.training.impressions import Shown
+from shopfuse.training.examples.impressions import Shown
 
 RECENT_S = 1800.0
 NO_SEED = -1

@@ -17,9 +17,9 @@ from shopfuse.ranking.history import history_vectors
 from shopfuse.ranking.tensors import VECTOR
 from shopfuse.ranking.user_state import EVENT_CODES
 from shopfuse.training.data.snapshot import ItemVectors
-from shopfuse.training.logged_features import LoggedLists
-from shopfuse.training.ranker_inputs import RankerInputs
-from shopfuse.training.user_inputs import UserInputs
+from shopfuse.training.examples.logged_features import LoggedLists
+from shopfuse.training.examples.ranker_inputs import RankerInputs
+from shopfuse.training.examples.user_inputs import UserInputs
 
 GAIN = np.array([0.0, 1.0, 1.0, 2.0, 3.0], np.float32)  # of an outcome in listwise targets and in validation
 _IS_SEARCH = CONTEXT_FEATURES.index("is_search")

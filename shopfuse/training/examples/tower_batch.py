@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from shopfuse.training.tower_examples import TowerExamples
-from shopfuse.training.user_inputs import UserInputs
+from shopfuse.training.examples.tower_examples import TowerExamples
+from shopfuse.training.examples.user_inputs import UserInputs
 
 
 @dataclass(frozen=True, slots=True)

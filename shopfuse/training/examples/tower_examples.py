@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from shopfuse.ranking.user_state import EVENT_CODES, EVENT_WEIGHT
 from shopfuse.training.data.event_log import IMPRESSION, EventLog, Events
 from shopfuse.training.data.user_histories import UserHistories
-from shopfuse.training.user_inputs import UserInputs, user_inputs
+from shopfuse.training.examples.user_inputs import UserInputs, user_inputs
 
 MAX_EXAMPLES = 400_000  # the newest ones of a larger log
 OTHERS = 12  # unclicked items of a list that are kept, the first ones
