@@ -36,7 +36,7 @@ from shopfuse.exporters.verified_model import VerifiedModel
 from shopfuse.exporters.workspace_encoder import export_text_encoder
 from shopfuse.ranking.text import normalise_query
 from shopfuse.training.data.catalogue import Catalogue
-from shopfuse.training.text_encoder import LoadedTextEncoder, load_text_encoder
+from shopfuse.training.models.text_encoder import LoadedTextEncoder, load_text_encoder
 
 COLUMNS = ("name", "ms", "speed_up", "mb", "cosine_mean", "cosine_min", "overlap@10", "ndcg@10", "ndcg@10_loss")
 TITLES = 100  # of which queries are made where none are given

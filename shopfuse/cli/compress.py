@@ -21,7 +21,7 @@ from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.sample_inputs import random_inputs
 from shopfuse.ranking.tensors import LENGTH_BUCKETS, submodels
 from shopfuse.training.compression.compress import Compressed, Effort, distill_encoder, prune_encoder
-from shopfuse.training.text_encoder import LoadedTextEncoder
+from shopfuse.training.models.text_encoder import LoadedTextEncoder
 
 app = typer.Typer(no_args_is_help=True, help="Make a smaller text encoder from the shop's own.", rich_markup_mode=None)
 

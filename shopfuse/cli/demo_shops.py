@@ -19,7 +19,7 @@ from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer, padde
 from shopfuse.exporters.verified_model import export_verified
 from shopfuse.ranking.tensors import submodels
 from shopfuse.training.data.catalogue import load_catalogue
-from shopfuse.training.text_encoder import load_text_encoder
+from shopfuse.training.models.text_encoder import load_text_encoder
 
 SAMPLE = ["red running shoes", "a lamp for reading", "waterproof jacket", "laptop"]
 

@@ -20,7 +20,7 @@ from shopfuse.exporters.workspace_encoder import export_text_encoder, open_encod
 from shopfuse.training.data.event_log import load_event_log
 from shopfuse.training.data.user_histories import user_histories
 from shopfuse.training.made_by import data_hash
-from shopfuse.training.text_encoder import load_text_encoder
+from shopfuse.training.models.text_encoder import load_text_encoder
 from shopfuse.training.train_shop import ShopData, enough_to_train
 from shopfuse.training.tuned import read_tuned, settings_of, write_tuned
 from shopfuse.training.tuning import Budget, Found, Trial, default_values, search

@@ -31,8 +31,8 @@ from shopfuse.exporters.user_models import export_user_models
 from shopfuse.release.manifest import Manifest
 from shopfuse.training.build_models import build_models
 from shopfuse.training.model_files import load_models
+from shopfuse.training.models.text_encoder import load_text_encoder
 from shopfuse.training.shop_models import ShopModels
-from shopfuse.training.text_encoder import load_text_encoder
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from shopfuse.exporters.encoding_run import encode_texts
 from shopfuse.exporters.exporting import Exported, Exporting
 from shopfuse.exporters.workspace_encoder import WorkspaceEncoder, export_text_encoder, open_encoder, real_texts
 from shopfuse.training.data.catalogue import Catalogue
-from shopfuse.training.text_encoder import LoadedTextEncoder
+from shopfuse.training.models.text_encoder import LoadedTextEncoder
 
 
 @dataclass(frozen=True, slots=True)

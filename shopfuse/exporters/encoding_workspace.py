@@ -32,7 +32,7 @@ from shopfuse.exporters.workspace_encoder import (
 )
 from shopfuse.release.manifest import ModelVersion, ReleaseError
 from shopfuse.release.verify import read_manifest, sha256_file
-from shopfuse.training.text_encoder import load_text_encoder
+from shopfuse.training.models.text_encoder import load_text_encoder
 
 WITNESSES = 8  # texts that a Triton must encode as this process does
 LEAST_COSINE = 0.999  # of a witness's two vectors: a GPU's fp32 may be TF32

@@ -18,7 +18,7 @@ from shopfuse.exporters.verified_model import VerifiedModel, export_verified
 from shopfuse.ranking.tensors import Arrays, submodels
 from shopfuse.ranking.text import item_text
 from shopfuse.release.verify import sha256_file
-from shopfuse.training.text_encoder import LoadedTextEncoder
+from shopfuse.training.models.text_encoder import LoadedTextEncoder
 
 TEXT_COLUMNS = ("title", "brand", "category", "description")
 ROWS_AT_ONCE = 8192

@@ -25,13 +25,13 @@ from shopfuse.core.atomic_files import atomic_file
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.tensors import TOKEN
 from shopfuse.training.checkpoints import META, WEIGHTS, load_checkpoint, save_checkpoint
-from shopfuse.training.fitted_towers import FittedItemTower, FittedQueryTower, FittedUserTower
 from shopfuse.training.fusion_ranker import FusionRanker
-from shopfuse.training.image_encoder import ImageEncoder, blocks_of
-from shopfuse.training.picture_tower import PictureTower
+from shopfuse.training.models.fitted_towers import FittedItemTower, FittedQueryTower, FittedUserTower
+from shopfuse.training.models.image_encoder import ImageEncoder, blocks_of
+from shopfuse.training.models.picture_tower import PictureTower
+from shopfuse.training.models.towers import ItemTower, QueryTower, UserTower
+from shopfuse.training.models.vision_tower import VisionTower, empty_tower
 from shopfuse.training.shop_models import ShopModels
-from shopfuse.training.towers import ItemTower, QueryTower, UserTower
-from shopfuse.training.vision_tower import VisionTower, empty_tower
 
 Weights = Mapping[str, torch.Tensor]
 REQUIRED = ("query_tower", "item_tower", "user_tower", "fusion_ranker")

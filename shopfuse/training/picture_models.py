@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.training.picture_tower import fit_picture_tower
+from shopfuse.training.models.picture_tower import fit_picture_tower
 from shopfuse.training.shop_images import ShopImages
 
 

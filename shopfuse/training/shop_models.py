@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from shopfuse.ranking.tensors import D_IMAGE, IMAGE_SIZE, TOKEN
-from shopfuse.training.fitted_towers import FittedItemTower, FittedQueryTower, FittedUserTower, fit_projection
 from shopfuse.training.fusion_ranker import FusionRanker
+from shopfuse.training.models.fitted_towers import FittedItemTower, FittedQueryTower, FittedUserTower, fit_projection
 
 RELEVANCE_ONLY = {"relevance": 1.0}
 

@@ -10,7 +10,7 @@ import pytest
 from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer, padded
 from shopfuse.exporters.verified_model import VerifiedModel, export_verified
 from shopfuse.ranking.tensors import submodels
-from shopfuse.training.text_encoder import LoadedTextEncoder, load_text_encoder
+from shopfuse.training.models.text_encoder import LoadedTextEncoder, load_text_encoder
 
 TEXTS = [
     "Red running shoes",

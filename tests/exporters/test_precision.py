@@ -15,9 +15,9 @@ from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.precision import convert
 from shopfuse.exporters.sample_inputs import random_inputs
 from shopfuse.ranking.tensors import Arrays, Submodel, submodels
-from shopfuse.training.fitted_towers import FittedUserTower
 from shopfuse.training.fusion_ranker import FusionRanker
-from shopfuse.training.towers import QueryTower
+from shopfuse.training.models.fitted_towers import FittedUserTower
+from shopfuse.training.models.towers import QueryTower
 
 DECLARED = submodels(32)
 LEAST_COSINE = {"fp16": 0.9999, "int8": 0.97, "int8_static": 0.97}

@@ -20,8 +20,8 @@ from shopfuse.exporters.precision import PRECISIONS, convert
 from shopfuse.exporters.sample_inputs import random_inputs
 from shopfuse.exporters.sensitivity import agreement
 from shopfuse.ranking.tensors import Arrays, Submodel, submodels
-from shopfuse.training.image_encoder import ImageEncoder
-from shopfuse.training.towers import ItemTower, UserTower
+from shopfuse.training.models.image_encoder import ImageEncoder
+from shopfuse.training.models.towers import ItemTower, UserTower
 
 WIDTH = 32
 DECLARED = submodels(WIDTH)

@@ -24,7 +24,7 @@ from shopfuse.exporters.tolerances import RankingBound
 from shopfuse.exporters.verified_model import VerifiedModel, export_verified
 from shopfuse.ranking.tensors import submodels
 from shopfuse.training.fusion_ranker import FusionRanker
-from shopfuse.training.text_encoder import LoadedTextEncoder, load_text_encoder
+from shopfuse.training.models.text_encoder import LoadedTextEncoder, load_text_encoder
 from tests.exporters.conftest import Export
 
 KINDS = [

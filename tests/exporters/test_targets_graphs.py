@@ -22,11 +22,11 @@ from shopfuse.exporters.operator_support import (
     operator_problems,
 )
 from shopfuse.ranking.tensors import submodels
-from shopfuse.training.fitted_towers import FittedItemTower, FittedUserTower
 from shopfuse.training.fusion_ranker import FusionRanker
-from shopfuse.training.image_encoder import ImageEncoder
-from shopfuse.training.text_encoder import PooledEncoder
-from shopfuse.training.towers import ItemTower, QueryTower, UserTower
+from shopfuse.training.models.fitted_towers import FittedItemTower, FittedUserTower
+from shopfuse.training.models.image_encoder import ImageEncoder
+from shopfuse.training.models.text_encoder import PooledEncoder
+from shopfuse.training.models.towers import ItemTower, QueryTower, UserTower
 
 D_TEXT = 32
 DECLARED = submodels(D_TEXT)

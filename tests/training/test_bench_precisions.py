@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from shopfuse.cli.bench_precisions import precisions
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.training.compression.compress import Effort, prune_encoder
-from shopfuse.training.hub_checkpoint import CheckpointError
+from shopfuse.training.models.hub_checkpoint import CheckpointError
 from tests.training.compression_shop import TINY, write_encoder, write_shop
 
 APP = typer.Typer()

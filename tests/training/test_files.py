@@ -7,7 +7,7 @@ import torch
 
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.training.checkpoints import load_checkpoint, save_checkpoint
-from shopfuse.training.towers import ItemTower, QueryTower
+from shopfuse.training.models.towers import ItemTower, QueryTower
 
 
 def test_a_saved_checkpoint_is_loaded_as_it_was(tmp_path: Path) -> None:

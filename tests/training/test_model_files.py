@@ -17,10 +17,10 @@ from torch import nn
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.tensors import TOKEN
 from shopfuse.training.fusion_ranker import METHODS, FusionRanker
-from shopfuse.training.image_encoder import ImageEncoder
 from shopfuse.training.model_files import load_models, save_models
+from shopfuse.training.models.image_encoder import ImageEncoder
+from shopfuse.training.models.towers import ItemTower, QueryTower, UserTower
 from shopfuse.training.shop_models import ShopModels, fitted_models
-from shopfuse.training.towers import ItemTower, QueryTower, UserTower
 
 IDS = ["a", "b", "c"]
 

@@ -16,10 +16,10 @@ from shopfuse.datasets.schema import IMAGE_SCHEMA, ITEM_SCHEMA
 from shopfuse.datasets.shop_settings import ShopSettings
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.training.build_models import build_models
-from shopfuse.training.hub_checkpoint import CheckpointError
 from shopfuse.training.model_files import load_models
-from shopfuse.training.picture_tower import fit_picture_tower
-from shopfuse.training.picture_vectors import picture_vectors
+from shopfuse.training.models.hub_checkpoint import CheckpointError
+from shopfuse.training.models.image_vectors import picture_vectors
+from shopfuse.training.models.picture_tower import fit_picture_tower
 from tests.training.conftest import encode_words
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 180, 40), "blue": (30, 40, 200), "grey": (120, 120, 120)}
@@ -97,7 +97,7 @@ def test_a_checkpoint_that_is_not_there_stops_the_build(tmp_path: Path) -> None:
 
 def test_an_item_with_several_pictures_has_their_middle() -> None:
     from shopfuse.training.data.catalogue import load_catalogue
-    from shopfuse.training.image_encoder import ImageEncoder
+    from shopfuse.training.models.image_encoder import ImageEncoder
 
     torch.manual_seed(0)
     encoder = ImageEncoder().eval()

@@ -12,7 +12,7 @@ import numpy as np
 from torch import nn
 
 from shopfuse.training.compression.errors import CompressionError
-from shopfuse.training.text_encoder import LoadedTextEncoder, PooledEncoder
+from shopfuse.training.models.text_encoder import LoadedTextEncoder, PooledEncoder
 
 
 def bert_layers(module: nn.Module, source: str) -> nn.ModuleList:

@@ -25,7 +25,7 @@ from shopfuse.training.compression.fidelity import fidelity
 from shopfuse.training.compression.result_folder import check_result_folder, write_result
 from shopfuse.training.compression.shop_texts import ShopTexts, shop_texts
 from shopfuse.training.compression.token_batches import Tokeniser, Tokens, encode
-from shopfuse.training.text_encoder import LoadedTextEncoder, PooledEncoder, load_text_encoder
+from shopfuse.training.models.text_encoder import LoadedTextEncoder, PooledEncoder, load_text_encoder
 
 PRUNE, DISTILL = "prune", "distill"
 _JUDGED_ON = 500  # items and their queries, to rank neurons by

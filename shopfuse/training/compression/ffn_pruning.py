@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from shopfuse.training.compression.bert_layers import bert_layers, ffn_size
 from shopfuse.training.compression.errors import CompressionError
 from shopfuse.training.compression.token_batches import Tokens
-from shopfuse.training.text_encoder import LoadedTextEncoder, PooledEncoder
+from shopfuse.training.models.text_encoder import LoadedTextEncoder, PooledEncoder
 
 _RIDGE = 1e-3  # a share of the mean variance: neurons that say the same must not blow up the solution
 

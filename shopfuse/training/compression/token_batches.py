@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from shopfuse.core.progress import Progress, silent
 from shopfuse.training.compression.errors import CompressionError
-from shopfuse.training.text_encoder import LoadedTextEncoder
+from shopfuse.training.models.text_encoder import LoadedTextEncoder
 
 _TEXTS_AT_ONCE = 32
 

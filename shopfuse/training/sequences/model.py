@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
 from shopfuse.datasets.sequences import ItemAttributes
-from shopfuse.training.history_block import HistoryBlock
+from shopfuse.training.models.history_block import HistoryBlock
 
 _START = 0.02  # standard deviation of vectors before training
 

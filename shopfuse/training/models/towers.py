@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 from shopfuse.ranking.features import CONTEXT_FEATURES
 from shopfuse.ranking.tensors import ATTRIBUTE_BUCKETS, D_IMAGE, MODALITIES, TOKEN, VECTOR
 from shopfuse.ranking.user_state import EVENT_CODES, MAX_HISTORY
-from shopfuse.training.history_block import HistoryBlock
+from shopfuse.training.models.history_block import HistoryBlock
 
 HIDDEN = 128
 POOLS = 4  # ways in which a user's history is summed up

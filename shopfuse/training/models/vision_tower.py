@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from shopfuse.training.hub_checkpoint import WEIGHTS, CheckpointError, checkpoint_folder, first_line
+from shopfuse.training.models.hub_checkpoint import WEIGHTS, CheckpointError, checkpoint_folder, first_line
 
 WANTED = (*WEIGHTS, "preprocessor_config.json")
 WHAT = "image encoder"

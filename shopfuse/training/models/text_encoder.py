@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from shopfuse.ranking.tensors import LENGTH_BUCKETS
-from shopfuse.training.hub_checkpoint import WEIGHTS, CheckpointError, checkpoint_folder, first_line
+from shopfuse.training.models.hub_checkpoint import WEIGHTS, CheckpointError, checkpoint_folder, first_line
 
 EMBEDDED = "embedded"
 _WANTED = (*WEIGHTS, "tokenizer.json")

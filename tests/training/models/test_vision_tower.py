@@ -14,8 +14,8 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from shopfuse.training.hub_checkpoint import CheckpointError
-from shopfuse.training.vision_tower import empty_tower, load_vision_tower
+from shopfuse.training.models.hub_checkpoint import CheckpointError
+from shopfuse.training.models.vision_tower import empty_tower, load_vision_tower
 
 SMALL: dict[str, Any] = {
     "hidden_size": 32,

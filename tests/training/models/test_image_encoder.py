@@ -5,8 +5,8 @@ import torch
 from numpy.typing import NDArray
 
 from shopfuse.training.examples.image_views import Changes, views
-from shopfuse.training.image_encoder import ImageEncoder, blocks_of
-from shopfuse.training.picture_vectors import encode_pixels
+from shopfuse.training.models.image_encoder import ImageEncoder, blocks_of
+from shopfuse.training.models.image_vectors import encode_pixels
 from shopfuse.training.train_image_encoder import ImageTraining, Pictures, train_image_encoder
 
 NOBODY = np.zeros((0, 2), np.int64)

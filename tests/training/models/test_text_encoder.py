@@ -6,8 +6,8 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from shopfuse.training.hub_checkpoint import CheckpointError
-from shopfuse.training.text_encoder import load_text_encoder
+from shopfuse.training.models.hub_checkpoint import CheckpointError
+from shopfuse.training.models.text_encoder import load_text_encoder
 
 
 def test_the_embedded_encoder_knows_that_a_couch_is_a_sofa() -> None:

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from shopfuse.ranking.tensors import submodels
-from shopfuse.training.fitted_towers import FittedItemTower, FittedQueryTower, FittedUserTower, fit_projection
+from shopfuse.training.models.fitted_towers import FittedItemTower, FittedQueryTower, FittedUserTower, fit_projection
 from tests.training.examples.random_tensors import random_inputs
 
 DIM = 160

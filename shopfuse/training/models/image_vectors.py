@@ -13,8 +13,8 @@ from torch import nn
 
 from shopfuse.ranking.pictures import decode_all
 from shopfuse.training.data.catalogue import Catalogue
-from shopfuse.training.image_encoder import ImageEncoder
-from shopfuse.training.vision_tower import VisionTower
+from shopfuse.training.models.image_encoder import ImageEncoder
+from shopfuse.training.models.vision_tower import VisionTower
 
 _BLOCK = 256
 _FILE_BLOCK = 1024

@@ -1,0 +1,1 @@
+"""Encoders, towers and heads: torch modules that know nothing of a shop's files."""
