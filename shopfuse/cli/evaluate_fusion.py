@@ -31,7 +31,7 @@ from shopfuse.cli.seeds import SeedsOption, parse_seeds
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.training.compare_fusions import MethodResult, compare_fusions
-from shopfuse.training.task_logits import TRAINED_TASKS
+from shopfuse.training.fusion.task_logits import TRAINED_TASKS
 
 OwnOption = Annotated[
     Path | None, typer.Option("--workspace", "-w", help="Your own shop, instead of simulated ones.", show_default=False)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from shopfuse.metrics.ndcg import bootstrap_interval
 from shopfuse.training.compare_fusions import MethodResult
+from shopfuse.training.fusion.task_logits import TRAINED_TASKS
 from shopfuse.training.judged_measures import auc_draws, ece_draws
-from shopfuse.training.task_logits import TRAINED_TASKS
 
 Floats = NDArray[np.float64]
 Table = Mapping[str, MethodResult]

@@ -25,7 +25,7 @@ from shopfuse.core.atomic_files import atomic_file
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.tensors import TOKEN
 from shopfuse.training.checkpoints import META, WEIGHTS, load_checkpoint, save_checkpoint
-from shopfuse.training.fusion_ranker import FusionRanker
+from shopfuse.training.fusion.fusion_ranker import FusionRanker
 from shopfuse.training.models.fitted_towers import FittedItemTower, FittedQueryTower, FittedUserTower
 from shopfuse.training.models.image_encoder import ImageEncoder, blocks_of
 from shopfuse.training.models.picture_tower import PictureTower

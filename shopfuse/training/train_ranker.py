@@ -16,11 +16,11 @@ from torch import Tensor
 from shopfuse.core.progress import Progress, silent
 from shopfuse.training.data.snapshot import ItemVectors
 from shopfuse.training.examples.ranker_data import Batch, RankerData, batch_of, batches, drop_inputs
-from shopfuse.training.fusion_ranker import FusionRanker
+from shopfuse.training.fusion.fusion_ranker import FusionRanker
+from shopfuse.training.fusion.moe import uneven_usage
+from shopfuse.training.fusion.ranker_facts import RankerFacts
 from shopfuse.training.loop import Hardware, Schedule, fit, unwatched
-from shopfuse.training.moe import uneven_usage
 from shopfuse.training.position_term import PositionTerm
-from shopfuse.training.ranker_facts import RankerFacts
 from shopfuse.training.ranker_loss import LossWeights, ranker_loss
 from shopfuse.training.tower_losses import TowerHeads
 

@@ -31,7 +31,7 @@ from shopfuse.training.examples.ranker_data import RankerData
 from shopfuse.training.examples.similar_seeds import with_similar
 from shopfuse.training.examples.tower_examples import log_exposure, tower_examples
 from shopfuse.training.examples.user_inputs import user_inputs
-from shopfuse.training.fusion_ranker import LEARNED
+from shopfuse.training.fusion.fusion_ranker import LEARNED
 from shopfuse.training.made_by import training_record
 from shopfuse.training.picture_models import picture_models
 from shopfuse.training.ranker_choice import AUTO, Fused, choose_ranker, without_training

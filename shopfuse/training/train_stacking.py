@@ -18,10 +18,10 @@ from torch import Tensor
 from shopfuse.core.progress import Progress, silent
 from shopfuse.training.data.snapshot import ItemVectors
 from shopfuse.training.examples.ranker_data import Labels, RankerData, batch_of, batches, labels_of
-from shopfuse.training.fusion_ranker import FusionRanker
+from shopfuse.training.fusion.fusion_ranker import FusionRanker
+from shopfuse.training.fusion.stacking import Stacking, surface_of
 from shopfuse.training.position_term import PositionTerm
 from shopfuse.training.ranker_loss import LossWeights, ranker_loss
-from shopfuse.training.stacking import Stacking, surface_of
 from shopfuse.training.train_ranker import split_lists
 
 STAGE = "train stacking"

@@ -15,7 +15,7 @@ from shopfuse.exporters.parity_cases import torch_answer
 from shopfuse.exporters.sample_inputs import random_inputs
 from shopfuse.exporters.verified_model import export_verified
 from shopfuse.ranking.tensors import Arrays, submodels
-from shopfuse.training.fusion_ranker import FusionRanker
+from shopfuse.training.fusion.fusion_ranker import FusionRanker
 from shopfuse.triton.local_triton import LocalTriton
 from tests.tritons import QUICK
 

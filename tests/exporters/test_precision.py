@@ -15,7 +15,7 @@ from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.precision import convert
 from shopfuse.exporters.sample_inputs import random_inputs
 from shopfuse.ranking.tensors import Arrays, Submodel, submodels
-from shopfuse.training.fusion_ranker import FusionRanker
+from shopfuse.training.fusion.fusion_ranker import FusionRanker
 from shopfuse.training.models.fitted_towers import FittedUserTower
 from shopfuse.training.models.towers import QueryTower
 

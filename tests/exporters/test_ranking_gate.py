@@ -23,7 +23,7 @@ from shopfuse.exporters.text_encoding import open_tokenizer, padded
 from shopfuse.exporters.tolerances import RankingBound
 from shopfuse.exporters.verified_model import VerifiedModel, export_verified
 from shopfuse.ranking.tensors import submodels
-from shopfuse.training.fusion_ranker import FusionRanker
+from shopfuse.training.fusion.fusion_ranker import FusionRanker
 from shopfuse.training.models.text_encoder import LoadedTextEncoder, load_text_encoder
 from tests.exporters.conftest import Export
 

@@ -22,7 +22,7 @@ from shopfuse.exporters.operator_support import (
     operator_problems,
 )
 from shopfuse.ranking.tensors import submodels
-from shopfuse.training.fusion_ranker import FusionRanker
+from shopfuse.training.fusion.fusion_ranker import FusionRanker
 from shopfuse.training.models.fitted_towers import FittedItemTower, FittedUserTower
 from shopfuse.training.models.image_encoder import ImageEncoder
 from shopfuse.training.models.text_encoder import PooledEncoder

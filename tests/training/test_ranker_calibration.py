@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from shopfuse.training.examples.ranker_data import RankerData
-from shopfuse.training.fusion_ranker import FusionRanker
+from shopfuse.training.fusion.fusion_ranker import FusionRanker
 from shopfuse.training.position_term import PositionTerm
 from shopfuse.training.ranker_calibration import calibrate, seen_logits
 from shopfuse.training.train_stacking import train_stacking

@@ -8,8 +8,8 @@ from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.channels import CHANNEL_COLUMN
 from shopfuse.ranking.tensors import TASKS, pad_rows, submodels
 from shopfuse.training.examples.ranker_inputs import RankerInputs
-from shopfuse.training.fusion_ranker import LEARNED, METHODS, FusionRanker
-from shopfuse.training.history_attention import HistoryAttention
+from shopfuse.training.fusion.fusion_ranker import LEARNED, METHODS, FusionRanker
+from shopfuse.training.fusion.history_attention import HistoryAttention
 from shopfuse.training.ranker_choice import choose_ranker, choose_tasks, list_ndcg
 from shopfuse.training.tower_losses import TowerHeads
 from shopfuse.training.train_ranker import RankerTraining, split_lists, train_ranker

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from shopfuse.ranking.channels import CHANNELS
 from shopfuse.ranking.fusion import FUSION_METHODS
 from shopfuse.training.examples.ranker_inputs import RankerInputs
-from shopfuse.training.score_fusion import OPINIONS, ScoreFusion, known_channels, normalise
-from shopfuse.training.task_logits import TRAINED_TASKS, TaskLogits
+from shopfuse.training.fusion.score_level import OPINIONS, ScoreFusion, known_channels, normalise
+from shopfuse.training.fusion.task_logits import TRAINED_TASKS, TaskLogits
 
 SURFACES = ("recommend", "similar", "search")
 LEVEL_ZERO = (*FUSION_METHODS, *CHANNELS, *(f"{channel} known" for channel in CHANNELS))

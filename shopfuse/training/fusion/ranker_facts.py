@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from shopfuse.ranking.channels import CHANNELS
 from shopfuse.ranking.features import FEATURES
 from shopfuse.ranking.tensors import MODALITIES
-from shopfuse.training import history_attention, modality_attention
 from shopfuse.training.examples.ranker_inputs import RankerInputs
-from shopfuse.training.history_attention import HistoryAttention
-from shopfuse.training.modality_attention import ModalityAttention
-from shopfuse.training.score_fusion import complete_channels
+from shopfuse.training.fusion import history_attention, modality_attention
+from shopfuse.training.fusion.history_attention import HistoryAttention
+from shopfuse.training.fusion.modality_attention import ModalityAttention
+from shopfuse.training.fusion.score_level import complete_channels
 
 FACTS = 2 + modality_attention.MATCHES + history_attention.MATCHES + len(MODALITIES) + 2 * len(CHANNELS) + len(FEATURES)
 _LARGEST = 5.0  # standard deviations of a feature

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.features import FEATURES
 from shopfuse.ranking.fusion import FUSION_METHODS
-from shopfuse.training.attention_fusion import AttentionFusion
 from shopfuse.training.examples.ranker_inputs import RankerInputs
-from shopfuse.training.moe import MixtureOfExperts
-from shopfuse.training.ranker_facts import RankerFacts
-from shopfuse.training.score_fusion import ScoreFusion
-from shopfuse.training.stacking import Stacking
-from shopfuse.training.task_logits import TRAINED_TASKS, TaskLogits, task_probabilities
+from shopfuse.training.fusion.attention import AttentionFusion
+from shopfuse.training.fusion.moe import MixtureOfExperts
+from shopfuse.training.fusion.ranker_facts import RankerFacts
+from shopfuse.training.fusion.score_level import ScoreFusion
+from shopfuse.training.fusion.stacking import Stacking
+from shopfuse.training.fusion.task_logits import TRAINED_TASKS, TaskLogits, task_probabilities
 
 LEARNED: dict[str, Callable[[], nn.Module]] = {
     "stacking": Stacking,
