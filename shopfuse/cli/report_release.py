@@ -19,9 +19,9 @@ from shopfuse.ranking.tensors import submodels
 from shopfuse.recall.vectors import VectorIndex
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, model_file
+from shopfuse.training.checkpoints.model_files import load_models
+from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.data.catalogue import load_catalogue
-from shopfuse.training.model_files import load_models
-from shopfuse.training.shop_models import ShopModels
 
 
 @dataclass(frozen=True, slots=True)

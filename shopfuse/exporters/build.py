@@ -30,9 +30,9 @@ from shopfuse.exporters.text_heads import export_heads, known_heads, learn_heads
 from shopfuse.exporters.user_models import export_user_models
 from shopfuse.release.manifest import Manifest
 from shopfuse.training.build_models import build_models
-from shopfuse.training.model_files import load_models
+from shopfuse.training.checkpoints.model_files import load_models
+from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.models.text_encoder import load_text_encoder
-from shopfuse.training.shop_models import ShopModels
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from shopfuse.exporters.exporting import Exported, Exporting
 from shopfuse.exporters.parity_cases import REAL_ROWS
 from shopfuse.ranking.pictures import decode_all
 from shopfuse.ranking.tensors import MODALITIES, Submodel, submodels
-from shopfuse.training.shop_models import ShopModels
+from shopfuse.training.checkpoints.shop_models import ShopModels
 
 FIRST = slice(0, REAL_ROWS)
 

@@ -38,7 +38,7 @@ from shopfuse.release.manifest import Manifest, ModelVersion
 from shopfuse.release.release_ids import next_release_id
 from shopfuse.release.signature import create_keys, sign
 from shopfuse.release.verify import file_hashes
-from shopfuse.training.shop_models import ShopModels
+from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.train_text_head import TrainedHead
 
 

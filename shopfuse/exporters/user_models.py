@@ -15,8 +15,8 @@ from shopfuse.exporters.shop import Shop
 from shopfuse.ranking.features import Context, candidate_features, context_features
 from shopfuse.ranking.history import history_tensors
 from shopfuse.ranking.tensors import Arrays, submodels
+from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.data.user_histories import UserHistories, user_histories
-from shopfuse.training.shop_models import ShopModels
 
 USERS = 16
 CANDIDATES = 50  # of each ranked list

@@ -12,16 +12,16 @@ from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.search_weights import read_search_weights
 from shopfuse.datasets.workspace import Workspace
+from shopfuse.training.checkpoints.model_files import save_models
+from shopfuse.training.checkpoints.shop_models import ShopModels, fitted_models
 from shopfuse.training.data.catalogue import Catalogue, load_catalogue
 from shopfuse.training.data.event_log import load_event_log
 from shopfuse.training.examples.item_inputs import encode_items, item_inputs
 from shopfuse.training.fusion.fusion_ranker import LEARNED, FusionRanker
 from shopfuse.training.fusion.score_level import ScoreFusion
-from shopfuse.training.model_files import save_models
 from shopfuse.training.picture_models import picture_models
 from shopfuse.training.ranker_choice import AUTO, FUSIONS, PLAIN
 from shopfuse.training.shop_images import shop_images
-from shopfuse.training.shop_models import ShopModels, fitted_models
 from shopfuse.training.train_shop import enough_to_train, train_shop
 
 EncodeTexts = Callable[[list[str]], NDArray[np.float32]]

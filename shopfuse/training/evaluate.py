@@ -19,13 +19,13 @@ from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.tensors import MODALITIES
 from shopfuse.training.baselines import BASELINES, baselines
+from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.data.catalogue import Catalogue, load_catalogue
 from shopfuse.training.data.event_log import load_event_log
 from shopfuse.training.data.user_histories import last_moment, user_histories
 from shopfuse.training.examples.item_inputs import ItemInputs, item_inputs
 from shopfuse.training.models.image_vectors import AnyEncoder, picture_vectors
 from shopfuse.training.served_shop import Models, ServedShop, World
-from shopfuse.training.shop_models import ShopModels
 from shopfuse.training.truth_cases import Case, Quality, Scorer, load_cases, quality
 
 EncodeTexts = Callable[[list[str]], NDArray[np.float32]]

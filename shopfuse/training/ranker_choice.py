@@ -19,6 +19,7 @@ from torch import nn
 from shopfuse.core.progress import Progress, silent
 from shopfuse.ranking.fusion import FUSION_METHODS
 from shopfuse.ranking.tensors import TASKS
+from shopfuse.training.checkpoints.shop_models import RELEVANCE_ONLY
 from shopfuse.training.data.snapshot import ItemVectors
 from shopfuse.training.examples.ranker_data import GAIN, RankerData, batch_of, batches
 from shopfuse.training.fusion.fusion_ranker import METHODS, FusionRanker
@@ -26,7 +27,6 @@ from shopfuse.training.fusion.moe import usage
 from shopfuse.training.fusion.task_logits import TRAINED_TASKS
 from shopfuse.training.position_term import PositionTerm
 from shopfuse.training.ranker_calibration import calibrate
-from shopfuse.training.shop_models import RELEVANCE_ONLY
 from shopfuse.training.tower_losses import TowerHeads
 from shopfuse.training.train_ranker import RankerTraining, split_lists, train_ranker
 from shopfuse.training.train_stacking import train_stacking

@@ -19,6 +19,7 @@ from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.fusion import FUSION_METHODS
 from shopfuse.ranking.tensors import TOKEN
 from shopfuse.ranking.user_state import EVENT_CODES
+from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.data.catalogue import Catalogue
 from shopfuse.training.data.co_engagement import session_pairs
 from shopfuse.training.data.event_log import EventLog, Events
@@ -36,7 +37,6 @@ from shopfuse.training.made_by import training_record
 from shopfuse.training.picture_models import picture_models
 from shopfuse.training.ranker_choice import AUTO, Fused, choose_ranker, without_training
 from shopfuse.training.shop_images import ShopImages, shop_images
-from shopfuse.training.shop_models import ShopModels
 from shopfuse.training.tower_vectors import query_vectors, user_vectors
 from shopfuse.training.train_ranker import split_lists
 from shopfuse.training.train_towers import Towers, TowerTask, train_towers

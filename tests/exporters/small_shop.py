@@ -21,9 +21,9 @@ from shopfuse.core.progress import Progress
 from shopfuse.datasets.schema import EVENT_SCHEMA, IMAGE_SCHEMA, ITEM_SCHEMA
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.tensors import D_IMAGE
+from shopfuse.training.checkpoints.shop_models import ShopModels, fitted_models
 from shopfuse.training.models.picture_tower import PictureTower
 from shopfuse.training.models.text_encoder import LoadedTextEncoder
-from shopfuse.training.shop_models import ShopModels, fitted_models
 from tests.exporters.tiny_models import TINY, TinyEncoder
 
 WORDS = ["lamp", "chair", "table", "red", "blue", "green", "oak", "large", "small"]

@@ -37,9 +37,9 @@ from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, ReleaseError
 from shopfuse.release.verify import release_problems, verify_release
 from shopfuse.state.lmdb_store import LmdbStore
-from shopfuse.training.model_files import save_models
+from shopfuse.training.checkpoints.model_files import save_models
+from shopfuse.training.checkpoints.shop_models import ShopModels, fitted_models
 from shopfuse.training.models.text_encoder import LoadedTextEncoder
-from shopfuse.training.shop_models import ShopModels, fitted_models
 from tests.exporters.conftest import Export
 from tests.exporters.small_shop import fit, tiny_text_encoder
 

@@ -20,7 +20,7 @@ from shopfuse.exporters.sample_inputs import random_inputs
 from shopfuse.exporters.verified_model import VerifiedModel, export_verified
 from shopfuse.publishing.golden_file import read_golden
 from shopfuse.ranking.tensors import COUNT_BUCKETS, LENGTH_BUCKETS, submodels
-from shopfuse.training.shop_models import fitted_models
+from shopfuse.training.checkpoints.shop_models import fitted_models
 from tests.exporters.conftest import Export
 from tests.exporters.tiny_models import TINY, TinyEncoder, poisoned
 

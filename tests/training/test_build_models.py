@@ -12,8 +12,8 @@ from shopfuse.datasets.workspace import Workspace
 from shopfuse.metrics.ndcg import bootstrap_interval
 from shopfuse.ranking.tensors import submodels
 from shopfuse.training.build_models import build_models
+from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.evaluate import ndcg_table
-from shopfuse.training.shop_models import ShopModels
 from shopfuse.training.truth_cases import Quality
 from tests.training.conftest import TEXT_DIM, Shop, encode_words
 from tests.training.examples.random_tensors import random_inputs

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from shopfuse.ranking.features import FEATURES
 from shopfuse.ranking.tensors import MODALITIES, TASKS
+from shopfuse.training.checkpoints.shop_models import ShopModels, fitted_models
 from shopfuse.training.report.ablation import ablation_section
 from shopfuse.training.report.bench import FUSED, Bench, Sizes, open_bench, score_rows, shuffled
 from shopfuse.training.report.calibration import FIRST_SLOT, calibration_section
@@ -22,7 +23,6 @@ from shopfuse.training.report.importance import importance
 from shopfuse.training.report.item_slices import SLICES, slice_of
 from shopfuse.training.report.judged_lists import JudgedLists, judged_lists
 from shopfuse.training.report.section import Estimate, Report
-from shopfuse.training.shop_models import ShopModels, fitted_models
 from tests.training.conftest import Shop, encode_words
 
 COMMAND = "shopfuse evaluate report -w shop --seed 3"

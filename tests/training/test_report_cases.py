@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from shopfuse.training.checkpoints.shop_models import ShopModels, fitted_models
 from shopfuse.training.data.event_log import IMPRESSION
 from shopfuse.training.report.held_out import (
     MIN_REQUESTS,
@@ -14,7 +15,6 @@ from shopfuse.training.report.held_out import (
     request_cases,
     visit_cases,
 )
-from shopfuse.training.shop_models import ShopModels, fitted_models
 from tests.training.conftest import Shop
 
 

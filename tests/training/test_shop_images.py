@@ -16,7 +16,7 @@ from shopfuse.datasets.schema import IMAGE_SCHEMA, ITEM_SCHEMA
 from shopfuse.datasets.shop_settings import ShopSettings
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.training.build_models import build_models
-from shopfuse.training.model_files import load_models
+from shopfuse.training.checkpoints.model_files import load_models
 from shopfuse.training.models.hub_checkpoint import CheckpointError
 from shopfuse.training.models.image_vectors import picture_vectors
 from shopfuse.training.models.picture_tower import fit_picture_tower

@@ -15,6 +15,7 @@ from shopfuse.datasets.schema import ITEM_SCHEMA, REVIEW_SCHEMA
 from shopfuse.metrics.calibration import expected_calibration_error
 from shopfuse.ranking.labels import SENTIMENT_LABELS, Labels
 from shopfuse.ranking.text_heads import CATEGORY_HEAD, SENTIMENT_HEAD
+from shopfuse.training.checkpoints.head_files import load_heads, save_heads
 from shopfuse.training.examples import label_examples
 from shopfuse.training.examples.label_examples import (
     MIN_OF_LABEL,
@@ -25,7 +26,6 @@ from shopfuse.training.examples.label_examples import (
     category_examples,
     sentiment_examples,
 )
-from shopfuse.training.head_files import load_heads, save_heads
 from shopfuse.training.label_baselines import majority, nearest, tf_idf
 from shopfuse.training.label_quality import hierarchical_f1, label_quality, macro_f1
 from shopfuse.training.train_text_head import (

@@ -15,7 +15,7 @@ from typing import Any
 from torch import nn
 
 from shopfuse.core.atomic_files import sync, sync_tree
-from shopfuse.training.checkpoints import META
+from shopfuse.training.checkpoints.files import META
 from shopfuse.training.compression.errors import CompressionError
 
 TOKENIZER = "tokenizer.json"

@@ -18,6 +18,7 @@ from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.tensors import MODALITIES
 from shopfuse.training.baselines import BASELINES, baselines
+from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.data.catalogue import Catalogue, load_catalogue
 from shopfuse.training.data.event_log import EventLog, load_event_log
 from shopfuse.training.data.snapshot import Snapshot
@@ -27,7 +28,6 @@ from shopfuse.training.examples.item_inputs import ItemInputs
 from shopfuse.training.report.held_out import HeldOut, held_out, request_cases, visit_cases
 from shopfuse.training.report.rankings import CaseSet, Ranking, Scored, rank_all, scored
 from shopfuse.training.served_shop import Models, ServedShop, World
-from shopfuse.training.shop_models import ShopModels
 from shopfuse.training.truth_cases import Case, Scorer, load_cases, load_similar_cases
 
 EncodeTexts = Callable[[list[str]], NDArray[np.float32]]

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.ranking.user_state import EVENT_CODES
+from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.data.catalogue import Catalogue
 from shopfuse.training.data.event_log import IMPRESSION, EventLog, Events
 from shopfuse.training.examples.impressions import LISTED, Shown
 from shopfuse.training.examples.ranker_data import GAIN
-from shopfuse.training.shop_models import ShopModels
 from shopfuse.training.truth_cases import Case
 
 NEWEST = 0.15  # of the requests with a click, where nothing says what was held out

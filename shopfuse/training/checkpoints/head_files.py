@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.labels import labels_json, parse_labels
 from shopfuse.ranking.text_heads import HEADS
-from shopfuse.training.checkpoints import META, WEIGHTS, load_checkpoint, save_checkpoint
+from shopfuse.training.checkpoints.files import META, WEIGHTS, load_checkpoint, save_checkpoint
 from shopfuse.training.models.text_head import empty_head
 from shopfuse.training.train_text_head import TrainedHead
 

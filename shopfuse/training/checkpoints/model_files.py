@@ -24,14 +24,14 @@ from torch import nn
 from shopfuse.core.atomic_files import atomic_file
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.tensors import TOKEN
-from shopfuse.training.checkpoints import META, WEIGHTS, load_checkpoint, save_checkpoint
+from shopfuse.training.checkpoints.files import META, WEIGHTS, load_checkpoint, save_checkpoint
+from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.fusion.fusion_ranker import FusionRanker
 from shopfuse.training.models.fitted_towers import FittedItemTower, FittedQueryTower, FittedUserTower
 from shopfuse.training.models.image_encoder import ImageEncoder, blocks_of
 from shopfuse.training.models.picture_tower import PictureTower
 from shopfuse.training.models.towers import ItemTower, QueryTower, UserTower
 from shopfuse.training.models.vision_tower import VisionTower, empty_tower
-from shopfuse.training.shop_models import ShopModels
 
 Weights = Mapping[str, torch.Tensor]
 REQUIRED = ("query_tower", "item_tower", "user_tower", "fusion_ranker")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.training.checkpoints import load_checkpoint, save_checkpoint
+from shopfuse.training.checkpoints.files import load_checkpoint, save_checkpoint
 from shopfuse.training.models.towers import ItemTower, QueryTower
 
 

@@ -16,11 +16,11 @@ from torch import nn
 
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.tensors import TOKEN
+from shopfuse.training.checkpoints.model_files import load_models, save_models
+from shopfuse.training.checkpoints.shop_models import ShopModels, fitted_models
 from shopfuse.training.fusion.fusion_ranker import METHODS, FusionRanker
-from shopfuse.training.model_files import load_models, save_models
 from shopfuse.training.models.image_encoder import ImageEncoder
 from shopfuse.training.models.towers import ItemTower, QueryTower, UserTower
-from shopfuse.training.shop_models import ShopModels, fitted_models
 
 IDS = ["a", "b", "c"]
 
