@@ -12,7 +12,7 @@ the same seed gives the same weights on a CPU. Tensors of a batch go to `best_ha
 functions (`tensor.to(device)`, free on a CPU); modules are moved by `fit`. A GPU computes losses in bfloat16 where it
 can, else in float16 with scaled gradients; validation is always float32.
 
-`together=True` says that the other processes of the team (training/team.py) run this very training too: each computes
+`together=True` says that the other processes of the team (training/distributed/process_group.py) run this very training too: each computes
 its own share of the same batch, and gradients are averaged. The mean of the processes' losses must be the loss of the
 whole batch, and every parameter must take part in every step. Without it a process trains alone.
 """
@@ -31,7 +31,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress, silent
-from shopfuse.training import team
+from shopfuse.training.distributed import process_group as team
 from shopfuse.training.early_stopping import EarlyStopping
 from shopfuse.training.learning_rate import warm_up_then_cosine
 

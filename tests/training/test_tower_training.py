@@ -13,7 +13,7 @@ from shopfuse.training.examples.tower_examples import class_balance
 from shopfuse.training.tower_losses import TowerHeads, tower_loss
 from shopfuse.training.train_towers import TowerTask, train_towers
 from shopfuse.training.tuned import with_values
-from tests.training.team_child import CLICKS, ITEMS, SETTINGS, random_task
+from tests.training.distributed.worker import CLICKS, ITEMS, SETTINGS, random_task
 
 # One epoch in which nothing is learned: its losses are those of the first weights.
 STILL = replace(SETTINGS, epochs=1, learning_rate=0.0, behaviour_rate=0.0)

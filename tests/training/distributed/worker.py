@@ -20,7 +20,8 @@ from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.features import CONTEXT_FEATURES
 from shopfuse.ranking.tensors import ATTRIBUTE_BUCKETS, ATTRIBUTES, D_IMAGE
 from shopfuse.ranking.user_state import MAX_HISTORY
-from shopfuse.training import team, train_towers
+from shopfuse.training import train_towers
+from shopfuse.training.distributed import process_group as team
 from shopfuse.training.examples.item_inputs import ItemInputs, encode_items, item_inputs
 from shopfuse.training.examples.tower_examples import OTHERS, TowerExamples
 from shopfuse.training.examples.user_inputs import UserInputs

@@ -20,7 +20,7 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shopfuse.training import team
+from shopfuse.training.distributed import process_group as team
 
 MessageT = TypeVar("MessageT")
 BETWEEN_TRAININGS = timedelta(days=2)  # encoding a large catalogue takes hours; a process that died is noticed at once

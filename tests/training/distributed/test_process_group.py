@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from tests.training import team_child
+from tests.training.distributed import worker as team_child
 
 PROCESSES = 2
 
@@ -30,7 +30,7 @@ def run_team(out: Path, *words: str) -> list[subprocess.CompletedProcess[str]]:
     root = Path(__file__).parents[2]
     children = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.training.team_child", str(out), *words],
+            [sys.executable, "-m", "tests.training.distributed.worker", str(out), *words],
             env={**os.environ, **shared, "RANK": str(place), "LOCAL_RANK": str(place), "OMP_NUM_THREADS": "1"},
             cwd=root,
             stderr=subprocess.PIPE,
