@@ -21,8 +21,8 @@ from shopfuse.exporters.build import BuildOptions, build_workspace
 from shopfuse.publishing.publish import publish
 from shopfuse.release.manifest import Manifest
 from shopfuse.training.data.cleaning import cleaning_lines
-from shopfuse.training.team_work import leading
-from shopfuse.training.tuned import settings_of
+from shopfuse.training.trainers.assist import leading
+from shopfuse.training.trainers.tuned_settings import settings_of
 
 
 class Fusion(StrEnum):

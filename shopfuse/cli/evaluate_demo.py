@@ -27,8 +27,8 @@ from shopfuse.cli.options import JsonOption
 from shopfuse.cli.seeds import SeedsOption, parse_seeds
 from shopfuse.core.progress import Progress
 from shopfuse.metrics.ndcg import bootstrap_interval
-from shopfuse.training.build_models import build_models
 from shopfuse.training.evaluate import Row, ndcg_table
+from shopfuse.training.trainers.build_models import build_models
 
 SURFACES = ("search", "recommend")
 

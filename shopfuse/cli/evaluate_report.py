@@ -21,10 +21,10 @@ from shopfuse.core.atomic_files import write_text
 from shopfuse.core.progress import Progress
 from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.training.made_by import data_hash
 from shopfuse.training.report.bench import CASES, LISTS, Sizes, open_bench
 from shopfuse.training.report.compose import compose
 from shopfuse.training.report.section import Report
+from shopfuse.training.trainers.record import data_hash
 
 PLOTS = "plots"
 

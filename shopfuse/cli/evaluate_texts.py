@@ -31,7 +31,7 @@ from shopfuse.release.manifest import Manifest, model_file
 from shopfuse.training.examples.label_examples import TEST
 from shopfuse.training.label_baselines import majority, nearest, words
 from shopfuse.training.label_quality import LabelQuality, label_quality
-from shopfuse.training.train_text_head import probabilities_of, train_text_head
+from shopfuse.training.trainers.text_head import probabilities_of, train_text_head
 
 COLUMNS = (
     "row",

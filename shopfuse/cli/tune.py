@@ -19,10 +19,10 @@ from shopfuse.exporters.shop import load_catalogue_of
 from shopfuse.exporters.workspace_encoder import export_text_encoder, open_encoder
 from shopfuse.training.data.event_log import load_event_log
 from shopfuse.training.data.user_histories import user_histories
-from shopfuse.training.made_by import data_hash
 from shopfuse.training.models.text_encoder import load_text_encoder
-from shopfuse.training.train_shop import ShopData, enough_to_train
-from shopfuse.training.tuned import read_tuned, settings_of, write_tuned
+from shopfuse.training.trainers.record import data_hash
+from shopfuse.training.trainers.shop import ShopData, enough_to_train
+from shopfuse.training.trainers.tuned_settings import read_tuned, settings_of, write_tuned
 from shopfuse.training.tuning import Budget, Found, Trial, default_values, search
 from shopfuse.training.tuning_tasks import TRIALS
 

@@ -29,10 +29,10 @@ from shopfuse.exporters.shop import load_catalogue_of, load_shop
 from shopfuse.exporters.text_heads import export_heads, known_heads, learn_heads
 from shopfuse.exporters.user_models import export_user_models
 from shopfuse.release.manifest import Manifest
-from shopfuse.training.build_models import build_models
 from shopfuse.training.checkpoints.model_files import load_models
 from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.models.text_encoder import load_text_encoder
+from shopfuse.training.trainers.build_models import build_models
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ from shopfuse.release.release_ids import next_release_id
 from shopfuse.release.signature import create_keys, sign
 from shopfuse.release.verify import file_hashes
 from shopfuse.training.checkpoints.shop_models import ShopModels
-from shopfuse.training.train_text_head import TrainedHead
+from shopfuse.training.trainers.text_head import TrainedHead
 
 
 @dataclass(frozen=True, slots=True)

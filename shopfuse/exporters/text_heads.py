@@ -14,7 +14,7 @@ from shopfuse.exporters.parity_cases import REAL_ROWS
 from shopfuse.ranking.text_heads import HEADS, text_heads
 from shopfuse.release.verify import sha256_file
 from shopfuse.training.checkpoints.head_files import load_heads, save_heads
-from shopfuse.training.train_text_head import TrainedHead, train_text_head
+from shopfuse.training.trainers.text_head import TrainedHead, train_text_head
 
 Heads = Mapping[str, TrainedHead]  # by name, those that the shop has examples for
 

@@ -24,10 +24,10 @@ from shopfuse.training.examples.impressions import shown_lists
 from shopfuse.training.examples.ranker_data import RankerData, labels_of
 from shopfuse.training.fusion.fusion_ranker import METHODS
 from shopfuse.training.fusion.task_logits import TRAINED_TASKS, task_probabilities
-from shopfuse.training.ranker_calibration import seen_logits
-from shopfuse.training.ranker_choice import Fused, fuse_all, list_ndcgs, list_probabilities, score_of
-from shopfuse.training.train_ranker import split_lists
-from shopfuse.training.train_shop import (
+from shopfuse.training.trainers.ranker import split_lists
+from shopfuse.training.trainers.ranker_calibration import seen_logits
+from shopfuse.training.trainers.ranker_choice import Fused, fuse_all, list_ndcgs, list_probabilities, score_of
+from shopfuse.training.trainers.shop import (
     MAX_LISTS,
     cut_moment,
     encode_queries,

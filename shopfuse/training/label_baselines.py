@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from shopfuse.ranking.labels import Probabilities
 from shopfuse.training.examples.label_examples import TRAIN, VALIDATION, LabelExamples
 from shopfuse.training.label_quality import macro_f1
-from shopfuse.training.train_text_head import LINEAR, Floats, TextHeadTraining, probabilities_of, train_text_head
+from shopfuse.training.trainers.text_head import LINEAR, Floats, TextHeadTraining, probabilities_of, train_text_head
 
 NEIGHBOURS = (1, 5, 15)  # candidates
 MOST_TERMS = 4_000  # of the words and pairs of words, the most widespread

@@ -31,7 +31,7 @@ from shopfuse.training.data.user_histories import UserHistories
 from shopfuse.training.examples.item_inputs import ItemInputs, encode_items
 from shopfuse.training.examples.user_inputs import user_inputs
 from shopfuse.training.fusion.fusion_ranker import FusionRanker
-from shopfuse.training.tower_vectors import query_vectors, user_vectors
+from shopfuse.training.trainers.tower_vectors import query_vectors, user_vectors
 from shopfuse.training.truth_cases import NO_SEED, Case, Scorer
 
 # An absent modality takes with it the channels and features that are computed from it. The vectors of the behaviour

@@ -19,8 +19,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress, silent
-from shopfuse.training.loop import TrainingDiverged
-from shopfuse.training.tuned import SEARCHED, TrainingSettings, Values
+from shopfuse.training.trainers.loop import TrainingDiverged
+from shopfuse.training.trainers.tuned_settings import SEARCHED, TrainingSettings, Values
 
 Watch = Callable[[int, float], None]
 Train = Callable[[TrainingSettings, int, Watch], float]  # settings, seed -> the lowest validation loss

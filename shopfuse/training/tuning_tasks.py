@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.training.examples.impressions import shown_lists
-from shopfuse.training.train_ranker import train_ranker
-from shopfuse.training.train_shop import (
+from shopfuse.training.trainers.ranker import train_ranker
+from shopfuse.training.trainers.shop import (
     MAX_LISTS,
     ShopData,
     cut_moment,
@@ -20,8 +20,8 @@ from shopfuse.training.train_shop import (
     tower_task,
     train_content,
 )
-from shopfuse.training.train_towers import train_towers
-from shopfuse.training.tuned import TrainingSettings
+from shopfuse.training.trainers.towers import train_towers
+from shopfuse.training.trainers.tuned_settings import TrainingSettings
 from shopfuse.training.tuning import Train, Watch
 
 METHOD = "attention"  # the ranker whose settings are searched; the others of its kind use the same

@@ -31,7 +31,7 @@ from shopfuse.release.manifest import Manifest, model_file
 from shopfuse.release.verify import read_manifest, verify_release
 from shopfuse.training.checkpoints.head_files import load_heads
 from shopfuse.training.checkpoints.model_files import save_models
-from shopfuse.training.train_text_head import probabilities_of
+from shopfuse.training.trainers.text_head import probabilities_of
 from shopfuse.triton.local_triton import LocalTriton
 from shopfuse.triton.model_control import ModelControl
 from tests.exporters.parsed_config import parse_config

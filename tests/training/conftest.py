@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from shopfuse.datasets.demo_shop import build_demo_shop
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.training.build_models import build_models
 from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.data.catalogue import Catalogue, load_catalogue
 from shopfuse.training.data.event_log import EventLog, load_event_log
+from shopfuse.training.trainers.build_models import build_models
 
 TEXT_DIM = 64
 

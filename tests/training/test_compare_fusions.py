@@ -8,8 +8,8 @@ from shopfuse.metrics.calibration import expected_calibration_error
 from shopfuse.metrics.ndcg import auc
 from shopfuse.training.compare_fusions import Judged, MethodResult, judge
 from shopfuse.training.judged_measures import auc_draws, ece_draws
-from shopfuse.training.ranker_choice import Fused, list_probabilities, without_training
-from shopfuse.training.train_stacking import train_stacking
+from shopfuse.training.trainers.ranker_choice import Fused, list_probabilities, without_training
+from shopfuse.training.trainers.stacking import train_stacking
 from tests.training.examples.planted_lists import planted_items, popular_items_are_clicked
 
 

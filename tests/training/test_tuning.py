@@ -11,9 +11,9 @@ from shopfuse.cli.tune import report, tune_model, verdict
 from shopfuse.core.progress import silent
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.training.data.user_histories import user_histories
-from shopfuse.training.loop import TrainingDiverged
-from shopfuse.training.train_shop import ShopData
-from shopfuse.training.tuned import (
+from shopfuse.training.trainers.loop import TrainingDiverged
+from shopfuse.training.trainers.shop import ShopData
+from shopfuse.training.trainers.tuned_settings import (
     SEARCHED,
     TrainingSettings,
     TunedError,

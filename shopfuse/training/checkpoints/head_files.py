@@ -19,7 +19,7 @@ from shopfuse.ranking.labels import labels_json, parse_labels
 from shopfuse.ranking.text_heads import HEADS
 from shopfuse.training.checkpoints.files import META, WEIGHTS, load_checkpoint, save_checkpoint
 from shopfuse.training.models.text_head import empty_head
-from shopfuse.training.train_text_head import TrainedHead
+from shopfuse.training.trainers.text_head import TrainedHead
 
 
 def save_heads(folder: Path, heads: Mapping[str, TrainedHead], encoder_sha256: str) -> None:

@@ -18,8 +18,8 @@ from torch.nn.functional import kl_div, log_softmax
 from shopfuse.core.progress import Progress, silent
 from shopfuse.training.compression.shop_texts import QUERIES, ShopTexts, TextRows
 from shopfuse.training.compression.token_batches import Tokeniser, encode
-from shopfuse.training.early_stopping import EarlyStopping
-from shopfuse.training.learning_rate import warm_up_then_cosine
+from shopfuse.training.trainers.early_stopping import EarlyStopping
+from shopfuse.training.trainers.learning_rate import warm_up_then_cosine
 
 STAGE = "distil"
 

@@ -20,11 +20,11 @@ from shopfuse.ranking.features import FEATURES
 from shopfuse.ranking.tensors import MODALITIES
 from shopfuse.training.examples.ranker_data import GAIN, batch_of
 from shopfuse.training.examples.ranker_inputs import RankerInputs
-from shopfuse.training.ranker_choice import score_of
 from shopfuse.training.report.context import Context
 from shopfuse.training.report.judged_lists import JudgedLists
 from shopfuse.training.report.rankings import ndcg_of
 from shopfuse.training.report.section import Bars, Cell, Estimate, Section, Table
+from shopfuse.training.trainers.ranker_choice import score_of
 
 STAGE = "permute inputs"
 ROUNDS = 2

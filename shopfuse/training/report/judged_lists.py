@@ -15,10 +15,10 @@ from shopfuse.training.data.snapshot import ItemVectors
 from shopfuse.training.examples.impressions import Replay
 from shopfuse.training.examples.ranker_data import RankerData
 from shopfuse.training.examples.user_inputs import user_inputs
-from shopfuse.training.ranker_choice import list_probabilities
 from shopfuse.training.report.bench import Bench
 from shopfuse.training.report.held_out import impression_lists
-from shopfuse.training.tower_vectors import query_vectors, user_vectors
+from shopfuse.training.trainers.ranker_choice import list_probabilities
+from shopfuse.training.trainers.tower_vectors import query_vectors, user_vectors
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.sequences import ItemAttributes
-from shopfuse.training.loop import Schedule, fit
 from shopfuse.training.sequences.batches import HistoryBatches
 from shopfuse.training.sequences.full_softmax import full_softmax_loss
 from shopfuse.training.sequences.item_sample import ItemSampler
@@ -23,6 +22,7 @@ from shopfuse.training.sequences.model import ItemVectors, ModelSettings, Sequen
 from shopfuse.training.sequences.scoring import model_scores, ranks
 from shopfuse.training.sequences.split import Cases, Split
 from shopfuse.training.sequences.warm_start import neighbour_vectors
+from shopfuse.training.trainers.loop import Schedule, fit
 
 
 @dataclass(frozen=True, slots=True)

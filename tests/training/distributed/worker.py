@@ -20,13 +20,13 @@ from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.features import CONTEXT_FEATURES
 from shopfuse.ranking.tensors import ATTRIBUTE_BUCKETS, ATTRIBUTES, D_IMAGE
 from shopfuse.ranking.user_state import MAX_HISTORY
-from shopfuse.training import train_towers
 from shopfuse.training.distributed import process_group as team
 from shopfuse.training.examples.item_inputs import ItemInputs, encode_items, item_inputs
 from shopfuse.training.examples.tower_examples import OTHERS, TowerExamples
 from shopfuse.training.examples.user_inputs import UserInputs
-from shopfuse.training.team_work import leading
-from shopfuse.training.train_towers import TowerTraining
+from shopfuse.training.trainers import towers as train_towers
+from shopfuse.training.trainers.assist import leading
+from shopfuse.training.trainers.towers import TowerTraining
 
 ITEMS, CLICKS, QUERIES, TEXT = 120, 450, 20, 16
 SETTINGS = TowerTraining(batch=64, negatives=32, epochs=2, refresh_steps=3, drop_history=0.2, noise=0.1)

@@ -10,9 +10,9 @@ from shopfuse.ranking.tensors import TASKS, pad_rows, submodels
 from shopfuse.training.examples.ranker_inputs import RankerInputs
 from shopfuse.training.fusion.fusion_ranker import LEARNED, METHODS, FusionRanker
 from shopfuse.training.fusion.history_attention import HistoryAttention
-from shopfuse.training.ranker_choice import choose_ranker, choose_tasks, list_ndcg
-from shopfuse.training.tower_losses import TowerHeads
-from shopfuse.training.train_ranker import RankerTraining, split_lists, train_ranker
+from shopfuse.training.trainers.ranker import RankerTraining, split_lists, train_ranker
+from shopfuse.training.trainers.ranker_choice import choose_ranker, choose_tasks, list_ndcg
+from shopfuse.training.trainers.tower_losses import TowerHeads
 from tests.training.examples.planted_lists import POPULAR, POPULARITY, planted_items, popular_items_are_clicked
 from tests.training.examples.random_tensors import random_inputs
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from shopfuse.training.examples.image_views import Changes, views
 from shopfuse.training.models.image_encoder import ImageEncoder, blocks_of
 from shopfuse.training.models.image_vectors import encode_pixels
-from shopfuse.training.train_image_encoder import ImageTraining, Pictures, train_image_encoder
+from shopfuse.training.trainers.image_encoder import ImageTraining, Pictures, train_image_encoder
 
 NOBODY = np.zeros((0, 2), np.int64)
 WILD = Changes(smallest_cut=0.6, turn=20.0, stretch=0.2, brightness=0.3, contrast=0.3, saturation=0.3)

@@ -8,8 +8,8 @@ from typing import Any
 
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.training.data.user_histories import last_moment
-from shopfuse.training.shop_images import image_training
-from shopfuse.training.tuned import TrainingSettings, read_tuned
+from shopfuse.training.trainers.shop_images import image_training
+from shopfuse.training.trainers.tuned_settings import TrainingSettings, read_tuned
 
 
 def data_hash(workspace: Workspace) -> str:

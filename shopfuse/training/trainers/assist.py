@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from shopfuse.training import train_towers
 from shopfuse.training.distributed import process_group as team
 from shopfuse.training.distributed.messages import Message, Messages, announcing
+from shopfuse.training.trainers import towers as train_towers
 
 TRAININGS: dict[str, Callable[[Message], object]] = {
     train_towers.TRAINING: lambda message: train_towers.take_part(message.read(train_towers.TowerTask)),

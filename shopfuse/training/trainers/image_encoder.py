@@ -21,8 +21,8 @@ from torch.nn.functional import cross_entropy, normalize
 from shopfuse.core.progress import Progress, silent
 from shopfuse.ranking.tensors import D_IMAGE
 from shopfuse.training.examples.image_views import CLOSE, Changes, views
-from shopfuse.training.loop import Schedule, best_hardware, fit
 from shopfuse.training.models.image_encoder import ImageEncoder
+from shopfuse.training.trainers.loop import Schedule, best_hardware, fit
 
 STAGE = "train image encoder"
 _NEVER = -1e4

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR
 from shopfuse.training.examples.tower_batch import TowerBatch
-from shopfuse.training.position_term import PositionTerm
+from shopfuse.training.trainers.position_term import PositionTerm
 
 _NEVER = -1e4
 _SCALES = ("user", "query", "both", "list", *MODALITIES, *(f"{name} list" for name in MODALITIES))

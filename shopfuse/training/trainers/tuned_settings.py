@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 from shopfuse.core.atomic_files import write_text
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.workspace_paths import WorkspacePaths
-from shopfuse.training.train_ranker import RankerTraining
-from shopfuse.training.train_towers import TowerTraining
+from shopfuse.training.trainers.ranker import RankerTraining
+from shopfuse.training.trainers.towers import TowerTraining
 
 SettingsT = TypeVar("SettingsT")
 Values = Mapping[str, float]  # setting -> value

@@ -10,9 +10,9 @@ from torch.nn.functional import normalize
 from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR
 from shopfuse.training.examples.tower_batch import tower_batch
 from shopfuse.training.examples.tower_examples import class_balance
-from shopfuse.training.tower_losses import TowerHeads, tower_loss
-from shopfuse.training.train_towers import TowerTask, train_towers
-from shopfuse.training.tuned import with_values
+from shopfuse.training.trainers.tower_losses import TowerHeads, tower_loss
+from shopfuse.training.trainers.towers import TowerTask, train_towers
+from shopfuse.training.trainers.tuned_settings import with_values
 from tests.training.distributed.worker import CLICKS, ITEMS, SETTINGS, random_task
 
 # One epoch in which nothing is learned: its losses are those of the first weights.

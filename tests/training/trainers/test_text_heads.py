@@ -28,7 +28,7 @@ from shopfuse.training.examples.label_examples import (
 )
 from shopfuse.training.label_baselines import majority, nearest, tf_idf
 from shopfuse.training.label_quality import hierarchical_f1, label_quality, macro_f1
-from shopfuse.training.train_text_head import (
+from shopfuse.training.trainers.text_head import (
     Floats,
     TextHeadTraining,
     TrainedHead,

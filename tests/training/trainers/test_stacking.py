@@ -7,9 +7,9 @@ from shopfuse.ranking.tensors import submodels
 from shopfuse.training.examples.ranker_inputs import RankerInputs
 from shopfuse.training.fusion.fusion_ranker import FusionRanker
 from shopfuse.training.fusion.stacking import LEVEL_ZERO, SURFACES, Stacking, surface_of
-from shopfuse.training.ranker_choice import list_ndcg, list_probabilities
-from shopfuse.training.train_ranker import split_lists
-from shopfuse.training.train_stacking import folds_in_time, train_stacking
+from shopfuse.training.trainers.ranker import split_lists
+from shopfuse.training.trainers.ranker_choice import list_ndcg, list_probabilities
+from shopfuse.training.trainers.stacking import folds_in_time, train_stacking
 from tests.training.examples.planted_lists import POPULAR, POPULARITY, planted_items, popular_items_are_clicked
 from tests.training.examples.random_tensors import random_inputs
 

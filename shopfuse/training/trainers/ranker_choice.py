@@ -25,11 +25,11 @@ from shopfuse.training.examples.ranker_data import GAIN, RankerData, batch_of, b
 from shopfuse.training.fusion.fusion_ranker import METHODS, FusionRanker
 from shopfuse.training.fusion.moe import usage
 from shopfuse.training.fusion.task_logits import TRAINED_TASKS
-from shopfuse.training.position_term import PositionTerm
-from shopfuse.training.ranker_calibration import calibrate
-from shopfuse.training.tower_losses import TowerHeads
-from shopfuse.training.train_ranker import RankerTraining, split_lists, train_ranker
-from shopfuse.training.train_stacking import train_stacking
+from shopfuse.training.trainers.position_term import PositionTerm
+from shopfuse.training.trainers.ranker import RankerTraining, split_lists, train_ranker
+from shopfuse.training.trainers.ranker_calibration import calibrate
+from shopfuse.training.trainers.stacking import train_stacking
+from shopfuse.training.trainers.tower_losses import TowerHeads
 
 AUTO = "auto"
 FUSIONS = (AUTO, *METHODS)

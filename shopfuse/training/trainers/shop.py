@@ -33,14 +33,14 @@ from shopfuse.training.examples.similar_seeds import with_similar
 from shopfuse.training.examples.tower_examples import log_exposure, tower_examples
 from shopfuse.training.examples.user_inputs import user_inputs
 from shopfuse.training.fusion.fusion_ranker import LEARNED
-from shopfuse.training.made_by import training_record
-from shopfuse.training.picture_models import picture_models
-from shopfuse.training.ranker_choice import AUTO, Fused, choose_ranker, without_training
-from shopfuse.training.shop_images import ShopImages, shop_images
-from shopfuse.training.tower_vectors import query_vectors, user_vectors
-from shopfuse.training.train_ranker import split_lists
-from shopfuse.training.train_towers import Towers, TowerTask, train_towers
-from shopfuse.training.tuned import TrainingSettings, settings_of
+from shopfuse.training.trainers.image_models import picture_models
+from shopfuse.training.trainers.ranker import split_lists
+from shopfuse.training.trainers.ranker_choice import AUTO, Fused, choose_ranker, without_training
+from shopfuse.training.trainers.record import training_record
+from shopfuse.training.trainers.shop_images import ShopImages, shop_images
+from shopfuse.training.trainers.tower_vectors import query_vectors, user_vectors
+from shopfuse.training.trainers.towers import Towers, TowerTask, train_towers
+from shopfuse.training.trainers.tuned_settings import TrainingSettings, settings_of
 
 EncodeTexts = Callable[[list[str]], NDArray[np.float32]]
 

@@ -6,9 +6,9 @@ import torch
 
 from shopfuse.training.examples.ranker_data import RankerData
 from shopfuse.training.fusion.fusion_ranker import FusionRanker
-from shopfuse.training.position_term import PositionTerm
-from shopfuse.training.ranker_calibration import calibrate, seen_logits
-from shopfuse.training.train_stacking import train_stacking
+from shopfuse.training.trainers.position_term import PositionTerm
+from shopfuse.training.trainers.ranker_calibration import calibrate, seen_logits
+from shopfuse.training.trainers.stacking import train_stacking
 from tests.training.examples.planted_lists import planted_items, popular_items_are_clicked
 
 

@@ -19,10 +19,10 @@ from shopfuse.training.examples.ranker_data import Batch, RankerData, batch_of, 
 from shopfuse.training.fusion.fusion_ranker import FusionRanker
 from shopfuse.training.fusion.moe import uneven_usage
 from shopfuse.training.fusion.ranker_facts import RankerFacts
-from shopfuse.training.loop import Hardware, Schedule, fit, unwatched
-from shopfuse.training.position_term import PositionTerm
-from shopfuse.training.ranker_loss import LossWeights, ranker_loss
-from shopfuse.training.tower_losses import TowerHeads
+from shopfuse.training.trainers.loop import Hardware, Schedule, fit, unwatched
+from shopfuse.training.trainers.position_term import PositionTerm
+from shopfuse.training.trainers.ranker_loss import LossWeights, ranker_loss
+from shopfuse.training.trainers.tower_losses import TowerHeads
 
 VALIDATION_SHARE = 0.15  # of the lists, the newest
 _BLOCK = 256  # lists of a validation step

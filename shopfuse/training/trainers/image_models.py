@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.training.models.picture_tower import fit_picture_tower
-from shopfuse.training.shop_images import ShopImages
+from shopfuse.training.trainers.shop_images import ShopImages
 
 
 def picture_models(images: ShopImages, item_vectors: NDArray[np.float32]) -> dict[str, Any]:

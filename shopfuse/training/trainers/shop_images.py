@@ -16,7 +16,7 @@ from shopfuse.training.data.catalogue import Catalogue
 from shopfuse.training.models.image_vectors import AnyEncoder, picture_vectors, sample_pictures
 from shopfuse.training.models.text_encoder import EMBEDDED
 from shopfuse.training.models.vision_tower import load_vision_tower
-from shopfuse.training.train_image_encoder import WITH_PHOTOS, ImageTraining, Pictures, train_image_encoder
+from shopfuse.training.trainers.image_encoder import WITH_PHOTOS, ImageTraining, Pictures, train_image_encoder
 
 MAX_PICTURES = 20_000  # the encoder learns from; all are encoded
 

@@ -20,9 +20,9 @@ from shopfuse.training.data.snapshot import ItemVectors
 from shopfuse.training.examples.ranker_data import Labels, RankerData, batch_of, batches, labels_of
 from shopfuse.training.fusion.fusion_ranker import FusionRanker
 from shopfuse.training.fusion.stacking import Stacking, surface_of
-from shopfuse.training.position_term import PositionTerm
-from shopfuse.training.ranker_loss import LossWeights, ranker_loss
-from shopfuse.training.train_ranker import split_lists
+from shopfuse.training.trainers.position_term import PositionTerm
+from shopfuse.training.trainers.ranker import split_lists
+from shopfuse.training.trainers.ranker_loss import LossWeights, ranker_loss
 
 STAGE = "train stacking"
 PENALTIES = (1e-4, 1e-3, 1e-2)  # of the squared weights

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, logsigmoid
 
 from shopfuse.training.examples.ranker_data import Labels
-from shopfuse.training.position_term import PositionTerm
+from shopfuse.training.trainers.position_term import PositionTerm
 
 _NEVER = -1e4
 _SURELY = 1 - 1e-6

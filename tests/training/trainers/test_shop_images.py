@@ -15,11 +15,11 @@ from PIL import Image
 from shopfuse.datasets.schema import IMAGE_SCHEMA, ITEM_SCHEMA
 from shopfuse.datasets.shop_settings import ShopSettings
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.training.build_models import build_models
 from shopfuse.training.checkpoints.model_files import load_models
 from shopfuse.training.models.hub_checkpoint import CheckpointError
 from shopfuse.training.models.image_vectors import picture_vectors
 from shopfuse.training.models.picture_tower import fit_picture_tower
+from shopfuse.training.trainers.build_models import build_models
 from tests.training.conftest import encode_words
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 180, 40), "blue": (30, 40, 200), "grey": (120, 120, 120)}

@@ -18,8 +18,8 @@ from shopfuse.training.data.snapshot import ItemVectors
 from shopfuse.training.examples.ranker_data import Labels, RankerData, batch_of, batches, labels_of
 from shopfuse.training.fusion.fusion_ranker import FusionRanker
 from shopfuse.training.fusion.task_logits import TRAINED_TASKS
-from shopfuse.training.position_term import PositionTerm
-from shopfuse.training.ranker_loss import task_losses
+from shopfuse.training.trainers.position_term import PositionTerm
+from shopfuse.training.trainers.ranker_loss import task_losses
 
 _BLOCK = 256  # lists
 _PENALTY = 1e-3  # towards leaving the logits alone

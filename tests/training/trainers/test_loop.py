@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from shopfuse.training.loop import Hardware, History, Schedule, TrainingDiverged, fit
+from shopfuse.training.trainers.loop import Hardware, History, Schedule, TrainingDiverged, fit
 
 CPU = Hardware(torch.device("cpu"), None)
 WANTED = torch.tensor([[1.0, -2.0, 0.5]])

@@ -21,9 +21,9 @@ from shopfuse.training.distributed.messages import announce
 from shopfuse.training.examples.item_inputs import ItemInputs
 from shopfuse.training.examples.tower_batch import TowerBatch, tower_batch
 from shopfuse.training.examples.tower_examples import TowerExamples, class_balance
-from shopfuse.training.loop import History, Schedule, best_hardware, fit, unwatched
 from shopfuse.training.models.towers import ItemTower, QueryTower, UserTower
-from shopfuse.training.tower_losses import TowerHeads, tower_loss
+from shopfuse.training.trainers.loop import History, Schedule, best_hardware, fit, unwatched
+from shopfuse.training.trainers.tower_losses import TowerHeads, tower_loss
 
 STAGE, TRAINING = "train towers", "towers"
 _VALIDATION_BLOCK, _ITEM_BLOCK = 2048, 4096

@@ -5,10 +5,10 @@ import pytest
 from numpy.typing import NDArray
 
 from shopfuse.training.examples.ranker_data import RankerData
-from shopfuse.training.ranker_choice import list_probabilities
-from shopfuse.training.tower_losses import TowerHeads
-from shopfuse.training.train_ranker import RankerTraining, train_ranker
-from shopfuse.training.train_stacking import train_stacking
+from shopfuse.training.trainers.ranker import RankerTraining, train_ranker
+from shopfuse.training.trainers.ranker_choice import list_probabilities
+from shopfuse.training.trainers.stacking import train_stacking
+from shopfuse.training.trainers.tower_losses import TowerHeads
 from tests.training.examples.planted_lists import Floats, planted, planted_items, quality_of
 
 

@@ -32,8 +32,8 @@ from torch.nn.utils import clip_grad_norm_
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress, silent
 from shopfuse.training.distributed import process_group as team
-from shopfuse.training.early_stopping import EarlyStopping
-from shopfuse.training.learning_rate import warm_up_then_cosine
+from shopfuse.training.trainers.early_stopping import EarlyStopping
+from shopfuse.training.trainers.learning_rate import warm_up_then_cosine
 
 BatchT = TypeVar("BatchT")
 

@@ -20,8 +20,8 @@ from shopfuse.core.progress import Progress, silent
 from shopfuse.ranking.labels import Labels, Probabilities
 from shopfuse.training.examples.label_examples import TEST, TRAIN, VALIDATION, LabelExamples
 from shopfuse.training.label_quality import hierarchical_f1, label_quality, macro_f1
-from shopfuse.training.loop import Schedule, fit
 from shopfuse.training.models.text_head import TextHead
+from shopfuse.training.trainers.loop import Schedule, fit
 
 Floats = NDArray[np.float32]
 STOPS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9)  # candidates of Labels.least_probability

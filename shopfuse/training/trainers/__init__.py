@@ -1,0 +1,1 @@
+"""How each model is trained, in which order, and which ranker is taken."""
