@@ -23,8 +23,8 @@ from shopfuse.training.models.text_encoder import load_text_encoder
 from shopfuse.training.trainers.record import data_hash
 from shopfuse.training.trainers.shop import ShopData, enough_to_train
 from shopfuse.training.trainers.tuned_settings import read_tuned, settings_of, write_tuned
-from shopfuse.training.tuning import Budget, Found, Trial, default_values, search
-from shopfuse.training.tuning_tasks import TRIALS
+from shopfuse.training.tuning.search import Budget, Found, Trial, default_values, search
+from shopfuse.training.tuning.tasks import TRIALS
 
 SHOWN = 8  # trials of a table, the best
 ALL = ",".join(TRIALS)

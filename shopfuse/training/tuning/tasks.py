@@ -22,7 +22,7 @@ from shopfuse.training.trainers.shop import (
 )
 from shopfuse.training.trainers.towers import train_towers
 from shopfuse.training.trainers.tuned_settings import TrainingSettings
-from shopfuse.training.tuning import Train, Watch
+from shopfuse.training.tuning.search import Train, Watch
 
 METHOD = "attention"  # the ranker whose settings are searched; the others of its kind use the same
 

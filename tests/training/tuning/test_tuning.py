@@ -22,8 +22,8 @@ from shopfuse.training.trainers.tuned_settings import (
     with_values,
     write_tuned,
 )
-from shopfuse.training.tuning import Budget, TuningError, Watch, default_values, search
-from shopfuse.training.tuning_tasks import TRIALS, tower_trials
+from shopfuse.training.tuning.search import Budget, TuningError, Watch, default_values, search
+from shopfuse.training.tuning.tasks import TRIALS, tower_trials
 from tests.training.conftest import Shop, encode_words
 
 PEAK = 6e-3  # the learning rate that the bowl below wants
