@@ -12,7 +12,7 @@ from shopfuse.cli.bench_precisions import precisions
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.training.compression.compress import Effort, prune_encoder
 from shopfuse.training.models.hub_checkpoint import CheckpointError
-from tests.training.compression_shop import TINY, write_encoder, write_shop
+from tests.training.compression.compression_shop import TINY, write_encoder, write_shop
 
 APP = typer.Typer()
 APP.command()(precisions)
