@@ -18,16 +18,16 @@ from unittest import mock
 import numpy as np
 import polars as pl
 
-from shopfuse.cli.demo_shops import open_encoding
 from shopfuse.datasets.demo_shop import build_demo_shop
 from shopfuse.datasets.demo_shop.behaviour.intruders import with_intruders
 from shopfuse.datasets.workspace import Workspace
+from shopfuse.evaluation.offline.demo_rankers import Row, ndcg_table
+from shopfuse.evaluation.offline.demo_shops import open_encoding
 from shopfuse.exporters.text_encoding import TextEncoding
 from shopfuse.metrics.ndcg import bootstrap_interval
 from shopfuse.training.data import event_log
 from shopfuse.training.data.catalogue import load_catalogue
 from shopfuse.training.data.cleaning import Cleaning, cleaning_lines
-from shopfuse.training.evaluate import Row, ndcg_table
 from shopfuse.training.trainers.build_models import build_models
 
 ROWS = ("fused", "popularity", "item_knn")

@@ -12,12 +12,12 @@ import typer
 from numpy.typing import NDArray
 
 from shopfuse.cli.console import out, print_json, print_table, progress_bars
-from shopfuse.cli.judgments import Topic, load_topics
 from shopfuse.cli.options import JsonOption, WorkspaceOption
-from shopfuse.cli.quality_rows import score_rankings
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
+from shopfuse.evaluation.judgments import Topic, load_topics
+from shopfuse.evaluation.quality_rows import score_rankings
 from shopfuse.exporters.calibration import title_queries
 from shopfuse.exporters.precision import FULL, PRECISIONS
 from shopfuse.exporters.precision_measure import (

@@ -20,13 +20,13 @@ from shopfuse.cli.evaluate_report import report as whole_report
 from shopfuse.cli.evaluate_report import without_command
 from shopfuse.cli.evaluate_sequences import sequences
 from shopfuse.cli.evaluate_texts import texts
-from shopfuse.cli.judgments import Topic, load_topics
 from shopfuse.cli.local_stack import StackOptions, local_stack, stable_release
-from shopfuse.cli.offline_rows import OfflineRows, Rankings, open_offline_rows
 from shopfuse.cli.options import JsonOption, WorkspaceOption
-from shopfuse.cli.quality_rows import Scores, score_rankings
 from shopfuse.core.progress import Progress
 from shopfuse.core.workspace_paths import WorkspacePaths
+from shopfuse.evaluation.judgments import Topic, load_topics
+from shopfuse.evaluation.offline.release_rows import OfflineRows, Rankings, open_offline_rows
+from shopfuse.evaluation.quality_rows import Scores, score_rankings
 from shopfuse.state.lmdb_store import LmdbStore
 from shopfuse.v1 import item_pb2, recommendation_pb2, search_pb2
 

@@ -16,18 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.cli.console import out, print_json, print_table, progress_bars
-from shopfuse.cli.demo_shops import (
+from shopfuse.cli.options import JsonOption
+from shopfuse.cli.seeds import SeedsOption, parse_seeds
+from shopfuse.core.progress import Progress
+from shopfuse.evaluation.offline.demo_rankers import Row, ndcg_table
+from shopfuse.evaluation.offline.demo_shops import (
     DaysOption,
     EncodedShop,
     ItemsOption,
     UsersOption,
     demo_shops,
 )
-from shopfuse.cli.options import JsonOption
-from shopfuse.cli.seeds import SeedsOption, parse_seeds
-from shopfuse.core.progress import Progress
 from shopfuse.metrics.ndcg import bootstrap_interval
-from shopfuse.training.evaluate import Row, ndcg_table
 from shopfuse.training.trainers.build_models import build_models
 
 SURFACES = ("search", "recommend")

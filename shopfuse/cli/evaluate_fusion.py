@@ -16,7 +16,12 @@ import numpy as np
 import typer
 
 from shopfuse.cli.console import out, print_json, print_table, progress_bars
-from shopfuse.cli.demo_shops import (
+from shopfuse.cli.options import JsonOption
+from shopfuse.cli.seeds import SeedsOption, parse_seeds
+from shopfuse.core.progress import Progress
+from shopfuse.datasets.workspace import Workspace
+from shopfuse.evaluation.offline.compare_fusions import MethodResult, compare_fusions
+from shopfuse.evaluation.offline.demo_shops import (
     DaysOption,
     EncodedShop,
     ItemsOption,
@@ -25,12 +30,7 @@ from shopfuse.cli.demo_shops import (
     encoded,
     open_encoding,
 )
-from shopfuse.cli.fusion_summary import Summary, summaries
-from shopfuse.cli.options import JsonOption
-from shopfuse.cli.seeds import SeedsOption, parse_seeds
-from shopfuse.core.progress import Progress
-from shopfuse.datasets.workspace import Workspace
-from shopfuse.training.compare_fusions import MethodResult, compare_fusions
+from shopfuse.evaluation.offline.fusion_summary import Summary, summaries
 from shopfuse.training.fusion.task_logits import TRAINED_TASKS
 
 OwnOption = Annotated[

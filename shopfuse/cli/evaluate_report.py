@@ -13,17 +13,17 @@ import typer
 
 from shopfuse.cli.console import out, print_json, print_table, progress_bars
 from shopfuse.cli.options import JsonOption, WorkspaceOption
-from shopfuse.cli.report_html import html
-from shopfuse.cli.report_markdown import markdown
-from shopfuse.cli.report_plots import svg
-from shopfuse.cli.report_release import facts_of, open_measured
 from shopfuse.core.atomic_files import write_text
 from shopfuse.core.progress import Progress
 from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.training.report.bench import CASES, LISTS, Sizes, open_bench
-from shopfuse.training.report.compose import compose
-from shopfuse.training.report.section import Report
+from shopfuse.evaluation.render.html import html
+from shopfuse.evaluation.render.markdown import markdown
+from shopfuse.evaluation.render.plots import svg
+from shopfuse.evaluation.report.bench import CASES, LISTS, Sizes, open_bench
+from shopfuse.evaluation.report.compose import compose
+from shopfuse.evaluation.report.release_figures import facts_of, open_measured
+from shopfuse.evaluation.report.section import Report
 from shopfuse.training.trainers.record import data_hash
 
 PLOTS = "plots"

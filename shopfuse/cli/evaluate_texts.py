@@ -20,17 +20,17 @@ from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
+from shopfuse.evaluation.offline.label_baselines import majority, nearest, words
 from shopfuse.exporters.labelled_texts import HeadExamples, head_examples
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.exporters.vector_cache import VectorCache, encoder_folder
+from shopfuse.metrics.labels import LabelQuality, label_quality
 from shopfuse.ranking.labels import Labels, Probabilities, parse_labels
 from shopfuse.ranking.text_heads import OUTPUTS
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, model_file
 from shopfuse.training.examples.label_examples import TEST
-from shopfuse.training.label_baselines import majority, nearest, words
-from shopfuse.training.label_quality import LabelQuality, label_quality
 from shopfuse.training.trainers.text_head import probabilities_of, train_text_head
 
 COLUMNS = (

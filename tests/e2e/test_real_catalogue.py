@@ -7,10 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from shopfuse.cli.judgments import load_topics
 from shopfuse.datasets.importing.catalogue import import_catalogue
 from shopfuse.datasets.importing.mapping import read_catalogue_mapping
 from shopfuse.datasets.workspace import Workspace
+from shopfuse.evaluation.judgments import load_topics
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data" / "icecat"

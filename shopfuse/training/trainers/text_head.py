@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from shopfuse.core.progress import Progress, silent
+from shopfuse.metrics.labels import hierarchical_f1, label_quality, macro_f1
 from shopfuse.ranking.labels import Labels, Probabilities
 from shopfuse.training.examples.label_examples import TEST, TRAIN, VALIDATION, LabelExamples
-from shopfuse.training.label_quality import hierarchical_f1, label_quality, macro_f1
 from shopfuse.training.models.text_head import TextHead
 from shopfuse.training.trainers.loop import Schedule, fit
 

@@ -9,12 +9,12 @@ import torch
 
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.datasets.workspace import Workspace
+from shopfuse.evaluation.offline.demo_rankers import ndcg_table
+from shopfuse.evaluation.offline.truth_cases import Quality
 from shopfuse.metrics.ndcg import bootstrap_interval
 from shopfuse.ranking.tensors import submodels
 from shopfuse.training.checkpoints.shop_models import ShopModels
-from shopfuse.training.evaluate import ndcg_table
 from shopfuse.training.trainers.build_models import build_models
-from shopfuse.training.truth_cases import Quality
 from tests.training.conftest import TEXT_DIM, Shop, encode_words
 from tests.training.examples.random_tensors import random_inputs
 

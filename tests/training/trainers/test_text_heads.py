@@ -12,7 +12,9 @@ import torch
 
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.datasets.schema import ITEM_SCHEMA, REVIEW_SCHEMA
+from shopfuse.evaluation.offline.label_baselines import majority, nearest, tf_idf
 from shopfuse.metrics.calibration import expected_calibration_error
+from shopfuse.metrics.labels import hierarchical_f1, label_quality, macro_f1
 from shopfuse.ranking.labels import SENTIMENT_LABELS, Labels
 from shopfuse.ranking.text_heads import CATEGORY_HEAD, SENTIMENT_HEAD
 from shopfuse.training.checkpoints.head_files import load_heads, save_heads
@@ -26,8 +28,6 @@ from shopfuse.training.examples.label_examples import (
     category_examples,
     sentiment_examples,
 )
-from shopfuse.training.label_baselines import majority, nearest, tf_idf
-from shopfuse.training.label_quality import hierarchical_f1, label_quality, macro_f1
 from shopfuse.training.trainers.text_head import (
     Floats,
     TextHeadTraining,

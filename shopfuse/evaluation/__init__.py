@@ -1,0 +1,1 @@
+"""How good answers are: offline and as served, against judgments, truth and baselines; tables and reports."""

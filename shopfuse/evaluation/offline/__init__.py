@@ -1,0 +1,1 @@
+"""Measured without a gateway: rankers on simulated shops, fusion methods, baselines, weights of channels."""

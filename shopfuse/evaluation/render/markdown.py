@@ -1,0 +1,50 @@
+"""A report as Markdown; its plots are SVG files in a folder beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from shopfuse.evaluation.render.cells import is_numeric, written
+from shopfuse.evaluation.report.section import Report, Section, Table
+
+
+def markdown(report: Report, plots: Mapping[str, list[str]]) -> str:
+    """The text. `plots` names the picture files of each section by its key, relative to the text."""
+    lines = [f"# {report.title}", ""]
+    lines += [f"- {name}: {value}" for name, value in report.facts]
+    lines += ["", "| | | |", "|---|---|---|"]
+    lines += [f"| {part.label} | **{part.value}** | {part.detail} |" for part in report.headlines]
+    for section in report.sections:
+        lines += ["", *_section(section, plots.get(section.key, []))]
+    return "\n".join(lines) + "\n"
+
+
+def _section(section: Section, plots: list[str]) -> Iterator[str]:
+    yield f"## {section.title}"
+    yield ""
+    yield section.reading
+    for plot, file in zip(section.plots, plots, strict=True):
+        yield ""
+        yield f"![{plot.title}]({file})"
+    for table in section.tables:
+        yield ""
+        yield from _table(table)
+    for reason in section.missing:
+        yield ""
+        yield f"Not shown: {reason}"
+    yield ""
+    yield f"*{section.provenance}*"
+
+
+def _table(table: Table) -> Iterator[str]:
+    yield f"**{table.title}**"
+    yield ""
+    yield _row(table.columns)
+    numeric = [all(is_numeric(row[place]) for row in table.rows) for place in range(len(table.columns))]
+    yield _row(tuple("--:" if right else "---" for right in numeric))
+    for row in table.rows:
+        yield _row(tuple(written(cell) for cell in row))
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
