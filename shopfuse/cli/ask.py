@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from shopfuse.cli.client import connect, document, timed_call
 from shopfuse.cli.console import out, print_json, print_table
-from shopfuse.cli.endpoints import read_endpoints
 from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.core.errors import ShopfuseError
+from shopfuse.local.client import connect, document, timed_call
+from shopfuse.local.endpoints import read_endpoints
 from shopfuse.v1 import item_pb2, recommendation_pb2, search_pb2
 
 UserOption = Annotated[str, typer.Option("--user", "-u", help="User id; empty for an anonymous user.")]

@@ -19,11 +19,11 @@ import typer
 
 from shopfuse.cli.bench_requests import search_requests
 from shopfuse.cli.console import out, print_json, print_table, progress_bars
-from shopfuse.cli.local_stack import Stack, StackOptions, local_stack
 from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.cli.steady_load import Observed, SteadyLoad, steady_load
 from shopfuse.core.progress import Progress, silent
 from shopfuse.core.workspace_paths import WorkspacePaths
+from shopfuse.local.stack import Stack, StackOptions, local_stack
 from shopfuse.publishing.publish import publish
 from shopfuse.publishing.rollback import promote, rollback
 from shopfuse.release.manifest import Manifest

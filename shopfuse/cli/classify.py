@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from shopfuse.cli.ask import AddressOption, TimeoutOption, address_of
-from shopfuse.cli.client import call, connect, document
 from shopfuse.cli.console import out, print_json, print_table
 from shopfuse.cli.options import JsonOption, WorkspaceOption
+from shopfuse.local.client import call, connect, document
 from shopfuse.v1 import text_pb2
 
 

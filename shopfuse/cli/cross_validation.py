@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from shopfuse.cli.console import out, print_json, print_table
-from shopfuse.cli.local_stack import stable_release
 from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.datasets.search_weights import write_search_weights
 from shopfuse.evaluation.judgments import Topic
 from shopfuse.evaluation.offline.release_rows import open_offline_rows
 from shopfuse.evaluation.offline.weight_search import WeightSearch, search_weights
+from shopfuse.local.stack import stable_release
 from shopfuse.ranking.channels import CHANNELS
 from shopfuse.ranking.fusion import channel_weights
 from shopfuse.state.lmdb_store import LmdbStore

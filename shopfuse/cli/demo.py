@@ -13,14 +13,14 @@ import typer
 from shopfuse.cli.ask import show
 from shopfuse.cli.build import build_and_publish, print_summary
 from shopfuse.cli.classify import print_classified
-from shopfuse.cli.client import Client, call, connect
 from shopfuse.cli.console import out, progress_bars
-from shopfuse.cli.local_stack import local_stack, stable_release
 from shopfuse.cli.serve import wait_for_end
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.demo_shop import build_demo_shop
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.build import BuildOptions
+from shopfuse.local.client import Client, call, connect
+from shopfuse.local.stack import local_stack, stable_release
 from shopfuse.release.channels import read_channels
 from shopfuse.v1.item_pb2 import RequestContext
 from shopfuse.v1.recommendation_pb2 import RankItemsRequest, RecommendRequest, RecommendSimilarItemsRequest

@@ -9,10 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from shopfuse.cli.client import Client, call, connect
 from shopfuse.cli.console import out, print_json, print_table, progress_bars
 from shopfuse.cli.cross_validation import validate_weights
-from shopfuse.cli.endpoints import Endpoints, NotServed, read_endpoints
 from shopfuse.cli.evaluate_demo import demo
 from shopfuse.cli.evaluate_fusion import fusion
 from shopfuse.cli.evaluate_pictures import pictures
@@ -20,13 +18,15 @@ from shopfuse.cli.evaluate_report import report as whole_report
 from shopfuse.cli.evaluate_report import without_command
 from shopfuse.cli.evaluate_sequences import sequences
 from shopfuse.cli.evaluate_texts import texts
-from shopfuse.cli.local_stack import StackOptions, local_stack, stable_release
 from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.core.progress import Progress
 from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.evaluation.judgments import Topic, load_topics
 from shopfuse.evaluation.offline.release_rows import OfflineRows, Rankings, open_offline_rows
 from shopfuse.evaluation.quality_rows import Scores, score_rankings
+from shopfuse.local.client import Client, call, connect
+from shopfuse.local.endpoints import Endpoints, NotServed, read_endpoints
+from shopfuse.local.stack import StackOptions, local_stack, stable_release
 from shopfuse.state.lmdb_store import LmdbStore
 from shopfuse.v1 import item_pb2, recommendation_pb2, search_pb2
 

@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.cli.client import Client, call, connect
 from shopfuse.cli.console import out, print_json, print_table, progress_bars
-from shopfuse.cli.endpoints import NotServed, read_endpoints
 from shopfuse.cli.import_photos import ItemColumnOption, LabelsOption, OnlyOption, PhotoColumnOption, PhotosArgument
-from shopfuse.cli.local_stack import StackOptions, local_stack, stable_release
 from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.importing.photo_source import Label, PhotoSourceError, open_photos, read_labels
 from shopfuse.datasets.workspace import Workspace
+from shopfuse.local.client import Client, call, connect
+from shopfuse.local.endpoints import NotServed, read_endpoints
+from shopfuse.local.stack import StackOptions, local_stack, stable_release
 from shopfuse.metrics.ndcg import bootstrap_interval
 from shopfuse.v1 import item_pb2, search_pb2
 

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from shopfuse.cli.console import out, print_json, print_table, progress_bars
-from shopfuse.cli.local_stack import stable_release
 from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.cli.seeds import SeedsOption, parse_seeds
 from shopfuse.core.errors import ShopfuseError
@@ -25,6 +24,7 @@ from shopfuse.exporters.labelled_texts import HeadExamples, head_examples
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.exporters.vector_cache import VectorCache, encoder_folder
+from shopfuse.local.stack import stable_release
 from shopfuse.metrics.labels import LabelQuality, label_quality
 from shopfuse.ranking.labels import Labels, Probabilities, parse_labels
 from shopfuse.ranking.text_heads import OUTPUTS

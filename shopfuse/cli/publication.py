@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from shopfuse.cli.console import err, out, print_json
-from shopfuse.cli.endpoints import NotServed, read_endpoints
 from shopfuse.cli.release_page import roles_of
 from shopfuse.core.workspace_paths import WorkspacePaths
+from shopfuse.local.endpoints import NotServed, read_endpoints
 from shopfuse.publishing.prune import Pruned
 from shopfuse.publishing.switch import Published
 from shopfuse.triton.model_control import ModelControl

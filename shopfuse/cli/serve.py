@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from shopfuse.cli.console import out, progress_bars
-from shopfuse.cli.local_stack import Stack, StackError, StackOptions, local_stack
 from shopfuse.cli.options import WorkspaceOption
+from shopfuse.local.stack import Stack, StackError, StackOptions, local_stack
 
 TritonOption = Annotated[
     str, typer.Option(help="HOST:PORT of a Triton with this workspace's model repository; default: start one here.")

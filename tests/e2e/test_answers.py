@@ -8,9 +8,9 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from shopfuse.cli.client import Client, call, timed_call
-from shopfuse.cli.local_stack import Stack
 from shopfuse.datasets.workspace import Workspace
+from shopfuse.local.client import Client, call, timed_call
+from shopfuse.local.stack import Stack
 from shopfuse.v1.item_pb2 import ItemFilter, RequestContext
 from shopfuse.v1.recommendation_pb2 import RankItemsRequest, RecommendRequest, RecommendSimilarItemsRequest
 from shopfuse.v1.search_pb2 import SearchRequest

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from shopfuse.cli.local_stack import Stack
 from shopfuse.datasets.workspace import Workspace
+from shopfuse.local.stack import Stack
 
 
 def shopfuse(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from shopfuse.cli.client import Client, call
-from shopfuse.cli.local_stack import Stack
 from shopfuse.datasets.workspace import Workspace
+from shopfuse.local.client import Client, call
+from shopfuse.local.stack import Stack
 from shopfuse.v1.search_pb2 import SearchRequest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -10,11 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shopfuse.cli.client import call, connect
 from shopfuse.cli.load import Load, load_in_background
-from shopfuse.cli.local_stack import Stack, StackError, StackOptions, local_stack, stable_release
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.datasets.workspace import Workspace
+from shopfuse.local.client import call, connect
+from shopfuse.local.stack import Stack, StackError, StackOptions, local_stack, stable_release
 from shopfuse.release.manifest import ReleaseError
 from shopfuse.v1.recommendation_pb2 import RecommendRequest
 from tests.waiting import wait_until

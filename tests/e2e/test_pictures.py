@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shopfuse.cli.client import Client, call
-from shopfuse.cli.local_stack import Stack
 from shopfuse.datasets.workspace import Workspace
+from shopfuse.local.client import Client, call
+from shopfuse.local.stack import Stack
 from shopfuse.v1.recommendation_pb2 import RecommendSimilarItemsRequest
 from shopfuse.v1.search_pb2 import SearchRequest
 from tests.e2e.test_commands import document, shopfuse

@@ -9,12 +9,12 @@ from importlib.metadata import version
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.cli.local_stack import stable_release
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.build_record import made_by
 from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
+from shopfuse.local.stack import stable_release
 from shopfuse.ranking.tensors import submodels
 from shopfuse.recall.vectors import VectorIndex
 from shopfuse.release.layout import ReleaseLayout

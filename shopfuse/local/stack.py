@@ -15,10 +15,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from shopfuse.cli.endpoints import Endpoints, remove_endpoints, write_endpoints
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress, silent
 from shopfuse.core.workspace_paths import WorkspacePaths
+from shopfuse.local.endpoints import Endpoints, remove_endpoints, write_endpoints
 from shopfuse.publishing.reconcile import reconcile
 from shopfuse.release.channels import read_channels
 from shopfuse.release.manifest import Manifest, ReleaseError

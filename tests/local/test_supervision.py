@@ -8,9 +8,9 @@ from typing import cast
 
 import pytest
 
-import shopfuse.cli.local_stack as module
-from shopfuse.cli.endpoints import Endpoints
-from shopfuse.cli.local_stack import Stack
+import shopfuse.local.stack as module
+from shopfuse.local.endpoints import Endpoints
+from shopfuse.local.stack import Stack
 from shopfuse.publishing.errors import PublishError
 from shopfuse.triton.local_triton import LocalTriton
 
