@@ -17,12 +17,12 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from shopfuse.cli.bench_requests import search_requests
 from shopfuse.cli.console import out, print_json, print_table, progress_bars
 from shopfuse.cli.options import JsonOption, WorkspaceOption
-from shopfuse.cli.steady_load import Observed, SteadyLoad, steady_load
 from shopfuse.core.progress import Progress, silent
 from shopfuse.core.workspace_paths import WorkspacePaths
+from shopfuse.loadtest.open_loop import Observed, SteadyLoad, steady_load
+from shopfuse.loadtest.requests import search_requests
 from shopfuse.local.stack import Stack, StackOptions, local_stack
 from shopfuse.publishing.publish import publish
 from shopfuse.publishing.rollback import promote, rollback

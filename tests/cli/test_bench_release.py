@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from shopfuse.cli.bench_release import is_mixed, row_of, unsteady
-from shopfuse.cli.steady_load import Observed, SteadyLoad, steady_load
+from shopfuse.loadtest.open_loop import Observed, SteadyLoad, steady_load
 from shopfuse.release.manifest import Manifest, ModelVersion
 from shopfuse.v1.item_pb2 import RankedItem, ServedBy
 from shopfuse.v1.search_pb2 import SearchRequest, SearchResponse

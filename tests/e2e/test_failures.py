@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shopfuse.cli.load import Load, load_in_background
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.datasets.workspace import Workspace
+from shopfuse.loadtest.closed_loop import Load, load_in_background
 from shopfuse.local.client import call, connect
 from shopfuse.local.stack import Stack, StackError, StackOptions, local_stack, stable_release
 from shopfuse.release.manifest import ReleaseError

@@ -1,0 +1,1 @@
+"""Load on a served shop: closed loop (a number of clients) and open loop (a rate)."""
