@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from shopfuse.cli.evaluate_texts import texts
+from shopfuse.cli.evaluate.texts import texts
 from shopfuse.datasets.parquet import write_parquet
 from shopfuse.datasets.schema import ITEM_SCHEMA, REVIEW_SCHEMA
 from shopfuse.datasets.workspace import Workspace

@@ -10,14 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from shopfuse.cli.console import out, print_json, print_table, progress_bars
-from shopfuse.cli.cross_validation import validate_weights
-from shopfuse.cli.evaluate_demo import demo
-from shopfuse.cli.evaluate_fusion import fusion
-from shopfuse.cli.evaluate_pictures import pictures
-from shopfuse.cli.evaluate_report import report as whole_report
-from shopfuse.cli.evaluate_report import without_command
-from shopfuse.cli.evaluate_sequences import sequences
-from shopfuse.cli.evaluate_texts import texts
+from shopfuse.cli.evaluate.cross_validation import validate_weights
+from shopfuse.cli.evaluate.demo import demo
+from shopfuse.cli.evaluate.fusion import fusion
+from shopfuse.cli.evaluate.pictures import pictures
+from shopfuse.cli.evaluate.report import report as whole_report
+from shopfuse.cli.evaluate.report import without_command
+from shopfuse.cli.evaluate.sequences import sequences
+from shopfuse.cli.evaluate.texts import texts
 from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.core.progress import Progress
 from shopfuse.core.workspace_paths import WorkspacePaths

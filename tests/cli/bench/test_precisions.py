@@ -8,7 +8,7 @@ import typer
 from transformers import BertConfig
 from typer.testing import CliRunner
 
-from shopfuse.cli.bench_precisions import precisions
+from shopfuse.cli.bench.precisions import precisions
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.training.compression.compress import Effort, prune_encoder
 from shopfuse.training.models.hub_checkpoint import CheckpointError

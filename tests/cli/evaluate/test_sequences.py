@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from shopfuse.cli.evaluate import app
-from shopfuse.cli.evaluate_sequences import ROW_ORDER
+from shopfuse.cli.evaluate.search import app
+from shopfuse.cli.evaluate.sequences import ROW_ORDER
 from shopfuse.datasets.sequences import SequencesError
 from shopfuse.training.sequences import candidates, stacking
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import grpc
 import pytest
 
-from shopfuse.cli.bench_release import is_mixed, row_of, unsteady
+from shopfuse.cli.bench.release import is_mixed, row_of, unsteady
 from shopfuse.loadtest.open_loop import Observed, SteadyLoad, steady_load
 from shopfuse.release.manifest import Manifest, ModelVersion
 from shopfuse.v1.item_pb2 import RankedItem, ServedBy
