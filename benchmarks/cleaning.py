@@ -23,7 +23,7 @@ from shopfuse.datasets.demo_shop.behaviour.intruders import with_intruders
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.evaluation.offline.demo_rankers import Row, ndcg_table
 from shopfuse.evaluation.offline.demo_shops import open_encoding
-from shopfuse.exporters.text_encoding import TextEncoding
+from shopfuse.inference.text_encoding import TextEncoding
 from shopfuse.metrics.ndcg import bootstrap_interval
 from shopfuse.training.data import event_log
 from shopfuse.training.data.catalogue import load_catalogue

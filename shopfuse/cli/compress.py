@@ -17,8 +17,8 @@ from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.onnx_export import export_submodel
-from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.sample_inputs import random_inputs
+from shopfuse.inference.onnx_model import OnnxModel
 from shopfuse.ranking.tensors import LENGTH_BUCKETS, submodels
 from shopfuse.training.compression.compress import Compressed, Effort, distill_encoder, prune_encoder
 from shopfuse.training.models.text_encoder import LoadedTextEncoder

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress, silent
 from shopfuse.exporters.errors import BuildError
-from shopfuse.exporters.onnx_session import OnnxModel
+from shopfuse.inference.onnx_model import OnnxModel
 from shopfuse.ranking.pictures import decode_pixels
 from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR, Arrays
 

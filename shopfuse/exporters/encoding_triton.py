@@ -24,7 +24,7 @@ from tokenizers import Tokenizer
 from shopfuse.core.progress import Progress, silent
 from shopfuse.exporters.encoding_plan import EncodingError
 from shopfuse.exporters.encoding_run import STAGE
-from shopfuse.exporters.text_encoding import padded, tokens_of
+from shopfuse.inference.text_encoding import padded, tokens_of
 from shopfuse.ranking.tensors import Submodel, bucket
 from shopfuse.triton.infer_request import answer_of, request_of
 from shopfuse.triton.model_control import ModelControl

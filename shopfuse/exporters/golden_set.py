@@ -21,11 +21,11 @@ from torch import nn
 from shopfuse.exporters.ensemble_config import ROLES, joined_tensors, roles_of
 from shopfuse.exporters.errors import ParityError
 from shopfuse.exporters.golden_cases import golden_cases
-from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.parity_cases import RealInputs
 from shopfuse.exporters.parity_difference import row_cosines
 from shopfuse.exporters.tolerances import PRECISIONS, Tolerance, tolerance
 from shopfuse.exporters.verified_model import VerifiedModel
+from shopfuse.inference.onnx_model import OnnxModel
 from shopfuse.ranking.tensors import COUNT_BUCKETS, LENGTH_BUCKETS, Arrays, Submodel, Tensor, bucket
 
 FORMAT = 1

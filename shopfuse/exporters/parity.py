@@ -17,12 +17,12 @@ import onnx
 
 from shopfuse.exporters.errors import ParityError
 from shopfuse.exporters.onnx_export import tensor_problems
-from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.parity_cases import Answer, Case, RealInputs, batch_of, companies, paddings, resized
 from shopfuse.exporters.parity_difference import Difference, compare
 from shopfuse.exporters.parity_ranking import RankingReport
 from shopfuse.exporters.tolerances import QUANTISED, known, tolerance
 from shopfuse.exporters.weights_check import check_file_weights
+from shopfuse.inference.onnx_model import OnnxModel
 from shopfuse.ranking.tensors import Submodel
 
 WITNESSES = 3  # rows of a batch that are asked alone

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.core.progress import Progress, silent
-from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.sensitivity import row_cosines
-from shopfuse.exporters.text_encoding import TextEncoding, padded
+from shopfuse.inference.onnx_model import OnnxModel
+from shopfuse.inference.text_encoding import TextEncoding, padded
 from shopfuse.ranking.tensors import Arrays, bucket
 
 TURNS = 15

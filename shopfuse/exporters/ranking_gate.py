@@ -22,9 +22,9 @@ from shopfuse.exporters.golden_queries import spread
 from shopfuse.exporters.parity import accepted
 from shopfuse.exporters.parity_cases import Answer, RealInputs, real_batch, torch_answer
 from shopfuse.exporters.parity_ranking import RankingReport, compare_rankings
-from shopfuse.exporters.text_encoding import TextEncoding, padded
 from shopfuse.exporters.tolerances import ranking_bound
 from shopfuse.exporters.verified_model import VerifiedModel
+from shopfuse.inference.text_encoding import TextEncoding, padded
 from shopfuse.ranking.tensors import LENGTH_BUCKETS, TASKS, Arrays, bucket
 
 # Torch needs 9 ms for a text on one core. More items say little more: the loss of int8 is 0.004 for 600 items and

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from shopfuse.core.progress import Progress
 from shopfuse.exporters.errors import PrecisionError
-from shopfuse.exporters.onnx_session import OnnxModel
+from shopfuse.inference.onnx_model import OnnxModel
 from shopfuse.ranking.tensors import Arrays, Submodel
 
 STAGE = "measure layers"

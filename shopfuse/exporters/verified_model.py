@@ -8,12 +8,12 @@ from pathlib import Path
 from torch import nn
 
 from shopfuse.exporters.onnx_export import export_submodel
-from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.parity import ParityReport, verify_submodel
 from shopfuse.exporters.parity_cases import RealInputs, reference_cases
 from shopfuse.exporters.precision import FULL, convert
 from shopfuse.exporters.tolerances import known
 from shopfuse.exporters.weights_check import check_module_weights
+from shopfuse.inference.onnx_model import OnnxModel
 from shopfuse.ranking.tensors import Submodel
 
 

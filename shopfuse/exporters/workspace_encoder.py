@@ -12,9 +12,9 @@ from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.encoding_model import export_once
 from shopfuse.exporters.parity_cases import REAL_ROWS
 from shopfuse.exporters.precision import FULL
-from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer, padded, tokens_of
 from shopfuse.exporters.vector_cache import VectorCache, encoder_folder
 from shopfuse.exporters.verified_model import VerifiedModel, export_verified
+from shopfuse.inference.text_encoding import TextEncoding, open_tokenizer, padded, tokens_of
 from shopfuse.ranking.tensors import Arrays, submodels
 from shopfuse.ranking.text import item_text
 from shopfuse.release.verify import sha256_file

@@ -24,8 +24,8 @@ from shopfuse.datasets.workspace_lock import WorkspaceLockedError, workspace_loc
 from shopfuse.exporters import build, release_build, verified_model
 from shopfuse.exporters.build import BuildOptions, build_workspace
 from shopfuse.exporters.errors import BuildError, ParityError, PrecisionError
-from shopfuse.exporters.onnx_session import ModelFileError
 from shopfuse.exporters.precision import Precisions
+from shopfuse.inference.onnx_model import ModelFileError
 from shopfuse.recall import word_channels
 from shopfuse.recall.co_visit import CO_VISIT_INDEX
 from shopfuse.recall.indexes import RecallIndexes

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer, padded
 from shopfuse.exporters.verified_model import VerifiedModel, export_verified
+from shopfuse.inference.text_encoding import TextEncoding, open_tokenizer, padded
 from shopfuse.ranking.tensors import submodels
 from shopfuse.training.models.text_encoder import LoadedTextEncoder, load_text_encoder
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from shopfuse.datasets.schema import IMAGE_SCHEMA
 from shopfuse.exporters.catalogue_encoding import AHEAD, encode_images, side_by_side
 from shopfuse.exporters.errors import BuildError
-from shopfuse.exporters.onnx_session import OnnxModel
+from shopfuse.inference.onnx_model import OnnxModel
 from shopfuse.ranking.pictures import decode_pixels
 from shopfuse.ranking.tensors import D_IMAGE, submodels
 from tests.exporters.small_shop import MeanColour, picture

@@ -20,9 +20,9 @@ from shopfuse.core.progress import Progress, silent
 from shopfuse.exporters.encoding_parts import part_files, part_path, read_part, write_part
 from shopfuse.exporters.encoding_plan import WHOLE, EncodingError, Shard, make_plan
 from shopfuse.exporters.encoding_run import encode_all, encode_chunks, keys_of_all
-from shopfuse.exporters.onnx_session import OnnxModel
-from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.exporters.vector_cache import VectorCache, Vectors, keys_of
+from shopfuse.inference.onnx_model import OnnxModel
+from shopfuse.inference.text_encoding import TextEncoding, open_tokenizer
 from tests.exporters.small_shop import WORDS, save_tokenizer
 from tests.exporters.tiny_models import ENCODER, TINY, TinyEncoder, exported
 
@@ -114,8 +114,8 @@ import os, signal, sys
 from pathlib import Path
 from shopfuse.core import atomic_files
 from shopfuse.exporters import encoding_run, vector_cache
-from shopfuse.exporters.onnx_session import OnnxModel
-from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
+from shopfuse.inference.onnx_model import OnnxModel
+from shopfuse.inference.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.ranking.tensors import submodels
 
 model, tokenizer, texts, cache, module, name, calls = sys.argv[1:]

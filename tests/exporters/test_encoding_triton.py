@@ -22,9 +22,9 @@ from shopfuse.exporters.encoding_plan import EncodingError
 from shopfuse.exporters.encoding_run import encode_all
 from shopfuse.exporters.encoding_triton import IN_FLIGHT, PATIENCE_S, TritonEncoding
 from shopfuse.exporters.model_config import config_text, model_config, warmup_files
-from shopfuse.exporters.onnx_session import OnnxModel
-from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.exporters.vector_cache import VectorCache
+from shopfuse.inference.onnx_model import OnnxModel
+from shopfuse.inference.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.triton.local_triton import LocalTriton
 from tests.exporters.small_shop import WORDS, save_tokenizer
 from tests.exporters.tiny_models import ENCODER, TINY, TinyEncoder, exported

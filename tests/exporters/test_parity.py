@@ -12,11 +12,11 @@ from torch import nn
 
 from shopfuse.exporters import verified_model
 from shopfuse.exporters.errors import ParityError
-from shopfuse.exporters.onnx_session import ModelFileError
 from shopfuse.exporters.parity import ParityReport, verify_submodel
 from shopfuse.exporters.parity_cases import RealInputs, reference_cases
 from shopfuse.exporters.tolerances import PRECISIONS, tolerance
 from shopfuse.exporters.verified_model import export_verified
+from shopfuse.inference.onnx_model import ModelFileError
 from shopfuse.ranking.tensors import Submodel
 from shopfuse.release.parity_table import parity_table
 from tests.exporters.conftest import Export

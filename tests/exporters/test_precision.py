@@ -11,9 +11,9 @@ import torch
 
 from shopfuse.exporters.errors import ExportError
 from shopfuse.exporters.onnx_export import export_submodel, tensor_problems
-from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.precision import convert
 from shopfuse.exporters.sample_inputs import random_inputs
+from shopfuse.inference.onnx_model import OnnxModel
 from shopfuse.ranking.tensors import Arrays, Submodel, submodels
 from shopfuse.training.fusion.fusion_ranker import FusionRanker
 from shopfuse.training.models.fitted_towers import FittedUserTower

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from shopfuse.exporters.onnx_export import export_submodel, tensor_problems
-from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.precision import PRECISIONS, convert
 from shopfuse.exporters.sample_inputs import random_inputs
 from shopfuse.exporters.sensitivity import agreement
+from shopfuse.inference.onnx_model import OnnxModel
 from shopfuse.ranking.tensors import Arrays, Submodel, submodels
 from shopfuse.training.models.image_encoder import ImageEncoder
 from shopfuse.training.models.towers import ItemTower, UserTower

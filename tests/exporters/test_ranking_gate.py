@@ -19,9 +19,9 @@ from shopfuse.exporters.errors import ParityError
 from shopfuse.exporters.parity_ranking import compare_rankings
 from shopfuse.exporters.ranking_gate import gate_lists, gate_texts
 from shopfuse.exporters.sample_inputs import random_inputs
-from shopfuse.exporters.text_encoding import open_tokenizer, padded
 from shopfuse.exporters.tolerances import RankingBound
 from shopfuse.exporters.verified_model import VerifiedModel, export_verified
+from shopfuse.inference.text_encoding import open_tokenizer, padded
 from shopfuse.ranking.tensors import submodels
 from shopfuse.training.fusion.fusion_ranker import FusionRanker
 from shopfuse.training.models.text_encoder import LoadedTextEncoder, load_text_encoder

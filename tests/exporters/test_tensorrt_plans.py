@@ -16,7 +16,6 @@ import pytest
 from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.errors import ExportError, ParityError
-from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.operator_support import release_operator_problems
 from shopfuse.exporters.tensorrt import build_plan
 from shopfuse.exporters.tensorrt.build_plan import Toolkit, build_plans, open_toolkit, plans_of
@@ -24,6 +23,7 @@ from shopfuse.exporters.tensorrt.gpu import Gpu
 from shopfuse.exporters.tensorrt.plan_record import PlanRecord, plan_folder, plan_problems, read_record, record_file
 from shopfuse.exporters.tensorrt.plan_release import release_with_plans
 from shopfuse.exporters.tensorrt.plan_verification import golden_inputs, verify_plan
+from shopfuse.inference.onnx_model import OnnxModel
 from shopfuse.ranking.tensors import Arrays, Submodel, submodels
 from shopfuse.release.manifest import Manifest
 from shopfuse.release.signature import sign

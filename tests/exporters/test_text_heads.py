@@ -17,9 +17,9 @@ from shopfuse.datasets.schema import ITEM_SCHEMA, REVIEW_SCHEMA
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters import build
 from shopfuse.exporters.build import BuildOptions, build_workspace
-from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.gateway.compatibility import check_compatible
 from shopfuse.gateway.release import LoadedRelease
+from shopfuse.inference.onnx_model import OnnxModel
 from shopfuse.publishing.golden import check_golden
 from shopfuse.publishing.golden_file import read_golden
 from shopfuse.ranking.labels import SENTIMENT_LABELS, parse_labels

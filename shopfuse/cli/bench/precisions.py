@@ -31,9 +31,9 @@ from shopfuse.exporters.precision_measure import (
     speeds,
 )
 from shopfuse.exporters.shop import load_catalogue_of
-from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.exporters.verified_model import VerifiedModel
 from shopfuse.exporters.workspace_encoder import export_text_encoder
+from shopfuse.inference.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.ranking.text import normalise_query
 from shopfuse.training.data.catalogue import Catalogue
 from shopfuse.training.models.text_encoder import LoadedTextEncoder, load_text_encoder

@@ -21,9 +21,9 @@ from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
 from shopfuse.evaluation.offline.label_baselines import majority, nearest, words
 from shopfuse.exporters.labelled_texts import HeadExamples, head_examples
-from shopfuse.exporters.onnx_session import OnnxModel
-from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.exporters.vector_cache import VectorCache, encoder_folder
+from shopfuse.inference.onnx_model import OnnxModel
+from shopfuse.inference.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.local.stack import stable_release
 from shopfuse.metrics.labels import LabelQuality, label_quality
 from shopfuse.ranking.labels import Labels, Probabilities, parse_labels

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.evaluation.judgments import Topic
 from shopfuse.evaluation.offline.weight_search import JudgedPool
-from shopfuse.exporters.onnx_session import OnnxModel
-from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
+from shopfuse.inference.onnx_model import OnnxModel
+from shopfuse.inference.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.ranking.channels import SEARCH
 from shopfuse.ranking.features import History
 from shopfuse.ranking.filter import NO_FILTER

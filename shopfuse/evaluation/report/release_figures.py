@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.exporters.build_record import made_by
-from shopfuse.exporters.onnx_session import OnnxModel
-from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer
+from shopfuse.inference.onnx_model import OnnxModel
+from shopfuse.inference.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.local.stack import stable_release
 from shopfuse.ranking.tensors import submodels
 from shopfuse.recall.vectors import VectorIndex

@@ -22,7 +22,6 @@ from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress, silent
 from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.exporters.errors import ExportError
-from shopfuse.exporters.onnx_session import OnnxModel
 from shopfuse.exporters.operator_support import check_operators
 from shopfuse.exporters.targets import CAPABILITIES
 from shopfuse.exporters.tensorrt.gpu import Gpu, local_gpu
@@ -38,6 +37,7 @@ from shopfuse.exporters.tensorrt.plan_record import (
 )
 from shopfuse.exporters.tensorrt.plan_session import PlanModel
 from shopfuse.exporters.tensorrt.plan_verification import golden_inputs, verify_plan
+from shopfuse.inference.onnx_model import OnnxModel
 from shopfuse.ranking.tensors import Submodel
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import ModelVersion, model_file

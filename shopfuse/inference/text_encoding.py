@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from shopfuse.core.progress import Progress, silent
-from shopfuse.exporters.onnx_session import ModelFileError, OnnxModel
+from shopfuse.inference.onnx_model import ModelFileError, OnnxModel
 from shopfuse.ranking.tensors import Arrays
 
 PAD_TO = 8

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from shopfuse.exporters.encoding_run import encode_texts
-from shopfuse.exporters.onnx_session import ModelFileError, OnnxModel
-from shopfuse.exporters.text_encoding import TextEncoding, open_tokenizer, padded
 from shopfuse.exporters.vector_cache import VectorCache
+from shopfuse.inference.onnx_model import ModelFileError, OnnxModel
+from shopfuse.inference.text_encoding import TextEncoding, open_tokenizer, padded
 from tests.exporters.small_shop import WORDS, save_tokenizer
 from tests.exporters.tiny_models import ENCODER, TINY
 

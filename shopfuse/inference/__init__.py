@@ -1,0 +1,1 @@
+"""Models of a release run in this process by onnxruntime, for measuring and verifying."""
