@@ -9,9 +9,11 @@ BUF := node_modules/.bin/buf
 
 .PHONY: demo up test lint proto clean
 
-$(VENV)/installed: pyproject.toml constraints.txt
+# SHOPFUSE_CORE: the gateway and the exporters use this checkout's shopfuse, which the same command installs.
+$(VENV)/installed: pyproject.toml gateway/pyproject.toml exporters/pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	SHOPFUSE_CORE=shopfuse $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
+		-e '.[dev]' -e ./gateway -e ./exporters
 	touch $@
 
 # --no-save keeps registry addresses out of the repository.

@@ -24,8 +24,8 @@ from shopfuse.datasets.demo_shop.catalogue.rows import item_rows
 from shopfuse.datasets.demo_shop.world.world import simulate_shop
 from shopfuse.datasets.parquet import write_parquet
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.exporters.encoding_parts import part_files
-from shopfuse.exporters.encoding_plan import CHUNK
+from shopfuse_exporters.encoding.parts import part_files
+from shopfuse_exporters.encoding.plan import CHUNK
 
 ENCODE = "import typer; from shopfuse.cli.encode import encode; typer.run(encode)"
 LOOK_EVERY_S = 0.5

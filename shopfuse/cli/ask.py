@@ -30,12 +30,12 @@ TimeoutOption = Annotated[float, typer.Option("--timeout", help="Deadline in sec
 
 
 ImageOption = Annotated[
-    Path | None, typer.Option("--image", help="A picture to search by: JPEG, PNG or WebP, at most 2 MiB.")
+    Path | None, typer.Option("--image", help="An image to search by: JPEG, PNG or WebP, at most 2 MiB.")
 ]
 MAX_IMAGE_BYTES = 2 << 20  # what the gateway takes
 
 
-def picture_bytes(path: Path) -> bytes:
+def image_bytes(path: Path) -> bytes:
     """Raises ShopfuseError naming the file that cannot be read or is too large to send."""
     try:
         with path.open("rb") as file:
@@ -43,7 +43,7 @@ def picture_bytes(path: Path) -> bytes:
     except OSError as error:
         raise ShopfuseError(f"{path}: cannot be read: {error.strerror}") from error
     if len(data) > MAX_IMAGE_BYTES:
-        raise ShopfuseError(f"{path}: more than {MAX_IMAGE_BYTES >> 20} MiB; make the picture smaller")
+        raise ShopfuseError(f"{path}: more than {MAX_IMAGE_BYTES >> 20} MiB; make the image smaller")
     return data
 
 
@@ -108,7 +108,7 @@ def address_of(workspace: Path, address: str) -> str:
 
 def search(
     workspace: WorkspaceOption,
-    query: Annotated[str, typer.Argument(help="Words to search for; may be left out beside a picture.")] = "",
+    query: Annotated[str, typer.Argument(help="Words to search for; may be left out beside an image.")] = "",
     image: ImageOption = None,
     user: UserOption = "",
     scene: SceneOption = "",
@@ -123,14 +123,14 @@ def search(
     timeout_s: TimeoutOption = 2.0,
     json: JsonOption = False,
 ) -> None:
-    """Items that answer words, a picture, or both, best first.
+    """Items that answer words, an image, or both, best first.
 
     shopfuse search "red running shoes" -w myshop --user u42 --max-price 80
     shopfuse search --image photo.jpg "running shoes" -w myshop
     """
     request = search_pb2.SearchRequest(
         query=query,
-        query_image=picture_bytes(image) if image else b"",
+        query_image=image_bytes(image) if image else b"",
         user_id=user,
         context=item_pb2.RequestContext(scene=scene),
         filter=item_filter(brand, category, attribute, min_price, max_price),

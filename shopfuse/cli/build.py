@@ -17,12 +17,12 @@ from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress
 from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.exporters.build import BuildOptions, build_workspace
 from shopfuse.publishing.publish import publish
 from shopfuse.release.manifest import Manifest
 from shopfuse.training.data.cleaning import cleaning_lines
 from shopfuse.training.trainers.assist import leading
 from shopfuse.training.trainers.tuned_settings import settings_of
+from shopfuse_exporters.build import BuildOptions, build_workspace
 
 
 class Fusion(StrEnum):

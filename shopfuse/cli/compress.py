@@ -16,12 +16,12 @@ from shopfuse.cli.console import out, print_json, print_table, progress_bars
 from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.exporters.onnx_export import export_submodel
-from shopfuse.exporters.sample_inputs import random_inputs
 from shopfuse.inference.onnx_model import OnnxModel
 from shopfuse.ranking.tensors import LENGTH_BUCKETS, submodels
 from shopfuse.training.compression.compress import Compressed, Effort, distill_encoder, prune_encoder
 from shopfuse.training.models.text_encoder import LoadedTextEncoder
+from shopfuse_exporters.onnx.export import export_submodel
+from shopfuse_exporters.onnx.sample_inputs import random_inputs
 
 app = typer.Typer(no_args_is_help=True, help="Make a smaller text encoder from the shop's own.", rich_markup_mode=None)
 

@@ -18,7 +18,6 @@ from shopfuse.cli.serve import wait_for_end
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.demo_shop import build_demo_shop
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.exporters.build import BuildOptions
 from shopfuse.local.client import Client, call, connect
 from shopfuse.local.stack import local_stack, stable_release
 from shopfuse.release.channels import read_channels
@@ -26,6 +25,7 @@ from shopfuse.v1.item_pb2 import RequestContext
 from shopfuse.v1.recommendation_pb2 import RankItemsRequest, RecommendRequest, RecommendSimilarItemsRequest
 from shopfuse.v1.search_pb2 import SearchRequest
 from shopfuse.v1.text_pb2 import ClassifyTextRequest
+from shopfuse_exporters.build import BuildOptions
 
 TIMEOUT_S = 5.0
 QUESTIONS = 3
@@ -60,7 +60,7 @@ def topics(path: Path, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 
 def ask_everything(shop: Workspace, client: Client) -> None:
-    """Searches by words and by picture, recommendations, similar items and a rank call, each with reasons and the time
+    """Searches by words and by image, recommendations, similar items and a rank call, each with reasons and the time
     of every stage; and what two texts are about."""
     for query, user in topics(shop.paths.search_truth, ("query", "user_id")):
         request = SearchRequest(query=query, user_id=user, page_size=5, explain=True)
@@ -75,8 +75,8 @@ def ask_everything(shop: Workspace, client: Client) -> None:
     ranked = RankItemsRequest(item_ids=ids[:8], user_id=user, explain=True)
     show(f"rank 8 items for {user}", service.RankItems, ranked, TIMEOUT_S, False)
     seen = shop.images().select("item_id", "image").head(1).collect().row(0, named=True)
-    pictured = SearchRequest(query_image=seen["image"], page_size=5, explain=True)
-    show(f"search with the picture of {seen['item_id']}", client.searches.Search, pictured, TIMEOUT_S, False)
+    imaged = SearchRequest(query_image=seen["image"], page_size=5, explain=True)
+    show(f"search with the image of {seen['item_id']}", client.searches.Search, imaged, TIMEOUT_S, False)
     print_classified(TEXTS, call(client.texts.ClassifyText, ClassifyTextRequest(texts=TEXTS), TIMEOUT_S))
 
 

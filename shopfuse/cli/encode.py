@@ -12,12 +12,12 @@ from shopfuse.cli.console import err, out, print_json, progress_bars
 from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.exporters.build_record import peak_memory_mb
-from shopfuse.exporters.encoding_plan import EncodingError, Shard
-from shopfuse.exporters.encoding_run import STAGE
-from shopfuse.exporters.encoding_triton import IN_FLIGHT
-from shopfuse.exporters.encoding_workspace import encode_workspace, merge_workspace
-from shopfuse.exporters.precision import FULL
+from shopfuse_exporters.encoding.plan import EncodingError, Shard
+from shopfuse_exporters.encoding.run import STAGE
+from shopfuse_exporters.encoding.triton import IN_FLIGHT
+from shopfuse_exporters.encoding.workspace import encode_workspace, merge_workspace
+from shopfuse_exporters.precision.convert import FULL
+from shopfuse_exporters.release.record import peak_memory_mb
 
 SAY_EVERY_S = 30.0
 

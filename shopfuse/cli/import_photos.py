@@ -1,4 +1,4 @@
-"""`shopfuse import photos`: pictures of items as people take them, with the item that each one shows."""
+"""`shopfuse import photos`: images of items as people take them, with the item that each one shows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.datasets.importing.photos import import_photos
 from shopfuse.datasets.workspace import Workspace
 
-PhotosArgument = Annotated[Path, typer.Argument(help="Folder or zip of JPEG, PNG or WebP pictures.")]
+PhotosArgument = Annotated[Path, typer.Argument(help="Folder or zip of JPEG, PNG or WebP images.")]
 LabelsOption = Annotated[Path, typer.Option("--labels", "-l", help="CSV with a row for each photo.")]
 PhotoColumnOption = Annotated[str, typer.Option(help="Column with the photo's path in the folder or zip.")]
 ItemColumnOption = Annotated[str, typer.Option(help="Column with the id of the item that it shows.")]

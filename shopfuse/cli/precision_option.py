@@ -8,8 +8,8 @@ from typing import Annotated, Final
 import typer
 
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.exporters.precision import FULL, PRECISIONS, Precisions
 from shopfuse.ranking.tensors import submodels
+from shopfuse_exporters.precision.convert import FULL, PRECISIONS, Precisions
 
 MODELS: Final = tuple(submodels(1))
 

@@ -18,7 +18,6 @@ from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
-from shopfuse.exporters.build import BuildOptions, build_workspace
 from shopfuse.publishing.prune import prune
 from shopfuse.publishing.publish import publish
 from shopfuse.publishing.rollback import promote, rollback
@@ -27,6 +26,7 @@ from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, ReleaseError
 from shopfuse.release.signature import create_keys
 from shopfuse.release.verify import read_manifest, release_problems
+from shopfuse_exporters.build import BuildOptions, build_workspace
 
 HELP = """Build, look at, publish and roll back releases.
 

@@ -19,7 +19,7 @@ ReleaseOption = Annotated[str, typer.Option("--release", "-r", help="Release id 
 @app.command()
 def check(workspace: WorkspaceOption, release: ReleaseOption, json: JsonOption = False) -> None:
     """Which models of a release TensorRT can build, by their operators. Needs no GPU; exit code 1 where one cannot."""
-    from shopfuse.exporters.operator_support import release_operator_problems
+    from shopfuse_exporters.tensorrt.operators import release_operator_problems
 
     problems = release_operator_problems(WorkspacePaths(workspace).release(release))
     if json:
@@ -34,7 +34,7 @@ def check(workspace: WorkspaceOption, release: ReleaseOption, json: JsonOption =
 @app.command()
 def build(workspace: WorkspaceOption, release: ReleaseOption, json: JsonOption = False) -> None:
     """Build and verify the plans of a release, in NVIDIA's TensorRT container on the GPU that will serve."""
-    from shopfuse.exporters.tensorrt.build_plan import build_plans, open_toolkit
+    from shopfuse_exporters.tensorrt.build_plan import build_plans, open_toolkit
 
     with progress_bars() as progress:
         records = build_plans(workspace, release, WorkspacePaths(workspace).public_key, open_toolkit(), progress)
@@ -49,7 +49,7 @@ def build(workspace: WorkspaceOption, release: ReleaseOption, json: JsonOption =
 def seal(workspace: WorkspaceOption, release: ReleaseOption, json: JsonOption = False) -> None:
     """Make the next release of a gpu-ort release and the plans that were built for it; needs the private key."""
     from shopfuse.datasets.workspace import Workspace
-    from shopfuse.exporters.tensorrt.plan_release import release_with_plans
+    from shopfuse_exporters.tensorrt.plan_release import release_with_plans
 
     manifest = release_with_plans(Workspace.open(workspace), release)
     if json:

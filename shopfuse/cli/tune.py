@@ -14,9 +14,6 @@ from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
-from shopfuse.exporters.encoding_run import encode_texts
-from shopfuse.exporters.shop import load_catalogue_of
-from shopfuse.exporters.workspace_encoder import export_text_encoder, open_encoder
 from shopfuse.training.data.event_log import load_event_log
 from shopfuse.training.data.user_histories import user_histories
 from shopfuse.training.models.text_encoder import load_text_encoder
@@ -25,6 +22,9 @@ from shopfuse.training.trainers.shop import ShopData, enough_to_train
 from shopfuse.training.trainers.tuned_settings import read_tuned, settings_of, write_tuned
 from shopfuse.training.tuning.search import Budget, Found, Trial, default_values, search
 from shopfuse.training.tuning.tasks import TRIALS
+from shopfuse_exporters.encoding.encoder import export_text_encoder, open_encoder
+from shopfuse_exporters.encoding.run import encode_texts
+from shopfuse_exporters.models.shop import load_catalogue_of
 
 SHOWN = 8  # trials of a table, the best
 ALL = ",".join(TRIALS)

@@ -99,7 +99,7 @@ class Workspace:
         return pl.scan_parquet(self.paths.items, hive_partitioning=False)
 
     def images(self) -> pl.LazyFrame:
-        """The encoded pictures (IMAGE_SCHEMA) of the items that have one; empty when there are none."""
+        """The encoded images (IMAGE_SCHEMA) of the items that have one; empty when there are none."""
         if not self.has_images:
             return pl.LazyFrame(schema=IMAGE_SCHEMA)
         return pl.scan_parquet(self.paths.images, hive_partitioning=False)
@@ -110,8 +110,8 @@ class Workspace:
             return pl.LazyFrame(schema=PHOTO_SCHEMA)
         return pl.scan_parquet(self.paths.photos, hive_partitioning=False)
 
-    def pictures(self) -> pl.LazyFrame:
-        """Every picture of an item (IMAGE_SCHEMA): the catalogue's own, then photos; an item may have many or none."""
+    def all_images(self) -> pl.LazyFrame:
+        """Every image of an item (IMAGE_SCHEMA): the catalogue's own, then photos; an item may have many or none."""
         return pl.concat([self.images(), self.photos().select(list(IMAGE_SCHEMA))])
 
     def events(self) -> pl.LazyFrame:

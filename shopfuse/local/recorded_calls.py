@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.gateway.deadline import Deadline
-from shopfuse.gateway.engine import Call
-from shopfuse.gateway.flow import answer
-from shopfuse.gateway.impressions import Impressions
-from shopfuse.gateway.journal import Journal
-from shopfuse.gateway.request import RankingRequest
-from shopfuse.gateway.served_model import Arrays, ServedModel
-from shopfuse.gateway.server import open_gateway
-from shopfuse.gateway.settings import Settings
-from shopfuse.gateway.triton_client import TritonClient
+from shopfuse_gateway.pipeline.deadline import Deadline
+from shopfuse_gateway.pipeline.flow import answer
+from shopfuse_gateway.pipeline.request import RankingRequest
+from shopfuse_gateway.releases.engine import Call
+from shopfuse_gateway.server import open_gateway
+from shopfuse_gateway.settings import Settings
+from shopfuse_gateway.telemetry.impression_log import Impressions
+from shopfuse_gateway.telemetry.request_trace import Journal
+from shopfuse_gateway.triton.client import TritonClient
+from shopfuse_gateway.triton.served_model import Arrays, ServedModel
 
 
 class Recorder:

@@ -106,7 +106,7 @@ def load_published(workspace: Path, triton: LocalTriton, progress: Progress = si
 
 def _gateway_command(workspace: Path, triton: str, options: StackOptions, ready: Path) -> list[str]:
     return [
-        *(sys.executable, "-m", "shopfuse.gateway"),
+        *(sys.executable, "-m", "shopfuse_gateway"),
         *("--workspace", str(workspace), "--triton", triton),
         *("--grpc-port", str(options.grpc_port), "--metrics-port", str(options.metrics_port)),
         *("--workers", str(options.workers), "--ready-file", str(ready)),

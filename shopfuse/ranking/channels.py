@@ -40,7 +40,7 @@ class Channel:
         return bool(self.feeds) or self.stands_in
 
 
-# A picture, which only a search by picture has, counts as much as all that words can say: the text channels' sum.
+# An image, which only a search by image has, counts as much as all that words can say: the text channels' sum.
 TABLE = (
     Channel(
         "lexical",
@@ -86,7 +86,7 @@ TABLE = (
     ),
     Channel(
         "visual",
-        "cosine of the query picture's (or, for similar items, the item's own) and the item's image embeddings",
+        "cosine of the query image's (or, for similar items, the item's own) and the item's image embeddings",
         "shopfuse.recall.vector_channels:VISUAL",
         modality="image",
         normalisation="min_max",

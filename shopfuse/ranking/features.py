@@ -84,11 +84,11 @@ class Context:
     scene: str = ""
     device: str = ""
     query_words: int = 0
-    query_picture: bool = False
+    query_image: bool = False
 
     @property
     def is_search(self) -> bool:
-        return self.query_words > 0 or self.query_picture
+        return self.query_words > 0 or self.query_image
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,12 +66,12 @@ class Submodel:
 
 
 def submodels(text_dim: int, image_dim: int = D_IMAGE, image_size: int = IMAGE_SIZE) -> dict[str, Submodel]:
-    """All submodels for encoders whose embeddings have `text_dim` and `image_dim` numbers; pictures are squares of
+    """All submodels for encoders whose embeddings have `text_dim` and `image_dim` numbers; images are squares of
     `image_size` pixels a side."""
     text = Tensor("text_embedding", "FP32", (text_dim,))
     image = Tensor("image_embedding", "FP32", (image_dim,))
     query = Tensor("query_vector", "FP32", (VECTOR,))
-    picture = Tensor("picture_vector", "FP32", (VECTOR,))
+    image_vector = Tensor("image_vector", "FP32", (VECTOR,))
     user = Tensor("user_vector", "FP32", (VECTOR,))
     context = Tensor("context", "FP32", (len(CONTEXT_FEATURES),))
     history = (
@@ -92,7 +92,7 @@ def submodels(text_dim: int, image_dim: int = D_IMAGE, image_size: int = IMAGE_S
             "image_encoder", (Tensor("pixels", "UINT8", (image_size, image_size, 3)),), (image,), {}, max_batch=32
         ),
         Submodel("query_tower", (text,), (query,), {}, max_batch=64),
-        Submodel("picture_tower", (image,), (picture,), {}, max_batch=64),
+        Submodel("image_tower", (image,), (image_vector,), {}, max_batch=64),
         Submodel(
             "item_tower",
             (

@@ -65,7 +65,7 @@ def channel_scores(
 
     Completes the channels: an item that only one channel found gets its score from the others, too. A channel without
     its input (no query, no history, ...) and an unknown candidate (row -1) have score 0 and mask 0; so has the visual
-    channel of an item without a picture.
+    channel of an item without an image.
     """
     scores = np.full((len(rows), len(indexes.table)), np.nan, np.float32)
     known = np.flatnonzero(rows >= 0)

@@ -24,7 +24,7 @@ class IndexContents:
     language: str
     categories: NDArray[np.int32]  # [items], the category's code, 0 where there is none
     text_vectors: Vectors  # [items, text_dim]
-    image_vectors: Vectors | None  # [items, image_dim], zeros where an item has no picture; None without any picture
+    image_vectors: Vectors | None  # [items, image_dim], zeros where an item has no image; None without any image
     item_vectors: Vectors  # [items, 128]
     choices: Callable[[Callable[[str], ReadQuery]], Choices]  # after searches, as the shop's words read them
     sessions: Sessions

@@ -22,7 +22,7 @@ class RecallQuery:
     behaviour_vector: Vector | None = None  # [128], of the user or, in a search, of the query
     history_rows: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))  # [h], -1 where unknown
     history_weights: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))  # [h], summing to 1
-    image_embedding: Vector | None = None  # [image_dim], of the query's picture or of the item's own
+    image_embedding: Vector | None = None  # [image_dim], of the query's image or of the item's own
 
     @classmethod
     def of_user(

@@ -1,4 +1,4 @@
-"""The channels that compare vectors: of texts, of pictures, and of the behaviour space."""
+"""The channels that compare vectors: of texts, of images, and of the behaviour space."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ BEHAVIOUR_INDEX = IndexFile(
     lambda layout, shop: build_vectors(layout.behaviour, shop.item_vectors),
     lambda layout: VectorIndex.open(layout.behaviour),
 )
-IMAGE_INDEX = IndexFile("visual", _build_images, _open_images)  # zeros where an item has no picture
+IMAGE_INDEX = IndexFile("visual", _build_images, _open_images)  # zeros where an item has no image
 
 
 def image_embedding(indexes: RecallIndexes, row: int) -> Vector | None:
-    """The image embedding of an item [image_dim]; None where it has no picture."""
+    """The image embedding of an item [image_dim]; None where it has no image."""
     index = indexes[IMAGE_INDEX]
     if index is None or not index.vectors[row].any():
         return None

@@ -21,11 +21,11 @@ _OF_ITEMS = (_BELOW.behaviour, _BELOW.item_vectors, _BELOW.modality_vectors)
 
 def ingredients(models: Mapping[str, ModelVersion]) -> dict[str, tuple[str, ...]]:
     """File -> the submodels and files that it was computed with, in a release of these submodels."""
-    pictures = tuple(name for name in ("image_encoder",) if name in models)
+    images = tuple(name for name in ("image_encoder",) if name in models)
     heads = tuple(name for name in HEADS if name in models)
     found: dict[str, tuple[str, ...]] = {str(path): ("text_encoder",) for path in _OF_TEXTS}
-    found |= {str(path): ("text_encoder", *pictures, "item_tower") for path in _OF_ITEMS}
-    found |= {str(_BELOW.visual): pictures} if pictures else {}
+    found |= {str(path): ("text_encoder", *images, "item_tower") for path in _OF_ITEMS}
+    found |= {str(_BELOW.visual): images} if images else {}
     found |= {LABELS: heads} if heads else {}
     found |= {model_file(models[name]): ("text_encoder",) for name in heads}
     # It reads the numbers that one tokenizer gives to words.

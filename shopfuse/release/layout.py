@@ -69,7 +69,7 @@ class ReleaseLayout:
 
     @property
     def visual(self) -> Path:
-        """Image embeddings; missing where no item has a picture."""
+        """Image embeddings; missing where no item has an image."""
         return self.indexes / "visual.faiss"
 
     @property

@@ -53,7 +53,7 @@ class Manifest:
     scenes: tuple[str, ...]
     fusion: str  # one of training.fusion_ranker.METHODS
     tasks: dict[str, float]  # task -> its weight in an item's score; only these tasks are reported
-    image_encoder: str = ""  # where its weights came from; "" in a shop without pictures
+    image_encoder: str = ""  # where its weights came from; "" in a shop without images
     image_dim: int = D_IMAGE
     image_size: int = IMAGE_SIZE  # pixels a side
     language: str = "en"  # of titles and queries: how the lexical index cuts words

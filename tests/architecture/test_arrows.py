@@ -1,88 +1,143 @@
-"""Imports point down: each package may import only the packages that it is allowed to."""
+"""Imports point down: between packages as ALLOWED says, between the rooms of a package in the order of ROOMS."""
 
 from __future__ import annotations
 
-import ast
 import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "shopfuse"
-LEAVES = {"core", "ranking", "release", "state", "recall", "v1"}
-EVERYTHING = LEAVES | {"datasets", "training", "exporters", "serving", "publishing", "gateway"}
+from tests.architecture.house import ROOT, Module, modules
+
+GATEWAY, EXPORTERS = "shopfuse_gateway", "shopfuse_exporters"
+SERVED = {"core", "ranking", "release", "state", "recall", "v1"}  # what the gateway needs
+OFFLINE = {"core", "ranking", "metrics", "release", "recall", "datasets"}
 ALLOWED: dict[str, set[str]] = {
     "core": set(),
     "v1": set(),
     "ranking": {"core"},
+    "metrics": {"core", "ranking"},
     "release": {"core", "ranking"},
     "state": {"core", "ranking"},
     "recall": {"core", "ranking", "release"},
-    "datasets": {"core", "ranking"},
-    "training": {"core", "ranking", "release", "datasets", "recall"},
-    "exporters": {"core", "ranking", "release", "state", "recall", "datasets", "training", "serving"},
-    "serving": {"core", "ranking"},
-    "publishing": {"core", "ranking", "release", "serving"},
-    "gateway": {"core", "ranking", "release", "state", "recall", "v1"},
-    "cli": EVERYTHING,
+    "triton": {"core", "ranking"},
+    "publishing": {"core", "ranking", "release", "triton"},
+    "inference": {"core", "ranking", "release"},
+    "datasets": {"core", "ranking", "metrics"},
+    "training": OFFLINE,
+    "local": {"core", "ranking", "release", "publishing", "triton", "v1", GATEWAY},
+    "evaluation": OFFLINE | {"state", "training", "inference", "local", "v1"},
+    "loadtest": {"core", "ranking", "datasets", "local", "v1"},
+    GATEWAY: SERVED,
+    EXPORTERS: OFFLINE | {"state", "training", "inference", "triton"},
 }
-# Not Pillow: the gateway decodes the pictures of searches.
+# From the bottom up: a room imports only rooms before it. Loose modules that are not named stand above all rooms.
+ROOMS: dict[str, tuple[str, ...]] = {
+    GATEWAY: ("errors", "settings", "wire", "telemetry", "triton", "releases", "pipeline", "rpc"),
+    EXPORTERS: (
+        *("errors", "steps", "onnx", "precision", "verify", "triton", "encoding", "models", "tensorrt", "release"),
+    ),
+    "shopfuse.training": (
+        *("distributed", "data", "examples", "models", "fusion", "checkpoints", "trainers"),
+        *("tuning", "compression", "sequences"),
+    ),
+    "shopfuse.evaluation": ("judgments", "offline", "served", "report", "render"),
+    "shopfuse.recall": ("words",),
+    "shopfuse.datasets": ("importing", "demo_shop"),
+    "shopfuse.datasets.demo_shop": ("world", "catalogue", "behaviour", "truth"),
+}
+BELOW_ROOMS = {"shopfuse.recall", "shopfuse.datasets"}  # whose loose modules stand below their rooms, not above
 HEAVY = {"torch", "transformers", "onnx", "onnxruntime", "onnxscript", "polars", "pytriton", "safetensors"}
-# Publishing reads its golden queries from safetensors; the gateway does not need them.
-WITHOUT_HEAVY = {"core", "ranking", "release", "state", "recall", "gateway", "v1"}
 
 
-def imported_modules(source: str) -> set[str]:
-    """The absolute names that a module imports, anywhere in it."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+def package_of(name: str) -> str:
+    """The distribution of a module, or its package in shopfuse; "" for what lies loose in shopfuse."""
+    parts = name.split(".")
+    if parts[0] != "shopfuse":
+        return parts[0]
+    return parts[1] if len(parts) > 1 else ""
 
 
-def package_imports(package: str) -> dict[Path, set[str]]:
-    files = sorted((PACKAGE / package).rglob("*.py"))
-    return {file: imported_modules(file.read_text()) for file in files}
+def of_package(package: str) -> list[Module]:
+    return [module for module in modules() if package_of(module.name) == package]
 
 
-def siblings(modules: set[str]) -> set[str]:
-    return {name.split(".")[1] for name in modules if name.startswith("shopfuse.")}
+def imported_packages(module: Module) -> set[str]:
+    ours = {name for name in module.imports if name.split(".")[0] in ("shopfuse", GATEWAY, EXPORTERS)}
+    return {package_of(name) for name in ours} - {""}
+
+
+def height(package: str, name: str) -> int | None:
+    """The place of a module's room among the ROOMS of a package; None for a module of another package."""
+    rooms = ROOMS[package]
+    if not name.startswith(f"{package}."):
+        return None
+    room = name.removeprefix(f"{package}.").split(".")[0]
+    if room in rooms:
+        return rooms.index(room)
+    return -1 if package in BELOW_ROOMS else len(rooms)
+
+
+def arrows_up(package: str, module: Module) -> set[str]:
+    known = {other.name for other in modules()}
+    at = height(package, module.name)
+    above = {name: height(package, name) for name in module.imports & known}
+    return {name for name, place in above.items() if at is not None and place is not None and place > at}
 
 
 @pytest.mark.parametrize("package", sorted(ALLOWED))
 def test_package_imports_only_what_lies_below_it(package: str) -> None:
-    for file, modules in package_imports(package).items():
-        above = siblings(modules) - ALLOWED[package] - {package}
+    for module in of_package(package):
+        above = imported_packages(module) - ALLOWED[package] - {package}
 
-        assert not above, f"{file.relative_to(ROOT)} imports {sorted(above)}"
-
-
-@pytest.mark.parametrize("package", sorted(WITHOUT_HEAVY))
-def test_gateway_image_needs_no_training_library(package: str) -> None:
-    for file, modules in package_imports(package).items():
-        heavy = {name.split(".")[0] for name in modules} & HEAVY
-
-        assert not heavy, f"{file.relative_to(ROOT)} imports {sorted(heavy)}"
+        assert not above, f"{module.name} imports {sorted(above)}"
 
 
-def test_core_needs_the_standard_library_only() -> None:
-    for file, modules in package_imports("core").items():
-        foreign = {name.split(".")[0] for name in modules} - sys.stdlib_module_names - {"shopfuse"}
+@pytest.mark.parametrize("package", sorted(ROOMS))
+def test_room_imports_only_rooms_below_it(package: str) -> None:
+    for module in modules():
+        above = arrows_up(package, module)
 
-        assert not foreign, f"{file.relative_to(ROOT)} imports {sorted(foreign)}"
+        assert not above, f"{module.name} imports {sorted(above)}"
+
+
+def test_core_is_below_every_library_too() -> None:
+    for module in of_package("core"):
+        outside = {name.split(".")[0] for name in module.imports} - {"shopfuse", *sys.stdlib_module_names}
+
+        assert not outside, f"{module.name} imports {sorted(outside)}"
+
+
+@pytest.mark.parametrize("package", sorted(SERVED | {GATEWAY}))
+def test_gateway_needs_no_training_library(package: str) -> None:
+    for module in of_package(package):
+        heavy = {name.split(".")[0] for name in module.imports} & HEAVY
+
+        assert not heavy, f"{module.name} imports {sorted(heavy)}"
 
 
 def test_every_package_has_its_arrows_declared() -> None:
-    found = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.glob("*.py"))}
+    packages = {package_of(module.name) for module in modules()} - {""}
 
-    assert found == set(ALLOWED)
+    assert packages == {*ALLOWED, "cli", "v1"}  # the command line may import everything
+
+
+def test_no_module_imports_itself_over_others() -> None:
+    names = {module.name: module.imports for module in modules()}
+    left = {name: set(imports) & set(names) - {name} for name, imports in names.items()}
+    while free := {name for name, imports in left.items() if not imports}:
+        left = {name: imports - free for name, imports in left.items() if name not in free}
+
+    assert not left, f"a cycle among {sorted(left)}"
 
 
 def test_an_arrow_up_is_seen() -> None:
-    modules = imported_modules("def f():\n    from shopfuse.gateway import server\n")
+    trainer = Module("shopfuse.training.fit", Path(), "def f():\n    from shopfuse_gateway import server\n")
+    stage = Module(f"{GATEWAY}.triton.client", Path(), f"from {GATEWAY}.pipeline.flow import answer\n")
 
-    assert siblings(modules) - ALLOWED["training"] == {"gateway"}
+    assert imported_packages(trainer) - ALLOWED["training"] == {GATEWAY}
+    assert arrows_up(GATEWAY, stage) == {f"{GATEWAY}.pipeline.flow"}
+
+
+def test_the_house_stands_where_it_is_looked_for() -> None:
+    assert {module.path.relative_to(ROOT).parts[0] for module in modules()} == {"shopfuse", "gateway", "exporters"}

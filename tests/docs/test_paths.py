@@ -23,7 +23,7 @@ ROOMS = (
     ),
     *("shopfuse_exporters", "shopfuse_gateway"),
 )
-# Where the README's pictures start from, beside the root.
+# Where the README's images start from, beside the root.
 BASES = tuple(ROOT / base for base in (".", "protos", "gateway", "gateway/shopfuse_gateway", "exporters"))
 LONGEST_README = 150  # lines: it is a map
 PAGES = sorted(

@@ -11,10 +11,10 @@ from shopfuse.cli.build import build_and_publish
 from shopfuse.core.progress import silent
 from shopfuse.datasets.demo_shop import build_demo_shop
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.exporters.build import BuildOptions
 from shopfuse.local.client import Client, connect
 from shopfuse.local.endpoints import write_endpoints
 from shopfuse.local.stack import Stack, local_stack
+from shopfuse_exporters.build import BuildOptions
 
 
 @pytest.fixture(scope="session")

@@ -105,9 +105,9 @@ def test_rank_items_out_of_bounds_is_refused(client: Client, item_ids: list[str]
     assert fields[0].startswith("item_ids")
 
 
-@pytest.mark.parametrize("picture", [b"\xff\xd8", b"\x89PNG\r\n\x1a\n" + bytes(40), bytes((2 << 20) + 1)])
-def test_what_is_no_picture_is_refused_plainly(client: Client, picture: bytes) -> None:
-    code, _, fields = refusal(client.searches.Search, SearchRequest(query_image=picture))
+@pytest.mark.parametrize("image", [b"\xff\xd8", b"\x89PNG\r\n\x1a\n" + bytes(40), bytes((2 << 20) + 1)])
+def test_what_is_no_image_is_refused_plainly(client: Client, image: bytes) -> None:
+    code, _, fields = refusal(client.searches.Search, SearchRequest(query_image=image))
 
     assert code is INVALID
     assert fields == ["query_image"]

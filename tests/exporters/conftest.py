@@ -12,10 +12,11 @@ import torch
 from torch import nn
 
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.exporters import build, verified_model
-from shopfuse.exporters.build import BuildOptions, build_workspace
-from shopfuse.exporters.onnx_export import export_submodel
 from shopfuse.ranking.tensors import Submodel
+from shopfuse_exporters import build
+from shopfuse_exporters.build import BuildOptions, build_workspace
+from shopfuse_exporters.onnx.export import export_submodel
+from shopfuse_exporters.verify import verified_model
 from tests.exporters.small_shop import fit, tiny_text_encoder, write_catalogue, write_events
 from tests.exporters.tiny_models import ENCODER, TOWER, TinyEncoder, TinyTower, exported
 

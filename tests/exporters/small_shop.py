@@ -1,4 +1,4 @@
-"""A shop of a few items with events and pictures, fitted models, and a text encoder of eight numbers."""
+"""A shop of a few items with events and images, fitted models, and a text encoder of eight numbers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from shopfuse.datasets.schema import EVENT_SCHEMA, IMAGE_SCHEMA, ITEM_SCHEMA
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.tensors import D_IMAGE
 from shopfuse.training.checkpoints.shop_models import ShopModels, fitted_models
-from shopfuse.training.models.picture_tower import PictureTower
+from shopfuse.training.models.image_tower import ImageTower
 from shopfuse.training.models.text_encoder import LoadedTextEncoder
 from tests.exporters.tiny_models import TINY, TinyEncoder
 
@@ -45,7 +45,7 @@ def tiny_text_encoder(folder: Path, flaw: str = "") -> LoadedTextEncoder:
 
 
 def write_catalogue(workspace: Workspace, items: int = 12) -> None:
-    """Items i00, i01, ...; every third has a picture."""
+    """Items i00, i01, ...; every third has an image."""
     rng = np.random.default_rng(0)
     rows = [
         {
@@ -65,11 +65,11 @@ def write_catalogue(workspace: Workspace, items: int = 12) -> None:
     ]
     workspace.paths.catalogue.mkdir(exist_ok=True)
     pl.DataFrame(rows, ITEM_SCHEMA).write_parquet(workspace.paths.items)
-    pictures = [{"item_id": row["item_id"], "image": picture(at)} for at, row in enumerate(rows) if at % 3 == 0]
-    pl.DataFrame(pictures, IMAGE_SCHEMA).write_parquet(workspace.paths.images)
+    images = [{"item_id": row["item_id"], "image": image(at)} for at, row in enumerate(rows) if at % 3 == 0]
+    pl.DataFrame(images, IMAGE_SCHEMA).write_parquet(workspace.paths.images)
 
 
-def picture(shade: int) -> bytes:
+def image(shade: int) -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (20, 30), (shade * 9 % 256, 80, 160)).save(buffer, format="PNG")
     return buffer.getvalue()
@@ -115,10 +115,10 @@ def fit(
     fusion: str,
     progress: Progress,
 ) -> ShopModels:
-    """What training gives, without training: fitted models, and an image encoder where there are pictures."""
+    """What training gives, without training: fitted models, and an image encoder where there are images."""
     dims = encode_texts(["red lamp"]).shape[1]
     models = replace(fitted_models(text_vectors, (), "weighted"), made_by={"dims": dims})
     if not workspace.has_images:
         return models
     torch.manual_seed(0)
-    return replace(models, image_encoder=MeanColour(), picture_tower=PictureTower(D_IMAGE))
+    return replace(models, image_encoder=MeanColour(), image_tower=ImageTower(D_IMAGE))

@@ -21,10 +21,6 @@ from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.datasets.workspace import Workspace, WorkspaceError
 from shopfuse.datasets.workspace_lock import WorkspaceLockedError, workspace_lock
-from shopfuse.exporters import build, release_build, verified_model
-from shopfuse.exporters.build import BuildOptions, build_workspace
-from shopfuse.exporters.errors import BuildError, ParityError, PrecisionError
-from shopfuse.exporters.precision import Precisions
 from shopfuse.inference.onnx_model import ModelFileError
 from shopfuse.recall import word_channels
 from shopfuse.recall.co_visit import CO_VISIT_INDEX
@@ -40,6 +36,12 @@ from shopfuse.state.lmdb_store import LmdbStore
 from shopfuse.training.checkpoints.model_files import save_models
 from shopfuse.training.checkpoints.shop_models import ShopModels, fitted_models
 from shopfuse.training.models.text_encoder import LoadedTextEncoder
+from shopfuse_exporters import build
+from shopfuse_exporters.build import BuildOptions, build_workspace
+from shopfuse_exporters.errors import BuildError, ParityError, PrecisionError
+from shopfuse_exporters.precision.convert import Precisions
+from shopfuse_exporters.release import release as release_build
+from shopfuse_exporters.verify import verified_model
 from tests.exporters.conftest import Export
 from tests.exporters.small_shop import fit, tiny_text_encoder
 
@@ -74,7 +76,7 @@ def test_a_build_gives_a_whole_and_signed_release(built: Path) -> None:
     manifest = verified(built, "r1")
     assert_only_the_first_release(workspace)
     assert set(manifest.models) == {
-        "text_encoder", "image_encoder", "query_tower", "picture_tower", "item_tower", "user_tower", "fusion_ranker"
+        "text_encoder", "image_encoder", "query_tower", "image_tower", "item_tower", "user_tower", "fusion_ranker"
     }  # fmt: skip
     assert all(version.version == 1 for version in manifest.models.values())
     assert manifest.ensembles["rank"] == "rank_r1"
@@ -117,7 +119,7 @@ def test_the_indexes_open_and_find(built: Path) -> None:
     assert indexes[POPULAR_INDEX].search(1).rows.tolist() == [1]
 
 
-def test_items_without_picture_or_behaviour_are_masked(built: Path) -> None:
+def test_items_without_image_or_behaviour_are_masked(built: Path) -> None:
     mask = np.load(built / "releases/r1/items/modality_mask.npy")
 
     assert mask[:, 0].all()
@@ -180,7 +182,7 @@ def test_without_checkpoints_there_is_no_release_from_them(workspace: Workspace)
     assert_only_the_first_release(workspace)
 
 
-def test_a_shop_without_events_or_pictures_is_built_too(workspace: Workspace) -> None:
+def test_a_shop_without_events_or_images_is_built_too(workspace: Workspace) -> None:
     shutil.rmtree(workspace.paths.events)
     workspace.paths.images.unlink()
 
@@ -205,12 +207,12 @@ def test_a_workspace_without_catalogue_is_refused(workspace: Workspace) -> None:
         build_workspace(workspace)
 
 
-def test_a_picture_that_cannot_be_decoded_names_its_item(workspace: Workspace) -> None:
+def test_a_image_that_cannot_be_decoded_names_its_item(workspace: Workspace) -> None:
     frame = pl.read_parquet(workspace.paths.images)
-    cut = pl.when(pl.col("item_id") == "i03").then(pl.lit(b"not a picture")).otherwise(pl.col("image"))
+    cut = pl.when(pl.col("item_id") == "i03").then(pl.lit(b"not an image")).otherwise(pl.col("image"))
     frame.with_columns(image=cut).write_parquet(workspace.paths.images)
 
-    with pytest.raises(ShopfuseError, match=r"i03|picture"):
+    with pytest.raises(ShopfuseError, match=r"i03|image"):
         build_workspace(workspace)
     assert_only_the_first_release(workspace)
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 from tritonclient.grpc import InferenceServerClient, InferInput
 
-from shopfuse.exporters.model_config import WARMUP_FOLDER, config_text, model_config, warmup_files
-from shopfuse.exporters.parity_cases import torch_answer
-from shopfuse.exporters.sample_inputs import random_inputs
-from shopfuse.exporters.verified_model import export_verified
 from shopfuse.ranking.tensors import Arrays, submodels
 from shopfuse.training.fusion.fusion_ranker import FusionRanker
 from shopfuse.triton.local_triton import LocalTriton
+from shopfuse_exporters.onnx.sample_inputs import random_inputs
+from shopfuse_exporters.triton.model_config import WARMUP_FOLDER, config_text, model_config, warmup_files
+from shopfuse_exporters.verify.cases import torch_answer
+from shopfuse_exporters.verify.verified_model import export_verified
 from tests.tritons import QUICK
 
 # Two sizes of lists are enough here, and several times faster: every build verifies all of them.

@@ -10,9 +10,9 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from shopfuse.exporters.onnx_export import export_submodel
 from shopfuse.ranking import tensors
 from shopfuse.ranking.tensors import Submodel
+from shopfuse_exporters.onnx.export import export_submodel
 
 TINY = 8  # of the text embedding
 

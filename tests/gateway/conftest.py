@@ -13,9 +13,9 @@ from typing import Unpack
 import grpc
 import pytest
 
-from shopfuse.gateway.server import open_gateway
-from shopfuse.gateway.settings import Settings
 from shopfuse.release.channels import Channels, write_channels
+from shopfuse_gateway.server import open_gateway
+from shopfuse_gateway.settings import Settings
 from tests.gateway.fake_triton import FakeTriton, Triton
 from tests.gateway.shop import Changes, Serve, Shop
 from tests.gateway.tiny_release import build_workspace

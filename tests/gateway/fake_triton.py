@@ -80,7 +80,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
             item = int(inputs["pixels"][0, 0, 0, 0])
             return {
                 "image_embedding": looks()[item : item + 1],
-                "picture_vector": marked(unit_rows(item, 1, VECTOR), number),
+                "image_vector": marked(unit_rows(item, 1, VECTOR), number),
             }
         if "item_vectors" not in inputs:
             return {"user_vector": marked(inputs["history_vectors"][:, -1].astype(np.float32), number)}

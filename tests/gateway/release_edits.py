@@ -60,7 +60,7 @@ def take_foreign_index(workspace: Path, release_id: str) -> None:
     edit_manifest(workspace, release_id, built_with=built_with)
 
 
-def take_foreign_pictures(workspace: Path, release_id: str) -> None:
+def take_foreign_images(workspace: Path, release_id: str) -> None:
     """Image vectors of an encoder that the release does not have."""
     built_with = manifest_of(workspace, release_id)["built_with"]
     built_with["indexes/visual.faiss"]["image_encoder"] = "12ab" * 16
@@ -134,7 +134,7 @@ BREAKS: dict[Damage, tuple[str, str]] = {
     sign_with_another_key: ("signature", "signed with another key"),
     change_after_signing: ("signature", "the manifest was changed"),
     take_foreign_index: ("incompatible", "indexes/semantic.faiss was computed with text_encoder 12ab12ab12ab"),
-    take_foreign_pictures: ("incompatible", "indexes/visual.faiss was computed with image_encoder 12ab12ab12ab"),
+    take_foreign_images: ("incompatible", "indexes/visual.faiss was computed with image_encoder 12ab12ab12ab"),
     take_foreign_tokenizer: ("incompatible", "was computed with tokenizer.json 12ab12ab12ab"),
     hide_ingredients: ("incompatible", "does not say which text_encoder indexes/semantic.faiss was computed with"),
     take_foreign_model: ("incompatible", "query_tower is 12ab12ab12ab, its file models/query_tower/"),

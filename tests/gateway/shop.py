@@ -11,7 +11,6 @@ from typing import Protocol, TypedDict, TypeVar, Unpack
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from shopfuse.gateway.server import Gateway
 from shopfuse.release.channels import Channels, write_channels
 from shopfuse.v1.recommendation_pb2 import (
     RankItemsRequest,
@@ -26,6 +25,7 @@ from shopfuse.v1.search_pb2 import SearchRequest, SearchResponse
 from shopfuse.v1.search_pb2_grpc import SearchServiceStub
 from shopfuse.v1.text_pb2 import ClassifyTextRequest, ClassifyTextResponse
 from shopfuse.v1.text_pb2_grpc import TextServiceStub
+from shopfuse_gateway.server import Gateway
 from tests.gateway.fake_triton import Triton
 
 Asked = TypeVar("Asked", contravariant=True)

@@ -27,7 +27,7 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(120)  # no claim about speed: it ends a test whose process hangs
 
-COMMAND = (sys.executable, "-m", "shopfuse.gateway", "--triton", "127.0.0.1:1", "--drain-s", "0.5")
+COMMAND = (sys.executable, "-m", "shopfuse_gateway", "--triton", "127.0.0.1:1", "--drain-s", "0.5")
 STOPS_WITHIN_S = 60.0
 
 

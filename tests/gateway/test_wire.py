@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from shopfuse.gateway.wire import length_delimited, with_numbers
 from shopfuse.v1 import item_pb2, search_pb2
+from shopfuse_gateway.wire import length_delimited, with_numbers
 
 
 def test_pieces_of_an_item_merge_into_what_protobuf_would_have_built() -> None:

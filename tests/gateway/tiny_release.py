@@ -37,10 +37,10 @@ KINDS = ("shoes", "lamp", "jacket", "teapot")
 BRANDS = ("Acme", "Globex")
 NOW = 1_790_000_000.0
 SCENES = ("holiday",)
-ROLES = ("encode_query", "encode_picture", "encode_item", "rank", "rank_by_vector")
+ROLES = ("encode_query", "encode_image", "encode_item", "rank", "rank_by_vector")
 IMAGE_DIM, IMAGE_SIZE = 6, 16
 SUBMODELS = tuple(submodels(TEXT_DIM, IMAGE_DIM, IMAGE_SIZE))
-LOOKS_SEED = 4  # of the items' image embeddings: a picture whose pixels are n looks like item n
+LOOKS_SEED = 4  # of the items' image embeddings: an image whose pixels are n looks like item n
 
 
 def catalogue() -> list[CatalogueItem]:
@@ -115,7 +115,7 @@ def build_indexes(layout: ReleaseLayout) -> None:
 
 
 def looks() -> NDArray[np.float32]:
-    """Image embeddings; every tenth item has no picture."""
+    """Image embeddings; every tenth item has no image."""
     vectors = unit_rows(LOOKS_SEED, ITEMS, IMAGE_DIM)
     vectors[9::10] = 0.0
     return vectors

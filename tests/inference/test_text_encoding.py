@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shopfuse.exporters.encoding_run import encode_texts
-from shopfuse.exporters.vector_cache import VectorCache
 from shopfuse.inference.onnx_model import ModelFileError, OnnxModel
 from shopfuse.inference.text_encoding import TextEncoding, open_tokenizer, padded
+from shopfuse_exporters.encoding.run import encode_texts
+from shopfuse_exporters.encoding.vector_cache import VectorCache
 from tests.exporters.small_shop import WORDS, save_tokenizer
 from tests.exporters.tiny_models import ENCODER, TINY
 

@@ -26,7 +26,7 @@ from tests.recall.shop import make_items, unit_vectors
 ITEMS = 200
 TEXT, BEHAVIOUR = unit_vectors(ITEMS, 24, seed=1), unit_vectors(ITEMS, 16, seed=2)
 IMAGES = unit_vectors(ITEMS, 12, seed=3)
-IMAGES[5] = 0.0  # has no picture
+IMAGES[5] = 0.0  # has no image
 QUERY = RecallQuery(
     query="Acme red shoe",
     text_embedding=TEXT[7],
@@ -108,7 +108,7 @@ def test_unknown_candidates_are_masked(layout: ReleaseLayout) -> None:
     assert mask[1].all()
 
 
-def test_only_items_with_a_picture_are_found_by_pictures(layout: ReleaseLayout) -> None:
+def test_only_items_with_a_image_are_found_by_images(layout: ReleaseLayout) -> None:
     indexes = RecallIndexes.open(layout)
     hits = search(indexes, "visual", QUERY, ITEMS)
 
@@ -117,7 +117,7 @@ def test_only_items_with_a_picture_are_found_by_pictures(layout: ReleaseLayout) 
     assert image_embedding(indexes, 5) is None and image_embedding(indexes, 11) is not None
 
 
-def test_a_shop_without_pictures_has_no_visual_channel(layout: ReleaseLayout, tmp_path: Path) -> None:
+def test_a_shop_without_images_has_no_visual_channel(layout: ReleaseLayout, tmp_path: Path) -> None:
     shutil.copytree(layout.root, tmp_path / "plain")
     plain = ReleaseLayout(tmp_path / "plain")
     plain.visual.unlink()

@@ -18,9 +18,15 @@ from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.evaluation.judgments import Topic, load_topics
 from shopfuse.evaluation.quality_rows import score_rankings
-from shopfuse.exporters.calibration import title_queries
-from shopfuse.exporters.precision import FULL, PRECISIONS
-from shopfuse.exporters.precision_measure import (
+from shopfuse.inference.text_encoding import TextEncoding, open_tokenizer
+from shopfuse.ranking.text import normalise_query
+from shopfuse.training.data.catalogue import Catalogue
+from shopfuse.training.models.text_encoder import LoadedTextEncoder, load_text_encoder
+from shopfuse_exporters.encoding.encoder import export_text_encoder
+from shopfuse_exporters.models.shop import load_catalogue_of
+from shopfuse_exporters.precision.calibration import title_queries
+from shopfuse_exporters.precision.convert import FULL, PRECISIONS
+from shopfuse_exporters.precision.measure import (
     Encoded,
     Speed,
     encode,
@@ -30,13 +36,7 @@ from shopfuse.exporters.precision_measure import (
     served_queries,
     speeds,
 )
-from shopfuse.exporters.shop import load_catalogue_of
-from shopfuse.exporters.verified_model import VerifiedModel
-from shopfuse.exporters.workspace_encoder import export_text_encoder
-from shopfuse.inference.text_encoding import TextEncoding, open_tokenizer
-from shopfuse.ranking.text import normalise_query
-from shopfuse.training.data.catalogue import Catalogue
-from shopfuse.training.models.text_encoder import LoadedTextEncoder, load_text_encoder
+from shopfuse_exporters.verify.verified_model import VerifiedModel
 
 COLUMNS = ("name", "ms", "speed_up", "mb", "cosine_mean", "cosine_min", "overlap@10", "ndcg@10", "ndcg@10_loss")
 TITLES = 100  # of which queries are made where none are given

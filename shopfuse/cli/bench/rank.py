@@ -15,12 +15,12 @@ from google.protobuf.message import Message
 from shopfuse.cli.console import out, print_json, print_table, progress_bars
 from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.core.progress import Progress
-from shopfuse.gateway.request import RankingRequest, from_rank, from_search
-from shopfuse.gateway.triton_client import METHOD as TRITON_METHOD
 from shopfuse.loadtest.closed_loop import Load, run_load
 from shopfuse.loadtest.requests import rank_requests, search_requests
 from shopfuse.local.recorded_calls import record_calls
 from shopfuse.local.stack import StackOptions, local_stack
+from shopfuse_gateway.pipeline.request import RankingRequest, from_rank, from_search
+from shopfuse_gateway.triton.client import METHOD as TRITON_METHOD
 
 app = typer.Typer(no_args_is_help=True, help="Measure latency and throughput on this machine.", rich_markup_mode=None)
 

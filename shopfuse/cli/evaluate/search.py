@@ -13,7 +13,7 @@ from shopfuse.cli.console import out, print_json, print_table, progress_bars
 from shopfuse.cli.evaluate.cross_validation import validate_weights
 from shopfuse.cli.evaluate.demo import demo
 from shopfuse.cli.evaluate.fusion import fusion
-from shopfuse.cli.evaluate.pictures import pictures
+from shopfuse.cli.evaluate.images import images
 from shopfuse.cli.evaluate.report import report as whole_report
 from shopfuse.cli.evaluate.report import without_command
 from shopfuse.cli.evaluate.sequences import sequences
@@ -36,7 +36,7 @@ app.command("report")(whole_report)
 app.command()(demo)
 app.command()(fusion)
 app.command()(sequences)
-app.command()(pictures)
+app.command()(images)
 app.command()(texts)
 
 PAGE = 100

@@ -20,8 +20,6 @@ from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
 from shopfuse.evaluation.offline.label_baselines import majority, nearest, words
-from shopfuse.exporters.labelled_texts import HeadExamples, head_examples
-from shopfuse.exporters.vector_cache import VectorCache, encoder_folder
 from shopfuse.inference.onnx_model import OnnxModel
 from shopfuse.inference.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.local.stack import stable_release
@@ -32,6 +30,8 @@ from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, model_file
 from shopfuse.training.examples.label_examples import TEST
 from shopfuse.training.trainers.text_head import probabilities_of, train_text_head
+from shopfuse_exporters.encoding.labelled_texts import HeadExamples, head_examples
+from shopfuse_exporters.encoding.vector_cache import VectorCache, encoder_folder
 
 COLUMNS = (
     "row",

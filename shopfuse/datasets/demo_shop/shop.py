@@ -1,6 +1,6 @@
-"""Builds a workspace that holds the demo shop: catalogue, pictures, events, reviews and truth.
+"""Builds a workspace that holds the demo shop: catalogue, images, events, reviews and truth.
 
-The same seed and sizes give the same bytes. The events are written day by day and the pictures as a stream, so that
+The same seed and sizes give the same bytes. The events are written day by day and the images as a stream, so that
 memory grows with the catalogue and the shoppers but not with the log. What the shop is comes from world.py.
 """
 
@@ -19,7 +19,7 @@ from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.demo_shop.behaviour.event_rows import event_rows
 from shopfuse.datasets.demo_shop.behaviour.reactions import DayLog, simulate_day
 from shopfuse.datasets.demo_shop.behaviour.reviews import review_rows
-from shopfuse.datasets.demo_shop.catalogue.images import picture_rows
+from shopfuse.datasets.demo_shop.catalogue.images import image_rows
 from shopfuse.datasets.demo_shop.catalogue.rows import item_ids, item_rows
 from shopfuse.datasets.demo_shop.truth.graded import judgement_rows, recommend_truth, search_truth
 from shopfuse.datasets.demo_shop.truth.similar import similar_truth
@@ -67,8 +67,8 @@ def _write(workspace: Workspace, shop: DemoShop, images: bool, report: Progress)
     report("items", len(ids), len(ids))
     if images:
         with atomic_file(workspace.paths.images) as path:
-            pictures = picture_rows(shop, partial(report, "images"))
-            pictures.sink_parquet(path, compression="uncompressed", maintain_order=True)
+            rows = image_rows(shop, partial(report, "images"))
+            rows.sink_parquet(path, compression="uncompressed", maintain_order=True)
     events, bought, reviews = _write_events(workspace, shop, ids, report)
     write_parquet(workspace.paths.reviews_table, reviews)
     report("truth", 0, 1)

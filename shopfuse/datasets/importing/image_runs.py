@@ -1,6 +1,6 @@
-"""The pictures of a catalogue import: collected beside the rows, merged into images.parquet once the rows are settled.
+"""The images of a catalogue import: collected beside the rows, merged into images.parquet once the rows are settled.
 
-Pictures are far larger than rows, so runs and ranges are bounded by bytes, not by rows.
+Images are far larger than rows, so runs and ranges are bounded by bytes, not by rows.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _RUN_SCHEMA: Final = pl.Schema({"row": pl.UInt32(), **IMAGE_SCHEMA})
 
 
 class ImageRuns:
-    """Pictures read so far: sorted runs on disk, and a buffer of at most RUN_BYTES."""
+    """Images read so far: sorted runs on disk, and a buffer of at most RUN_BYTES."""
 
     def __init__(self, scratch: Path, folder: Path) -> None:
         self.paths: list[Path] = []
@@ -30,7 +30,7 @@ class ImageRuns:
         self._buffered = 0
 
     def collect(self, items: pl.DataFrame, log: RejectLog) -> pl.DataFrame:
-        """Read the pictures that lie beside the catalogue; gives the items without the uri of a broken picture."""
+        """Read the images that lie beside the catalogue; gives the items without the uri of a broken image."""
         broken: list[int] = []
         named = items.filter(pl.col("image_uri").is_not_null()).select("row", "item_id", "image_uri")
         for row, item_id, uri in named.iter_rows():
@@ -58,9 +58,9 @@ class ImageRuns:
 
 
 def merge_images(old_path: Path, images: ImageRuns, winners: pl.DataFrame, target: Path) -> int:
-    """Write the pictures of all items to `target`, or nothing when none changed; gives how many this import brought.
+    """Write the images of all items to `target`, or nothing when none changed; gives how many this import brought.
 
-    `winners` (item_id, row) are the rows that the imported items come from: each brings its picture or has none now.
+    `winners` (item_id, row) are the rows that the imported items come from: each brings its image or has none now.
     """
     old = [old_path] if old_path.exists() else []
     if not old and not images.paths:
@@ -86,7 +86,7 @@ def merge_images(old_path: Path, images: ImageRuns, winners: pl.DataFrame, targe
 
 
 def _ranges(paths: list[Path]) -> list[KeyRange]:
-    """Ranges of ids whose pictures hold about RUN_BYTES."""
+    """Ranges of ids whose images hold about RUN_BYTES."""
     sizes = pl.scan_parquet(paths, hive_partitioning=False, glob=False, extra_columns="ignore").select(
         "item_id", size=pl.col("image").bin.size()
     )

@@ -1,6 +1,6 @@
-"""Pictures named by a catalogue: found beside it, checked, and handed on as PNG or JPEG bytes.
+"""Images named by a catalogue: found beside it, checked, and handed on as PNG or JPEG bytes.
 
-Pictures at a web address are not fetched: an import must not depend on other people's servers.
+Images at a web address are not fetched: an import must not depend on other people's servers.
 """
 
 import io
@@ -17,16 +17,16 @@ _READABLE: Final = (*_STORED, "WEBP")
 
 
 class ImageProblemError(Exception):
-    """Why a picture is left out; the item goes in without it. Caught where rows are read."""
+    """Why an image is left out; the item goes in without it. Caught where rows are read."""
 
 
 def is_web_address(uri: str) -> bool:
-    """True where the picture lies on a server, not beside the catalogue."""
+    """True where the image lies on a server, not beside the catalogue."""
     return uri.casefold().startswith(("http://", "https://"))
 
 
 def read_image(folder: Path, name: str) -> bytes:
-    """The bytes of a picture inside `folder`, decoded once to prove that they are whole; ImageProblemError if not."""
+    """The bytes of an image inside `folder`, decoded once to prove that they are whole; ImageProblemError if not."""
     try:
         path = (folder / name).resolve()
         if not path.is_relative_to(folder.resolve()):
@@ -53,7 +53,7 @@ def _checked(data: bytes) -> bytes:
     except Image.DecompressionBombError as error:
         raise ImageProblemError(f"more than {MAX_IMAGE_PIXELS:,} pixels") from error
     except UnidentifiedImageError as error:
-        raise ImageProblemError("not a PNG, JPEG or WebP picture") from error
+        raise ImageProblemError("not a PNG, JPEG or WebP image") from error
     except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for damaged data
         raise ImageProblemError(f"damaged: {error}") from error
 

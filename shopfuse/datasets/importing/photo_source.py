@@ -1,6 +1,6 @@
-"""Labelled photos as a shop has them: a folder or a zip of pictures, and a CSV that says which item each one shows.
+"""Labelled photos as a shop has them: a folder or a zip of images, and a CSV that says which item each one shows.
 
-Reads only, and hands on bytes: what a picture must be like is decided where it is used.
+Reads only, and hands on bytes: what an image must be like is decided where it is used.
 """
 
 from __future__ import annotations

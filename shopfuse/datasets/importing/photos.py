@@ -1,4 +1,4 @@
-"""Import of labelled photos: pictures of items as people take them become photos.parquet of a workspace.
+"""Import of labelled photos: images of items as people take them become photos.parquet of a workspace.
 
 They teach the image encoder what an item looks like outside the studio, and take part in the item's image vector.
 Photos are kept small: no encoder sees more than PHOTO_SIDE pixels a side.
@@ -27,7 +27,7 @@ from shopfuse.datasets.importing.photo_source import (
 from shopfuse.datasets.schema import PHOTO_SCHEMA
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
-from shopfuse.ranking.pictures import PictureError, decode_pixels
+from shopfuse.ranking.images import ImageError, decode_pixels
 
 PHOTO_SIDE: Final = 512
 _SMALL_BYTES: Final = 256 * 2**10  # kept as it is
@@ -94,7 +94,7 @@ def _read_all(source: Path, labels: list[Label], progress: Progress) -> tuple[pl
         for done, label in enumerate(labels, 1):
             try:
                 rows.append((label.photo, label.item_id, _checked(photos, label)))
-            except (PhotoSourceError, PictureError) as error:
+            except (PhotoSourceError, ImageError) as error:
                 problems.append(f"{label.photo} (row {label.row}): {error}")
             progress("read photos", done, len(labels))
     return pl.DataFrame(rows, schema=PHOTO_SCHEMA, orient="row"), problems

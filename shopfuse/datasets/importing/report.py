@@ -45,7 +45,7 @@ class ImportReport:
     unchanged: int
     rejected: int
     superseded: int  # rows overruled by a later row with the same id and other content
-    images: int  # pictures stored from this file
+    images: int  # images stored from this file
     unknown_items: int  # different items that events speak of and the catalogue does not hold
     notes: Mapping[str, int]  # what was cut, left out or ignored, and how often
     first_rejections: tuple[Rejection, ...]

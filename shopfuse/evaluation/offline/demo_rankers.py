@@ -26,7 +26,7 @@ from shopfuse.training.data.catalogue import Catalogue, load_catalogue
 from shopfuse.training.data.event_log import load_event_log
 from shopfuse.training.data.user_histories import last_moment, user_histories
 from shopfuse.training.examples.item_inputs import ItemInputs, item_inputs
-from shopfuse.training.models.image_vectors import AnyEncoder, picture_vectors
+from shopfuse.training.models.image_vectors import AnyEncoder, image_vectors
 
 EncodeTexts = Callable[[list[str]], NDArray[np.float32]]
 STAGE = "evaluate"
@@ -100,7 +100,7 @@ def shop_inputs(
     return item_inputs(
         text_vectors,
         catalogue.attributes,
-        picture_vectors(encoder, workspace.pictures(), catalogue),
+        image_vectors(encoder, workspace.all_images(), catalogue),
         catalogue.has_image & (encoder is not None),
         models.behaviour_embeddings,
         models.behaviour_present,

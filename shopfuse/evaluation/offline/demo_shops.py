@@ -15,11 +15,11 @@ from shopfuse.core.progress import Progress
 from shopfuse.datasets.demo_shop import build_demo_shop
 from shopfuse.datasets.shop_settings import ShopSettings
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.exporters.verified_model import export_verified
 from shopfuse.inference.text_encoding import TextEncoding, open_tokenizer, padded, tokens_of
 from shopfuse.ranking.tensors import submodels
 from shopfuse.training.data.catalogue import load_catalogue
 from shopfuse.training.models.text_encoder import load_text_encoder
+from shopfuse_exporters.verify.verified_model import export_verified
 
 SAMPLE = ["red running shoes", "a lamp for reading", "waterproof jacket", "laptop"]
 

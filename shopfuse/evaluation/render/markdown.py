@@ -9,7 +9,7 @@ from shopfuse.evaluation.report.section import Report, Section, Table
 
 
 def markdown(report: Report, plots: Mapping[str, list[str]]) -> str:
-    """The text. `plots` names the picture files of each section by its key, relative to the text."""
+    """The text. `plots` names the image files of each section by its key, relative to the text."""
     lines = [f"# {report.title}", ""]
     lines += [f"- {name}: {value}" for name, value in report.facts]
     lines += ["", "| | | |", "|---|---|---|"]

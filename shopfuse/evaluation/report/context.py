@@ -20,7 +20,7 @@ class Context:
     bench: Bench
     scored: tuple[Scored, ...]
     command: str
-    data: str  # sha256 of catalogue, pictures and events
+    data: str  # sha256 of catalogue, images and events
 
     @property
     def seed(self) -> int:

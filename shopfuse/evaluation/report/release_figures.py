@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.exporters.build_record import made_by
 from shopfuse.inference.onnx_model import OnnxModel
 from shopfuse.inference.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.local.stack import stable_release
@@ -22,6 +21,7 @@ from shopfuse.release.manifest import Manifest, model_file
 from shopfuse.training.checkpoints.model_files import load_models
 from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.data.catalogue import load_catalogue
+from shopfuse_exporters.release.record import made_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def facts_of(workspace: Workspace, measured: Measured, seed: int, data: str) -> 
     return (
         ("release", f"{manifest.release_id} of {manifest.created_at}, fusion {manifest.fusion}"),
         ("models", models + other),
-        ("data", f"sha256 {data} (catalogue, pictures, events)"),
+        ("data", f"sha256 {data} (catalogue, images, events)"),
         ("code", record["commit"] or "an installed package"),
         ("libraries", ", ".join(f"{name} {number}" for name, number in libraries.items())),
         ("measured", f"{datetime.now(UTC).isoformat(timespec='seconds')}, {record['cpus']} CPUs, seed {seed}"),

@@ -29,20 +29,20 @@ from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.fusion.fusion_ranker import FusionRanker
 from shopfuse.training.models.fitted_towers import FittedItemTower, FittedQueryTower, FittedUserTower
 from shopfuse.training.models.image_encoder import ImageEncoder, blocks_of
-from shopfuse.training.models.picture_tower import PictureTower
+from shopfuse.training.models.image_tower import ImageTower
 from shopfuse.training.models.towers import ItemTower, QueryTower, UserTower
 from shopfuse.training.models.vision_tower import VisionTower, empty_tower
 
 Weights = Mapping[str, torch.Tensor]
 REQUIRED = ("query_tower", "item_tower", "user_tower", "fusion_ranker")
-PICTURES = ("image_encoder", "picture_tower")  # of a shop with pictures
+IMAGES = ("image_encoder", "image_tower")  # of a shop with images
 BEHAVIOUR = "behaviour.parquet"
 # A module of the class that meta.json names, as wide as its weights.
 EMPTY: dict[str, Callable[[Weights, dict[str, Any]], nn.Module]] = {
     "FittedQueryTower": lambda weights, _: FittedQueryTower(weights["projection"].numpy()),
     "FittedItemTower": lambda weights, _: FittedItemTower(weights["projection"].numpy()),
     "FittedUserTower": lambda *_: FittedUserTower(),
-    "PictureTower": lambda weights, _: PictureTower(weights["projection.weight"].shape[1]),
+    "ImageTower": lambda weights, _: ImageTower(weights["projection.weight"].shape[1]),
     "QueryTower": lambda weights, _: QueryTower(weights["straight.weight"].shape[1]),
     "ItemTower": lambda weights, _: ItemTower(weights["text.0.weight"].shape[1], weights["image.0.weight"].shape[1]),
     "UserTower": lambda *_: UserTower(),
@@ -66,7 +66,7 @@ def save_models(folder: Path, models: ShopModels, item_ids: Sequence[str], seed:
         "made_by": models.made_by,
     }
     _write_behaviour(folder / BEHAVIOUR, models, item_ids, run)
-    for name in PICTURES if models.image_encoder is None else ():
+    for name in IMAGES if models.image_encoder is None else ():
         (folder / name / META).unlink(missing_ok=True)
     for name, module in models.modules.items():
         own = {"config": module.config} if isinstance(module, VisionTower) else {}
@@ -79,7 +79,7 @@ def load_models(folder: Path, item_ids: Sequence[str]) -> ShopModels:
     Raises ShopfuseError naming the file that is missing, is not safetensors, has other tensors than its class, or
     comes from another training.
     """
-    names = [*REQUIRED, *(name for name in PICTURES if (folder / name / META).is_file())]
+    names = [*REQUIRED, *(name for name in IMAGES if (folder / name / META).is_file())]
     loaded = {name: _load(folder / name) for name in names}
     modules = {name: module for name, (module, _) in loaded.items()}
     meta = loaded["fusion_ranker"][1]
@@ -93,7 +93,7 @@ def load_models(folder: Path, item_ids: Sequence[str]) -> ShopModels:
         user_tower=modules["user_tower"],
         fusion_ranker=modules["fusion_ranker"],
         image_encoder=modules.get("image_encoder"),
-        picture_tower=modules.get("picture_tower"),
+        image_tower=modules.get("image_tower"),
         image_dim=meta["image"]["dim"],
         image_size=meta["image"]["size"],
         image_source=meta["image"]["source"],

@@ -24,13 +24,13 @@ class ShopModels:
     item_tower: nn.Module
     user_tower: nn.Module
     fusion_ranker: nn.Module
-    image_encoder: nn.Module | None  # with a picture_tower, or neither
+    image_encoder: nn.Module | None  # with an image_tower, or neither
     behaviour_embeddings: NDArray[np.float32]  # [N, TOKEN]
     behaviour_present: NDArray[np.bool_]  # [N]
     scenes: tuple[str, ...]
     tasks: dict[str, float]
     fusion: str
-    picture_tower: nn.Module | None = None
+    image_tower: nn.Module | None = None
     image_dim: int = D_IMAGE
     image_size: int = IMAGE_SIZE  # pixels a side
     image_source: str = "embedded"  # where the image encoder's weights came from
@@ -49,7 +49,7 @@ class ShopModels:
         named = {
             "image_encoder": self.image_encoder,
             "query_tower": self.query_tower,
-            "picture_tower": self.picture_tower,
+            "image_tower": self.image_tower,
             "item_tower": self.item_tower,
             "user_tower": self.user_tower,
             "fusion_ranker": self.fusion_ranker,

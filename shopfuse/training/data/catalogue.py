@@ -54,7 +54,7 @@ class Catalogue:
 def load_catalogue(
     items: pl.DataFrame, with_image: pl.Series | None = None, language: str = DEFAULT_LANGUAGE
 ) -> Catalogue:
-    """The catalogue of a sorted ITEM_SCHEMA frame; `with_image` lists the ids of the items that have a picture."""
+    """The catalogue of a sorted ITEM_SCHEMA frame; `with_image` lists the ids of the items that have an image."""
     paths = [tuple(path or ()) for path in items["category"].to_list()]
     return Catalogue(
         ids=items["item_id"].to_list(),

@@ -54,7 +54,7 @@ def take_snapshot(
 ) -> Snapshot:
     """The shop at `at`, from the events strictly before it; replaces what `folder` holds.
 
-    `image_vectors` [N, D_IMAGE] hold zeros where an item has no picture.
+    `image_vectors` [N, D_IMAGE] hold zeros where an item has no image.
     """
     shutil.rmtree(folder, ignore_errors=True)
     layout = ReleaseLayout(folder)

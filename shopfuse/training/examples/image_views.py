@@ -1,6 +1,6 @@
-"""Altered views of pictures, for training: what must not change which product a picture shows.
+"""Altered views of images, for training: what must not change which product an image shows.
 
-Each picture is cut, turned and lit in its own way, from its own random numbers. Nothing here is used in serving.
+Each image is cut, turned and lit in its own way, from its own random numbers. Nothing here is used in serving.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from torch.nn.functional import affine_grid, grid_sample
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """How far a view may be from its picture."""
+    """How far a view may be from its image."""
 
-    smallest_cut: float = 0.5  # side of a cut-out as a share of the picture's
+    smallest_cut: float = 0.5  # side of a cut-out as a share of the image's
     largest_cut: float = 1.0
     turn: float = 0.0  # degrees either way
     stretch: float = 0.0  # of one side against the other
@@ -27,19 +27,19 @@ class Changes:
     saturation: float = 0.0
 
 
-CLOSE = Changes()  # what may happen to a studio picture
+CLOSE = Changes()  # what may happen to a studio image
 
 
 def views(pixels: Tensor, changes: Changes, size: int, random: torch.Generator) -> Tensor:
     """Cut-outs of uint8 [n, S, S, 3], half of them mirrored, in other light: float [n, size, size, 3]."""
-    picture = pixels.permute(0, 3, 1, 2).float()  # [n, 3, S, S]
+    image = pixels.permute(0, 3, 1, 2).float()  # [n, 3, S, S]
     grid = affine_grid(_cuts(len(pixels), changes, random), [len(pixels), 3, size, size], align_corners=False)
-    cut = grid_sample(picture, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    cut = grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
     return _lit(cut, changes, random).clamp(0, 255).permute(0, 2, 3, 1)
 
 
 def _cuts(count: int, changes: Changes, random: torch.Generator) -> Tensor:
-    """Affine maps [n, 2, 3] from places of the view to places of the picture, both -1..1."""
+    """Affine maps [n, 2, 3] from places of the view to places of the image, both -1..1."""
 
     def drawn(low: float, high: float) -> Tensor:
         return low + (high - low) * torch.rand(count, generator=random)
@@ -55,20 +55,20 @@ def _cuts(count: int, changes: Changes, random: torch.Generator) -> Tensor:
     return torch.stack([across, down], dim=1)
 
 
-def _lit(picture: Tensor, changes: Changes, random: torch.Generator) -> Tensor:
+def _lit(image: Tensor, changes: Changes, random: torch.Generator) -> Tensor:
     """In light of another colour and strength; colours themselves stay, for shoppers choose by them."""
-    count = len(picture)
+    count = len(image)
 
     def around_one(reach: float, channels: int = 1) -> Tensor:
         return 1 + reach * (2 * torch.rand(count, channels, 1, 1, generator=random) - 1)
 
-    picture = picture * around_one(changes.light, 3)
+    image = image * around_one(changes.light, 3)
     if changes.brightness:
-        picture = picture * around_one(changes.brightness)
+        image = image * around_one(changes.brightness)
     if changes.contrast:
-        middle = picture.mean((1, 2, 3), keepdim=True)
-        picture = middle + (picture - middle) * around_one(changes.contrast)
+        middle = image.mean((1, 2, 3), keepdim=True)
+        image = middle + (image - middle) * around_one(changes.contrast)
     if changes.saturation:
-        grey = picture.mean(1, keepdim=True)
-        picture = grey + (picture - grey) * around_one(changes.saturation)
-    return picture
+        grey = image.mean(1, keepdim=True)
+        image = grey + (image - grey) * around_one(changes.saturation)
+    return image

@@ -25,9 +25,9 @@ _LAYERS = 1
 class ImageEncoder(nn.Module):
     """pixels uint8 [B, 64, 64, 3] -> image_embedding [B, 128], L2-normalised. Scaling of the pixels is in the graph.
 
-    The head reads the mean and the spread over the picture of every stage of the stem beside the transformer's tokens:
+    The head reads the mean and the spread over the image of every stage of the stem beside the transformer's tokens:
     colour and texture are such statistics, and hardly need training, while outlines do. `blocks` convolutions follow
-    on each stage. In training, smaller pictures will do: [B, S, S, 3] for any S that 8 divides.
+    on each stage. In training, smaller images will do: [B, S, S, 3] for any S that 8 divides.
     """
 
     image_dim, image_size = D_IMAGE, IMAGE_SIZE
@@ -50,21 +50,21 @@ class ImageEncoder(nn.Module):
         self.head = nn.Linear(facts, D_IMAGE)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        picture = pixels.permute(0, 3, 1, 2).float() / 127.5 - 1.0  # [B, 3, 64, 64]
+        image = pixels.permute(0, 3, 1, 2).float() / 127.5 - 1.0  # [B, 3, 64, 64]
         facts = []
         for stage in self.stages:
-            picture = stage(picture)
-            mean = picture.mean((2, 3))
-            spread = (picture.square().mean((2, 3)) - mean.square()).clamp(min=0.0) + 1e-5
+            image = stage(image)
+            mean = image.mean((2, 3))
+            spread = (image.square().mean((2, 3)) - mean.square()).clamp(min=0.0) + 1e-5
             facts += [mean, spread.sqrt()]
-        tokens = picture.flatten(2).transpose(1, 2) + self._places(picture.shape[2])  # [B, 64, WIDTH]
+        tokens = image.flatten(2).transpose(1, 2) + self._places(image.shape[2])  # [B, 64, WIDTH]
         for layer in self.layers:
             tokens = layer(tokens)
         facts.append(tokens.mean(1))
         return normalize(self.head(self.scale(torch.cat(facts, dim=1))), dim=-1)
 
     def _places(self, side: int) -> Tensor:
-        """What tells the places apart, [1, side * side, WIDTH]: those of a full picture, or means of them."""
+        """What tells the places apart, [1, side * side, WIDTH]: those of a full image, or means of them."""
         if side == _SIDE:
             return self.places
         square = self.places.transpose(1, 2).reshape(1, WIDTH, _SIDE, _SIDE)  # [1, WIDTH, 8, 8]
@@ -84,8 +84,8 @@ class _Block(nn.Module):
         self.convolution = nn.Conv2d(width, width, 3, padding=1)
         self.norm = nn.GroupNorm(4, width)
 
-    def forward(self, picture: Tensor) -> Tensor:
-        found: Tensor = picture + nn.functional.gelu(self.norm(self.convolution(picture)))
+    def forward(self, image: Tensor) -> Tensor:
+        found: Tensor = image + nn.functional.gelu(self.norm(self.convolution(image)))
         return found
 
 

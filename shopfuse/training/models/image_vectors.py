@@ -1,4 +1,4 @@
-"""Pictures through an image encoder, in this process: for training and evaluation.
+"""Images through an image encoder, in this process: for training and evaluation.
 
 A release encodes them through the exported and verified encoder instead.
 """
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from shopfuse.ranking.pictures import decode_all
+from shopfuse.ranking.images import decode_all
 from shopfuse.training.data.catalogue import Catalogue
 from shopfuse.training.models.image_encoder import ImageEncoder
 from shopfuse.training.models.vision_tower import VisionTower
@@ -31,10 +31,10 @@ def encode_pixels(encoder: AnyEncoder, pixels: NDArray[np.uint8]) -> NDArray[np.
     return vectors
 
 
-def sample_pictures(
+def sample_images(
     images: pl.LazyFrame, catalogue: Catalogue, most: int, size: int
 ) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-    """(the items' rows [n], pixels [n, size, size, 3]) of at most `most` pictures, evenly spread over `images`."""
+    """(the items' rows [n], pixels [n, size, size, 3]) of at most `most` images, evenly spread over `images`."""
     count = int(images.select(pl.len()).collect().item())
     frame = images.select("item_id", "image").gather_every(max(1, -(-count // most))).collect()
     rows = catalogue.rows(frame["item_id"])
@@ -42,10 +42,8 @@ def sample_pictures(
     return rows[rows >= 0], pixels
 
 
-def picture_vectors(
-    encoder: nn.Module | None, images: pl.LazyFrame, catalogue: Catalogue
-) -> NDArray[np.float32] | None:
-    """[N, image_dim], the middle of an item's pictures, zeros where it has none; None without an encoder.
+def image_vectors(encoder: nn.Module | None, images: pl.LazyFrame, catalogue: Catalogue) -> NDArray[np.float32] | None:
+    """[N, image_dim], the middle of an item's images, zeros where it has none; None without an encoder.
 
     Holds one block of pixels at a time.
     """

@@ -1,8 +1,8 @@
 """Pretrained image encoders: the vision tower of a Hugging Face ViT, CLIP or SigLIP checkpoint.
 
 Pixels come in as they are; scaling and normalisation are part of the graph, so that no caller can get them wrong.
-Nothing here trains. A picture is scaled to fit and padded with white (ranking.pictures), not cropped as most
-checkpoints were trained: a product that fills its picture must not lose its edges.
+Nothing here trains. An image is scaled to fit and padded with white (ranking.images), not cropped as most
+checkpoints were trained: a product that fills its image must not lose its edges.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _HALF = (0.5, 0.5, 0.5)
 
 @dataclass(frozen=True, slots=True)
 class _Family:
-    """A kind of checkpoint: the class of transformers that reads its vision tower, where that leaves the picture's
+    """A kind of checkpoint: the class of transformers that reads its vision tower, where that leaves the image's
     vector, and the normalisation of checkpoints that do not state theirs."""
 
     reader: str
@@ -79,8 +79,8 @@ class VisionTower(nn.Module):
         return {"family": self.family, "tower": described}
 
     def forward(self, pixels: Tensor) -> Tensor:
-        picture = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std  # [B, 3, H, W]
-        found = self.tower(pixel_values=picture)
+        image = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std  # [B, 3, H, W]
+        found = self.tower(pixel_values=image)
         output = FAMILIES[self.family].output
         vector: Tensor = found.last_hidden_state[:, 0] if output == "first" else getattr(found, output)
         return normalize(vector, dim=-1)
@@ -169,7 +169,7 @@ def _read_tower(name: str, folder: Path, family: str) -> nn.Module:
 def _check_size(name: str, tower: nn.Module) -> None:
     size = tower.config.image_size  # type: ignore[union-attr]
     if not isinstance(size, int) or not 8 <= size <= MAX_SIZE:
-        raise CheckpointError(f"{WHAT} {name!r}: pictures of {size} pixels a side, expected 8 to {MAX_SIZE}")
+        raise CheckpointError(f"{WHAT} {name!r}: images of {size} pixels a side, expected 8 to {MAX_SIZE}")
 
 
 def _normalisation(name: str, folder: Path, family: _Family) -> tuple[list[float], list[float]]:

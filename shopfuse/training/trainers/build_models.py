@@ -19,7 +19,7 @@ from shopfuse.training.data.event_log import load_event_log
 from shopfuse.training.examples.item_inputs import encode_items, item_inputs
 from shopfuse.training.fusion.fusion_ranker import LEARNED, FusionRanker
 from shopfuse.training.fusion.score_level import ScoreFusion
-from shopfuse.training.trainers.image_models import picture_models
+from shopfuse.training.trainers.image_models import image_models
 from shopfuse.training.trainers.ranker_choice import AUTO, FUSIONS, PLAIN
 from shopfuse.training.trainers.shop import enough_to_train, train_shop
 from shopfuse.training.trainers.shop_images import shop_images
@@ -49,7 +49,7 @@ def build_models(
         if fusion in LEARNED:
             raise ShopfuseError(f"fusion {fusion!r} needs events to train on; set 'auto' or a score-level fusion")
         models = fitted_models(text_vectors, log.scenes, PLAIN if fusion == AUTO else fusion)
-        models = _with_pictures(models, workspace, catalogue, text_vectors, seed, progress)
+        models = _with_images(models, workspace, catalogue, text_vectors, seed, progress)
     else:
         models = train_shop(
             workspace, catalogue, log, text_vectors, encode_texts, seed=seed, fusion=fusion, progress=progress
@@ -69,7 +69,7 @@ def _with_search_weights(models: ShopModels, weights: dict[str, float]) -> ShopM
     return replace(models, made_by={**models.made_by, "search_weights": weights})
 
 
-def _with_pictures(
+def _with_images(
     models: ShopModels,
     workspace: Workspace,
     catalogue: Catalogue,
@@ -77,11 +77,11 @@ def _with_pictures(
     seed: int,
     progress: Progress,
 ) -> ShopModels:
-    """Fitted models and the image encoder of the shop's pictures, which needs no events; as they are without any."""
+    """Fitted models and the image encoder of the shop's images, which needs no events; as they are without any."""
     nobody = np.zeros((0, 2), np.int64)
     images = shop_images(workspace, catalogue, text_vectors, nobody, seed=seed, progress=progress)
     if images is None:
         return models
     inputs = item_inputs(text_vectors, catalogue.attributes, images.vectors, images.present)
     vectors, _ = encode_items(models.item_tower, inputs)
-    return replace(models, **picture_models(images, vectors), metrics=models.metrics | images.metrics)
+    return replace(models, **image_models(images, vectors), metrics=models.metrics | images.metrics)

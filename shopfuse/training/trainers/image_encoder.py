@@ -1,7 +1,7 @@
-"""Trains the embedded image encoder by contrast: a picture against another view of it, against other pictures of its
-item, against pictures that the same shopper engaged with in the same session, and against the items' texts.
+"""Trains the embedded image encoder by contrast: an image against another view of it, against other images of its
+item, against images that the same shopper engaged with in the same session, and against the items' texts.
 
-Views teach what a picture shows, other pictures what an item looks like elsewhere than in the studio, co-engagement
+Views teach what an image shows, other images what an item looks like elsewhere than in the studio, co-engagement
 which of that shoppers care about, and texts what it is called (Radford et al., 2021, with a text encoder that is given
 and stays as it is). Photos of items are optional, and so are shoppers.
 """
@@ -30,7 +30,7 @@ _NEVER = -1e4
 
 @dataclass(frozen=True, slots=True)
 class ImageTraining:
-    """Every picture is looked at about `looks` times, but no more than `most_looks` pictures in all."""
+    """Every image is looked at about `looks` times, but no more than `most_looks` images in all."""
 
     looks: int = 8
     most_looks: int = 24_000
@@ -38,11 +38,11 @@ class ImageTraining:
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
     temperature: float = 0.1
-    text_loss: float = 0.5  # weight beside the loss between pictures
-    texts: int = 512  # that a picture's text is told from
-    pair_share: float = 0.5  # of the positives that are another picture: of the item, or engaged with beside it
-    mixed_share: float = 0.0  # of the batches whose pictures are laid over each other (mixup, Zhang et al., 2018)
-    small_share: float = 0.0  # of the steps, the first ones, that see pictures at half the side: a quarter of the cost
+    text_loss: float = 0.5  # weight beside the loss between images
+    texts: int = 512  # that an image's text is told from
+    pair_share: float = 0.5  # of the positives that are another image: of the item, or engaged with beside it
+    mixed_share: float = 0.0  # of the batches whose images are laid over each other (mixup, Zhang et al., 2018)
+    small_share: float = 0.0  # of the steps, the first ones, that see images at half the side: a quarter of the cost
     blocks: int = 0  # of the encoder's stages
     changes: Changes = CLOSE
 
@@ -62,8 +62,8 @@ WITH_PHOTOS = ImageTraining(
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
-    """What is learned from: pictures, the item that each shows, and what is known of the items [N]."""
+class Images:
+    """What is learned from: images, the item that each shows, and what is known of the items [N]."""
 
     pixels: NDArray[np.uint8]  # [n, 64, 64, 3]
     owner: NDArray[np.int64]  # [n] rows of items
@@ -75,16 +75,16 @@ class Pictures:
 
 
 def train_image_encoder(
-    pictures: Pictures, *, seed: int, settings: ImageTraining | None = None, progress: Progress = silent
+    images: Images, *, seed: int, settings: ImageTraining | None = None, progress: Progress = silent
 ) -> tuple[ImageEncoder, dict[str, Any]]:
-    """An encoder for pictures like these, and its metrics."""
+    """An encoder for images like these, and its metrics."""
     settings = settings or ImageTraining()
     torch.manual_seed(seed)
-    heads = _Heads(pictures.texts.shape[1], settings)
+    heads = _Heads(images.texts.shape[1], settings)
     encoder = ImageEncoder(settings.blocks)
-    steps = max(1, min(settings.most_looks, settings.looks * len(pictures)) // (2 * settings.batch))
+    steps = max(1, min(settings.most_looks, settings.looks * len(images)) // (2 * settings.batch))
     schedule = Schedule(STAGE, 1, steps, settings.learning_rate, settings.weight_decay)
-    draw = _Draw(pictures, settings, torch.Generator().manual_seed(seed))
+    draw = _Draw(images, settings, torch.Generator().manual_seed(seed))
 
     def loss(batch: _Batch) -> Tensor:
         return heads.loss(encoder(torch.cat([batch.first, batch.second])), batch)
@@ -107,31 +107,31 @@ class _Batch:
 
 
 class _Draw:
-    """Draws batches: anchors evenly over the pictures, positives by the settings' shares."""
+    """Draws batches: anchors evenly over the images, positives by the settings' shares."""
 
-    def __init__(self, pictures: Pictures, settings: ImageTraining, random: torch.Generator) -> None:
-        self._pictures, self._settings, self._random = pictures, settings, random
+    def __init__(self, images: Images, settings: ImageTraining, random: torch.Generator) -> None:
+        self._images, self._settings, self._random = images, settings, random
         self._device = best_hardware().device
-        described = np.flatnonzero(pictures.texts.any(1))
+        described = np.flatnonzero(images.texts.any(1))
         self._described = described if len(described) else np.zeros(1, np.int64)  # one text cannot be told apart
-        order = np.argsort(pictures.owner, kind="stable")
-        self._by_owner, self._starts = order, np.searchsorted(pictures.owner[order], np.arange(len(pictures.texts) + 1))
+        order = np.argsort(images.owner, kind="stable")
+        self._by_owner, self._starts = order, np.searchsorted(images.owner[order], np.arange(len(images.texts) + 1))
         seen = np.diff(self._starts) > 0
-        self._pairs = pictures.pairs[seen[pictures.pairs].all(1)]
+        self._pairs = images.pairs[seen[images.pairs].all(1)]
 
     def batches(self, steps: int) -> Iterator[_Batch]:
-        full = self._pictures.pixels.shape[1]
+        full = self._images.pixels.shape[1]
         for step in range(steps):
             yield self._batch(full // 2 if step < self._settings.small_share * steps else full)
 
     def _batch(self, size: int) -> _Batch:
-        owner = self._pictures.owner
+        owner = self._images.owner
         first, second = self._positives()
         views_of_first, other, share = self._mixed(self._views(first, size), first)
         texts = self._texts(np.concatenate([owner[first], owner[second]]))
         rows = (owner[first], owner[second], owner[other], texts)
         first_owner, second_owner, other_owner, text_owner = (torch.from_numpy(row).to(self._device) for row in rows)
-        described = torch.from_numpy(self._pictures.texts[texts]).to(self._device)
+        described = torch.from_numpy(self._images.texts[texts]).to(self._device)
         return _Batch(
             views_of_first.to(self._device),
             self._views(second, size).to(self._device),
@@ -144,11 +144,11 @@ class _Draw:
         )
 
     def _positives(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Anchors and their positives, [batch] each: another picture of the item, one of an item engaged with beside
+        """Anchors and their positives, [batch] each: another image of the item, one of an item engaged with beside
         it, or the same."""
         batch, random = self._settings.batch, self._random
-        first = torch.randint(len(self._pictures), (batch,), generator=random).numpy()
-        second = self._any_of(self._pictures.owner[first])
+        first = torch.randint(len(self._images), (batch,), generator=random).numpy()
+        second = self._any_of(self._images.owner[first])
         if len(self._pairs):
             drawn = self._pairs[torch.randint(len(self._pairs), (batch,), generator=random).numpy()]
             paired = torch.rand(batch, generator=random).numpy() < self._settings.pair_share
@@ -157,17 +157,17 @@ class _Draw:
         return first, second
 
     def _any_of(self, owners: NDArray[np.int64]) -> NDArray[np.int64]:
-        """A random picture of each of these items."""
+        """A random image of each of these items."""
         starts, counts = self._starts[owners], self._starts[owners + 1] - self._starts[owners]
         chosen = (torch.rand(len(owners), generator=self._random).numpy() * counts).astype(np.int64)
         rows: NDArray[np.int64] = self._by_owner[starts + np.minimum(chosen, counts - 1)]
         return rows
 
     def _views(self, chosen: NDArray[np.int64], size: int) -> Tensor:
-        return views(torch.from_numpy(self._pictures.pixels[chosen]), self._settings.changes, size, self._random)
+        return views(torch.from_numpy(self._images.pixels[chosen]), self._settings.changes, size, self._random)
 
     def _mixed(self, first: Tensor, chosen: NDArray[np.int64]) -> tuple[Tensor, NDArray[np.int64], float]:
-        """(pictures, what is laid over each, the share of its own in it)."""
+        """(images, what is laid over each, the share of its own in it)."""
         if float(torch.rand(1, generator=self._random)) >= self._settings.mixed_share:
             return first, chosen, 1.0
         share = 0.5 + 0.5 * float(torch.rand(1, generator=self._random))
@@ -193,7 +193,7 @@ class _Heads(nn.Module):
         self._settings = settings
 
     def loss(self, vectors: Tensor, batch: _Batch) -> Tensor:
-        """Of the embeddings [2 B, 128] of a batch's pictures, the first ones before the second ones."""
+        """Of the embeddings [2 B, 128] of a batch's images, the first ones before the second ones."""
         half = len(vectors) // 2
         first, second = vectors[:half], vectors[half:]
         named = normalize(self.text(batch.texts), dim=-1)  # [T, 128]
@@ -209,7 +209,7 @@ class _Heads(nn.Module):
 
 
 def _told_apart(logits: Tensor, owner: Tensor, text_owner: Tensor) -> Tensor:
-    """Cross entropy of the texts [B, T] of the pictures' own items; pictures of items without a text do not count."""
+    """Cross entropy of the texts [B, T] of the images' own items; images of items without a text do not count."""
     hit = owner[:, None] == text_owner[None, :]
     counted = hit.any(1).float()
     losses = cross_entropy(logits, hit.float().argmax(1), reduction="none")
@@ -217,7 +217,7 @@ def _told_apart(logits: Tensor, owner: Tensor, text_owner: Tensor) -> Tensor:
 
 
 def _contrast(first: Tensor, second: Tensor, first_owner: Tensor, second_owner: Tensor, temperature: float) -> Tensor:
-    """InfoNCE both ways (van den Oord et al., 2018); other pictures of an item elsewhere in the batch are no
+    """InfoNCE both ways (van den Oord et al., 2018); other images of an item elsewhere in the batch are no
     negatives of it."""
     logits = first @ second.T / temperature
     same = (first_owner[:, None] == second_owner[None, :]) | (second_owner[:, None] == second_owner[None, :])

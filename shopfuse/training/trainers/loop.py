@@ -12,9 +12,9 @@ the same seed gives the same weights on a CPU. Tensors of a batch go to `best_ha
 functions (`tensor.to(device)`, free on a CPU); modules are moved by `fit`. A GPU computes losses in bfloat16 where it
 can, else in float16 with scaled gradients; validation is always float32.
 
-`together=True` says that the other processes of the team (training/distributed/process_group.py) run this very training too: each computes
-its own share of the same batch, and gradients are averaged. The mean of the processes' losses must be the loss of the
-whole batch, and every parameter must take part in every step. Without it a process trains alone.
+`together=True` says that the other processes (training/distributed/process_group.py) run this very training too: each
+computes its own share of the same batch, and gradients are averaged. The mean of the processes' losses must be the loss
+of the whole batch, and every parameter must take part in every step. Without it a process trains alone.
 """
 
 from __future__ import annotations

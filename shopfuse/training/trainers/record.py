@@ -13,7 +13,7 @@ from shopfuse.training.trainers.tuned_settings import TrainingSettings, read_tun
 
 
 def data_hash(workspace: Workspace) -> str:
-    """The sha256 of the catalogue, the pictures and the events, in that order."""
+    """The sha256 of the catalogue, the images and the events, in that order."""
     digest = hashlib.sha256()
     for path in (workspace.paths.items, workspace.paths.images, *workspace.paths.event_days):
         if path.is_file():

@@ -33,7 +33,7 @@ from shopfuse.training.examples.similar_seeds import with_similar
 from shopfuse.training.examples.tower_examples import log_exposure, tower_examples
 from shopfuse.training.examples.user_inputs import user_inputs
 from shopfuse.training.fusion.fusion_ranker import LEARNED
-from shopfuse.training.trainers.image_models import picture_models
+from shopfuse.training.trainers.image_models import image_models
 from shopfuse.training.trainers.ranker import split_lists
 from shopfuse.training.trainers.ranker_choice import AUTO, Fused, choose_ranker, without_training
 from shopfuse.training.trainers.record import training_record
@@ -79,7 +79,7 @@ class Trained:
 
     @property
     def image_vectors(self) -> NDArray[np.float32] | None:
-        """[N, image_dim], zeros where an item has no picture; None where none has."""
+        """[N, image_dim], zeros where an item has no image; None where none has."""
         return self.images.vectors if self.images else None
 
 
@@ -141,7 +141,7 @@ def shop_models(data: ShopData, trained: Trained, fused: Fused, metrics: dict[st
         item_tower=trained.towers.item.eval(),
         user_tower=trained.towers.user.eval(),
         fusion_ranker=fused.ranker.eval(),
-        **pictures_of(trained),
+        **images_of(trained),
         behaviour_embeddings=trained.inputs.behaviour.numpy(),
         behaviour_present=trained.inputs.presence[:, 2].numpy() > 0,
         scenes=data.log.scenes,
@@ -152,12 +152,12 @@ def shop_models(data: ShopData, trained: Trained, fused: Fused, metrics: dict[st
     )
 
 
-def pictures_of(trained: Trained) -> dict[str, Any]:
-    """The fields of ShopModels that a shop with pictures has."""
+def images_of(trained: Trained) -> dict[str, Any]:
+    """The fields of ShopModels that a shop with images has."""
     if trained.images is None:
         return {"image_encoder": None}
     vectors, _ = encode_items(trained.towers.item, trained.inputs)
-    return picture_models(trained.images, vectors)
+    return image_models(trained.images, vectors)
 
 
 def logged_lists(data: ShopData, cut: float, lists: list[Shown], queries: Queries, trained: Trained) -> Logged:

@@ -1,4 +1,4 @@
-"""The image encoder of one shop, trained on its pictures or loaded, and the vectors of its catalogue's pictures."""
+"""The image encoder of one shop, trained on its images or loaded, and the vectors of its catalogue's images."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.tensors import IMAGE_SIZE
 from shopfuse.training.data.catalogue import Catalogue
-from shopfuse.training.models.image_vectors import AnyEncoder, picture_vectors, sample_pictures
+from shopfuse.training.models.image_vectors import AnyEncoder, image_vectors, sample_images
 from shopfuse.training.models.text_encoder import EMBEDDED
 from shopfuse.training.models.vision_tower import load_vision_tower
-from shopfuse.training.trainers.image_encoder import WITH_PHOTOS, ImageTraining, Pictures, train_image_encoder
+from shopfuse.training.trainers.image_encoder import WITH_PHOTOS, Images, ImageTraining, train_image_encoder
 
-MAX_PICTURES = 20_000  # the encoder learns from; all are encoded
+MAX_IMAGES = 20_000  # the encoder learns from; all are encoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,12 @@ class ShopImages:
 
     encoder: AnyEncoder
     source: str
-    vectors: NDArray[np.float32]  # [N, image_dim], zeros where an item has no picture
+    vectors: NDArray[np.float32]  # [N, image_dim], zeros where an item has no image
     metrics: dict[str, Any]
 
     @property
     def present(self) -> NDArray[np.bool_]:
-        """Which items have a picture, [N]."""
+        """Which items have an image, [N]."""
         seen: NDArray[np.bool_] = self.vectors.any(1)
         return seen
 
@@ -46,12 +46,12 @@ def shop_images(
     seed: int,
     progress: Progress,
 ) -> ShopImages | None:
-    """None where no item has a picture. `pairs` [p, 2] are rows of items engaged with in one session.
+    """None where no item has an image. `pairs` [p, 2] are rows of items engaged with in one session.
 
     Raises CheckpointError where the shop's settings name an encoder that cannot be loaded.
     """
-    pictures = workspace.pictures()
-    if not int(pictures.select(pl.len()).collect().item()):
+    images = workspace.all_images()
+    if not int(images.select(pl.len()).collect().item()):
         return None
     if (name := workspace.settings.image_encoder) == EMBEDDED:
         source = EMBEDDED
@@ -59,7 +59,7 @@ def shop_images(
     else:
         loaded = load_vision_tower(name)
         encoder, source, metrics = loaded.module, loaded.source, {}
-    vectors = picture_vectors(encoder, pictures, catalogue)
+    vectors = image_vectors(encoder, images, catalogue)
     assert vectors is not None
     return ShopImages(encoder, source, vectors, metrics)
 
@@ -77,6 +77,6 @@ def _trained(
     seed: int,
     progress: Progress,
 ) -> tuple[AnyEncoder, dict[str, Any]]:
-    rows, pixels = sample_pictures(workspace.pictures(), catalogue, MAX_PICTURES, IMAGE_SIZE)
-    pictures = Pictures(pixels, rows.astype(np.int64), text_vectors.astype(np.float32), pairs)
-    return train_image_encoder(pictures, seed=seed, settings=image_training(workspace), progress=progress)
+    rows, pixels = sample_images(workspace.all_images(), catalogue, MAX_IMAGES, IMAGE_SIZE)
+    images = Images(pixels, rows.astype(np.int64), text_vectors.astype(np.float32), pairs)
+    return train_image_encoder(images, seed=seed, settings=image_training(workspace), progress=progress)

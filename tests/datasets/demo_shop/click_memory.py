@@ -54,7 +54,7 @@ class Memory:
 
 
 def met(shop: DemoShop, intents: Intents, chosen: Rows) -> FloatArray:
-    """Category met, all wishes met as far as the text tells, wishes met that only the picture tells: [n, k, 3]."""
+    """Category met, all wishes met as far as the text tells, wishes met that only the image tells: [n, k, 3]."""
     category = meets_category(shop, intents, chosen)
     written = meets_wishes(shop.items, intents, chosen, as_written=True)
     shown = meets_wishes(shop.items, intents, chosen)

@@ -1,4 +1,4 @@
-"""Text, picture and behaviour each tell something about the truth that the others do not, and the log gives it away."""
+"""Text, image and behaviour each tell something about the truth that the others do not, and the log gives it away."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A catalogue as a shop would bring it: its mapping, a row with everything, and a picture."""
+"""A catalogue as a shop would bring it: its mapping, a row with everything, and an image."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ FULL_ROW: dict[str, object] = {
 }
 
 
-def picture(path: Path, size: tuple[int, int] = (4, 3), form: str = "PNG") -> bytes:
+def image(path: Path, size: tuple[int, int] = (4, 3), form: str = "PNG") -> bytes:
     path.parent.mkdir(exist_ok=True)
     Image.new("RGB", size, (200, 30, 30)).save(path, format=form)
     return path.read_bytes()

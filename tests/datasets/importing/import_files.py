@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "mappings"
+EXAMPLES = Path(__file__).parents[3] / "examples" / "mappings"
 
 
 def write_jsonl(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:

@@ -12,12 +12,12 @@ from shopfuse.datasets.importing.catalogue import import_catalogue
 from shopfuse.datasets.importing.report import TooManyBadRowsError
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import WorkspaceLockedError, workspace_lock
-from tests.datasets.importing.catalogue_source import FULL_ROW, MAPPING, SMALL, picture
+from tests.datasets.importing.catalogue_source import FULL_ROW, MAPPING, SMALL, image
 from tests.datasets.importing.import_files import read_jsonl, tree, write_jsonl
 
 
 def test_same_import_twice_changes_no_byte(tmp_path: Path, workspace: Workspace) -> None:
-    picture(tmp_path / "pics" / "a.png")
+    image(tmp_path / "pics" / "a.png")
     rows = [FULL_ROW | {"id": n, "image": "pics/a.png"} for n in range(50)]
     file = write_jsonl(tmp_path / "p.jsonl", [*rows, {"id": "bad"}])
 
@@ -114,7 +114,7 @@ def test_many_batches_and_ranges_merge_as_one(
     monkeypatch.setattr("shopfuse.datasets.importing.import_run.BATCH_ROWS", 7)
     monkeypatch.setattr(catalogue, "RANGE_ROWS", 5)
     monkeypatch.setattr(image_runs, "RUN_BYTES", 200)
-    picture(tmp_path / "a.png")
+    image(tmp_path / "a.png")
     rows = [{"id": n * 37 % 100, "title": f"t{n}", "image": "a.png"} for n in range(150)]
     stages: list[tuple[str, int, int]] = []
 

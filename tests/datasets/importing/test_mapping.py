@@ -6,7 +6,7 @@ import pytest
 
 from shopfuse.datasets.importing.mapping import MappingError, Source, read_catalogue_mapping, read_event_mapping
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "mappings"
+EXAMPLES = Path(__file__).parents[3] / "examples" / "mappings"
 
 
 def _write(tmp_path: Path, text: str) -> Path:

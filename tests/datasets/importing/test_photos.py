@@ -15,12 +15,12 @@ from shopfuse.datasets.importing.photo_source import PhotoSourceError
 from shopfuse.datasets.importing.photos import PHOTO_SIDE, import_photos
 from shopfuse.datasets.schema import IMAGE_SCHEMA, ITEM_SCHEMA
 from shopfuse.datasets.workspace import Workspace, WorkspaceError
-from shopfuse.ranking.pictures import decode_pixels
+from shopfuse.ranking.images import decode_pixels
 
 LABELS = "photo,item_id\ntrain/a.png,i1\ntrain/b.png,i1\nval/c.png,i2\n"
 
 
-def picture(shade: int, side: int = 20) -> bytes:
+def image(shade: int, side: int = 20) -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (side, side), (shade, 80, 160)).save(buffer, "PNG")
     return buffer.getvalue()
@@ -32,7 +32,7 @@ def workspace(tmp_path: Path) -> Workspace:
     shop.paths.catalogue.mkdir()
     rows = [{"item_id": item_id, "title": item_id, "available": True} for item_id in ("i1", "i2")]
     pl.DataFrame(rows, ITEM_SCHEMA).write_parquet(shop.paths.items)
-    pl.DataFrame({"item_id": ["i2"], "image": [picture(9)]}, IMAGE_SCHEMA).write_parquet(shop.paths.images)
+    pl.DataFrame({"item_id": ["i2"], "image": [image(9)]}, IMAGE_SCHEMA).write_parquet(shop.paths.images)
     return shop
 
 
@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
     for name, shade in (("train/a.png", 10), ("train/b.png", 20), ("val/c.png", 30)):
         path = tmp_path / "photos" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(picture(shade))
+        path.write_bytes(image(shade))
     (tmp_path / "labels.csv").write_text(LABELS)
     return tmp_path / "photos"
 
@@ -63,19 +63,19 @@ def test_photos_come_in_with_their_items(workspace: Workspace, folder: Path, pac
     assert (report.photos, report.added, report.rejected) == (2, 2, 0)
     assert (again.added, again.updated, again.unchanged) == (0, 0, 2)
     assert workspace.photos().collect()["photo"].to_list() == ["train/a.png", "train/b.png"]
-    pictures = workspace.pictures().collect()
-    assert pictures["item_id"].to_list() == ["i2", "i1", "i1"]
-    assert pictures["image"].to_list()[1] == picture(10)
+    images = workspace.all_images().collect()
+    assert images["item_id"].to_list() == ["i2", "i1", "i1"]
+    assert images["image"].to_list()[1] == image(10)
 
 
 def test_a_photo_of_the_same_name_is_replaced(workspace: Workspace, folder: Path) -> None:
     import_photos(folder, folder.parent / "labels.csv", workspace)
-    (folder / "train/a.png").write_bytes(picture(99))
+    (folder / "train/a.png").write_bytes(image(99))
     report = import_photos(folder, folder.parent / "labels.csv", workspace, only="train/a")
 
     assert (report.added, report.updated) == (0, 1)
     assert workspace.photos().collect().height == 3
-    assert workspace.photos().filter(pl.col("photo") == "train/a.png").collect()["image"][0] == picture(99)
+    assert workspace.photos().filter(pl.col("photo") == "train/a.png").collect()["image"][0] == image(99)
 
 
 def test_photos_of_unknown_items_are_counted_and_left_out(workspace: Workspace, folder: Path) -> None:
@@ -93,7 +93,7 @@ def test_large_photos_are_kept_small(workspace: Workspace, folder: Path) -> None
 
     assert len(kept) < (folder / "train/a.png").stat().st_size / 2
     assert Image.open(io.BytesIO(kept)).size == (PHOTO_SIDE, PHOTO_SIDE)
-    assert decode_pixels(kept).std() > 3  # still a picture of noise
+    assert decode_pixels(kept).std() > 3  # still an image of noise
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_large_photos_are_kept_small(workspace: Workspace, folder: Path) -> None
 )
 def test_bad_labels_and_photos_are_named(workspace: Workspace, folder: Path, labels: str, problem: str) -> None:
     (folder.parent / "labels.csv").write_text(labels)
-    (folder / "broken.png").write_bytes(b"no picture")
+    (folder / "broken.png").write_bytes(b"no image")
 
     with pytest.raises(PhotoSourceError, match=problem):
         import_photos(folder, folder.parent / "labels.csv", workspace)
@@ -118,7 +118,7 @@ def test_bad_labels_and_photos_are_named(workspace: Workspace, folder: Path, lab
 
 
 def test_one_bad_photo_of_many_is_left_out_and_told(workspace: Workspace, folder: Path) -> None:
-    (folder / "train/b.png").write_bytes(picture(20)[:40])
+    (folder / "train/b.png").write_bytes(image(20)[:40])
     report = import_photos(folder, folder.parent / "labels.csv", workspace, max_bad_share=0.4)
 
     assert (report.added, report.rejected) == (2, 1)
@@ -130,7 +130,7 @@ def test_a_damaged_member_of_a_zip_is_one_bad_photo(workspace: Workspace, folder
     source = folder.with_suffix(".zip")
     with zipfile.ZipFile(source, "w", packing) as archive:
         for name in ("train/a.png", "train/b.png", "val/c.png"):
-            archive.writestr(name, picture(10))
+            archive.writestr(name, image(10))
     damaged = bytearray(source.read_bytes())
     middle = slice(len("train/a.png") + 50, len("train/a.png") + 60)  # of the first member, behind its header
     damaged[middle] = bytes(byte ^ 0x5A for byte in damaged[middle])

@@ -77,7 +77,7 @@ def test_embeddings_follow_their_items_when_the_catalogue_changes(tmp_path: Path
     np.testing.assert_array_equal(loaded.behaviour_embeddings[1], trained().behaviour_embeddings[2])
 
 
-def test_a_shop_without_pictures_forgets_the_image_encoder_of_before(tmp_path: Path) -> None:
+def test_a_shop_without_images_forgets_the_image_encoder_of_before(tmp_path: Path) -> None:
     save_models(tmp_path, trained(), IDS, seed=1)
     save_models(tmp_path, replace(trained(), image_encoder=None), IDS, seed=2)
 

@@ -13,8 +13,6 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shopfuse.gateway.engine import Call, Engine
-from shopfuse.gateway.user import read_user, user_tensors
 from shopfuse.ranking.features import Context
 from shopfuse.ranking.history import history_vectors
 from shopfuse.ranking.item import CatalogueItem
@@ -25,6 +23,8 @@ from shopfuse.state.lmdb_store import LmdbStore
 from shopfuse.training.data.event_log import Events, Requests
 from shopfuse.training.data.user_histories import user_histories
 from shopfuse.training.examples.user_inputs import user_inputs
+from shopfuse_gateway.pipeline.user import read_user, user_tensors
+from shopfuse_gateway.releases.engine import Call, Engine
 
 NOW = 1_790_000_000.0
 DAY_S = 86400.0

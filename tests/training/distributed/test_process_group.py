@@ -27,7 +27,7 @@ def free_port() -> int:
 def run_team(out: Path, *words: str) -> list[subprocess.CompletedProcess[str]]:
     """Starts a team with the variables that torchrun would set, and waits for its end."""
     shared = {"WORLD_SIZE": str(PROCESSES), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     children = [
         subprocess.Popen(
             [sys.executable, "-m", "tests.training.distributed.worker", str(out), *words],

@@ -1,4 +1,4 @@
-"""The image encoder learns on pictures alone, on texts and photos where there are some, and alike for the same seed."""
+"""The image encoder learns on images alone, on texts and photos where there are some, and alike for the same seed."""
 
 import numpy as np
 import torch
@@ -7,30 +7,30 @@ from numpy.typing import NDArray
 from shopfuse.training.examples.image_views import Changes, views
 from shopfuse.training.models.image_encoder import ImageEncoder, blocks_of
 from shopfuse.training.models.image_vectors import encode_pixels
-from shopfuse.training.trainers.image_encoder import ImageTraining, Pictures, train_image_encoder
+from shopfuse.training.trainers.image_encoder import Images, ImageTraining, train_image_encoder
 
 NOBODY = np.zeros((0, 2), np.int64)
 WILD = Changes(smallest_cut=0.6, turn=20.0, stretch=0.2, brightness=0.3, contrast=0.3, saturation=0.3)
 
 
-def _striped_pictures(count: int = 60) -> NDArray[np.uint8]:
+def _striped_images(count: int = 60) -> NDArray[np.uint8]:
     """Two colours, each in one width of stripes, shifted at random."""
     rng = np.random.default_rng(0)
     pixels = np.full((count, 64, 64, 3), 230, np.uint8)
-    for picture in range(count):
-        width = 4 if picture % 2 else 12
+    for image in range(count):
+        width = 4 if image % 2 else 12
         striped = (np.arange(64) + rng.integers(width)) // width % 2 == 0
-        pixels[picture][:, striped] = (200, 40, 40) if picture % 2 else (40, 40, 200)
+        pixels[image][:, striped] = (200, 40, 40) if image % 2 else (40, 40, 200)
     return pixels
 
 
-def _silent(pixels: NDArray[np.uint8]) -> Pictures:
+def _silent(pixels: NDArray[np.uint8]) -> Images:
     """Each of an item of its own, of which no text is known."""
-    return Pictures(pixels, np.arange(len(pixels)), np.zeros((len(pixels), 4), np.float32), NOBODY)
+    return Images(pixels, np.arange(len(pixels)), np.zeros((len(pixels), 4), np.float32), NOBODY)
 
 
-def test_pictures_of_a_kind_lie_together_and_training_repeats() -> None:
-    pixels, settings = _striped_pictures(), ImageTraining(looks=20, batch=16)
+def test_images_of_a_kind_lie_together_and_training_repeats() -> None:
+    pixels, settings = _striped_images(), ImageTraining(looks=20, batch=16)
 
     encoder, metrics = train_image_encoder(_silent(pixels), seed=1, settings=settings)
     again, _ = train_image_encoder(_silent(pixels), seed=1, settings=settings)
@@ -43,7 +43,7 @@ def test_pictures_of_a_kind_lie_together_and_training_repeats() -> None:
     assert metrics["image_steps"] > 0
 
 
-def test_photos_of_an_item_lie_by_its_studio_picture() -> None:
+def test_photos_of_an_item_lie_by_its_studio_image() -> None:
     """Ten items of one colour each; photos of eight are learned from, and those of all ten are found."""
     rng = np.random.default_rng(1)
     colours = rng.integers(30, 226, (10, 3))
@@ -55,8 +55,8 @@ def test_photos_of_an_item_lie_by_its_studio_picture() -> None:
         looks=24, batch=16, text_loss=1.0, mixed_share=0.5, small_share=0.7, blocks=1, changes=WILD
     )
 
-    pictures = Pictures(pixels[known], owner[known], texts, NOBODY)
-    encoder, _ = train_image_encoder(pictures, seed=0, settings=settings)
+    images = Images(pixels[known], owner[known], texts, NOBODY)
+    encoder, _ = train_image_encoder(images, seed=0, settings=settings)
 
     vectors = encode_pixels(encoder, pixels)
     middles = np.stack([vectors[known & (owner == item)].mean(0) for item in range(10)])

@@ -55,9 +55,9 @@ def saved(kind: str, folder: Path) -> Path:
 
 
 def expected(kind: str, folder: Path, pixels: torch.Tensor) -> torch.Tensor:
-    """The vector of a picture by transformers' own means, from the whole checkpoint."""
+    """The vector of an image by transformers' own means, from the whole checkpoint."""
     mean, std = (torch.tensor(numbers).reshape(3, 1, 1) for numbers in (MEAN, STD))
-    picture = (pixels.permute(0, 3, 1, 2) / 255.0 - mean) / std
+    image = (pixels.permute(0, 3, 1, 2) / 255.0 - mean) / std
     readers: dict[str, Any] = {
         "vit": transformers.ViTModel,
         "clip": transformers.CLIPModel,
@@ -66,13 +66,13 @@ def expected(kind: str, folder: Path, pixels: torch.Tensor) -> torch.Tensor:
     }
     whole = readers[kind].from_pretrained(folder).eval()
     if kind == "vit":
-        vector = whole(picture).last_hidden_state[:, 0]
+        vector = whole(image).last_hidden_state[:, 0]
     elif kind == "clip":
-        vector = whole.visual_projection(whole.vision_model(picture).pooler_output)
+        vector = whole.visual_projection(whole.vision_model(image).pooler_output)
     elif kind == "clip_vision_model":
-        vector = whole(picture).image_embeds
+        vector = whole(image).image_embeds
     else:
-        vector = whole.vision_model(picture).pooler_output
+        vector = whole.vision_model(image).pooler_output
     return torch.nn.functional.normalize(vector, dim=-1)
 
 

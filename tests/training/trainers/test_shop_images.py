@@ -1,4 +1,4 @@
-"""The image encoder of a shop without events: trained on its pictures, or a checkpoint, and saved with the rest."""
+"""The image encoder of a shop without events: trained on its images, or a checkpoint, and saved with the rest."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from shopfuse.datasets.shop_settings import ShopSettings
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.training.checkpoints.model_files import load_models
 from shopfuse.training.models.hub_checkpoint import CheckpointError
-from shopfuse.training.models.image_vectors import picture_vectors
-from shopfuse.training.models.picture_tower import fit_picture_tower
+from shopfuse.training.models.image_tower import fit_image_tower
+from shopfuse.training.models.image_vectors import image_vectors
 from shopfuse.training.trainers.build_models import build_models
 from tests.training.conftest import encode_words
 
@@ -26,7 +26,7 @@ COLOURS = {"red": (200, 30, 30), "green": (30, 180, 40), "blue": (30, 40, 200), 
 IDS = [f"i{number:02d}" for number in range(24)]
 
 
-def picture(colour: str, seed: int) -> bytes:
+def image(colour: str, seed: int) -> bytes:
     noise = np.random.default_rng(seed).normal(0, 15, (32, 32, 3))
     buffer = io.BytesIO()
     Image.fromarray(np.clip(COLOURS[colour] + noise, 0, 255).astype(np.uint8)).save(buffer, "PNG")
@@ -34,14 +34,14 @@ def picture(colour: str, seed: int) -> bytes:
 
 
 def make_shop(folder: Path, image_encoder: str = "embedded") -> Workspace:
-    """Items of four colours, of which all but the last have a picture."""
+    """Items of four colours, of which all but the last have an image."""
     shop = Workspace.create(folder, ShopSettings(image_encoder=image_encoder))
     shop.paths.catalogue.mkdir()
     names = [list(COLOURS)[at % 4] for at in range(len(IDS))]
     rows = [{"item_id": i, "title": f"{name} cloth", "available": True} for i, name in zip(IDS, names, strict=True)]
     pl.DataFrame(rows, ITEM_SCHEMA).write_parquet(shop.paths.items)
-    pictures = [(i, picture(name, at)) for at, (i, name) in enumerate(zip(IDS[:-1], names[:-1], strict=True))]
-    pl.DataFrame(pictures, IMAGE_SCHEMA, orient="row").write_parquet(shop.paths.images)
+    images = [(i, image(name, at)) for at, (i, name) in enumerate(zip(IDS[:-1], names[:-1], strict=True))]
+    pl.DataFrame(images, IMAGE_SCHEMA, orient="row").write_parquet(shop.paths.images)
     return shop
 
 
@@ -49,7 +49,7 @@ def texts() -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     return encode_words([f"{list(COLOURS)[at % 4]} cloth" for at in range(len(IDS))])
 
 
-def test_a_shop_without_events_learns_from_its_pictures(tmp_path: Path) -> None:
+def test_a_shop_without_events_learns_from_its_images(tmp_path: Path) -> None:
     shop = make_shop(tmp_path / "shop")
     models = build_models(shop, texts(), encode_words)
     loaded = load_models(shop.paths.checkpoints, IDS)
@@ -57,11 +57,11 @@ def test_a_shop_without_events_learns_from_its_pictures(tmp_path: Path) -> None:
     assert (models.image_dim, models.image_size, models.image_source) == (128, 64, "embedded")
     pixels = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     assert models.image_encoder is not None and loaded.image_encoder is not None
-    assert models.picture_tower is not None and loaded.picture_tower is not None
+    assert models.image_tower is not None and loaded.image_tower is not None
     with torch.no_grad():
         assert torch.equal(models.image_encoder(pixels), loaded.image_encoder(pixels))
-        vectors = models.picture_tower(models.image_encoder(pixels))
-        assert torch.equal(vectors, loaded.picture_tower(loaded.image_encoder(pixels)))
+        vectors = models.image_tower(models.image_encoder(pixels))
+        assert torch.equal(vectors, loaded.image_tower(loaded.image_encoder(pixels)))
     assert vectors.norm(dim=1).tolist() == pytest.approx([1.0, 1.0], abs=1e-5)
 
 
@@ -95,7 +95,7 @@ def test_a_checkpoint_that_is_not_there_stops_the_build(tmp_path: Path) -> None:
         build_models(shop, texts(), encode_words)
 
 
-def test_an_item_with_several_pictures_has_their_middle() -> None:
+def test_an_item_with_several_images_has_their_middle() -> None:
     from shopfuse.training.data.catalogue import load_catalogue
     from shopfuse.training.models.image_encoder import ImageEncoder
 
@@ -103,10 +103,10 @@ def test_an_item_with_several_pictures_has_their_middle() -> None:
     encoder = ImageEncoder().eval()
     rows = [{"item_id": item_id, "title": item_id, "available": True} for item_id in ("a", "b", "c")]
     catalogue = load_catalogue(pl.DataFrame(rows, ITEM_SCHEMA))
-    red, blue = picture("red", 0), picture("blue", 1)
+    red, blue = image("red", 0), image("blue", 1)
 
-    def vectors(*pictures: tuple[str, bytes]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        found = picture_vectors(encoder, pl.DataFrame(list(pictures), IMAGE_SCHEMA, orient="row").lazy(), catalogue)
+    def vectors(*images: tuple[str, bytes]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        found = image_vectors(encoder, pl.DataFrame(list(images), IMAGE_SCHEMA, orient="row").lazy(), catalogue)
         assert found is not None
         return found
 
@@ -118,16 +118,16 @@ def test_an_item_with_several_pictures_has_their_middle() -> None:
     assert not both[2].any()
 
 
-def test_the_picture_tower_says_what_the_item_tower_says_of_such_items() -> None:
+def test_the_image_tower_says_what_the_item_tower_says_of_such_items() -> None:
     rng = np.random.default_rng(0)
     looks = rng.normal(size=(300, 16)).astype(np.float32)
     looks /= np.linalg.norm(looks, axis=1, keepdims=True)
     wanted = looks @ rng.normal(size=(16, 128)) + 0.5
     wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
-    tower = fit_picture_tower(looks[:200], wanted[:200].astype(np.float32))
+    tower = fit_image_tower(looks[:200], wanted[:200].astype(np.float32))
 
     with torch.no_grad():
         found = tower(torch.from_numpy(looks[200:])).numpy()
     assert (found * wanted[200:]).sum(1).min() > 0.9
-    with pytest.raises(ValueError, match="items with pictures"):
-        fit_picture_tower(looks[:0], looks[:0])
+    with pytest.raises(ValueError, match="items with images"):
+        fit_image_tower(looks[:0], looks[:0])

@@ -124,7 +124,7 @@ def test_what_was_found_is_read_back_as_the_settings_of_the_next_training(tmp_pa
         ("[towers]\nlearning_rate = nan", "'towers.learning_rate' is nan, expected a number from"),
         ("[towers]\nnoise = true", "'towers.noise' is True, expected a number"),
         ("[towers]\nlayers = 3", r"unknown key 'towers.layers' \(known: batch, epochs"),
-        ("[pictures]\nbatch = 3", r"unknown key 'pictures' \(known: towers, ranker"),
+        ("[images]\nbatch = 3", r"unknown key 'images' \(known: towers, ranker"),
         ("towers = 3", "'towers' is 3, expected a table"),
         ("[towers", "not valid TOML"),
     ],
@@ -144,7 +144,7 @@ def test_the_defaults_lie_within_what_is_searched() -> None:
 
 @pytest.fixture
 def data(shop: Shop, tmp_path: Path) -> ShopData:
-    """The small shop without its pictures, in a workspace that may be written to."""
+    """The small shop without its images, in a workspace that may be written to."""
     workspace = Workspace.create(tmp_path / "shop")
     histories = user_histories(shop.log.events, len(shop.log.users))
     return ShopData(workspace, shop.catalogue, shop.log, histories, shop.text_vectors, encode_words, 0, silent)
@@ -183,7 +183,7 @@ def test_a_search_leaves_its_settings_in_the_workspace(
 @pytest.mark.parametrize(
     ("words", "text", "problem"),
     [
-        (["--models", "towers,pictures"], "", "--models 'pictures': expected one or more of towers, ranker"),
+        (["--models", "towers,images"], "", "--models 'images': expected one or more of towers, ranker"),
         ([], "[towers]\nbatch = 0", "'towers.batch' is 0, expected a whole number from 64 to 1024"),
         (["--trials", "0"], "", "Invalid value for '--trials'"),
     ],

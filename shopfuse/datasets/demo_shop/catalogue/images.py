@@ -1,4 +1,4 @@
-"""Product pictures: 64 x 64 pixels drawn from an item's silhouette, style, colour and pattern, many at a time.
+"""Product images: 64 x 64 pixels drawn from an item's silhouette, style, colour and pattern, many at a time.
 
 Place, size, light, background and grain vary, so that a model has to learn to see. Chunks keep the memory bounded.
 """
@@ -28,9 +28,9 @@ _GRAIN = 16  # the background's grain has this many cells a side
 _EXPONENTS = np.array([1.2, 2.0, 6.0], np.float32)  # of a blob's outline: faceted, rounded, boxy
 
 
-def draw_pictures(shop: DemoShop, first: int, last: int) -> NDArray[np.uint8]:
-    """The pictures of the items first .. last - 1 of one chunk: uint8 [items, 64, 64, 3]."""
-    rng = stream(shop.seed, "pictures", first // _CHUNK)
+def draw_images(shop: DemoShop, first: int, last: int) -> NDArray[np.uint8]:
+    """The images of the items first .. last - 1 of one chunk: uint8 [items, 64, 64, 3]."""
+    rng = stream(shop.seed, "images", first // _CHUNK)
     rows = np.arange(first, last)
     x, y = _axes(rng, shop, rows)
     shape = _outlines(shop, rows, x, y)[..., None]
@@ -39,8 +39,8 @@ def draw_pictures(shop: DemoShop, first: int, last: int) -> NDArray[np.uint8]:
     dark = colour.mean(axis=1, keepdims=True) < 120
     second = np.where(dark, colour + 0.5 * (255 - colour), 0.55 * colour)
     product = colour[:, None, None] * (1 - figure) + second[:, None, None] * figure
-    picture = _backgrounds(rng, len(rows)) * (1 - shape) + product * _light(rng, x, y)[..., None] * shape
-    pixels: NDArray[np.uint8] = np.clip(picture, 0, 255).astype(np.uint8)
+    image = _backgrounds(rng, len(rows)) * (1 - shape) + product * _light(rng, x, y)[..., None] * shape
+    pixels: NDArray[np.uint8] = np.clip(image, 0, 255).astype(np.uint8)
     return pixels
 
 
@@ -110,13 +110,13 @@ def _backgrounds(rng: np.random.Generator, count: int) -> FloatArray:
     return background
 
 
-def _encode(picture: NDArray[np.uint8]) -> bytes:
+def _encode(image: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="PNG", compress_level=3)
+    Image.fromarray(image).save(buffer, format="PNG", compress_level=3)
     return buffer.getvalue()
 
 
-def picture_rows(shop: DemoShop, report: Callable[[int, int], None]) -> pl.LazyFrame:
+def image_rows(shop: DemoShop, report: Callable[[int, int], None]) -> pl.LazyFrame:
     """The rows of images.parquet as a stream, for sink_parquet. `report` hears how many items of how many are drawn."""
 
     def source(
@@ -125,7 +125,7 @@ def picture_rows(shop: DemoShop, report: Callable[[int, int], None]) -> pl.LazyF
         ids = item_ids(len(shop.items))
         for first in range(0, len(shop.items), _CHUNK):
             last = min(first + _CHUNK, len(shop.items))
-            encoded = [_encode(picture) for picture in draw_pictures(shop, first, last)]
+            encoded = [_encode(image) for image in draw_images(shop, first, last)]
             report(last, len(shop.items))
             yield pl.DataFrame({"item_id": ids[first:last], "image": encoded}, schema=IMAGE_SCHEMA)
 

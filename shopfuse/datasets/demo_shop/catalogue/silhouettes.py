@@ -1,6 +1,6 @@
 """Outlines of the demo shop's products: each a handful of blobs, given by centre and radii in a square of -1 .. +1.
 
-y points down. How round or angular a blob is comes from the item's style, see pictures.py. Tables only.
+y points down. How round or angular a blob is comes from the item's style, see images.py. Tables only.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _BLOBS: dict[str, list[tuple[float, float, float, float]]] = {
 }
 SILHOUETTE_NAMES = tuple(_BLOBS)
 MAX_BLOBS = 4
-_NO_BLOB = (9.0, 9.0, 0.1, 0.1)  # far outside the picture
+_NO_BLOB = (9.0, 9.0, 0.1, 0.1)  # far outside the image
 
 
 def blob_table() -> FloatArray:

@@ -43,7 +43,7 @@ PATTERNS = {
 PATTERN_NAMES = tuple(PATTERNS)
 PATTERN_SHARES: FloatArray = np.array([row[2] for row in PATTERNS.values()], np.float32)
 
-# name: angular (-1) .. round .. boxy (+1), slim (-1) .. chunky (+1). Never named in a text: only the picture shows it.
+# name: angular (-1) .. round .. boxy (+1), slim (-1) .. chunky (+1). Never named in a text: only the image shows it.
 STYLES = {
     "faceted slim": (-1.0, -1.0),
     "faceted chunky": (-1.0, 1.0),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One leaf category. Materials, features and uses name terms of vocabulary.py; `silhouette` one of pictures.py."""
+    """One leaf category. Materials, features and uses name terms of vocabulary.py; `silhouette` one of images.py."""
 
     department: str
     group: str

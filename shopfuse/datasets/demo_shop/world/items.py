@@ -1,6 +1,6 @@
-"""What the demo shop's items really are: the facts that text, picture and price only partly show.
+"""What the demo shop's items really are: the facts that text, image and price only partly show.
 
-No words and no pixels here: wording.py writes the texts and pictures.py draws from these arrays.
+No words and no pixels here: wording.py writes the texts and images.py draws from these arrays.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ USE_NAMES = tuple(USES)
 THEME_POINTS: FloatArray = np.array([term.theme for term in MATERIALS.values()], np.float32)  # [materials, 2]
 
 PRICE_LEVELS = 8  # relative to the category: 0 is cheap
-HIDDEN = 3  # traits that neither text nor picture shows: fit, sound, comfort
+HIDDEN = 3  # traits that neither text nor image shows: fit, sound, comfort
 
 _COLOUR_NAMED = 0.15  # share of the items whose text says what colour they are
 _NEW = 0.15  # share of the items that appear during the period

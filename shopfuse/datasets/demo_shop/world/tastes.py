@@ -34,7 +34,7 @@ WEIGHTS = {
     "scene": 0.6,
 }
 TEXT_PARTS = ("leaf", "theme", "brand", "price")  # what the catalogue's words and price tell
-IMAGE_PARTS = ("colour", "pattern", "style")  # what the picture tells
+IMAGE_PARTS = ("colour", "pattern", "style")  # what the image tells
 BEHAVIOUR_PARTS = ("hidden", "quality")  # what only other shoppers' behaviour tells
 ALL_PARTS = (*TEXT_PARTS, *IMAGE_PARTS, *BEHAVIOUR_PARTS, "scene")
 

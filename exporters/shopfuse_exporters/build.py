@@ -1,0 +1,109 @@
+"""From a workspace's catalogue and events to a release, in one call: what `shopfuse build` runs.
+
+Only the order of the steps; each step has a file of its own, and takes what the steps before it gave.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from shopfuse.core.progress import Progress, silent
+from shopfuse.datasets.workspace import Workspace
+from shopfuse.datasets.workspace_lock import workspace_lock
+from shopfuse.release.manifest import Manifest
+from shopfuse.training.checkpoints.model_files import load_models
+from shopfuse.training.checkpoints.shop_models import ShopModels
+from shopfuse.training.models.text_encoder import load_text_encoder
+from shopfuse.training.trainers.build_models import build_models
+from shopfuse_exporters.models.content import export_content_models
+from shopfuse_exporters.models.exporting import Exporting
+from shopfuse_exporters.models.gate import gate_rankings
+from shopfuse_exporters.models.golden_queries import golden_queries
+from shopfuse_exporters.models.heads import export_heads, known_heads, learn_heads
+from shopfuse_exporters.models.shop import load_catalogue_of, load_shop
+from shopfuse_exporters.models.texts import EncodedTexts, encode_catalogue_texts
+from shopfuse_exporters.models.users import export_user_models
+from shopfuse_exporters.precision.convert import Precisions
+from shopfuse_exporters.release.record import made_by
+from shopfuse_exporters.release.release import ReleaseParts, make_release
+from shopfuse_exporters.steps import StepTimes, disk_errors_named
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """How a release is made."""
+
+    train: bool = True  # False: from the checkpoints of the last training
+    seed: int = 0
+    fusion: str = ""  # "": what the shop's settings say
+    precisions: Precisions = field(default_factory=Precisions)
+    target: str = "cpu"
+    accepted: Mapping[str, str] = field(default_factory=dict)  # submodel whose parity gate may fail -> recorded reason
+
+
+def build_workspace(workspace: Workspace, options: BuildOptions | None = None, progress: Progress = silent) -> Manifest:
+    """Builds and signs the next release of the workspace. What is served stays served: see shopfuse.publishing.
+
+    Raises a ShopfuseError naming the step, model or file that stopped it.
+    """
+    options = options or BuildOptions()
+    times = StepTimes(progress)
+    with disk_errors_named("build"), workspace_lock(workspace.root), _scratch(workspace.paths.build_scratch) as scratch:
+        exporting = Exporting(scratch, options.precisions, options.accepted, times)
+        with times.step("read catalogue"):
+            catalogue = load_catalogue_of(workspace)
+        with times.step("load text encoder"):
+            encoder = load_text_encoder(workspace.settings.text_encoder)
+        texts = encode_catalogue_texts(exporting, workspace, catalogue, encoder, progress)
+        queries = golden_queries(workspace.events(), catalogue)
+        with times.step("train models" if options.train else "read checkpoints"):
+            models = _models(workspace, texts, options, progress)
+        with times.step("read events"):
+            shop = load_shop(workspace, catalogue, models.scenes)
+        content = export_content_models(exporting, models, texts, workspace.all_images(), progress)
+        users = export_user_models(exporting, shop, models, content.items)
+        if options.train:
+            heads = learn_heads(workspace, texts, options.seed, times, progress)
+        else:
+            heads = known_heads(workspace, texts, times)
+        exported = (texts.exported, *content.exported, *users, *export_heads(exporting, heads, texts))
+        with times.step("golden queries"):
+            gated = gate_rankings(exported, texts, queries, models.tasks, options.accepted)
+        made = {**made_by(workspace, options.seed), "fusion_asked": _fusion(workspace, options)}
+        parts = ReleaseParts(shop, texts, content.items, models, heads, gated, made, options.target)
+        return make_release(workspace, parts, times, progress)
+
+
+def _models(workspace: Workspace, texts: EncodedTexts, options: BuildOptions, progress: Progress) -> ShopModels:
+    """Trained now, or read from the last training's checkpoints."""
+    if not options.train:
+        return load_models(workspace.paths.checkpoints, texts.catalogue.ids)
+    return build_models(
+        workspace,
+        texts.vectors.astype(np.float32),
+        texts.encoder.encoding.encode,
+        seed=options.seed,
+        fusion=_fusion(workspace, options),
+        progress=progress,
+    )
+
+
+def _fusion(workspace: Workspace, options: BuildOptions) -> str:
+    return options.fusion or workspace.settings.fusion
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """An empty folder for exported files, in the workspace's own file system; gone afterwards."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

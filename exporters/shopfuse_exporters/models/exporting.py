@@ -1,0 +1,64 @@
+"""How the models of one build are exported: each in the precision that was asked for, verified, and timed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from torch import nn
+
+from shopfuse.ranking.tensors import Submodel
+from shopfuse_exporters.errors import PrecisionError
+from shopfuse_exporters.precision.convert import FULL, Precisions
+from shopfuse_exporters.steps import StepTimes
+from shopfuse_exporters.verify.cases import RealInputs
+from shopfuse_exporters.verify.verified_model import VerifiedModel, export_verified
+
+
+class Export(Protocol):
+    """Makes and verifies one model; `accept` is the reason to release it beyond its tolerances."""
+
+    def __call__(self, *, precision: str, accept: str | None) -> VerifiedModel: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A model of the release, the module that it was made from, and the shop's rows that it was verified with."""
+
+    verified: VerifiedModel
+    module: nn.Module
+    real: RealInputs
+    kept_in_fp32: str = ""  # why it is not in the precision that was asked for
+
+    @property
+    def name(self) -> str:
+        return self.verified.declaration.name
+
+
+@dataclass(frozen=True, slots=True)
+class Exporting:
+    folder: Path  # of the exported files
+    precisions: Precisions
+    accepted: Mapping[str, str]  # submodel whose parity gate may fail -> recorded reason
+    times: StepTimes
+
+    def model(self, declaration: Submodel, module: nn.Module, real: RealInputs) -> Exported:
+        """Exports and verifies one model. Raises ExportError or ParityError."""
+        return self.made_by(
+            partial(export_verified, declaration, module, self.folder, real), declaration.name, module, real
+        )
+
+    def made_by(self, export: Export, name: str, module: nn.Module, real: RealInputs) -> Exported:
+        """What `export` gives in the precision that was asked for; in fp32, noted, where that cannot be had and the
+        model was not named."""
+        make = partial(export, accept=self.accepted.get(name))
+        with self.times.step(f"export {name}"):
+            try:
+                return Exported(make(precision=self.precisions.of(name)), module, real)
+            except PrecisionError as error:
+                if name in self.precisions.named:
+                    raise
+                return Exported(make(precision=FULL), module, real, str(error))

@@ -1,0 +1,44 @@
+"""A build's text encoder, and the catalogue's texts through it: those that its cache does not hold are computed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopfuse.core.progress import Progress
+from shopfuse.datasets.workspace import Workspace
+from shopfuse.training.data.catalogue import Catalogue
+from shopfuse.training.models.text_encoder import LoadedTextEncoder
+from shopfuse_exporters.encoding.encoder import WorkspaceEncoder, export_text_encoder, open_encoder, real_texts
+from shopfuse_exporters.encoding.run import encode_texts
+from shopfuse_exporters.models.exporting import Exported, Exporting
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedTexts:
+    catalogue: Catalogue
+    loaded: LoadedTextEncoder
+    exported: Exported
+    encoder: WorkspaceEncoder
+    vectors: NDArray[np.float16]  # [N, text_dim], row-aligned with the catalogue
+    computed: int  # of them, those that were not known before
+    per_s: float
+
+
+def encode_catalogue_texts(
+    exporting: Exporting, workspace: Workspace, catalogue: Catalogue, loaded: LoadedTextEncoder, progress: Progress
+) -> EncodedTexts:
+    """Raises ExportError or ParityError where the encoder is not what its torch module is."""
+    export = partial(export_text_encoder, workspace, loaded)
+    exported = exporting.made_by(export, "text_encoder", loaded.module, real_texts(workspace, loaded))
+    with exporting.times.step("encode texts"):
+        encoder, texts = open_encoder(workspace, loaded, exported.verified), catalogue.texts()
+        started = time.perf_counter()
+        vectors, computed = encode_texts(texts, encoder.encoding, encoder.cache, progress)
+        seconds = time.perf_counter() - started
+    per_s = round(computed / seconds, 1) if computed else 0.0
+    return EncodedTexts(catalogue, loaded, exported, encoder, vectors, computed, per_s)

@@ -1,0 +1,1 @@
+"""Torch to ONNX, and inputs to try a graph with."""

@@ -1,0 +1,1 @@
+"""A graph in fp16 or int8: conversion, calibration, sensitivity, what it costs."""

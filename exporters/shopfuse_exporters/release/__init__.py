@@ -1,0 +1,1 @@
+"""A release put together: files, golden queries, manifest, signature."""

@@ -1,0 +1,153 @@
+"""Puts a release together: staged, hashed, signed, renamed. It appears whole, and nothing is served by it yet.
+
+Publishing it is another step: see shopfuse.publishing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from shopfuse.core.atomic_files import atomic_folder, write_bytes
+from shopfuse.core.progress import Progress
+from shopfuse.core.workspace_paths import WorkspacePaths
+from shopfuse.datasets.workspace import Workspace
+from shopfuse.ranking.channels import CHANNELS
+from shopfuse.ranking.features import schema_hash
+from shopfuse.ranking.labels import labels_json
+from shopfuse.recall.indexes import RecallIndexes
+from shopfuse.release.ingredients import built_with
+from shopfuse.release.layout import ReleaseLayout
+from shopfuse.release.manifest import Manifest, ModelVersion
+from shopfuse.release.release_ids import next_release_id
+from shopfuse.release.signature import create_keys, sign
+from shopfuse.release.verify import file_hashes
+from shopfuse.training.checkpoints.shop_models import ShopModels
+from shopfuse.training.trainers.text_head import TrainedHead
+from shopfuse_exporters.encoding.catalogue import EncodedItems
+from shopfuse_exporters.models.gate import GatedModels
+from shopfuse_exporters.models.heads import label_counts
+from shopfuse_exporters.models.shop import Shop
+from shopfuse_exporters.models.texts import EncodedTexts
+from shopfuse_exporters.release.files import write_release_files
+from shopfuse_exporters.release.golden_set import write_golden
+from shopfuse_exporters.release.online_rows import write_online_rows
+from shopfuse_exporters.release.record import peak_memory_mb
+from shopfuse_exporters.steps import StepTimes
+from shopfuse_exporters.triton.ensembles import ensemble_config, roles_of
+from shopfuse_exporters.triton.repository import known_models, put_ensemble, put_models
+from shopfuse_exporters.verify.verified_model import VerifiedModel
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseParts:
+    """All that goes into one release."""
+
+    shop: Shop
+    texts: EncodedTexts
+    items: EncodedItems
+    models: ShopModels
+    heads: Mapping[str, TrainedHead]
+    gated: GatedModels
+    made_by: dict[str, Any]
+    target: str
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        kept = {"kept_in_fp32": self.gated.kept_in_fp32} if self.gated.kept_in_fp32 else {}
+        texts = {"encoded": self.texts.computed, "per_s": self.texts.per_s}
+        heads = {name: head.metrics for name, head in self.heads.items()}
+        return {**self.models.metrics, "texts": texts, **kept, **heads}
+
+
+def make_release(workspace: Workspace, parts: ReleaseParts, times: StepTimes, progress: Progress) -> Manifest:
+    """Writes and signs the next release of the workspace; the caller holds its lock."""
+    release_id, gated = next_release_id(workspace.paths.releases), parts.gated
+    key = _signing_key(workspace.root)
+    with atomic_folder(workspace.paths.release(release_id)) as staged:
+        layout = ReleaseLayout(staged)
+        with times.step("write indexes"):
+            write_release_files(layout, parts.shop, parts.items, parts.texts.encoder.tokenizer, progress)
+            RecallIndexes.open(layout)  # what cannot be opened here is not released
+        with times.step("write models"):
+            known = known_models(workspace.paths.releases, workspace.paths.model_repository)
+            versions = put_models(layout.models, gated.verified, known, parts.target)
+            ensembles = _put_ensembles(layout.models, release_id, gated.verified, versions)
+            if parts.heads:
+                labels = labels_json({name: head.labels for name, head in parts.heads.items()})
+                write_bytes(layout.labels, labels.encode())
+        with times.step("write golden queries"):
+            write_golden(
+                layout.golden,
+                gated.verified,
+                gated.modules,
+                gated.tokens,
+                gated.real_inputs,
+                parts.texts.loaded.max_tokens,
+                parts.target,
+            )
+        with times.step("write manifest"):
+            manifest = _manifest(release_id, parts, versions, ensembles, file_hashes(staged), times)
+            write_bytes(layout.manifest, manifest.to_json().encode())
+            write_bytes(layout.signature, sign(manifest.to_json().encode(), key))
+    with times.step("write feature store"):
+        write_online_rows(workspace.paths.store, parts.shop, progress)
+    return manifest
+
+
+def _signing_key(workspace: Path) -> Path:
+    """The workspace's private key; a workspace that never had keys gets a pair."""
+    private = WorkspacePaths(workspace).private_key
+    if not private.exists() and not WorkspacePaths(workspace).public_key.exists():
+        create_keys(private.parent)
+    return private
+
+
+def _put_ensembles(
+    folder: Path, release_id: str, verified: Mapping[str, VerifiedModel], versions: Mapping[str, ModelVersion]
+) -> dict[str, str]:
+    declared = {name: model.declaration for name, model in verified.items()}
+    return {
+        role: put_ensemble(folder, ensemble_config(role, release_id, declared, versions)) for role in roles_of(declared)
+    }
+
+
+def _manifest(
+    release_id: str,
+    parts: ReleaseParts,
+    versions: dict[str, ModelVersion],
+    ensembles: dict[str, str],
+    files: dict[str, str],
+    times: StepTimes,
+) -> Manifest:
+    models, encoder, verified = parts.models, parts.texts.loaded, parts.gated.verified
+    return Manifest(
+        release_id=release_id,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        models=versions,
+        ensembles=ensembles,
+        files=files,
+        target=parts.target,
+        built_with=built_with(versions, files),
+        items=len(parts.shop.catalogue),
+        text_dim=encoder.text_dim,
+        text_encoder=encoder.source,
+        image_encoder=models.image_source if models.image_encoder is not None else "",
+        image_dim=models.image_dim,
+        image_size=models.image_size,
+        max_tokens=encoder.max_tokens,
+        feature_schema=schema_hash(models.scenes, CHANNELS),
+        scenes=models.scenes,
+        fusion=models.fusion,
+        tasks=models.tasks,
+        language=parts.shop.catalogue.language,
+        search_weights=models.search_weights,
+        labels=label_counts(parts.heads),
+        metrics=parts.metrics,
+        overrides={name: model.report.accepted for name, model in verified.items() if model.report.accepted},
+        parity={name: model.report.as_dict() for name, model in verified.items()},
+        made_by={**models.made_by, **parts.made_by, "seconds": dict(times.seconds), "peak_memory_mb": peak_memory_mb()},
+    )

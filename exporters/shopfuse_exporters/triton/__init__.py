@@ -1,0 +1,1 @@
+"""A model repository: configurations of models and ensembles, versions, targets."""

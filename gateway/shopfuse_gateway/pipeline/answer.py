@@ -1,0 +1,168 @@
+"""The answer as protobuf: one page of the ranking, with what a shop shows and why.
+
+Items are serialised in pieces, each piece for the whole page: of 100 items that takes 250 us, messages took 420.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopfuse.ranking.channels import CHANNELS, TABLE
+from shopfuse.ranking.tensors import MODALITIES, TASKS
+from shopfuse.state.store import Display, StoreError
+from shopfuse.v1 import item_pb2
+from shopfuse_gateway.pipeline.candidates import Candidates
+from shopfuse_gateway.pipeline.policy import Ranking
+from shopfuse_gateway.pipeline.rank import Scores
+from shopfuse_gateway.pipeline.reasons import Evidence, reasons
+from shopfuse_gateway.pipeline.recall import Recalled
+from shopfuse_gateway.releases.engine import Call, Engine
+from shopfuse_gateway.releases.page_token import Page
+from shopfuse_gateway.wire import with_numbers
+
+log = logging.getLogger(__name__)
+
+Positions = NDArray[np.int64]
+CAN_FIND: NDArray[np.bool_] = np.array([channel.finds for channel in TABLE])  # [K]; the others only score
+NOT_SHOWN = Display(title="")  # the store knows nothing of the item
+
+
+def new_request_id() -> str:
+    """A random UUID. It need not be unguessable, and the system's randomness costs a system call."""
+    return str(uuid.UUID(int=random.getrandbits(128), version=4))
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """What the stages made of a request. `page` is where a client continues, None on its first page."""
+
+    page: Page | None
+    recalled: Recalled
+    candidates: Candidates
+    scores: Scores
+    ranking: Ranking
+
+    @property
+    def offset(self) -> int:
+        """The slot of the page's first item in the whole ranking."""
+        return self.page.offset if self.page else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    items: list[bytes] = field(default_factory=list)  # serialised RankedItems
+    next_page_token: str = ""
+    request_id: str = field(default_factory=new_request_id)
+    positions: Positions = field(default_factory=lambda: np.zeros(0, np.int64))  # of the page among the candidates
+
+
+def build_answer(engine: Engine, call: Call, ranked: Ranked) -> Answer:
+    order, candidates = ranked.ranking.order, ranked.candidates
+    stop = ranked.offset + call.request.page_size
+    positions = order[ranked.offset : stop]
+    displays = _displays(engine, call, [candidates.ids[at] for at in positions.tolist()])
+    pieces = [
+        _heads(candidates, positions, displays),
+        _score_pieces(engine, ranked.scores, positions),
+        *_channel_pieces(candidates.channel_scores[positions], _found_by(ranked, positions)),
+    ]
+    if call.request.explain:
+        pieces.append(_explanations(Evidence(call.request, candidates, positions, displays), ranked.scores))
+    items = [b"".join(parts) for parts in zip(*pieces, strict=True)]
+    items += _unknown_items(call, candidates, ranked.scores.score[positions])
+    more = not call.request.given and stop < len(order)
+    token = _token(engine, call, candidates.rows[order], stop) if more else ""
+    return Answer(items, token, positions=positions)
+
+
+def _token(engine: Engine, call: Call, rows: NDArray[np.int32], offset: int) -> str:
+    return engine.tokens.write(Page(rows, offset, call.request.context.at), call.request.fingerprint)
+
+
+def _displays(engine: Engine, call: Call, ids: Sequence[bytes]) -> list[Display]:
+    try:
+        return [shown or NOT_SHOWN for shown in engine.store.display(ids)]
+    except StoreError as error:
+        log.warning("%s", error)
+        call.journal.degrade("item_features", "DISPLAY_UNAVAILABLE")
+        return [NOT_SHOWN] * len(ids)
+
+
+def _found_by(ranked: Ranked, positions: Positions) -> NDArray[np.bool_]:
+    """Which channels found which items of the page, [p, K]. Of a caller's candidates: which have a score."""
+    recalled, candidates = ranked.recalled, ranked.candidates
+    if not recalled.hits:
+        scored: NDArray[np.bool_] = (candidates.channel_mask[positions] > 0) & (
+            candidates.channel_scores[positions] > 0
+        )
+        return scored & CAN_FIND
+    rows = candidates.rows[positions]
+    found = np.zeros((len(positions), len(CHANNELS)), np.bool_)
+    for column, name in enumerate(CHANNELS):
+        if name in recalled.hits:
+            found[:, column] = (rows[:, None] == recalled.hits[name].rows).any(1)  # np.isin sorts: 60 us against 10
+    return found
+
+
+def _heads(candidates: Candidates, positions: Positions, displays: Sequence[Display]) -> list[bytes]:
+    return [
+        item_pb2.RankedItem(
+            item_id=candidates.ids[at].decode("ascii"),
+            title=shown.title,
+            price=shown.price,
+            currency=shown.currency,
+            image_uri=shown.image_uri,
+        ).SerializeToString()
+        for at, shown in zip(positions.tolist(), displays, strict=True)
+    ]
+
+
+def _score_pieces(engine: Engine, scores: Scores, positions: Positions) -> list[bytes]:
+    """The score and, with the ranker, the probabilities of the release's tasks."""
+    columns = [(item_pb2.RankedItem(score=1.0), scores.score[positions])]
+    if scores.tasks is not None:
+        columns += [
+            (item_pb2.RankedItem(task_scores={task: 1.0}), scores.tasks[positions, column])
+            for column, task in enumerate(TASKS)
+            if task in engine.release.manifest.tasks
+        ]
+    return with_numbers(columns)
+
+
+def _channel_pieces(channel_scores: NDArray[np.float32], found: NDArray[np.bool_]) -> list[list[bytes]]:
+    """For each channel that found some of the items, its ChannelScore where it did and nothing where it did not."""
+    pieces = []
+    for column in np.flatnonzero(found.any(0)).tolist():
+        example = item_pb2.RankedItem(recall_channels=[item_pb2.ChannelScore(channel=CHANNELS[column], score=1.0)])
+        scores = with_numbers([(example, channel_scores[:, column])])
+        pieces.append([score if here else b"" for score, here in zip(scores, found[:, column].tolist(), strict=True)])
+    return pieces
+
+
+def _explanations(evidence: Evidence, scores: Scores) -> list[bytes]:
+    weights = scores.modality_weights[evidence.positions].tolist()
+    explained = [
+        item_pb2.Explanation(reasons=given, modality_weights=dict(zip(MODALITIES, shares, strict=True)))
+        for given, shares in zip(reasons(evidence), weights, strict=True)
+    ]
+    return [item_pb2.RankedItem(explanation=one).SerializeToString() for one in explained]
+
+
+def _unknown_items(call: Call, candidates: Candidates, scores: NDArray[np.float32]) -> list[bytes]:
+    """The caller's candidates that the catalogue does not know: last, in the given order. `scores` are the others'."""
+    if len(candidates) == len(call.request.given) or not call.request.given:
+        return []
+    known = set(candidates.ids)
+    lowest = float(scores[-1:].min(initial=0.0))
+    return [
+        item_pb2.RankedItem(item_id=item_id, score=lowest).SerializeToString()
+        for item_id in call.request.given
+        if item_id.encode() not in known
+    ]

@@ -1,0 +1,87 @@
+"""Stage "item_features": everything the ranker sees of the candidates, in one batched read and one pass of numpy."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS
+from shopfuse.ranking.features import candidate_features, missing_item_row
+from shopfuse.recall.channels import channel_scores
+from shopfuse.state.store import StoreError
+from shopfuse_gateway.pipeline.recall import Recalled
+from shopfuse_gateway.pipeline.user import User
+from shopfuse_gateway.releases.engine import Call, Engine
+
+log = logging.getLogger(__name__)
+
+SHARE = 0.5
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    rows: NDArray[np.int32]  # [c]
+    ids: list[bytes]  # [c]
+    items: NDArray[np.void]  # [c] of ITEM_ROW
+    features: Floats  # [c, F]
+    channel_scores: Floats  # [c, K]
+    channel_mask: Floats  # [c, K]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+async def describe(engine: Engine, call: Call, user: User, recalled: Recalled) -> Candidates:
+    rows = recalled.rows
+    ids: list[bytes] = engine.release.indexes.items.ids[rows].tolist()
+    items = _items(engine, call, ids)
+    scenes = engine.release.manifest.scenes
+    features = candidate_features(rows, items, user.history, call.request.context, scenes)
+    scores, mask = await _channel_scores(engine, call, recalled)
+    return Candidates(rows, ids, items, features, scores, mask)
+
+
+def _items(engine: Engine, call: Call, ids: list[bytes]) -> NDArray[np.void]:
+    try:
+        items, present = engine.store.items(ids)
+    except StoreError as error:
+        log.warning("%s", error)
+        call.journal.degrade("item_features", "STORE_UNAVAILABLE")
+        return np.repeat(missing_item_row(), len(ids))
+    if missing := len(ids) - int(present.sum()):
+        engine.metrics.feature_missing.labels("item").inc(missing)
+    if present.any():
+        updated_at = float(items["updated_at"][present].min())
+        engine.metrics.feature_age.observe(max(call.request.context.at - updated_at, 0.0))
+    return items
+
+
+async def _channel_scores(engine: Engine, call: Call, recalled: Recalled) -> tuple[Floats, Floats]:
+    """Every channel's score for every candidate; where that fails, the scores of the channels' hits."""
+    arguments = (engine.release.indexes, recalled.rows, recalled.query)
+    if not recalled.query.query:  # all but the lexical channel are look-ups
+        return channel_scores(*arguments)
+    future = asyncio.get_running_loop().run_in_executor(engine.threads, channel_scores, *arguments)
+    await asyncio.wait([future], timeout=call.deadline.budget_s(SHARE))
+    if future.done() and (error := future.exception()) is None:
+        return future.result()
+    if future.done():
+        log.error("channel scores failed", exc_info=error)
+    future.cancel()
+    call.journal.degrade("item_features", "CHANNEL_SCORES_FAILED" if future.done() else "CHANNEL_SCORES_LATE")
+    return _hit_scores(recalled)
+
+
+def _hit_scores(recalled: Recalled) -> tuple[Floats, Floats]:
+    scores = np.zeros((len(recalled.rows), len(CHANNELS)), np.float32)
+    mask = np.zeros_like(scores)
+    for name, hits in recalled.hits.items():
+        _, at, of = np.intersect1d(recalled.rows, hits.rows, assume_unique=True, return_indices=True)
+        scores[at, CHANNEL_COLUMN[name]] = hits.scores[of]
+        mask[:, CHANNEL_COLUMN[name]] = 1.0
+    return scores, mask

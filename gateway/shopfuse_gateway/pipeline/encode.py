@@ -1,0 +1,120 @@
+"""Stage "encode": what the request looks for, as vectors.
+
+A query's words and image are encoded (or found in the cache); the item of a similar-items request brings its own
+vectors; only where none of them is there, the user's vector stands for the intent and must be known before recall.
+Everywhere else the user tower runs inside the ranking ensemble, in the same round trip.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopfuse.ranking.channels import RANK
+from shopfuse.ranking.tensors import LENGTH_BUCKETS, bucket
+from shopfuse.recall.query import RecallQuery
+from shopfuse.recall.vector_channels import query_like
+from shopfuse.recall.word_channels import LEXICAL_INDEX
+from shopfuse_gateway.errors import ItemNotFound
+from shopfuse_gateway.pipeline.encode_image import encode_image
+from shopfuse_gateway.pipeline.user import User, user_tensors
+from shopfuse_gateway.releases.engine import Call, Engine
+from shopfuse_gateway.releases.query_cache import EncodedQuery
+from shopfuse_gateway.triton.client import TritonError
+
+Vector = NDArray[np.float32]
+SHARE = 0.5  # of the time left: the ranker needs the rest
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    recall: RecallQuery
+    query_vector: Vector | None = None  # [128], of the query or of the item to find others like
+    user_vector: Vector | None = None  # [128], only where recall needed it
+
+
+async def encode(engine: Engine, call: Call, user: User) -> Intent:
+    """Raises ItemNotFound where the request's item is not in the catalogue, InvalidRequest and Unsupported for its
+    image. A failing Triton leaves vectors out."""
+    if call.request.seed:
+        return _like_item(engine, call.request.seed)
+    if call.request.query or call.request.image:
+        return await _asked(engine, call, user)
+    needed = user.is_known and call.request.surface != RANK
+    vector = await _user_vector(engine, call, user) if needed else None
+    return Intent(RecallQuery.of_user(user.history, behaviour_vector=vector), user_vector=vector)
+
+
+def _like_item(engine: Engine, item_id: str) -> Intent:
+    indexes = engine.release.indexes
+    if (row := int(indexes.items.rows([item_id])[0])) < 0:
+        raise ItemNotFound(f"item_id: the catalogue has no item {item_id!r}")
+    like = query_like(indexes, row)
+    return Intent(like, query_vector=like.behaviour_vector)
+
+
+async def _asked(engine: Engine, call: Call, user: User) -> Intent:
+    """What words, an image, or both ask for; the two are encoded side by side."""
+    request = call.request
+    words, seen = await asyncio.gather(
+        _query(engine, call, request.query) if request.query else _nothing(),
+        encode_image(engine, call, request.image, SHARE) if request.image else _nothing(),
+    )
+    vector = _middle(words.query_vector if words else None, seen.image_vector if seen else None)
+    asked = RecallQuery.of_user(
+        user.history,
+        request.query,
+        words.text_embedding if words else None,
+        vector,
+        seen.image_embedding if seen else None,
+    )
+    return Intent(asked, query_vector=vector)
+
+
+async def _nothing() -> None:
+    return None
+
+
+def _middle(words: Vector | None, image: Vector | None) -> Vector | None:
+    """The direction between two vectors [128] of length 1, or the one that is there."""
+    if words is None or image is None:
+        return words if image is None else image
+    middle = words + image
+    length = float(np.linalg.norm(middle))
+    return (middle / length).astype(np.float32) if length > 0 else words
+
+
+async def _query(engine: Engine, call: Call, query: str) -> EncodedQuery | None:
+    if (cached := engine.queries.get(query)) is not None:
+        return cached
+    tokens = engine.release.tokenizer.encode(engine.release.indexes[LEXICAL_INDEX].read(query).text)
+    length = bucket(len(tokens.ids), LENGTH_BUCKETS)
+    arrays = {"input_ids": _padded(tokens.ids, length), "attention_mask": _padded(tokens.attention_mask, length)}
+    model, budget_s = engine.release.models.encode_query, call.deadline.budget_s(SHARE)
+    try:
+        outputs = await engine.triton.infer(model, arrays, {"length": length}, budget_s)
+    except TritonError as error:
+        call.journal.degrade("encode", f"QUERY_ENCODER_{error.reason}")
+        return None
+    encoded = EncodedQuery(outputs["text_embedding"], outputs["query_vector"])
+    engine.queries.put(query, encoded)
+    return encoded
+
+
+async def _user_vector(engine: Engine, call: Call, user: User) -> Vector | None:
+    arrays = user_tensors(engine, call, user)
+    try:
+        outputs = await engine.triton.infer(engine.release.models.user_tower, arrays, {}, call.deadline.budget_s(SHARE))
+    except TritonError as error:
+        call.journal.degrade("encode", f"USER_ENCODER_{error.reason}")
+        return None
+    return outputs["user_vector"]
+
+
+def _padded(values: list[int], length: int) -> NDArray[np.int64]:
+    array = np.zeros(length, np.int64)
+    array[: min(len(values), length)] = values[:length]
+    return array

@@ -1,0 +1,65 @@
+"""Stage "policy": which candidates may be shown, and in which order. Every removal has a reason.
+
+Exclusions and filters already hold inside recall; the rules here see the feature store, which is fresher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopfuse.ranking.channels import RECOMMEND
+from shopfuse.ranking.features import FEATURES
+from shopfuse_gateway.pipeline.candidates import Candidates
+from shopfuse_gateway.pipeline.rank import Scores
+from shopfuse_gateway.pipeline.request import RankingRequest
+from shopfuse_gateway.releases.page_token import Page
+
+Rule = Callable[[RankingRequest, Candidates], NDArray[np.bool_]]
+
+
+def _excluded(request: RankingRequest, candidates: Candidates) -> NDArray[np.bool_]:
+    ids = {item_id.encode() for item_id in request.excluded}
+    return np.array([item_id in ids for item_id in candidates.ids], np.bool_)
+
+
+def _unavailable(request: RankingRequest, candidates: Candidates) -> NDArray[np.bool_]:
+    if request.item_filter.include_unavailable:
+        return np.zeros(len(candidates), np.bool_)
+    gone: NDArray[np.bool_] = candidates.items["available"] <= 0
+    return gone
+
+
+def _purchased(request: RankingRequest, candidates: Candidates) -> NDArray[np.bool_]:
+    """What the user bought lately is not recommended again; a search for it still finds it."""
+    if request.surface != RECOMMEND:
+        return np.zeros(len(candidates), np.bool_)
+    bought: NDArray[np.bool_] = candidates.features[:, FEATURES.index("purchased_before")] > 0
+    return bought
+
+
+# reason -> the candidates that it removes. The first rule that fits gives the reason.
+RULES: dict[str, Rule] = {"EXCLUDED": _excluded, "UNAVAILABLE": _unavailable, "PURCHASED": _purchased}
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    order: NDArray[np.int64]  # positions among the candidates, best first
+    removed: dict[str, int]  # reason -> candidates
+
+
+def apply_policy(request: RankingRequest, candidates: Candidates, scores: Scores, page: Page | None) -> Ranking:
+    """The order that is shown. A later page keeps the first page's order; a caller's candidates all come back."""
+    if page is not None:
+        return Ranking(np.arange(len(candidates)), {})
+    kept, removed = np.ones(len(candidates), np.bool_), {}
+    if not request.given:
+        for reason, rule in RULES.items():
+            gone = kept & rule(request, candidates)
+            removed[reason] = int(gone.sum())
+            kept &= ~gone
+    best_first = np.lexsort((candidates.rows, -scores.score))
+    return Ranking(best_first[kept[best_first]], removed)

@@ -1,0 +1,88 @@
+"""Stage "rank": one score for each candidate, all in one call. Without Triton the channels decide (degraded), and in
+a search by image: no shop logs such searches, so no ranker has learned them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopfuse.ranking.fusion import fuse
+from shopfuse.ranking.tensors import COUNT_BUCKETS, TASKS, VECTOR, bucket, pad_rows
+from shopfuse_gateway.pipeline.candidates import Candidates
+from shopfuse_gateway.pipeline.encode import Intent
+from shopfuse_gateway.pipeline.user import User, user_tensors
+from shopfuse_gateway.releases.engine import Call, Engine
+from shopfuse_gateway.triton.client import TritonError
+
+NO_VECTOR = np.zeros(VECTOR, np.float32)
+ABSENT, PRESENT = np.zeros(1, np.float32), np.ones(1, np.float32)
+FALLBACK_METHOD = "weighted"
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    score: NDArray[np.float32]  # [c]
+    tasks: NDArray[np.float32] | None  # [c, T]; None without the ranker
+    modality_weights: NDArray[np.float32]  # [c, M]
+
+
+async def rank(engine: Engine, call: Call, user: User, intent: Intent, candidates: Candidates) -> Scores:
+    if len(candidates) == 0 or call.request.image:
+        return _by_channels(engine, call, candidates)
+    in_ensemble = user.is_known and intent.user_vector is None
+    models = engine.release.models
+    model = models.rank_by_vector if in_ensemble else models.fusion_ranker
+    size = bucket(len(candidates), COUNT_BUCKETS)
+    arrays = {
+        **_request_tensors(user, intent),
+        **user_tensors(engine, call, user),
+        **_candidate_tensors(engine, candidates, size),
+    }
+    try:
+        outputs = await engine.triton.infer(model, arrays, {"candidates": size}, call.deadline.budget_s())
+    except TritonError as error:
+        call.journal.degrade("rank", f"RANKER_{error.reason}")
+        return _by_channels(engine, call, candidates)
+    tasks = outputs["task_probabilities"][: len(candidates)]
+    return Scores(tasks @ _task_weights(engine), tasks, outputs["modality_weights"][: len(candidates)])
+
+
+def _task_weights(engine: Engine) -> NDArray[np.float32]:
+    """The release's weight of each task in the score, [T], summing to 1."""
+    weights = np.array([engine.release.manifest.tasks.get(task, 0.0) for task in TASKS], np.float32)
+    shares: NDArray[np.float32] = weights / max(float(weights.sum()), 1e-9)
+    return shares
+
+
+def _by_channels(engine: Engine, call: Call, candidates: Candidates) -> Scores:
+    scores, mask = candidates.channel_scores, candidates.channel_mask
+    is_search, learned = call.request.context.is_search, engine.release.manifest.search_weights
+    relevance, modality_weights = fuse(FALLBACK_METHOD, scores, mask, is_search, learned)
+    return Scores(np.nan_to_num(relevance), None, np.nan_to_num(modality_weights))
+
+
+def _request_tensors(user: User, intent: Intent) -> dict[str, NDArray[Any]]:
+    return {
+        "query_vector": NO_VECTOR if intent.query_vector is None else intent.query_vector,
+        "query_present": ABSENT if intent.query_vector is None else PRESENT,
+        "user_vector": NO_VECTOR if intent.user_vector is None else intent.user_vector,
+        "user_present": PRESENT if user.is_known else ABSENT,
+    }
+
+
+def _candidate_tensors(engine: Engine, candidates: Candidates, size: int) -> dict[str, NDArray[Any]]:
+    """The candidates' tensors, padded to `size` rows; the mask tells which are real."""
+    release, rows = engine.release, candidates.rows
+    tensors: dict[str, NDArray[Any]] = {
+        "item_vectors": release.item_vectors[rows],
+        "modality_vectors": release.modality_vectors[rows],
+        "modality_mask": release.modality_mask[rows].astype(np.float32),
+        "channel_scores": candidates.channel_scores,
+        "channel_mask": candidates.channel_mask,
+        "features": candidates.features,
+        "candidate_mask": np.ones(len(rows), np.float32),
+    }
+    return {name: pad_rows(tensor, size) for name, tensor in tensors.items()}

@@ -1,0 +1,157 @@
+"""Why an item is where it is: statements that hold for it, from its channel scores and features, strongest first.
+
+Each rule says how strongly it holds (0: not at all), for all items of a page at once. Texts claim no more than the
+numbers do: vectors of a shop without events know descriptions, not shoppers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopfuse.ranking.channels import CHANNEL_COLUMN, SIMILAR
+from shopfuse.ranking.features import FEATURES
+from shopfuse.state.store import Display
+from shopfuse.v1 import item_pb2
+from shopfuse_gateway.pipeline.candidates import Candidates
+from shopfuse_gateway.pipeline.request import RankingRequest
+
+MAX_REASONS = 4
+CLOSE = 0.3  # a cosine below it says nothing
+ALL_WORDS = 0.999
+SURE = 0.8  # of a query's category
+WELL_KNOWN = 0.5  # of the popularity channel, which is a log share
+NOTICEABLE = 0.15  # share of a history
+RECENT = float(np.exp(-14 / 30))  # freshness two weeks after publication
+
+_FEATURE_COLUMN = {name: column for column, name in enumerate(FEATURES)}
+Strengths = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The items of one page. `positions` are theirs among the candidates."""
+
+    request: RankingRequest
+    candidates: Candidates
+    positions: NDArray[np.int64]  # [p]
+    displays: Sequence[Display]  # [p]
+
+    def channel(self, name: str) -> Strengths:
+        """The channel's scores, 0 where it does not apply, [p]."""
+        column, at = CHANNEL_COLUMN[name], self.positions
+        scores: Strengths = self.candidates.channel_scores[at, column] * self.candidates.channel_mask[at, column]
+        return scores
+
+    def feature(self, name: str) -> Strengths:
+        values: Strengths = self.candidates.features[self.positions, _FEATURE_COLUMN[name]]
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    code: str
+    strength: Callable[[Evidence], Strengths]  # [p], 0..1
+    text: Callable[[Evidence, int], str]
+
+
+def _above(values: Strengths, threshold: float) -> Strengths:
+    return np.where(values > threshold, np.minimum(values, 1.0), 0.0).astype(np.float32)
+
+
+def _lexical(evidence: Evidence) -> Strengths:
+    best = float(evidence.candidates.channel_scores[:, CHANNEL_COLUMN["lexical"]].max(initial=0.0))
+    return evidence.channel("lexical") / best if best > 0 else np.zeros(len(evidence.positions), np.float32)
+
+
+def _like_history(evidence: Evidence) -> Strengths:
+    request = evidence.request
+    of_user = not request.query and not request.image and not request.seed
+    return _above(evidence.channel("behaviour"), CLOSE) * of_user
+
+
+def _seasonal(evidence: Evidence) -> Strengths:
+    return _above(-np.expm1(-np.maximum(evidence.feature("scene_lift"), 0.0)), 0.1)
+
+
+def _match_text(evidence: Evidence, at: int) -> str:
+    words = "every word" if evidence.channel("coverage")[at] > ALL_WORDS else "words"
+    return f"its text holds {words} of “{evidence.request.query[:80]}”"
+
+
+def _meaning_text(evidence: Evidence, at: int) -> str:
+    subject = "this item's description" if evidence.request.surface == SIMILAR else "your query"
+    return f"close in meaning to {subject} ({evidence.channel('semantic')[at]:.2f})"
+
+
+def _looks_text(evidence: Evidence, at: int) -> str:
+    subject = "this item" if evidence.request.surface == SIMILAR else "your image"
+    return f"looks like {subject} ({evidence.channel('visual')[at]:.2f})"
+
+
+def _together_text(evidence: Evidence, _: int) -> str:
+    subject = "this item" if evidence.request.surface == SIMILAR else "items in your history"
+    return f"often in one session with {subject}"
+
+
+def _brand_text(evidence: Evidence, at: int) -> str:
+    brand = evidence.displays[at].brand or "this brand"
+    return f"{evidence.feature('brand_affinity')[at]:.0%} of your recent interest went to {brand}"
+
+
+def _category_text(evidence: Evidence, at: int) -> str:
+    category = (evidence.displays[at].category or ("this category",))[-1]
+    return f"{evidence.feature('category_affinity')[at]:.0%} of your recent interest went to {category}"
+
+
+def _asked_brand_text(evidence: Evidence, at: int) -> str:
+    return f"you asked for {evidence.displays[at].brand or 'its brand'}"
+
+
+def _asked_category_text(evidence: Evidence, at: int) -> str:
+    category = (evidence.displays[at].category or ("this category",))[-1]
+    return f"{category}, which your query seems to mean"
+
+
+RULES = (
+    Rule("MATCHES_QUERY", _lexical, _match_text),
+    Rule("BRAND_ASKED_FOR", lambda evidence: 0.6 * _above(evidence.channel("brand"), 0.0), _asked_brand_text),
+    Rule("CATEGORY_ASKED_FOR", lambda evidence: 0.5 * _above(evidence.channel("category"), SURE), _asked_category_text),
+    Rule("SIMILAR_MEANING", lambda evidence: _above(evidence.channel("semantic"), CLOSE), _meaning_text),
+    Rule("LOOKS_ALIKE", lambda evidence: _above(evidence.channel("visual"), CLOSE), _looks_text),
+    Rule("SIMILAR_TO_HISTORY", _like_history, lambda _, __: "similar to items in your history"),
+    Rule("OFTEN_TOGETHER", lambda evidence: _above(evidence.channel("co_visit"), 0.0), _together_text),
+    Rule("BRAND_YOU_LIKE", lambda evidence: _above(evidence.feature("brand_affinity"), NOTICEABLE), _brand_text),
+    Rule(
+        "CATEGORY_YOU_LIKE", lambda evidence: _above(evidence.feature("category_affinity"), NOTICEABLE), _category_text
+    ),
+    Rule(
+        "BOUGHT_BEFORE",
+        lambda evidence: 0.8 * evidence.feature("purchased_before"),
+        lambda _, __: "you bought it before",
+    ),
+    Rule("SEASONAL", _seasonal, lambda evidence, _: f"in demand now: {evidence.request.context.scene}"),
+    Rule(
+        "POPULAR",
+        lambda evidence: 0.5 * _above(evidence.channel("popular"), WELL_KNOWN),
+        lambda _, __: "popular right now",
+    ),
+    Rule("NEW", lambda evidence: 0.3 * _above(evidence.feature("freshness"), RECENT), lambda _, __: "new in the shop"),
+)
+
+
+def reasons(evidence: Evidence) -> list[list[item_pb2.Reason]]:
+    """For each item of the page its reasons, at most MAX_REASONS."""
+    strengths = np.stack([rule.strength(evidence) for rule in RULES], axis=1)  # [p, rules]
+    order = np.argsort(-strengths, axis=1, kind="stable")[:, :MAX_REASONS]
+    return [
+        [
+            item_pb2.Reason(code=RULES[rule].code, text=RULES[rule].text(evidence, at))
+            for rule in order[at].tolist()
+            if strengths[at, rule] > 0
+        ]
+        for at in range(len(strengths))
+    ]

@@ -1,0 +1,97 @@
+"""Stage "recall": the channels of recall/channels.py look for candidates at once; one that fails or is late is done
+without.
+
+Filters and exclusions go into the channels as a selection, so that a narrow filter still fills a page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopfuse.ranking.filter import NO_FILTER, ItemFilter
+from shopfuse.recall.channels import asked_channels, merge, search
+from shopfuse.recall.hits import Hits
+from shopfuse.recall.query import RecallQuery
+from shopfuse.recall.selection import Selection
+from shopfuse_gateway.pipeline.encode import Intent
+from shopfuse_gateway.releases.engine import Call, Engine
+from shopfuse_gateway.releases.page_token import Page, capacity
+
+log = logging.getLogger(__name__)
+
+SHARE = 0.6  # of the time left: item features and the ranker need the rest
+UNRESTRICTED = (ItemFilter(), NO_FILTER)  # a copy of one mask at most: not worth a thread
+NO_EXCLUSIONS = np.zeros(0, np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    rows: NDArray[np.int32]  # [c], the pool of candidates, distinct
+    hits: Mapping[str, Hits]  # by channel
+    query: RecallQuery  # without what the channels that failed would need
+
+
+async def recall(engine: Engine, call: Call, intent: Intent, page: Page | None) -> Recalled:
+    """The candidates: those of the caller or of the page token where there are some, else what the channels find."""
+    query, hits = intent.recall, {}
+    for name, part in (await _search(engine, call, query)).items():
+        if part is None:
+            query = engine.release.indexes.channels[name].without(query)
+        else:
+            hits[name] = part
+            engine.metrics.candidates.labels(name).observe(len(part))
+    return Recalled(_pool(engine, call, hits, page), hits, query)
+
+
+def _pool(engine: Engine, call: Call, hits: Mapping[str, Hits], page: Page | None) -> NDArray[np.int32]:
+    if call.request.given:
+        rows = engine.release.indexes.items.rows(call.request.given)
+        return rows[rows >= 0]
+    if page is not None:
+        return page.rows
+    return merge(hits, min(engine.settings.pool, capacity(engine.release.manifest.items)))
+
+
+async def _search(engine: Engine, call: Call, query: RecallQuery) -> dict[str, Hits | None]:
+    """The hits of each channel; None for one that failed or was late."""
+    indexes = engine.release.indexes
+    names = asked_channels(indexes, query, call.request.surface)
+    if not names:
+        return {}
+    loop = asyncio.get_running_loop()
+    try:
+        selection = await asyncio.wait_for(_selection(engine, call), call.deadline.budget_s(SHARE))
+    except TimeoutError:
+        call.journal.degrade("recall", "FILTER_LATE")
+        return dict.fromkeys(names)
+    arguments = (query, engine.settings.per_channel, selection)
+    running = {name: loop.run_in_executor(engine.threads, search, indexes, name, *arguments) for name in names}
+    await asyncio.wait(running.values(), timeout=call.deadline.budget_s(SHARE))
+    return {name: _result(call, name, future) for name, future in running.items()}
+
+
+async def _selection(engine: Engine, call: Call) -> Selection | None:
+    items, wanted = engine.release.indexes.items, call.request.item_filter
+    excluded = items.rows(call.request.excluded) if call.request.excluded else NO_EXCLUSIONS
+    if wanted in UNRESTRICTED:
+        return items.select(wanted, excluded)
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(engine.threads, items.select, wanted, excluded)
+
+
+def _result(call: Call, name: str, future: asyncio.Future[Hits]) -> Hits | None:
+    if not future.done():
+        future.cancel()
+        call.journal.degrade("recall", f"{name.upper()}_LATE")
+        return None
+    if (error := future.exception()) is not None:
+        log.error("recall channel %s failed", name, exc_info=error)
+        call.journal.degrade("recall", f"{name.upper()}_FAILED")
+        return None
+    return future.result()

@@ -1,0 +1,1 @@
+"""The wire: services, validation, admission, health, errors as statuses."""

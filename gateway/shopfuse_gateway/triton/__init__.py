@@ -1,0 +1,1 @@
+"""Calls to Triton: models as they are served, requests as bytes, circuits."""
