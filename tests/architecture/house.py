@@ -64,11 +64,15 @@ def _docstring_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return 0
 
 
+def _dotted(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+
+
 @cache
 def modules() -> tuple[Module, ...]:
     """Of the three distributions, written by hand, by name."""
     found = [
-        Module(".".join(path.relative_to(source.parent).with_suffix("").parts), path, path.read_text(encoding="utf-8"))
+        Module(_dotted(path.relative_to(source.parent)), path, path.read_text(encoding="utf-8"))
         for source in SOURCES
         for path in sorted(source.rglob("*.py"))
         if not path.name.endswith(GENERATED)

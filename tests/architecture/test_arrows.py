@@ -42,11 +42,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *("tuning", "compression", "sequences"),
     ),
     "shopfuse.evaluation": ("judgments", "offline", "served", "report", "render"),
-    "shopfuse.recall": ("words",),
     "shopfuse.datasets": ("importing", "demo_shop"),
     "shopfuse.datasets.demo_shop": ("world", "catalogue", "behaviour", "truth"),
 }
-BELOW_ROOMS = {"shopfuse.recall", "shopfuse.datasets"}  # whose loose modules stand below their rooms, not above
+BELOW_ROOMS = {"shopfuse.datasets"}  # whose loose modules stand below their rooms, not above
 HEAVY = {"torch", "transformers", "onnx", "onnxruntime", "onnxscript", "polars", "pytriton", "safetensors"}
 
 
@@ -55,7 +54,7 @@ def package_of(name: str) -> str:
     parts = name.split(".")
     if parts[0] != "shopfuse":
         return parts[0]
-    return parts[1] if len(parts) > 1 else ""
+    return parts[1] if len(parts) > 1 and parts[1] != "__main__" else ""
 
 
 def of_package(package: str) -> list[Module]:
@@ -119,7 +118,7 @@ def test_gateway_needs_no_training_library(package: str) -> None:
 def test_every_package_has_its_arrows_declared() -> None:
     packages = {package_of(module.name) for module in modules()} - {""}
 
-    assert packages == {*ALLOWED, "cli", "v1"}  # the command line may import everything
+    assert packages | {"v1"} == {*ALLOWED, "cli"}  # v1 is generated; the command line may import everything
 
 
 def test_no_module_imports_itself_over_others() -> None:
