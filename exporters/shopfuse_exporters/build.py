@@ -19,6 +19,7 @@ from shopfuse.datasets.workspace_lock import workspace_lock
 from shopfuse.release.manifest import Manifest
 from shopfuse.training.checkpoints.model_files import load_models
 from shopfuse.training.checkpoints.shop_models import ShopModels
+from shopfuse.training.data.provenance import provenance
 from shopfuse.training.models.text_encoder import load_text_encoder
 from shopfuse.training.trainers.build_models import build_models
 from shopfuse_exporters.models.content import export_content_models
@@ -30,7 +31,6 @@ from shopfuse_exporters.models.shop import load_catalogue_of, load_shop
 from shopfuse_exporters.models.texts import EncodedTexts, encode_catalogue_texts
 from shopfuse_exporters.models.users import export_user_models
 from shopfuse_exporters.precision.convert import Precisions
-from shopfuse_exporters.release.record import made_by
 from shopfuse_exporters.release.release import ReleaseParts, make_release
 from shopfuse_exporters.steps import StepTimes, disk_errors_named
 
@@ -75,7 +75,7 @@ def build_workspace(workspace: Workspace, options: BuildOptions | None = None, p
         exported = (texts.exported, *content.exported, *users, *export_heads(exporting, heads, texts))
         with times.step("golden queries"):
             gated = gate_rankings(exported, texts, queries, models.tasks, options.accepted)
-        made = {**made_by(workspace, options.seed), "fusion_asked": _fusion(workspace, options)}
+        made = {"seed": options.seed, **provenance(workspace), "fusion_asked": _fusion(workspace, options)}
         parts = ReleaseParts(shop, texts, content.items, models, heads, gated, made, options.target)
         return make_release(workspace, parts, times, progress)
 

@@ -15,9 +15,9 @@ from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
 from shopfuse.training.data.event_log import load_event_log
+from shopfuse.training.data.provenance import data_hash
 from shopfuse.training.data.user_histories import user_histories
 from shopfuse.training.models.text_encoder import load_text_encoder
-from shopfuse.training.trainers.record import data_hash
 from shopfuse.training.trainers.shop import ShopData, enough_to_train
 from shopfuse.training.trainers.tuned_settings import read_tuned, settings_of, write_tuned
 from shopfuse.training.tuning.search import Budget, Found, Trial, default_values, search

@@ -35,8 +35,7 @@ from shopfuse_exporters.models.texts import EncodedTexts
 from shopfuse_exporters.release.files import write_release_files
 from shopfuse_exporters.release.golden_set import write_golden
 from shopfuse_exporters.release.online_rows import write_online_rows
-from shopfuse_exporters.release.record import peak_memory_mb
-from shopfuse_exporters.steps import StepTimes
+from shopfuse_exporters.steps import StepTimes, peak_memory_mb
 from shopfuse_exporters.triton.ensembles import ensemble_config, roles_of
 from shopfuse_exporters.triton.repository import known_models, put_ensemble, put_models
 from shopfuse_exporters.verify.verified_model import VerifiedModel

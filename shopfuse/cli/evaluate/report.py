@@ -24,7 +24,7 @@ from shopfuse.evaluation.report.bench import CASES, LISTS, Sizes, open_bench
 from shopfuse.evaluation.report.compose import compose
 from shopfuse.evaluation.report.release_figures import facts_of, open_measured
 from shopfuse.evaluation.report.section import Report
-from shopfuse.training.trainers.record import data_hash
+from shopfuse.training.data.provenance import data_hash
 
 PLOTS = "plots"
 

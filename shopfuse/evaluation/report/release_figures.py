@@ -21,7 +21,7 @@ from shopfuse.release.manifest import Manifest, model_file
 from shopfuse.training.checkpoints.model_files import load_models
 from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.data.catalogue import load_catalogue
-from shopfuse_exporters.release.record import made_by
+from shopfuse.training.data.provenance import data_hashes, provenance
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def open_measured(workspace: Workspace, progress: Progress) -> Measured:
 
 def facts_of(workspace: Workspace, measured: Measured, seed: int, data: str) -> tuple[tuple[str, str], ...]:
     """The lines at the top of a report."""
-    manifest, record = measured.manifest, made_by(workspace, seed)
+    manifest, record = measured.manifest, provenance(workspace)
     models = (
         f"checkpoints of training run {measured.models.made_by.get('training_run', 'unknown')}, run in this process"
     )
@@ -78,7 +78,7 @@ def _encoding(layout: ReleaseLayout, manifest: Manifest) -> TextEncoding:
 def _released_vectors(workspace: Workspace, layout: ReleaseLayout, manifest: Manifest) -> NDArray[np.float32] | None:
     """The vectors in the release's index, None where the catalogue has changed since."""
     data = manifest.made_by.get("data", {})
-    if made_by(workspace, 0)["data"].get("items") != data.get("items"):
+    if data_hashes(workspace).get("items") != data.get("items"):
         return None
     index = VectorIndex.open(layout.semantic)  # its vectors are a view: it must live until they are copied
     vectors: NDArray[np.float32] = index.vectors.astype(np.float32)

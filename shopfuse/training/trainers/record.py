@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict
 from typing import Any
 
 from shopfuse.datasets.workspace import Workspace
+from shopfuse.training.data.provenance import data_hash
 from shopfuse.training.data.user_histories import last_moment
 from shopfuse.training.trainers.shop_images import image_training
 from shopfuse.training.trainers.tuned_settings import TrainingSettings, read_tuned
-
-
-def data_hash(workspace: Workspace) -> str:
-    """The sha256 of the catalogue, the images and the events, in that order."""
-    digest = hashlib.sha256()
-    for path in (workspace.paths.items, workspace.paths.images, *workspace.paths.event_days):
-        if path.is_file():
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
 
 
 def training_record(workspace: Workspace, clicks: int, lists: int, settings: TrainingSettings) -> dict[str, Any]:
