@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha import reflection
 from shopfuse.release.channels import read_channels
 from shopfuse.release.manifest import ReleaseError
 from shopfuse.state.lmdb_store import LmdbStore
-from shopfuse.state.store import FeatureStore, StoreError
+from shopfuse.state.store import FeatureStore, MissingStore, StoreError
 from shopfuse.v1 import (
     recommendation_pb2,
     recommendation_pb2_grpc,
@@ -31,7 +31,6 @@ from shopfuse_gateway.releases.follower import Follower, OpenEngine
 from shopfuse_gateway.releases.held_releases import Releases
 from shopfuse_gateway.releases.lease import leased
 from shopfuse_gateway.releases.loaded_release import LoadedRelease
-from shopfuse_gateway.releases.missing_store import MissingStore
 from shopfuse_gateway.releases.page_token import PageTokens, read_key
 from shopfuse_gateway.releases.query_cache import EncodedImage, EncodedQuery, QueryCache
 from shopfuse_gateway.releases.warm_up import not_served
@@ -39,12 +38,10 @@ from shopfuse_gateway.rpc.admission import Admission
 from shopfuse_gateway.rpc.health import Health
 from shopfuse_gateway.rpc.interceptor import Interceptor
 from shopfuse_gateway.rpc.loop_lag import LoopLag
-from shopfuse_gateway.rpc.services import Answering, RecommendationService, SearchService
-from shopfuse_gateway.rpc.text_service import TextService
+from shopfuse_gateway.rpc.services import Answering, RecommendationService, SearchService, TextService
 from shopfuse_gateway.settings import Settings, SettingsError
-from shopfuse_gateway.telemetry.impression_log import Impressions
-from shopfuse_gateway.telemetry.metrics import Metrics
-from shopfuse_gateway.telemetry.metrics_http import serve_metrics
+from shopfuse_gateway.telemetry.impression_log import ImpressionLog
+from shopfuse_gateway.telemetry.metrics import Metrics, serve_metrics
 from shopfuse_gateway.triton.client import TritonClient
 
 log = logging.getLogger(__name__)
@@ -112,11 +109,10 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         releases = Releases(open_engine(settings.release_id or _stable(settings), ()))
         await _report_missing_models(releases, settings)
         folder = settings.paths.impressions if settings.log_impressions else None
-        impressions = stack.enter_context(closing(Impressions(folder, metrics)))
+        impressions = stack.enter_context(closing(ImpressionLog(folder, metrics)))
         answering = Answering(settings, releases, impressions, metrics)
-        texts = TextService(settings, releases, metrics)
         await stack.enter_async_context(leased(settings.workspace, releases))
-        server, health = await _make_server(stack, settings, answering, texts, metrics)
+        server, health = await _make_server(stack, settings, answering, metrics)
         port = _listen(server, settings)
         await server.start()
         stack.push_async_callback(server.stop, None)
@@ -179,7 +175,7 @@ def _open_store(stack: AsyncExitStack, path: Path) -> FeatureStore:
 
 
 async def _make_server(
-    stack: AsyncExitStack, settings: Settings, answering: Answering, texts: TextService, metrics: Metrics
+    stack: AsyncExitStack, settings: Settings, answering: Answering, metrics: Metrics
 ) -> tuple[grpc.aio.Server, Health]:
     lag = LoopLag()
     stack.callback(lag.stop)
@@ -189,7 +185,7 @@ async def _make_server(
     server = grpc.aio.server(interceptors=[Interceptor(metrics, admission, METHODS)], options=options)
     search_pb2_grpc.add_SearchServiceServicer_to_server(SearchService(answering), server)
     recommendation_pb2_grpc.add_RecommendationServiceServicer_to_server(RecommendationService(answering), server)
-    text_pb2_grpc.add_TextServiceServicer_to_server(texts, server)
+    text_pb2_grpc.add_TextServiceServicer_to_server(TextService(answering), server)
     names = [service.full_name for service in SERVICES]
     health = Health(names)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)

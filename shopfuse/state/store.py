@@ -37,3 +37,19 @@ class FeatureStore(Protocol):
         """(ITEM_ROW [n], present [n]); missing_item_row() where the store has none or a damaged one."""
 
     def display(self, item_ids: Sequence[bytes]) -> list[Display | None]: ...
+
+
+class MissingStore:
+    """In the place of a store that could not be opened: every read fails, so that every answer says it is degraded."""
+
+    def __init__(self, problem: str) -> None:
+        self._problem = problem
+
+    def users(self, user_ids: Sequence[str]) -> list[UserState]:
+        raise StoreError(self._problem)
+
+    def items(self, item_ids: Sequence[bytes]) -> tuple[NDArray[np.void], NDArray[np.bool_]]:
+        raise StoreError(self._problem)
+
+    def display(self, item_ids: Sequence[bytes]) -> list[Display | None]:
+        raise StoreError(self._problem)

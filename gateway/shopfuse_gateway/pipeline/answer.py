@@ -1,4 +1,4 @@
-"""The answer as protobuf: one page of the ranking, with what a shop shows and why.
+"""The answer as protobuf: one page of the ranking, with what a shop shows and why; and its record for the log.
 
 Items are serialised in pieces, each piece for the whole page: of 100 items that takes 250 us, messages took 420.
 """
@@ -18,20 +18,22 @@ from shopfuse.ranking.channels import CHANNELS, TABLE
 from shopfuse.ranking.tensors import MODALITIES, TASKS
 from shopfuse.state.store import Display, StoreError
 from shopfuse.v1 import item_pb2
+from shopfuse_gateway.pipeline.call import Call
 from shopfuse_gateway.pipeline.candidates import Candidates
 from shopfuse_gateway.pipeline.policy import Ranking
 from shopfuse_gateway.pipeline.rank import Scores
 from shopfuse_gateway.pipeline.reasons import Evidence, reasons
 from shopfuse_gateway.pipeline.recall import Recalled
-from shopfuse_gateway.releases.engine import Call, Engine
+from shopfuse_gateway.releases.engine import Engine
 from shopfuse_gateway.releases.page_token import Page
+from shopfuse_gateway.telemetry.impression_log import Impression
 from shopfuse_gateway.wire import with_numbers
 
 log = logging.getLogger(__name__)
 
 Positions = NDArray[np.int64]
 CAN_FIND: NDArray[np.bool_] = np.array([channel.finds for channel in TABLE])  # [K]; the others only score
-NOT_SHOWN = Display(title="")  # the store knows nothing of the item
+NO_DISPLAY = Display(title="")  # the store knows nothing of the item
 
 
 def new_request_id() -> str:
@@ -71,13 +73,13 @@ def build_answer(engine: Engine, call: Call, ranked: Ranked) -> Answer:
     pieces = [
         _heads(candidates, positions, displays),
         _score_pieces(engine, ranked.scores, positions),
-        *_channel_pieces(candidates.channel_scores[positions], _found_by(ranked, positions)),
+        *_channel_pieces(candidates.channel_scores[positions], _matches(ranked, positions)),
     ]
     if call.request.explain:
         pieces.append(_explanations(Evidence(call.request, candidates, positions, displays), ranked.scores))
     items = [b"".join(parts) for parts in zip(*pieces, strict=True)]
     items += _unknown_items(call, candidates, ranked.scores.score[positions])
-    more = not call.request.given and stop < len(order)
+    more = not call.request.candidate_ids and stop < len(order)
     token = _token(engine, call, candidates.rows[order], stop) if more else ""
     return Answer(items, token, positions=positions)
 
@@ -88,14 +90,14 @@ def _token(engine: Engine, call: Call, rows: NDArray[np.int32], offset: int) -> 
 
 def _displays(engine: Engine, call: Call, ids: Sequence[bytes]) -> list[Display]:
     try:
-        return [shown or NOT_SHOWN for shown in engine.store.display(ids)]
+        return [display or NO_DISPLAY for display in engine.store.display(ids)]
     except StoreError as error:
         log.warning("%s", error)
-        call.journal.degrade("item_features", "DISPLAY_UNAVAILABLE")
-        return [NOT_SHOWN] * len(ids)
+        call.trace.degrade("item_features", "DISPLAY_UNAVAILABLE")
+        return [NO_DISPLAY] * len(ids)
 
 
-def _found_by(ranked: Ranked, positions: Positions) -> NDArray[np.bool_]:
+def _matches(ranked: Ranked, positions: Positions) -> NDArray[np.bool_]:
     """Which channels found which items of the page, [p, K]. Of a caller's candidates: which have a score."""
     recalled, candidates = ranked.recalled, ranked.candidates
     if not recalled.hits:
@@ -104,23 +106,23 @@ def _found_by(ranked: Ranked, positions: Positions) -> NDArray[np.bool_]:
         )
         return scored & CAN_FIND
     rows = candidates.rows[positions]
-    found = np.zeros((len(positions), len(CHANNELS)), np.bool_)
+    matches = np.zeros((len(positions), len(CHANNELS)), np.bool_)
     for column, name in enumerate(CHANNELS):
         if name in recalled.hits:
-            found[:, column] = (rows[:, None] == recalled.hits[name].rows).any(1)  # np.isin sorts: 60 us against 10
-    return found
+            matches[:, column] = (rows[:, None] == recalled.hits[name].rows).any(1)  # np.isin sorts: 60 us against 10
+    return matches
 
 
 def _heads(candidates: Candidates, positions: Positions, displays: Sequence[Display]) -> list[bytes]:
     return [
         item_pb2.RankedItem(
             item_id=candidates.ids[at].decode("ascii"),
-            title=shown.title,
-            price=shown.price,
-            currency=shown.currency,
-            image_uri=shown.image_uri,
+            title=display.title,
+            price=display.price,
+            currency=display.currency,
+            image_uri=display.image_uri,
         ).SerializeToString()
-        for at, shown in zip(positions.tolist(), displays, strict=True)
+        for at, display in zip(positions.tolist(), displays, strict=True)
     ]
 
 
@@ -136,33 +138,58 @@ def _score_pieces(engine: Engine, scores: Scores, positions: Positions) -> list[
     return with_numbers(columns)
 
 
-def _channel_pieces(channel_scores: NDArray[np.float32], found: NDArray[np.bool_]) -> list[list[bytes]]:
+def _channel_pieces(channel_scores: NDArray[np.float32], matches: NDArray[np.bool_]) -> list[list[bytes]]:
     """For each channel that found some of the items, its ChannelScore where it did and nothing where it did not."""
     pieces = []
-    for column in np.flatnonzero(found.any(0)).tolist():
+    for column in np.flatnonzero(matches.any(0)).tolist():
         example = item_pb2.RankedItem(recall_channels=[item_pb2.ChannelScore(channel=CHANNELS[column], score=1.0)])
         scores = with_numbers([(example, channel_scores[:, column])])
-        pieces.append([score if here else b"" for score, here in zip(scores, found[:, column].tolist(), strict=True)])
+        matching = matches[:, column].tolist()
+        pieces.append([score if here else b"" for score, here in zip(scores, matching, strict=True)])
     return pieces
 
 
 def _explanations(evidence: Evidence, scores: Scores) -> list[bytes]:
     weights = scores.modality_weights[evidence.positions].tolist()
     explained = [
-        item_pb2.Explanation(reasons=given, modality_weights=dict(zip(MODALITIES, shares, strict=True)))
-        for given, shares in zip(reasons(evidence), weights, strict=True)
+        item_pb2.Explanation(reasons=of_item, modality_weights=dict(zip(MODALITIES, shares, strict=True)))
+        for of_item, shares in zip(reasons(evidence), weights, strict=True)
     ]
     return [item_pb2.RankedItem(explanation=one).SerializeToString() for one in explained]
 
 
 def _unknown_items(call: Call, candidates: Candidates, scores: NDArray[np.float32]) -> list[bytes]:
-    """The caller's candidates that the catalogue does not know: last, in the given order. `scores` are the others'."""
-    if len(candidates) == len(call.request.given) or not call.request.given:
+    """The caller's candidates that the catalogue lacks: last, in the caller's order. `scores` are the others'."""
+    if len(candidates) == len(call.request.candidate_ids) or not call.request.candidate_ids:
         return []
     known = set(candidates.ids)
     lowest = float(scores[-1:].min(initial=0.0))
     return [
         item_pb2.RankedItem(item_id=item_id, score=lowest).SerializeToString()
-        for item_id in call.request.given
+        for item_id in call.request.candidate_ids
         if item_id.encode() not in known
     ]
+
+
+def impression_of(engine: Engine, call: Call, ranked: Ranked, answer: Answer) -> Impression:
+    """The record of what is shown to whom. `position` is the slot of the first item in the whole ranking."""
+    request, candidates, at = call.request, ranked.candidates, answer.positions
+    fields: dict[str, object] = {
+        "request_id": answer.request_id,
+        "at": request.context.at,
+        "surface": request.surface,
+        "release_id": engine.release.manifest.release_id,
+        "user_id": request.user_id,
+        "session_id": request.session_id,
+        "query": request.query,
+        "query_image": bool(request.image),
+        "seed": request.seed,
+        "scene": request.context.scene,
+        "device": request.context.device,
+        "position": ranked.offset,
+        "removed": ranked.ranking.removed,
+        "degradations": call.trace.degradations,
+    }
+    ids = [candidates.ids[position] for position in at.tolist()]
+    table = candidates.channel_scores[at], candidates.channel_mask[at]
+    return Impression(fields, ids, ranked.scores.score[at], candidates.features[at], *table)

@@ -13,9 +13,10 @@ from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS
 from shopfuse.ranking.features import candidate_features, missing_item_row
 from shopfuse.recall.channels import channel_scores
 from shopfuse.state.store import StoreError
+from shopfuse_gateway.pipeline.call import Call
 from shopfuse_gateway.pipeline.recall import Recalled
 from shopfuse_gateway.pipeline.user import User
-from shopfuse_gateway.releases.engine import Call, Engine
+from shopfuse_gateway.releases.engine import Engine
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def _items(engine: Engine, call: Call, ids: list[bytes]) -> NDArray[np.void]:
         items, present = engine.store.items(ids)
     except StoreError as error:
         log.warning("%s", error)
-        call.journal.degrade("item_features", "STORE_UNAVAILABLE")
+        call.trace.degrade("item_features", "STORE_UNAVAILABLE")
         return np.repeat(missing_item_row(), len(ids))
     if missing := len(ids) - int(present.sum()):
         engine.metrics.feature_missing.labels("item").inc(missing)
@@ -73,7 +74,7 @@ async def _channel_scores(engine: Engine, call: Call, recalled: Recalled) -> tup
     if future.done():
         log.error("channel scores failed", exc_info=error)
     future.cancel()
-    call.journal.degrade("item_features", "CHANNEL_SCORES_FAILED" if future.done() else "CHANNEL_SCORES_LATE")
+    call.trace.degrade("item_features", "CHANNEL_SCORES_FAILED" if future.done() else "CHANNEL_SCORES_LATE")
     return _hit_scores(recalled)
 
 

@@ -6,7 +6,7 @@ Without the models there is no answer, so nothing is degraded here: what Triton 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,9 +20,9 @@ from shopfuse.ranking.text import searchable
 from shopfuse.ranking.text_heads import CATEGORY_HEAD, HEADS, OUTPUTS, SENTIMENT_HEAD
 from shopfuse.v1 import text_pb2
 from shopfuse_gateway.errors import DeadlineTooShort, InvalidRequest, ModelUnavailable, Unsupported
-from shopfuse_gateway.pipeline.deadline import Deadline
+from shopfuse_gateway.pipeline.call import Deadline
 from shopfuse_gateway.releases.engine import Engine
-from shopfuse_gateway.triton.client import TritonError
+from shopfuse_gateway.triton.client import TritonCallError
 from shopfuse_gateway.triton.served_model import BATCH, ServedModel
 
 DEFAULT_TOP, MAX_TOP = 3, 50
@@ -35,7 +35,7 @@ Probabilities = NDArray[np.float32]
 @dataclass(frozen=True, slots=True)
 class TextRequest:
     texts: tuple[str, ...]  # as the heads read them
-    heads: tuple[str, ...]  # asked for; () means all that there are
+    heads: tuple[str, ...]  # requested; () means all that there are
     top: int
 
 
@@ -51,23 +51,27 @@ def from_classify(message: text_pb2.ClassifyTextRequest) -> TextRequest:
 
 async def classify(engine: Engine, request: TextRequest, deadline: Deadline) -> list[text_pb2.TextClassification]:
     """One answer for each text. Raises Unsupported, ModelUnavailable or DeadlineTooShort."""
-    heads, model = _asked(engine, request.heads)
+    heads, model = _heads(engine, request.heads)
     loop = asyncio.get_running_loop()
     # Texts may be long: the tokenizer lets go of the interpreter's lock, and the loop goes on.
     tokens = await loop.run_in_executor(engine.threads, engine.release.tokenizer.encode_batch, list(request.texts))
     arrays, axes = _padded(tokens)
     try:
-        found = await engine.triton.infer(model, arrays, axes, deadline.budget_s())
-    except TritonError as error:
+        outputs = await engine.triton.infer(model, arrays, axes, deadline.budget_s())
+    except TritonCallError as error:
         if error.reason == "LATE":
             raise DeadlineTooShort(
                 "the texts could not be read within the deadline; send fewer or shorter ones"
             ) from error
         raise ModelUnavailable("the models that read texts give no answer now", RETRY_AFTER_S) from error
-    return [_answer(engine.release.labels, heads, found, place, request.top, one) for place, one in enumerate(tokens)]
+    tables = {name: outputs[OUTPUTS[name]] for name in heads}  # [texts, labels]
+    return [
+        _classification(engine.release.labels, {name: table[row] for name, table in tables.items()}, request.top, text)
+        for row, text in enumerate(tokens)
+    ]
 
 
-def _asked(engine: Engine, wanted: Collection[str]) -> tuple[tuple[str, ...], ServedModel]:
+def _heads(engine: Engine, wanted: Collection[str]) -> tuple[tuple[str, ...], ServedModel]:
     """The heads to answer with, and the model that runs them."""
     there, model = engine.release.labels, engine.release.models.classify_text
     if missing := [name for name in wanted if name not in there]:
@@ -87,17 +91,11 @@ def _padded(tokens: Sequence[Encoding]) -> tuple[dict[str, NDArray[np.int64]], d
     return {"input_ids": ids, "attention_mask": mask}, {"length": length, BATCH: len(tokens)}
 
 
-def _answer(
-    labels: dict[str, Labels],
-    heads: Collection[str],
-    found: dict[str, Probabilities],
-    row: int,
-    top: int,
-    text: Encoding,
+def _classification(
+    labels: Mapping[str, Labels], by_head: Mapping[str, Probabilities], top: int, text: Encoding
 ) -> text_pb2.TextClassification:
     answer = text_pb2.TextClassification(truncated=bool(text.overflowing))
-    for name in heads:
-        probabilities = found[OUTPUTS[name]][row]
+    for name, probabilities in by_head.items():
         if name == CATEGORY_HEAD:
             answer.category.CopyFrom(_category(labels[name], probabilities, top))
         else:

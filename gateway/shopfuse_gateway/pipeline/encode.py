@@ -1,6 +1,6 @@
 """Stage "encode": what the request looks for, as vectors.
 
-A query's words and image are encoded (or found in the cache); the item of a similar-items request brings its own
+A query's words and image are encoded, or come from the cache; the item of a similar-items request brings its own
 vectors; only where none of them is there, the user's vector stands for the intent and must be known before recall.
 Everywhere else the user tower runs inside the ranking ensemble, in the same round trip.
 """
@@ -14,19 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.ranking.channels import RANK
+from shopfuse.ranking.images import ImageError, decode_query
 from shopfuse.ranking.tensors import LENGTH_BUCKETS, bucket
 from shopfuse.recall.query import RecallQuery
 from shopfuse.recall.vector_channels import query_like
 from shopfuse.recall.word_channels import LEXICAL_INDEX
-from shopfuse_gateway.errors import ItemNotFound
-from shopfuse_gateway.pipeline.encode_image import encode_image
+from shopfuse_gateway.errors import InvalidRequest, ItemNotFound, Unsupported
+from shopfuse_gateway.pipeline.call import Call
 from shopfuse_gateway.pipeline.user import User, user_tensors
-from shopfuse_gateway.releases.engine import Call, Engine
-from shopfuse_gateway.releases.query_cache import EncodedQuery
-from shopfuse_gateway.triton.client import TritonError
+from shopfuse_gateway.releases.engine import Engine
+from shopfuse_gateway.releases.query_cache import EncodedImage, EncodedQuery, image_key
+from shopfuse_gateway.triton.client import TritonCallError
 
 Vector = NDArray[np.float32]
 SHARE = 0.5  # of the time left: the ranker needs the rest
+IMAGE_FIELD = "query_image"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ async def encode(engine: Engine, call: Call, user: User) -> Intent:
     if call.request.seed:
         return _like_item(engine, call.request.seed)
     if call.request.query or call.request.image:
-        return await _asked(engine, call, user)
+        return await _query_intent(engine, call, user)
     needed = user.is_known and call.request.surface != RANK
     vector = await _user_vector(engine, call, user) if needed else None
     return Intent(RecallQuery.of_user(user.history, behaviour_vector=vector), user_vector=vector)
@@ -56,22 +58,22 @@ def _like_item(engine: Engine, item_id: str) -> Intent:
     return Intent(like, query_vector=like.behaviour_vector)
 
 
-async def _asked(engine: Engine, call: Call, user: User) -> Intent:
-    """What words, an image, or both ask for; the two are encoded side by side."""
+async def _query_intent(engine: Engine, call: Call, user: User) -> Intent:
+    """Of words, an image, or both; the two are encoded side by side."""
     request = call.request
-    words, seen = await asyncio.gather(
-        _query(engine, call, request.query) if request.query else _nothing(),
-        encode_image(engine, call, request.image, SHARE) if request.image else _nothing(),
+    words, image = await asyncio.gather(
+        _encode_words(engine, call, request.query) if request.query else _nothing(),
+        _encode_image(engine, call, request.image) if request.image else _nothing(),
     )
-    vector = _middle(words.query_vector if words else None, seen.image_vector if seen else None)
-    asked = RecallQuery.of_user(
+    vector = _middle(words.query_vector if words else None, image.image_vector if image else None)
+    query = RecallQuery.of_user(
         user.history,
         request.query,
         words.text_embedding if words else None,
         vector,
-        seen.image_embedding if seen else None,
+        image.image_embedding if image else None,
     )
-    return Intent(asked, query_vector=vector)
+    return Intent(query, query_vector=vector)
 
 
 async def _nothing() -> None:
@@ -87,7 +89,7 @@ def _middle(words: Vector | None, image: Vector | None) -> Vector | None:
     return (middle / length).astype(np.float32) if length > 0 else words
 
 
-async def _query(engine: Engine, call: Call, query: str) -> EncodedQuery | None:
+async def _encode_words(engine: Engine, call: Call, query: str) -> EncodedQuery | None:
     if (cached := engine.queries.get(query)) is not None:
         return cached
     tokens = engine.release.tokenizer.encode(engine.release.indexes[LEXICAL_INDEX].read(query).text)
@@ -96,20 +98,58 @@ async def _query(engine: Engine, call: Call, query: str) -> EncodedQuery | None:
     model, budget_s = engine.release.models.encode_query, call.deadline.budget_s(SHARE)
     try:
         outputs = await engine.triton.infer(model, arrays, {"length": length}, budget_s)
-    except TritonError as error:
-        call.journal.degrade("encode", f"QUERY_ENCODER_{error.reason}")
+    except TritonCallError as error:
+        call.trace.degrade("encode", f"QUERY_ENCODER_{error.reason}")
         return None
     encoded = EncodedQuery(outputs["text_embedding"], outputs["query_vector"])
     engine.queries.put(query, encoded)
     return encoded
 
 
+async def _encode_image(engine: Engine, call: Call, image: bytes) -> EncodedImage | None:
+    """None, and a degraded answer, where the image cannot be encoded in its share of the time left.
+
+    Raises Unsupported where the release has no images, InvalidRequest where the bytes are no image.
+    """
+    model = engine.release.models.encode_image
+    if model is None:
+        raise Unsupported(f"{IMAGE_FIELD}: the served release has no visual channel; send words in query")
+    key = image_key(image)
+    if (cached := engine.images.get(key)) is not None:
+        return cached
+    pixels = await _pixels(engine, call, image)
+    if pixels is None:
+        return None
+    try:
+        outputs = await engine.triton.infer(model, {"pixels": pixels}, {}, call.deadline.budget_s(SHARE))
+    except TritonCallError as error:
+        call.trace.degrade("encode", f"IMAGE_ENCODER_{error.reason}")
+        return None
+    encoded = EncodedImage(outputs["image_embedding"], outputs["image_vector"])
+    engine.images.put(key, encoded)
+    return encoded
+
+
+async def _pixels(engine: Engine, call: Call, image: bytes) -> NDArray[np.uint8] | None:
+    size = engine.release.manifest.image_size
+    future = asyncio.get_running_loop().run_in_executor(engine.decoders, decode_query, image, size)
+    done, _ = await asyncio.wait([future], timeout=call.deadline.budget_s(SHARE))
+    if not done:
+        future.cancel()
+        call.trace.degrade("encode", "IMAGE_LATE")
+        return None
+    try:
+        return future.result()
+    except ImageError as error:
+        raise InvalidRequest([(IMAGE_FIELD, str(error))]) from error
+
+
 async def _user_vector(engine: Engine, call: Call, user: User) -> Vector | None:
     arrays = user_tensors(engine, call, user)
     try:
         outputs = await engine.triton.infer(engine.release.models.user_tower, arrays, {}, call.deadline.budget_s(SHARE))
-    except TritonError as error:
-        call.journal.degrade("encode", f"USER_ENCODER_{error.reason}")
+    except TritonCallError as error:
+        call.trace.degrade("encode", f"USER_ENCODER_{error.reason}")
         return None
     return outputs["user_vector"]
 

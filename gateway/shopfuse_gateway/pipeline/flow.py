@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from shopfuse_gateway.pipeline.answer import Answer, Ranked, build_answer
+from shopfuse_gateway.pipeline.answer import Answer, Ranked, build_answer, impression_of
+from shopfuse_gateway.pipeline.call import Call
 from shopfuse_gateway.pipeline.candidates import describe
 from shopfuse_gateway.pipeline.encode import encode
 from shopfuse_gateway.pipeline.policy import apply_policy
 from shopfuse_gateway.pipeline.rank import rank
 from shopfuse_gateway.pipeline.recall import recall
 from shopfuse_gateway.pipeline.user import read_user
-from shopfuse_gateway.releases.engine import Call, Engine
-from shopfuse_gateway.telemetry.impression_log import Impressions, impression
+from shopfuse_gateway.releases.engine import Engine
+from shopfuse_gateway.telemetry.impression_log import ImpressionLog
 
 
-async def answer(engine: Engine, call: Call, impressions: Impressions) -> Answer:
+async def answer(engine: Engine, call: Call, impressions: ImpressionLog) -> Answer:
     """Raises ItemNotFound, InvalidPageToken, PageTokenExpired. A stage that fails or is late degrades the answer."""
     if call.request.is_empty:
         return Answer()
@@ -21,20 +22,20 @@ async def answer(engine: Engine, call: Call, impressions: Impressions) -> Answer
     if call.request.page_token:
         page = engine.tokens.read(call.request.page_token, call.request.fingerprint)
         call = call.pinned(page)
-    journal = call.journal
-    with journal.stage("features"):
+    trace = call.trace
+    with trace.stage("features"):
         user = read_user(engine, call)
-    with journal.stage("encode"):
+    with trace.stage("encode"):
         intent = await encode(engine, call, user)
-    with journal.stage("recall"):
+    with trace.stage("recall"):
         recalled = await recall(engine, call, intent, page)
-    with journal.stage("item_features"):
+    with trace.stage("item_features"):
         candidates = await describe(engine, call, user, recalled)
-    with journal.stage("rank"):
+    with trace.stage("rank"):
         scores = await rank(engine, call, user, intent, candidates)
-    with journal.stage("policy"):
+    with trace.stage("policy"):
         ranking = apply_policy(call.request, candidates, scores, page)
     ranked = Ranked(page, recalled, candidates, scores, ranking)
-    given = build_answer(engine, call, ranked)
-    impressions.offer(impression(engine, call, ranked, given))
-    return given
+    built = build_answer(engine, call, ranked)
+    impressions.offer(impression_of(engine, call, ranked, built))
+    return built

@@ -56,7 +56,7 @@ def apply_policy(request: RankingRequest, candidates: Candidates, scores: Scores
     if page is not None:
         return Ranking(np.arange(len(candidates)), {})
     kept, removed = np.ones(len(candidates), np.bool_), {}
-    if not request.given:
+    if not request.candidate_ids:
         for reason, rule in RULES.items():
             gone = kept & rule(request, candidates)
             removed[reason] = int(gone.sum())

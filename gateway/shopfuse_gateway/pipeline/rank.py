@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from shopfuse.ranking.fusion import fuse
 from shopfuse.ranking.tensors import COUNT_BUCKETS, TASKS, VECTOR, bucket, pad_rows
+from shopfuse_gateway.pipeline.call import Call
 from shopfuse_gateway.pipeline.candidates import Candidates
 from shopfuse_gateway.pipeline.encode import Intent
 from shopfuse_gateway.pipeline.user import User, user_tensors
-from shopfuse_gateway.releases.engine import Call, Engine
-from shopfuse_gateway.triton.client import TritonError
+from shopfuse_gateway.releases.engine import Engine
+from shopfuse_gateway.triton.client import TritonCallError
 
 NO_VECTOR = np.zeros(VECTOR, np.float32)
 ABSENT, PRESENT = np.zeros(1, np.float32), np.ones(1, np.float32)
@@ -43,8 +44,8 @@ async def rank(engine: Engine, call: Call, user: User, intent: Intent, candidate
     }
     try:
         outputs = await engine.triton.infer(model, arrays, {"candidates": size}, call.deadline.budget_s())
-    except TritonError as error:
-        call.journal.degrade("rank", f"RANKER_{error.reason}")
+    except TritonCallError as error:
+        call.trace.degrade("rank", f"RANKER_{error.reason}")
         return _by_channels(engine, call, candidates)
     tasks = outputs["task_probabilities"][: len(candidates)]
     return Scores(tasks @ _task_weights(engine), tasks, outputs["modality_weights"][: len(candidates)])

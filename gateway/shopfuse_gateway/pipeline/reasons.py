@@ -107,19 +107,19 @@ def _category_text(evidence: Evidence, at: int) -> str:
     return f"{evidence.feature('category_affinity')[at]:.0%} of your recent interest went to {category}"
 
 
-def _asked_brand_text(evidence: Evidence, at: int) -> str:
+def _query_brand_text(evidence: Evidence, at: int) -> str:
     return f"you asked for {evidence.displays[at].brand or 'its brand'}"
 
 
-def _asked_category_text(evidence: Evidence, at: int) -> str:
+def _query_category_text(evidence: Evidence, at: int) -> str:
     category = (evidence.displays[at].category or ("this category",))[-1]
     return f"{category}, which your query seems to mean"
 
 
 RULES = (
     Rule("MATCHES_QUERY", _lexical, _match_text),
-    Rule("BRAND_ASKED_FOR", lambda evidence: 0.6 * _above(evidence.channel("brand"), 0.0), _asked_brand_text),
-    Rule("CATEGORY_ASKED_FOR", lambda evidence: 0.5 * _above(evidence.channel("category"), SURE), _asked_category_text),
+    Rule("BRAND_ASKED_FOR", lambda evidence: 0.6 * _above(evidence.channel("brand"), 0.0), _query_brand_text),
+    Rule("CATEGORY_ASKED_FOR", lambda evidence: 0.5 * _above(evidence.channel("category"), SURE), _query_category_text),
     Rule("SIMILAR_MEANING", lambda evidence: _above(evidence.channel("semantic"), CLOSE), _meaning_text),
     Rule("LOOKS_ALIKE", lambda evidence: _above(evidence.channel("visual"), CLOSE), _looks_text),
     Rule("SIMILAR_TO_HISTORY", _like_history, lambda _, __: "similar to items in your history"),

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.ranking.filter import NO_FILTER, ItemFilter
-from shopfuse.recall.channels import asked_channels, merge, search
+from shopfuse.recall.channels import applicable_channels, merge, search
 from shopfuse.recall.hits import Hits
 from shopfuse.recall.query import RecallQuery
 from shopfuse.recall.selection import Selection
+from shopfuse_gateway.pipeline.call import Call
 from shopfuse_gateway.pipeline.encode import Intent
-from shopfuse_gateway.releases.engine import Call, Engine
+from shopfuse_gateway.releases.engine import Engine
 from shopfuse_gateway.releases.page_token import Page, capacity
 
 log = logging.getLogger(__name__)
@@ -50,8 +51,8 @@ async def recall(engine: Engine, call: Call, intent: Intent, page: Page | None) 
 
 
 def _pool(engine: Engine, call: Call, hits: Mapping[str, Hits], page: Page | None) -> NDArray[np.int32]:
-    if call.request.given:
-        rows = engine.release.indexes.items.rows(call.request.given)
+    if call.request.candidate_ids:
+        rows = engine.release.indexes.items.rows(call.request.candidate_ids)
         return rows[rows >= 0]
     if page is not None:
         return page.rows
@@ -61,14 +62,15 @@ def _pool(engine: Engine, call: Call, hits: Mapping[str, Hits], page: Page | Non
 async def _search(engine: Engine, call: Call, query: RecallQuery) -> dict[str, Hits | None]:
     """The hits of each channel; None for one that failed or was late."""
     indexes = engine.release.indexes
-    names = asked_channels(indexes, query, call.request.surface)
+    names = applicable_channels(indexes, query, call.request.surface)
     if not names:
         return {}
     loop = asyncio.get_running_loop()
     try:
-        selection = await asyncio.wait_for(_selection(engine, call), call.deadline.budget_s(SHARE))
+        async with asyncio.timeout(call.deadline.budget_s(SHARE)):
+            selection = await _selection(engine, call)
     except TimeoutError:
-        call.journal.degrade("recall", "FILTER_LATE")
+        call.trace.degrade("recall", "FILTER_LATE")
         return dict.fromkeys(names)
     arguments = (query, engine.settings.per_channel, selection)
     running = {name: loop.run_in_executor(engine.threads, search, indexes, name, *arguments) for name in names}
@@ -77,21 +79,21 @@ async def _search(engine: Engine, call: Call, query: RecallQuery) -> dict[str, H
 
 
 async def _selection(engine: Engine, call: Call) -> Selection | None:
-    items, wanted = engine.release.indexes.items, call.request.item_filter
+    items, item_filter = engine.release.indexes.items, call.request.item_filter
     excluded = items.rows(call.request.excluded) if call.request.excluded else NO_EXCLUSIONS
-    if wanted in UNRESTRICTED:
-        return items.select(wanted, excluded)
+    if item_filter in UNRESTRICTED:
+        return items.select(item_filter, excluded)
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(engine.threads, items.select, wanted, excluded)
+    return await loop.run_in_executor(engine.threads, items.select, item_filter, excluded)
 
 
 def _result(call: Call, name: str, future: asyncio.Future[Hits]) -> Hits | None:
     if not future.done():
         future.cancel()
-        call.journal.degrade("recall", f"{name.upper()}_LATE")
+        call.trace.degrade("recall", f"{name.upper()}_LATE")
         return None
     if (error := future.exception()) is not None:
         log.error("recall channel %s failed", name, exc_info=error)
-        call.journal.degrade("recall", f"{name.upper()}_FAILED")
+        call.trace.degrade("recall", f"{name.upper()}_FAILED")
         return None
     return future.result()

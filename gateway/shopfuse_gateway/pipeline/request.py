@@ -31,13 +31,18 @@ class RankingRequest:
     query: str = ""  # normalised; "" where nothing in it can be searched
     image: bytes = b""  # as it came: what it shows is looked at with the release that answers
     seed: str = ""  # the item to find others like
-    given: tuple[str, ...] = ()  # RankItems' candidates
+    candidate_ids: tuple[str, ...] = ()  # RankItems'; () lets the channels find them
     item_filter: ItemFilter = NO_FILTER
     excluded: tuple[str, ...] = ()
     page_size: int = DEFAULT_PAGE
     page_token: str = ""
     explain: bool = False
     fingerprint: bytes = b""  # digest of every field but the page's, see page_token.py
+
+    @property
+    def subject(self) -> str:
+        """Whom the answer is for: the user, else the session, else nobody ("")."""
+        return self.user_id or self.session_id
 
     @property
     def is_empty(self) -> bool:
@@ -75,7 +80,7 @@ def from_rank(message: recommendation_pb2.RankItemsRequest) -> RankingRequest:
         message.user_id,
         message.session_id,
         query,
-        given=tuple(message.item_ids),
+        candidate_ids=tuple(message.item_ids),
         page_size=len(message.item_ids),
         explain=message.explain,
     )

@@ -12,7 +12,8 @@ from shopfuse.ranking.features import NO_HISTORY, History, context_features
 from shopfuse.ranking.history import history_tensors
 from shopfuse.recall.user_history import user_history
 from shopfuse.state.store import StoreError
-from shopfuse_gateway.releases.engine import Call, Engine
+from shopfuse_gateway.pipeline.call import Call
+from shopfuse_gateway.releases.engine import Engine
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ def read_user(engine: Engine, call: Call) -> User:
         return User(_history(engine, call))
     except StoreError as error:
         log.warning("%s", error)
-        call.journal.degrade("features", "STORE_UNAVAILABLE")
+        call.trace.degrade("features", "STORE_UNAVAILABLE")
         return NO_USER
 
 

@@ -14,7 +14,7 @@ from shopfuse.ranking.text_heads import CLASSIFY_TEXT, HEADS
 from shopfuse.release.ingredients import LABELS, ingredients
 from shopfuse.release.manifest import Manifest, ReleaseError, model_file
 
-SHOWN = 12  # characters of a sha256
+DIGITS = 12  # of a sha256, in a message
 
 
 class IncompatibleRelease(ReleaseError):
@@ -32,7 +32,7 @@ def _schema_problems(manifest: Manifest) -> Iterator[str]:
     expected = schema_hash(manifest.scenes, CHANNELS)
     if manifest.feature_schema != expected:
         yield (
-            f"feature schema {manifest.feature_schema[:SHOWN]}, this program's is {expected[:SHOWN]}: serve it with "
+            f"feature schema {manifest.feature_schema[:DIGITS]}, this program's is {expected[:DIGITS]}: serve it with "
             "the version of shopfuse that built it, or build a new release"
         )
 
@@ -40,8 +40,8 @@ def _schema_problems(manifest: Manifest) -> Iterator[str]:
 def _model_problems(manifest: Manifest) -> Iterator[str]:
     for name in manifest.models:
         path, expected = model_file(manifest.models[name]), manifest.models[name].sha256
-        if (found := manifest.files.get(path)) != expected:
-            yield f"{name} is {expected[:SHOWN]}, its file {path} is {_short(found)}"
+        if (actual := manifest.files.get(path)) != expected:
+            yield f"{name} is {expected[:DIGITS]}, its file {path} is {_short(actual)}"
 
 
 def _head_problems(manifest: Manifest) -> Iterator[str]:
@@ -62,9 +62,9 @@ def _ingredient_problems(manifest: Manifest) -> Iterator[str]:
                 yield f"the manifest does not say which {ingredient} {path} was computed with"
     for path, stated in manifest.built_with.items():
         for ingredient, sha in stated.items():
-            if (found := _sha_of(manifest, ingredient)) != sha:
+            if (actual := _sha_of(manifest, ingredient)) != sha:
                 yield (
-                    f"{path} was computed with {ingredient} {sha[:SHOWN]}, the release has {_short(found)}: "
+                    f"{path} was computed with {ingredient} {sha[:DIGITS]}, the release has {_short(actual)}: "
                     "build the release again"
                 )
 
@@ -76,4 +76,4 @@ def _sha_of(manifest: Manifest, ingredient: str) -> str | None:
 
 
 def _short(sha: str | None) -> str:
-    return sha[:SHOWN] if sha else "none"
+    return sha[:DIGITS] if sha else "none"

@@ -6,17 +6,14 @@ A request keeps its engine from start to end: so whatever it reads of a release 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from shopfuse.state.store import FeatureStore
-from shopfuse_gateway.pipeline.deadline import Deadline
-from shopfuse_gateway.pipeline.request import RankingRequest
 from shopfuse_gateway.releases.loaded_release import LoadedRelease
-from shopfuse_gateway.releases.page_token import Page, PageTokens
+from shopfuse_gateway.releases.page_token import PageTokens
 from shopfuse_gateway.releases.query_cache import EncodedImage, EncodedQuery, QueryCache
 from shopfuse_gateway.settings import Settings
 from shopfuse_gateway.telemetry.metrics import Metrics
-from shopfuse_gateway.telemetry.request_trace import Journal
 from shopfuse_gateway.triton.client import TritonClient
 
 
@@ -32,16 +29,3 @@ class Engine:
     decoders: ThreadPoolExecutor  # for images: apart, so that a burst of large ones does not hold up recall
     tokens: PageTokens
     metrics: Metrics
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request on its way through the stages."""
-
-    request: RankingRequest
-    deadline: Deadline
-    journal: Journal
-
-    def pinned(self, page: Page) -> Call:
-        """The call at the time of the request's first page."""
-        return replace(self, request=self.request.pinned(page))

@@ -15,7 +15,6 @@ from datetime import datetime
 from types import TracebackType
 
 from shopfuse.release.channels import Channels
-from shopfuse_gateway.pipeline.request import RankingRequest
 from shopfuse_gateway.releases.engine import Engine
 from shopfuse_gateway.releases.page_token import digest, release_of
 from shopfuse_gateway.triton.served_model import ServedModel
@@ -80,17 +79,14 @@ class Releases:
     def engine(self, release_id: str) -> Engine:
         return self._held[release_id].engine
 
-    def of(self, request: RankingRequest) -> HeldRelease:
-        """The release of the request's first page, where that is held; else the one of the user's channel."""
-        if request.page_token and (held := self._by_token.get(release_of(request.page_token))):
+    def of(self, subject: str, page_token: str = "") -> HeldRelease:
+        """The release of the request's first page, where that is held; else the one of the user's or session's channel,
+        drawn anew for nobody ("")."""
+        if page_token and (held := self._by_token.get(release_of(page_token))):
             return held
-        return self.of_user(request.user_id or request.session_id)
-
-    def of_user(self, whose: str) -> HeldRelease:
-        """The release of a user's or session's channel; drawn anew for nobody ("")."""
         if not self._channels.canary:
             return self._stable
-        return self._held[self._channels.of(whose or str(random.random()))]
+        return self._held[self._channels.of(subject or str(random.random()))]
 
     def hold(self, engine: Engine) -> None:
         """Keeps an opened release; it answers nobody yet."""
@@ -105,7 +101,7 @@ class Releases:
             return
         if channels != self._channels:
             log.info("answering with %s", channels)
-        self._show_stable(self._channels.stable, channels.stable)
+        self._report_stable(self._channels.stable, channels.stable)
         self._channels, self._stable = channels, self._held[channels.stable]
         for held in list(self._held.values()):
             held.is_needed = held.release_id in needed
@@ -113,7 +109,7 @@ class Releases:
                 self._close(held)
         self.changed.set()
 
-    def _show_stable(self, before: str, now: str) -> None:
+    def _report_stable(self, before: str, now: str) -> None:
         if before == now:
             return
         created = datetime.fromisoformat(self.engine(now).release.manifest.created_at).timestamp()

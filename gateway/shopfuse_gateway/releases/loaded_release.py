@@ -150,10 +150,10 @@ class LoadedRelease:
                 f"release {self.manifest.release_id}: a lexical index in {language!r}, the manifest says "
                 f"{self.manifest.language!r}"
             )
-        for name, (found, wanted) in expected.items():
-            if found != wanted:
+        for name, (actual, wanted) in expected.items():
+            if actual != wanted:
                 raise IncompatibleRelease(
-                    f"release {self.manifest.release_id}: {name} of shape {found}, expected {wanted}"
+                    f"release {self.manifest.release_id}: {name} of shape {actual}, expected {wanted}"
                 )
 
 

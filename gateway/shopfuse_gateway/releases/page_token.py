@@ -92,8 +92,8 @@ class PageTokens:
         body, signature = data[:-SIGNATURE], data[-SIGNATURE:]
         if len(body) < HEADER.size or not hmac.compare_digest(signature, self._sign(body)):
             raise InvalidPageToken
-        release, asked, at, offset, count = HEADER.unpack_from(body)
-        if asked != request:
+        release, fingerprint, at, offset, count = HEADER.unpack_from(body)
+        if fingerprint != request:
             raise InvalidPageToken
         if release != self._release:
             raise PageTokenExpired("the release that ranked these pages is no longer served; start at the first page")

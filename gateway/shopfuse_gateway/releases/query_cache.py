@@ -43,13 +43,13 @@ class QueryCache(Generic[Encoded]):
         self._misses = metrics.cache.labels(name, "miss")
 
     def get(self, query: str | bytes) -> Encoded | None:
-        found = self._kept.get(query)
-        if found is None:
+        encoded = self._kept.get(query)
+        if encoded is None:
             self._misses.inc()
             return None
         self._kept.move_to_end(query)
         self._hits.inc()
-        return found
+        return encoded
 
     def put(self, query: str | bytes, encoded: Encoded) -> None:
         self._kept[query] = encoded

@@ -12,7 +12,7 @@ import numpy as np
 from shopfuse.ranking.tensors import COUNT_BUCKETS, LENGTH_BUCKETS, NUMPY_TYPE
 from shopfuse.release.manifest import ReleaseError
 from shopfuse_gateway.releases.loaded_release import ReleaseModels
-from shopfuse_gateway.triton.client import TritonClient, TritonError
+from shopfuse_gateway.triton.client import TritonCallError, TritonClient
 from shopfuse_gateway.triton.served_model import ServedModel
 
 READY_TIMEOUT_S = 2.0
@@ -39,7 +39,7 @@ async def warm_up(triton: TritonClient, models: ReleaseModels) -> None:
     for model in models.all:
         try:
             await _ask(triton, model)
-        except TritonError as error:
+        except TritonCallError as error:
             raise ModelsNotReady(f"{error.reason}: {error}") from error
 
 

@@ -15,19 +15,21 @@ from shopfuse.v1 import (
     recommendation_pb2_grpc,
     search_pb2,
     search_pb2_grpc,
+    text_pb2,
+    text_pb2_grpc,
 )
 from shopfuse_gateway.errors import DeadlineTooShort
-from shopfuse_gateway.pipeline.answer import Answer
-from shopfuse_gateway.pipeline.deadline import Deadline
+from shopfuse_gateway.pipeline.answer import Answer, new_request_id
+from shopfuse_gateway.pipeline.call import Call, Deadline
+from shopfuse_gateway.pipeline.classify import classify, from_classify
 from shopfuse_gateway.pipeline.flow import answer
 from shopfuse_gateway.pipeline.request import RankingRequest, from_rank, from_recommend, from_search, from_similar
-from shopfuse_gateway.releases.engine import Call
 from shopfuse_gateway.releases.held_releases import HeldRelease, Releases
 from shopfuse_gateway.rpc.validation import RequestValidator
 from shopfuse_gateway.settings import Settings
-from shopfuse_gateway.telemetry.impression_log import Impressions
+from shopfuse_gateway.telemetry.impression_log import ImpressionLog
 from shopfuse_gateway.telemetry.metrics import Metrics
-from shopfuse_gateway.telemetry.request_trace import Journal
+from shopfuse_gateway.telemetry.request_trace import RequestTrace
 from shopfuse_gateway.wire import length_delimited
 
 MIN_DEADLINE_S = 0.001
@@ -38,9 +40,9 @@ ITEMS_FIELD = search_pb2.SearchResponse.ITEMS_FIELD_NUMBER  # the same in every 
 
 
 class Answering:
-    """What both services do with every request."""
+    """What the services do with every request."""
 
-    def __init__(self, settings: Settings, releases: Releases, impressions: Impressions, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, releases: Releases, impressions: ImpressionLog, metrics: Metrics) -> None:
         self._settings = settings
         self._releases = releases
         self._metrics = metrics
@@ -51,6 +53,7 @@ class Answering:
             recommendation_pb2.RecommendRequest(),
             recommendation_pb2.RecommendSimilarItemsRequest(item_id="warm"),
             recommendation_pb2.RankItemsRequest(item_ids=["warm"]),
+            text_pb2.ClassifyTextRequest(texts=["warm"]),
         )
 
     async def answer(
@@ -60,30 +63,46 @@ class Answering:
         response: type[ResponseT],
         context: Context,
     ) -> ResponseT:
-        settings, journal = self._settings, Journal(self._metrics)
-        deadline = Deadline.start(context.time_remaining(), settings.deadline_s, settings.reserve_s)
+        deadline = self._admit(message, context, self._settings.deadline_s)
+        call = Call(form(message), deadline, RequestTrace(self._metrics))
+        with self._releases.of(call.request.subject, call.request.page_token) as held:
+            built = await answer(held.engine, call, self._impressions)
+            held.count_answer(degraded=bool(call.trace.degradations))
+            if call.request.explain:
+                context.set_trailing_metadata((("server-timing", call.trace.timing()),))
+            return _response(response, held, built, call.trace)
+
+    async def classify(self, message: text_pb2.ClassifyTextRequest, context: Context) -> text_pb2.ClassifyTextResponse:
+        """Its deadline is its own: reading sixteen long texts takes longer than ranking a page."""
+        deadline = self._admit(message, context, self._settings.classify_deadline_s)
+        request, trace = from_classify(message), RequestTrace(self._metrics)
+        with self._releases.of("") as held:
+            with trace.stage("classify"):
+                classifications = await classify(held.engine, request, deadline)
+            held.count_answer(degraded=False)
+            return text_pb2.ClassifyTextResponse(
+                classifications=classifications, request_id=new_request_id(), served_by=held.engine.release.served_by
+            )
+
+    def _admit(self, message: Message, context: Context, at_most_s: float) -> Deadline:
+        """The deadline of a request that can be answered. Raises DeadlineTooShort or InvalidRequest."""
+        deadline = Deadline.start(context.time_remaining(), at_most_s, self._settings.reserve_s)
         if deadline.left_s < MIN_DEADLINE_S:
             raise DeadlineTooShort("the deadline was over when the request came in")
         self._validator.check(message)
-        call = Call(form(message), deadline, journal)
-        with self._releases.of(call.request) as held:
-            given = await answer(held.engine, call, self._impressions)
-            held.count_answer(degraded=bool(journal.degradations))
-            if call.request.explain:
-                context.set_trailing_metadata((("server-timing", journal.timing()),))
-            return _response(response, held, given, journal)
+        return deadline
 
 
-def _response(response: type[ResponseT], held: HeldRelease, given: Answer, journal: Journal) -> ResponseT:
-    fields: dict[str, Any] = {"next_page_token": given.next_page_token} if given.next_page_token else {}
+def _response(response: type[ResponseT], held: HeldRelease, built: Answer, trace: RequestTrace) -> ResponseT:
+    fields: dict[str, Any] = {"next_page_token": built.next_page_token} if built.next_page_token else {}
     rest = response(
-        request_id=given.request_id,
+        request_id=built.request_id,
         served_by=held.engine.release.served_by,
-        degraded=bool(journal.degradations),
-        degradations=[item_pb2.Degradation(stage=s, reason=r) for s, r in journal.degradations],
+        degraded=bool(trace.degradations),
+        degradations=[item_pb2.Degradation(stage=s, reason=r) for s, r in trace.degradations],
         **fields,
     )
-    return response.FromString(length_delimited(ITEMS_FIELD, given.items) + rest.SerializeToString())
+    return response.FromString(length_delimited(ITEMS_FIELD, built.items) + rest.SerializeToString())
 
 
 class SearchService(search_pb2_grpc.SearchServiceServicer):
@@ -116,3 +135,13 @@ class RecommendationService(recommendation_pb2_grpc.RecommendationServiceService
         self, request: recommendation_pb2.RankItemsRequest, context: Context
     ) -> recommendation_pb2.RankItemsResponse:
         return await self._answering.answer(request, from_rank, recommendation_pb2.RankItemsResponse, context)
+
+
+class TextService(text_pb2_grpc.TextServiceServicer):
+    def __init__(self, answering: Answering) -> None:
+        self._answering = answering
+
+    async def ClassifyText(  # noqa: N802  (gRPC's name)
+        self, request: text_pb2.ClassifyTextRequest, context: Context
+    ) -> text_pb2.ClassifyTextResponse:
+        return await self._answering.classify(request, context)

@@ -19,8 +19,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse_gateway.pipeline.answer import Answer, Ranked
-from shopfuse_gateway.releases.engine import Call, Engine
 from shopfuse_gateway.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -55,31 +53,7 @@ def _packed(table: NDArray[np.float32]) -> str:
     return base64.b64encode(table.astype("<f4").tobytes()).decode("ascii")
 
 
-def impression(engine: Engine, call: Call, ranked: Ranked, given: Answer) -> Impression:
-    """What was shown to whom. `position` is the slot of the first item in the whole ranking."""
-    request, candidates, at = call.request, ranked.candidates, given.positions
-    fields: dict[str, object] = {
-        "request_id": given.request_id,
-        "at": request.context.at,
-        "surface": request.surface,
-        "release_id": engine.release.manifest.release_id,
-        "user_id": request.user_id,
-        "session_id": request.session_id,
-        "query": request.query,
-        "query_image": bool(request.image),
-        "seed": request.seed,
-        "scene": request.context.scene,
-        "device": request.context.device,
-        "position": ranked.offset,
-        "removed": ranked.ranking.removed,
-        "degradations": call.journal.degradations,
-    }
-    ids = [candidates.ids[position] for position in at.tolist()]
-    table = candidates.channel_scores[at], candidates.channel_mask[at]
-    return Impression(fields, ids, ranked.scores.score[at], candidates.features[at], *table)
-
-
-class Impressions:
+class ImpressionLog:
     """A bounded queue and the thread that empties it. With `folder` None nothing is logged."""
 
     def __init__(self, folder: Path | None, metrics: Metrics) -> None:
@@ -89,12 +63,12 @@ class Impressions:
         self._thread = threading.Thread(target=self._write_all, name="impressions", daemon=True)
         self._thread.start()
 
-    def offer(self, shown: Impression) -> None:
+    def offer(self, impression: Impression) -> None:
         """Never waits and never fails."""
         if self._folder is None:
             return
         try:
-            self._queue.put_nowait(shown)
+            self._queue.put_nowait(impression)
         except queue.Full:
             self._dropped.labels("queue_full").inc()
 
@@ -104,8 +78,8 @@ class Impressions:
         self._thread.join()
 
     def _write_all(self) -> None:
-        while (shown := self._queue.get()) is not None:
-            batch = [shown]
+        while (first := self._queue.get()) is not None:
+            batch = [first]
             while len(batch) < BATCH and not self._queue.empty():
                 if (following := self._queue.get()) is None:
                     self._write(batch)
@@ -120,7 +94,7 @@ class Impressions:
             self._folder.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
             with os.fdopen(descriptor, "wb", buffering=0) as file:  # one append: workers share the file
-                file.write(b"".join(shown.line() for shown in batch))
+                file.write(b"".join(impression.line() for impression in batch))
         except OSError as error:
             log.warning("%s: %d impressions not logged (%s)", path, len(batch), error.strerror)
             self._dropped.labels("disk").inc(len(batch))

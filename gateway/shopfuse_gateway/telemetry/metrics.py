@@ -1,8 +1,17 @@
-"""The gateway's Prometheus metrics: names, labels, buckets. Labels never hold user, query or item ids."""
+"""The gateway's Prometheus metrics: names, labels, buckets, and the HTTP port that they are read from.
+
+Labels never hold user, query or item ids.
+"""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
 
 # Seconds. Edges lie on the service level objectives (3.5 ms, 5 ms, 50 ms, 1 s).
 _LATENCY_MS = (0.5, 1, 2, 3, 3.5, 4, 5, 7.5, 10, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 500, 1000, 2500, 5000)
@@ -11,6 +20,7 @@ _STAGE = (0.0001, 0.00025, *_LATENCY)
 _AGE = (60.0, 600.0, 3600.0, 6 * 3600.0, 86400.0, 3 * 86400.0, 7 * 86400.0, 30 * 86400.0)
 _COUNTS = (0, 1, 5, 10, 20, 50, 100, 150, 200, 256, 512)
 REFUSALS = ("channels", "signature", "incompatible", "damaged", "unreadable", "models_not_ready", "internal")
+STOP_CHECK_S = 0.02  # a stop waits for it
 _METHOD = ("grpc_type", "grpc_service", "grpc_method")
 
 
@@ -58,3 +68,26 @@ class Metrics:
         self.impressions_dropped = Counter(
             "shopfuse_impressions_dropped", "Impressions that were not logged.", ("reason",), registry=registry
         )
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """A scrape is not worth a line."""
+
+
+@contextmanager
+def serve_metrics(host: str, port: int, registry: CollectorRegistry) -> Iterator[int]:
+    """Serves them from a thread of its own; gives the port. Raises OSError where it is taken."""
+    server = make_server(host, port, make_wsgi_app(registry), _Server, _Quiet)
+    thread = threading.Thread(target=server.serve_forever, args=(STOP_CHECK_S,), name="metrics", daemon=True)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from shopfuse_gateway.telemetry.metrics import Metrics
 
 
-class Journal:
+class RequestTrace:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self.durations_s: dict[str, float] = {}

@@ -1,7 +1,7 @@
 """Calls to Triton over the KServe v2 protocol: one channel per process, a timeout on every call, a circuit for
 each version of a model.
 
-It knows nothing of ranking. A call that cannot give a whole, finite answer in time raises TritonError; the caller
+It knows nothing of ranking. A call that cannot give a whole, finite answer in time raises TritonCallError; the caller
 answers without it. Retries are the clients' business: one layer retries, or a failing Triton meets a storm.
 """
 
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from shopfuse.core.errors import ShopfuseError
 from shopfuse_gateway.telemetry.metrics import Metrics
 from shopfuse_gateway.triton.circuit_breaker import CircuitBreaker
 from shopfuse_gateway.triton.served_model import Arrays, BadOutput, ServedModel
@@ -40,7 +41,7 @@ OPTIONS = (
 )
 
 
-class TritonError(Exception):
+class TritonCallError(ShopfuseError):
     """A call without a usable answer. `reason`: UNAVAILABLE, LATE or INVALID_OUTPUT."""
 
     def __init__(self, reason: str, text: str) -> None:
@@ -72,16 +73,16 @@ class TritonClient:
     async def infer(
         self, model: ServedModel, arrays: Arrays, axes: Mapping[str, int], timeout_s: float
     ) -> dict[str, NDArray[np.float32]]:
-        """The model's outputs for one batch of 1, without the batch axis. Raises TritonError."""
+        """The model's outputs for one batch of 1, without the batch axis. Raises TritonCallError."""
         if timeout_s < MIN_TIMEOUT_S:
-            raise TritonError("LATE", f"{model.name}: {timeout_s * 1000:.0f} ms left")
+            raise TritonCallError("LATE", f"{model.name}: {timeout_s * 1000:.0f} ms left")
         breaker = self._breaker(model)
         if not breaker.allows():
-            raise TritonError("UNAVAILABLE", f"{model.name}: circuit open")
+            raise TritonCallError("UNAVAILABLE", f"{model.name}: circuit open")
         try:
             outputs = model.read(await self._timed_call(model, model.request(arrays, axes), timeout_s), axes)
         except BadOutput as error:
-            raise self._failed(breaker, TritonError("INVALID_OUTPUT", str(error))) from error
+            raise self._failed(breaker, TritonCallError("INVALID_OUTPUT", str(error))) from error
         except grpc.aio.AioRpcError as error:
             raise self._failed(breaker, _named(model, error), timeout_s) from error
         breaker.succeeded()
@@ -94,11 +95,13 @@ class TritonClient:
         except asyncio.CancelledError:
             if (task := asyncio.current_task()) and task.cancelling():
                 raise
-            raise TritonError("UNAVAILABLE", f"{model.name}: the call was cancelled") from None
+            raise TritonCallError("UNAVAILABLE", f"{model.name}: the call was cancelled") from None
         finally:
             self._metrics.triton.labels(model.name).observe(time.perf_counter() - started)
 
-    def _failed(self, breaker: CircuitBreaker, error: TritonError, timeout_s: float = FAIR_TIMEOUT_S) -> TritonError:
+    def _failed(
+        self, breaker: CircuitBreaker, error: TritonCallError, timeout_s: float = FAIR_TIMEOUT_S
+    ) -> TritonCallError:
         log.warning("%s: %s", error.reason, error)
         if error.reason != "LATE" or timeout_s >= FAIR_TIMEOUT_S:
             breaker.failed()
@@ -119,6 +122,6 @@ class TritonClient:
         return self._breakers[key]
 
 
-def _named(model: ServedModel, error: grpc.aio.AioRpcError) -> TritonError:
+def _named(model: ServedModel, error: grpc.aio.AioRpcError) -> TritonCallError:
     late = error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    return TritonError("LATE" if late else "UNAVAILABLE", f"{model.name}: {error.code().name} {error.details()}")
+    return TritonCallError("LATE" if late else "UNAVAILABLE", f"{model.name}: {error.code().name} {error.details()}")

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2
 
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.tensors import NUMPY_TYPE, Tensor
 from shopfuse_gateway.wire import varint
 
@@ -21,7 +22,7 @@ BATCH = "batch"  # among the axes: how many rows a request has; arrays then have
 RAW_CONTENTS_TAG = b"\x3a"  # ModelInferRequest.raw_input_contents: field 7, length-delimited
 
 
-class BadOutput(Exception):
+class BadOutput(ShopfuseError):
     """An answer that is not what the model declares: a missing tensor, another shape, NaN or infinity."""
 
 
@@ -47,13 +48,13 @@ class ServedModel:
 
     def read(self, response: service_pb2.ModelInferResponse, axes: Mapping[str, int]) -> dict[str, NDArray[np.float32]]:
         """The outputs, without batch axis unless `axes` have one. Raises BadOutput."""
-        given = {output.name: at for at, output in enumerate(response.outputs)}
+        places = {output.name: at for at, output in enumerate(response.outputs)}
         values = {}
         for tensor in self.outputs:
             shape = tensor.shape(axes.get(BATCH, 1), dict(axes))
-            at = given.get(tensor.name)
+            at = places.get(tensor.name)
             if at is None or tuple(response.outputs[at].shape) != shape or at >= len(response.raw_output_contents):
-                raise BadOutput(f"{self.name}: expected output {tensor.name} {shape}, got {sorted(given)}")
+                raise BadOutput(f"{self.name}: expected output {tensor.name} {shape}, got {sorted(places)}")
             raw = response.raw_output_contents[at]
             if len(raw) != 4 * int(np.prod(shape)):
                 raise BadOutput(f"{self.name}: output {tensor.name} holds {len(raw)} bytes, expected {shape} of FP32")

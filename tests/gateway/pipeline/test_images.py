@@ -13,7 +13,7 @@ from PIL import Image
 from shopfuse.v1 import recommendation_pb2 as recommendation
 from shopfuse.v1.recommendation_pb2 import RecommendSimilarItemsResponse
 from shopfuse.v1.search_pb2 import SearchRequest, SearchResponse
-from shopfuse_gateway.pipeline import encode_image as encode_image
+from shopfuse_gateway.pipeline import encode
 from tests.gateway.answers import degradations, refused
 from tests.gateway.release_edits import edit_manifest, manifest_of
 from tests.gateway.shop import Serve
@@ -162,7 +162,7 @@ async def test_without_triton_words_beside_a_image_still_answer(serve: Serve) ->
 async def test_a_image_that_takes_too_long_degrades(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     async with serve(reserve_s=0.3) as shop:
         done = threading.Event()
-        monkeypatch.setattr(encode_image, "decode_query", lambda *_: done.wait(20))
+        monkeypatch.setattr(encode, "decode_query", lambda *_: done.wait(20))
         response = await shop.search(SearchRequest(query_image=image_of(7)), timeout=1.5)
         done.set()
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from shopfuse.recall.channels import asked_channels, pool
+from shopfuse.recall.channels import applicable_channels, pool
 from shopfuse.v1.item_pb2 import ItemFilter
 from shopfuse.v1.recommendation_pb2 import RecommendRequest, RecommendSimilarItemsRequest
 from shopfuse.v1.search_pb2 import SearchRequest
-from shopfuse_gateway.pipeline.deadline import Deadline
+from shopfuse_gateway.pipeline.call import Call, Deadline
 from shopfuse_gateway.pipeline.encode import encode
 from shopfuse_gateway.pipeline.recall import recall
 from shopfuse_gateway.pipeline.request import RankingRequest, from_recommend, from_search, from_similar
 from shopfuse_gateway.pipeline.user import read_user
-from shopfuse_gateway.releases.engine import Call
-from shopfuse_gateway.telemetry.request_trace import Journal
+from shopfuse_gateway.telemetry.request_trace import RequestTrace
 from tests.gateway.shop import Serve
 
 
@@ -33,13 +32,13 @@ async def test_with_every_channel_in_time_candidates_are_those_of_training(
     serve: Serve, request_: RankingRequest
 ) -> None:
     async with serve(deadline_s=10.0) as shop:
-        engine, journal = shop.gateway.engine, Journal(shop.gateway.metrics)
-        call = Call(request_, Deadline.start(None, 10.0, 0.0), journal)
+        engine, trace = shop.gateway.engine, RequestTrace(shop.gateway.metrics)
+        call = Call(request_, Deadline.start(None, 10.0, 0.0), trace)
         intent = await encode(engine, call, read_user(engine, call))
         recalled = await recall(engine, call, intent, None)
 
     indexes = engine.release.indexes
     selection = indexes.items.select(request_.item_filter, indexes.items.rows(request_.excluded))
     assert recalled.rows.tolist() == pool(indexes, intent.recall, request_.surface, selection).tolist()
-    assert list(recalled.hits) == asked_channels(indexes, intent.recall, request_.surface)
-    assert not journal.degradations and len(recalled.rows) > 5
+    assert list(recalled.hits) == applicable_channels(indexes, intent.recall, request_.surface)
+    assert not trace.degradations and len(recalled.rows) > 5

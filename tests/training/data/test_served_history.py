@@ -23,8 +23,9 @@ from shopfuse.state.lmdb_store import LmdbStore
 from shopfuse.training.data.event_log import Events, Requests
 from shopfuse.training.data.user_histories import user_histories
 from shopfuse.training.examples.user_inputs import user_inputs
+from shopfuse_gateway.pipeline.call import Call
 from shopfuse_gateway.pipeline.user import read_user, user_tensors
-from shopfuse_gateway.releases.engine import Call, Engine
+from shopfuse_gateway.releases.engine import Engine
 
 NOW = 1_790_000_000.0
 DAY_S = 86400.0

@@ -1,14 +1,21 @@
-"""One deadline per request. Every await gets what is left of it, minus a reserve; nothing here waits."""
+"""One call on its way through the stages: what is asked, until when, and what happened to it."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from shopfuse_gateway.pipeline.request import RankingRequest
+from shopfuse_gateway.releases.page_token import Page
+from shopfuse_gateway.telemetry.request_trace import RequestTrace
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """`ends_at` is on the monotonic clock: a jump of the wall clock changes no budget."""
+    """One for each request: every await gets what is left of it, minus a reserve.
+
+    `ends_at` is on the monotonic clock: a jump of the wall clock changes no budget.
+    """
 
     ends_at: float
     reserve_s: float
@@ -26,3 +33,14 @@ class Deadline:
     def budget_s(self, share: float = 1.0) -> float:
         """Seconds that one await may take: a share of what is left after the reserve."""
         return max(self.left_s - self.reserve_s, 0.0) * share
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    request: RankingRequest
+    deadline: Deadline
+    trace: RequestTrace
+
+    def pinned(self, page: Page) -> Call:
+        """The call at the time of the request's first page."""
+        return replace(self, request=self.request.pinned(page))
