@@ -1,6 +1,6 @@
 """Where everything lies in a workspace, the folder that holds one shop. Every path is spelled here and only here.
 
-It looks at no file. What lies inside a release is release.layout's; what a table holds is datasets.schema's.
+It looks at no file. What lies inside a release is release/layout.py's; what a table holds is datasets/schema.py's.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class WorkspacePaths:
         return self.root / "releases"
 
     def release(self, release_id: str) -> Path:
-        """One immutable release; see release.layout."""
+        """One immutable release; see release/layout.py."""
         return self.releases / release_id
 
     @property
@@ -178,7 +178,7 @@ class WorkspacePaths:
         return self.releases / "channels.json"
 
     @property
-    def journal(self) -> Path:
+    def publication_log(self) -> Path:
         """Who changed what is served, and when."""
         return self.releases / "journal.jsonl"
 

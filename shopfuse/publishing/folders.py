@@ -8,9 +8,9 @@ from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.publishing.errors import PublishError
 from shopfuse.release import verify
+from shopfuse.release.ids import release_ids
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest
-from shopfuse.release.release_ids import release_ids
 
 
 def release_root(workspace: Path, release_id: str) -> Path:

@@ -2,7 +2,7 @@
 
 Every model and ensemble, in the version that the release pins: one request at a time; several as one batch; and many
 at once, so that the dynamic batcher puts neighbours together. A model of the right shapes and the wrong numbers stops
-here. The file is written by exporters.golden_set, which says what is in it.
+here. The file is written by the exporters' release/golden_set.py, which says what is in it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from tritonclient.grpc import service_pb2
 from shopfuse.publishing.golden_file import Expected, GoldenFile, Tensors, read_golden
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, ReleaseError
-from shopfuse.triton.infer_request import answer_of, request_of
 from shopfuse.triton.model_control import ModelControl, reason_of
+from shopfuse.triton.model_infer import answer_of, request_of
 
 IN_FLIGHT = 8  # a model's queue refuses what waits for a second
 ROUNDS = 2  # of all cases at once
@@ -91,16 +91,16 @@ def _check(served: _Served, golden: GoldenFile, control: ModelControl) -> Golden
     milliseconds = []
     for place in range(len(golden.cases)):
         begun = time.perf_counter()
-        (answer,) = _asked(served, golden, [[place]], control)
+        (answer,) = _answers(served, golden, [[place]], control)
         milliseconds.append(1000 * (time.perf_counter() - begun))
         worst.compare(served, golden, [place], answer, "")
     companies = list(_companies(served, golden))
-    for places, answer in zip(companies, _asked(served, golden, companies, control), strict=True):
+    for places, answer in zip(companies, _answers(served, golden, companies, control), strict=True):
         worst.compare(served, golden, places, answer, f" in a batch of {len(places)}")
     together = [[place] for _ in range(ROUNDS) for place in _by_shape(served, golden)]
     for start in range(0, len(together), IN_FLIGHT):
         wave = together[start : start + IN_FLIGHT]
-        for places, answer in zip(wave, _asked(served, golden, wave, control), strict=True):
+        for places, answer in zip(wave, _answers(served, golden, wave, control), strict=True):
             worst.compare(served, golden, places, answer, f" beside {len(wave) - 1} other requests")
     return GoldenRow(
         name=served.name,
@@ -114,7 +114,7 @@ def _check(served: _Served, golden: GoldenFile, control: ModelControl) -> Golden
     )
 
 
-def _asked(
+def _answers(
     served: _Served, golden: GoldenFile, batches: Sequence[Sequence[int]], control: ModelControl
 ) -> list[Tensors]:
     """The answers to requests of these cases, all sent before the first is awaited."""
@@ -149,10 +149,10 @@ def _companies(served: _Served, golden: GoldenFile) -> Iterator[list[int]]:
 def _largest_batch(served: _Served, control: ModelControl) -> int:
     request = service_pb2.ModelStatisticsRequest(name=served.model, version=served.version)
     try:
-        found = control.stub.ModelStatistics(request, timeout=TIMEOUT_S).model_stats
+        statistics = control.stub.ModelStatistics(request, timeout=TIMEOUT_S).model_stats
     except grpc.RpcError as error:
         raise ReleaseError(f"{served.model}: Triton gives no statistics: {reason_of(error)}") from error
-    return max((batch.batch_size for model in found for batch in model.batch_stats), default=0)
+    return max((batch.batch_size for model in statistics for batch in model.batch_stats), default=0)
 
 
 @dataclass(slots=True)
@@ -169,8 +169,8 @@ class _Worst:
         for output, bound in served.expected.outputs.items():
             where = f"{served.model} version {served.version}: output '{output}'"
             if output not in answer or len(answer[output]) != len(places):
-                found = answer[output].shape if output in answer else "none"
-                raise ReleaseError(f"{where}: expected {len(places)} rows, found {found}")
+                actual = answer[output].shape if output in answer else "none"
+                raise ReleaseError(f"{where}: expected {len(places)} rows, found {actual}")
             for place, row in zip(places, answer[output], strict=True):
                 expected = golden.tensor(place, output)
                 case = f"in case '{golden.cases[place].name}'{company}"
@@ -185,9 +185,9 @@ class _Worst:
                 self.max_abs, self.cosine = max(self.max_abs, largest), min(self.cosine, cosine)
 
 
-def _difference(expected: Any, found: Any) -> tuple[float, float]:
+def _difference(expected: Any, actual: Any) -> tuple[float, float]:
     """(largest absolute difference, cosine) of two arrays of one shape; the cosine of a zero vector is 1."""
-    left, right = (values.astype(np.float64).ravel() for values in (expected, found))
+    left, right = (values.astype(np.float64).ravel() for values in (expected, actual))
     with np.errstate(invalid="ignore"):
         largest = float(np.max(np.abs(left - right), initial=0.0))
         norms = float(np.linalg.norm(left) * np.linalg.norm(right))

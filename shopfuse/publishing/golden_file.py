@@ -1,6 +1,6 @@
 """Reads golden.safetensors: the cases of a release, and what is expected of each model.
 
-exporters.golden_set writes it. Asking Triton and comparing are golden's task.
+The exporters' release/golden_set.py writes it. Asking Triton and comparing are golden.py's task.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class GoldenCase:
     name: str
     sizes: dict[str, int]  # what its dynamic axes are padded to
 
@@ -43,7 +43,7 @@ class Case:
 @dataclass(frozen=True, slots=True)
 class GoldenFile:
     path: Path
-    cases: tuple[Case, ...]
+    cases: tuple[GoldenCase, ...]
     models: dict[str, Expected]
     axes: dict[str, str]  # tensor -> its dynamic axis, the first of a case
     tensors: Tensors  # by case and name, without padding
@@ -90,7 +90,7 @@ def _parsed(path: Path, metadata: dict[str, object], tensors: Tensors) -> Golden
             raise ReleaseError(f"{path}: format {metadata['format']} of golden queries, expected {FORMAT}")
         golden = GoldenFile(
             path=path,
-            cases=tuple(Case(**case) for case in metadata["cases"]),  # type: ignore[attr-defined]
+            cases=tuple(GoldenCase(**case) for case in metadata["cases"]),  # type: ignore[attr-defined]
             models={name: _expected(model) for name, model in metadata["models"].items()},  # type: ignore[attr-defined]
             axes=dict(metadata["axes"]),  # type: ignore[call-overload]
             tensors=tensors,

@@ -11,15 +11,15 @@ from pathlib import Path
 
 from shopfuse.core.progress import Progress, silent
 from shopfuse.core.workspace_paths import WorkspacePaths
-from shopfuse.publishing import journal
 from shopfuse.publishing.errors import PublishError
 from shopfuse.publishing.folders import readable_manifest
+from shopfuse.publishing.publication_log import Entry, append_entry
 from shopfuse.publishing.removal import manifests_in_use, remove_models, remove_release
 from shopfuse.publishing.steps import Steps
 from shopfuse.publishing.switch import change
 from shopfuse.release.channels import Channels
+from shopfuse.release.ids import release_ids
 from shopfuse.release.leases import held
-from shopfuse.release.release_ids import release_ids
 from shopfuse.triton.model_control import ModelControl
 
 
@@ -84,7 +84,7 @@ def _note(
 ) -> tuple[str, ...]:
     details = {"kept": kept, "removed": removed, "removed_models": models}
     try:
-        journal.append(workspace, journal.Entry("prune", "", channels, channels, round(seconds, 3), details))
+        append_entry(workspace, Entry("prune", "", channels, channels, round(seconds, 3), details))
     except OSError as error:
-        return (f"{WorkspacePaths(workspace).journal}: not written ({error.strerror})",)
+        return (f"{WorkspacePaths(workspace).publication_log}: not written ({error.strerror})",)
     return ()

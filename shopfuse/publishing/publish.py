@@ -1,7 +1,8 @@
 """Publishing a release, for everybody or for a share of the users.
 
 Every step before the flip can be refused or killed: the releases that serve keep serving, and the next run begins
-with what it finds.
+with what it finds. Only models that answer as they were trained are published, or ones that somebody has accepted,
+giving a reason.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress, silent
@@ -18,7 +20,6 @@ from shopfuse.publishing.errors import PublishError
 from shopfuse.publishing.folders import release_root, verified_manifest
 from shopfuse.publishing.golden import check_golden
 from shopfuse.publishing.loading import check_live, load_release
-from shopfuse.publishing.parity_gate import check_parity
 from shopfuse.publishing.placing import place
 from shopfuse.publishing.removal import discard_other_versions, manifests_in_use, remove_models
 from shopfuse.publishing.steps import Steps
@@ -69,7 +70,7 @@ def put_into_service(
     with steps.step("verify"):
         manifest = verified_manifest(run.workspace, release_id, public_key)
     with steps.step("parity"):
-        check_parity(manifest)
+        _check_parity(manifest)
     with _taken_back(run.workspace, control, manifest):
         if control:
             with steps.step("triton"):
@@ -84,6 +85,26 @@ def put_into_service(
         else:
             run.warnings.append("no Triton was given: the models are loaded, and checked, when one starts")
         return flip(run, action, release_id, after)
+
+
+def _check_parity(manifest: Manifest) -> None:
+    """Fails closed: a model without a report has not passed."""
+    reports = dict.fromkeys(manifest.models) | manifest.parity
+    for model, report in sorted(reports.items()):
+        if not _passed(report) and not manifest.overrides.get(model, "").strip():
+            raise PublishError(f"{model}: {_failure(report)}, and manifest.overrides has no reason to accept it")
+
+
+def _passed(report: Any) -> bool:
+    return isinstance(report, dict) and report.get("passed") is True
+
+
+def _failure(report: Any) -> str:
+    if not isinstance(report, dict):
+        return "there is no parity report"
+    telling = ("problem", "max_abs_diff", "cosine_min", "worst_case")
+    numbers = ", ".join(f"{name} {report[name]}" for name in telling if name in report)
+    return f"its parity check failed ({numbers or 'no numbers'})"
 
 
 def put_in_place(run: Change, manifest: Manifest) -> None:

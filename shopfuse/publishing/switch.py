@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from shopfuse.core.workspace_paths import WorkspacePaths
-from shopfuse.publishing import journal
-from shopfuse.publishing.gateways import wait_for_gateways
 from shopfuse.publishing.lock import publisher_lock
+from shopfuse.publishing.publication_log import Entry, append_entry
 from shopfuse.publishing.removal import sweep
 from shopfuse.publishing.steps import Steps
 from shopfuse.release.channels import Channels, read_channels, write_channels
+from shopfuse.release.leases import held
+
+GATEWAYS_WITHIN_S = 15.0
+LOOK_EVERY_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ def flip(run: Change, action: str, release_id: str, after: Channels) -> Publishe
     with run.steps.step("flip"):
         write_channels(run.workspace, after)
     with run.steps.step("gateways"):
-        late = wait_for_gateways(run.workspace, after)
+        late = _wait_for_gateways(run.workspace, after)
     if late:
         run.warnings.append(f"{', '.join(late)}: answers with another release still; see its log")
     with run.steps.step("journal"):
@@ -84,10 +87,25 @@ def flip(run: Change, action: str, release_id: str, after: Channels) -> Publishe
     )
 
 
+def _wait_for_gateways(workspace: Path, channels: Channels) -> tuple[str, ...]:
+    """The gateways that do not answer with these channels within GATEWAYS_WITHIN_S; none where all do."""
+    give_up = time.monotonic() + GATEWAYS_WITHIN_S
+    while late := _late_gateways(workspace, channels):
+        if time.monotonic() > give_up:
+            break
+        time.sleep(LOOK_EVERY_S)
+    return late
+
+
+def _late_gateways(workspace: Path, channels: Channels) -> tuple[str, ...]:
+    wanted = channels.stable, channels.canary
+    return tuple(lease.gateway for lease in held(workspace) if (lease.stable, lease.canary) != wanted)
+
+
 def _note(run: Change, action: str, release_id: str, after: Channels, late: tuple[str, ...]) -> None:
     details = {"golden": run.golden, "late_gateways": late, "placed": run.placed, "warnings": list(run.warnings)}
     seconds = round(time.monotonic() - run.began, 3)
     try:
-        journal.append(run.workspace, journal.Entry(action, release_id, run.before, after, seconds, details))
+        append_entry(run.workspace, Entry(action, release_id, run.before, after, seconds, details))
     except OSError as error:
-        run.warnings.append(f"{WorkspacePaths(run.workspace).journal}: not written ({error.strerror})")
+        run.warnings.append(f"{WorkspacePaths(run.workspace).publication_log}: not written ({error.strerror})")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.ranking.user_state import EVENT_WEIGHT, MAX_HISTORY
+from shopfuse.ranking.user_state import EVENT_CODES, EVENT_WEIGHT, MAX_HISTORY
 
 SCENE_SLOTS = 4
 
@@ -176,7 +176,7 @@ def candidate_features(
         "parent_affinity": _share(items["parent"], history.items["parent"], weight),
         "price_gap": _price_gap(log_price, history, weight),
         "in_history": np.log1p(same_item.sum(1)),
-        "purchased_before": (same_item & (history.events == 4)[None, :]).any(1),
+        "purchased_before": (same_item & (history.events == EVENT_CODES["purchase"])[None, :]).any(1),
         "scene_lift": items["scene_lift"][:, slot] if slot >= 0 else np.zeros(len(rows), np.float32),
     }
     table = np.stack([columns[name].astype(np.float32) for name in FEATURES], axis=1)

@@ -1,6 +1,7 @@
 """Score-level fusion: how the recall channels' scores become one relevance. The recipe is the table of channels.
 
-This is the reference in numpy, for one request. The exported graph (training.score_fusion) follows it to the digit.
+This is the reference in numpy, for one request. The exported graph, training/fusion/score_level.py, follows it to
+the digit.
 It learns nothing and reads no vectors: channels come complete, or masked.
 """
 

@@ -1,6 +1,6 @@
 """Images as the image encoder takes them: small square RGB arrays, decoded from JPEG, PNG or WebP bytes.
 
-The same function prepares a catalogue's images for training and a shopper's image for a search. It bounds what a
+The same function prepares a catalogue's images for training and a shopper's image for a search. It bounds what an
 image may hold before anything of it is decoded: a file of a few kilobytes can stand for gigabytes of pixels.
 """
 

@@ -1,6 +1,6 @@
 """The languages that a shop's words can be in: how text of each is cut into words and reduced to stems.
 
-A table only. `recall.analysis` does the cutting; which language a shop has is the setting `language` of shop.toml.
+A table only. recall/words/analysis.py does the cutting; which language a shop has is `language` in its shop.toml.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ def language_of(code: str) -> Language:
 
     Raises UnknownLanguage.
     """
-    found = LANGUAGES.get(code.split("-")[0])
-    if found is None:
+    language = LANGUAGES.get(code.split("-")[0])
+    if language is None:
         raise UnknownLanguage(
             f"language {code!r}: expected one of {', '.join(LANGUAGES)}, or one of them with a region"
         )
-    return found
+    return language

@@ -1,4 +1,4 @@
-"""npy files of a release: written whole and synced to disk, opened as read-only memory maps."""
+"""npy files of a release: written whole and synced to disk, opened as read-only memory maps, looked up by key."""
 
 from __future__ import annotations
 
@@ -28,6 +28,15 @@ def open_array(path: Path, dtype: DTypeLike, dimensions: int = 1) -> NDArray[Any
     except (ValueError, EOFError, SyntaxError) as error:
         raise ReleaseError(f"{path}: not a whole npy file ({error})") from error
     if array.dtype != np.dtype(dtype) or array.ndim != dimensions:
-        found = f"{array.dtype} with {array.ndim} dimensions"
-        raise ReleaseError(f"{path}: expected {np.dtype(dtype)} with {dimensions} dimensions, found {found}")
+        actual = f"{array.dtype} with {array.ndim} dimensions"
+        raise ReleaseError(f"{path}: expected {np.dtype(dtype)} with {dimensions} dimensions, found {actual}")
     return array
+
+
+def key_span(keys: NDArray[np.uint64], indptr: NDArray[np.int64], key: int) -> slice:
+    """Where the entries of `key` lie, by ascending `keys` [n] and the starts of their entries [n + 1]; empty where it
+    has none."""
+    at = int(np.searchsorted(keys, np.uint64(key)))
+    if at == len(keys) or int(keys[at]) != key:
+        return slice(0, 0)
+    return slice(int(indptr[at]), int(indptr[at + 1]))

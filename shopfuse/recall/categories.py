@@ -30,7 +30,7 @@ from shopfuse.recall.words.chosen_categories import (
     build_chosen_categories,
 )
 from shopfuse.recall.words.query_reading import NO_WORDS
-from shopfuse.release.layout import ReleaseLayout
+from shopfuse.release.layout import CATEGORY_PROTOTYPES, ReleaseLayout
 from shopfuse.release.manifest import ReleaseError
 
 Floats = NDArray[np.float32]
@@ -54,7 +54,7 @@ class CategoryIndex:
         """Raises ReleaseError naming the file that is missing or does not fit."""
         index = cls(
             open_array(folder / "codes.npy", np.int32),
-            open_array(folder / "prototypes.npy", np.float16, 2),
+            open_array(folder / CATEGORY_PROTOTYPES, np.float16, 2),
             open_array(folder / "sizes.npy", np.int32),
             ChosenCategories.open(folder),
         )
@@ -114,7 +114,7 @@ def build_categories(
         np.add.at(sums, part[part != NONE], vectors)
     length = np.linalg.norm(sums, axis=1, keepdims=True)
     write_array(folder / "codes.npy", codes)
-    write_array(folder / "prototypes.npy", (sums / np.maximum(length, 1e-9)).astype(np.float16))
+    write_array(folder / CATEGORY_PROTOTYPES, (sums / np.maximum(length, 1e-9)).astype(np.float16))
     write_array(folder / "sizes.npy", np.bincount(codes[codes != NONE], minlength=len(distinct)).astype(np.int32))
     build_chosen_categories(folder, choices, codes)
 

@@ -31,11 +31,11 @@ def pool(
     without: frozenset[str] = frozenset(),
 ) -> NDArray[np.int32]:
     """Rows of the candidates, best first; channels in `without` are not asked."""
-    names = [name for name in asked_channels(indexes, query, surface) if name not in without]
+    names = [name for name in applicable_channels(indexes, query, surface) if name not in without]
     return merge({name: search(indexes, name, query, PER_CHANNEL, selection) for name in names}, POOL)
 
 
-def asked_channels(indexes: RecallIndexes, query: RecallQuery, surface: Surface) -> list[str]:
+def applicable_channels(indexes: RecallIndexes, query: RecallQuery, surface: Surface) -> list[str]:
     """The channels that feed the surface and apply; without a behaviour vector others stand in."""
     feeding = [row for row in indexes.table if surface in row.feeds]
     if feeding and query.behaviour_vector is None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from shopfuse.ranking.filter import ItemFilter
 from shopfuse.ranking.item import CATEGORY_SEPARATOR, CatalogueItem
-from shopfuse.recall.arrays import open_array, write_array
+from shopfuse.recall.arrays import key_span, open_array, write_array
 from shopfuse.release.manifest import ReleaseError
 
 
@@ -63,10 +63,7 @@ class FacetTable:
 
     def rows(self, key: int) -> NDArray[np.int32]:
         """The rows that carry the facet; empty where no item does."""
-        at = int(np.searchsorted(self.keys, np.uint64(key)))
-        if at == len(self.keys) or int(self.keys[at]) != key:
-            return self.facet_rows[:0]
-        return self.facet_rows[self.indptr[at] : self.indptr[at + 1]]
+        return self.facet_rows[key_span(self.keys, self.indptr, key)]
 
     def any_of(self, keys: Iterable[int], mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """The rows of `mask` that carry at least one of the facets."""

@@ -45,7 +45,7 @@ class RecallChannel:
     search: Callable[[RecallIndexes, RecallQuery, int, Selection | None], Hits] | None = None  # None: it only scores
 
     def applies(self, query: RecallQuery) -> bool:
-        return all(need.given(query) for need in self.needs)
+        return all(need.present(query) for need in self.needs)
 
     def without(self, query: RecallQuery) -> RecallQuery:
         """The query less what this channel needs, so that it does not apply."""

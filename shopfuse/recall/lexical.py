@@ -22,23 +22,28 @@ from shopfuse.ranking.item import CatalogueItem
 from shopfuse.ranking.languages import DEFAULT_LANGUAGE
 from shopfuse.recall.facets import item_facets
 from shopfuse.recall.hits import NO_HITS, Hits, best
-from shopfuse.recall.lexical_filter import FACET_FIELD, PRICE_FIELD, ROW_FIELD, narrowing, restricted, with_rows
 from shopfuse.recall.lexical_recipe import (
     ANALYSER,
+    FACET_FIELD,
+    PRICE_FIELD,
+    ROW_FIELD,
     TEXT_FIELDS,
     coverage_query,
     indexed_texts,
+    narrowing,
+    restricted,
     scoring_query,
     telling_text,
     term_frequency,
     terms_of,
+    with_rows,
 )
 from shopfuse.recall.selection import Selection, price_bound
 from shopfuse.recall.words.analysis import Analyser
 from shopfuse.recall.words.brands import BrandNames
 from shopfuse.recall.words.compounds import Vocabulary
+from shopfuse.recall.words.knowledge import WordKnowledge, read_knowledge, write_knowledge
 from shopfuse.recall.words.query_reading import QueryReader, QueryWord
-from shopfuse.recall.words.word_knowledge import WordKnowledge, read_knowledge, write_knowledge
 from shopfuse.release.manifest import ReleaseError
 
 # One thread and a large buffer give one segment with documents in row order up to a few million items; tantivy breaks

@@ -41,7 +41,7 @@ class RecallQuery:
 class Need:
     """A part of a query that a channel cannot do without."""
 
-    given: Callable[[RecallQuery], bool]
+    present: Callable[[RecallQuery], bool]
     without: Callable[[RecallQuery], RecallQuery]  # the query less this part
 
 

@@ -23,13 +23,13 @@ def ingredients(models: Mapping[str, ModelVersion]) -> dict[str, tuple[str, ...]
     """File -> the submodels and files that it was computed with, in a release of these submodels."""
     images = tuple(name for name in ("image_encoder",) if name in models)
     heads = tuple(name for name in HEADS if name in models)
-    found: dict[str, tuple[str, ...]] = {str(path): ("text_encoder",) for path in _OF_TEXTS}
-    found |= {str(path): ("text_encoder", *images, "item_tower") for path in _OF_ITEMS}
-    found |= {str(_BELOW.visual): images} if images else {}
-    found |= {LABELS: heads} if heads else {}
-    found |= {model_file(models[name]): ("text_encoder",) for name in heads}
+    table: dict[str, tuple[str, ...]] = {str(path): ("text_encoder",) for path in _OF_TEXTS}
+    table |= {str(path): ("text_encoder", *images, "item_tower") for path in _OF_ITEMS}
+    table |= {str(_BELOW.visual): images} if images else {}
+    table |= {LABELS: heads} if heads else {}
+    table |= {model_file(models[name]): ("text_encoder",) for name in heads}
     # It reads the numbers that one tokenizer gives to words.
-    return found | ({model_file(models["text_encoder"]): (TOKENIZER,)} if "text_encoder" in models else {})
+    return table | ({model_file(models["text_encoder"]): (TOKENIZER,)} if "text_encoder" in models else {})
 
 
 def built_with(models: Mapping[str, ModelVersion], files: Mapping[str, str]) -> dict[str, dict[str, str]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+CATEGORY_PROTOTYPES = "prototypes.npy"  # in the folder of the category index
+
 
 @dataclass(frozen=True, slots=True)
 class ReleaseLayout:
@@ -78,7 +80,7 @@ class ReleaseLayout:
 
     @property
     def category_prototypes(self) -> Path:
-        return self.categories / "prototypes.npy"
+        return self.categories / CATEGORY_PROTOTYPES
 
     @property
     def behaviour(self) -> Path:

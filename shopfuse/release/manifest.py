@@ -41,7 +41,7 @@ class Manifest:
     release_id: str
     created_at: str  # ISO 8601, UTC
     models: dict[str, ModelVersion]
-    ensembles: dict[str, str]  # role (exporters.ensemble_config.ROLES) -> Triton model name
+    ensembles: dict[str, str]  # role (ROLES in the exporters' triton/ensembles.py) -> Triton model name
     files: dict[str, str]  # path under the release folder -> sha256: everything but manifest and signature
     target: str  # what the models run on: cpu | gpu-ort | tensorrt
     built_with: dict[str, dict[str, str]]  # file -> what it was computed with (submodel or file) and its sha256
@@ -49,9 +49,9 @@ class Manifest:
     text_dim: int
     text_encoder: str
     max_tokens: int
-    feature_schema: str  # ranking.features.schema_hash
+    feature_schema: str  # ranking/features.py's schema_hash
     scenes: tuple[str, ...]
-    fusion: str  # one of training.fusion_ranker.METHODS
+    fusion: str  # one of METHODS in training/fusion/fusion_ranker.py
     tasks: dict[str, float]  # task -> its weight in an item's score; only these tasks are reported
     image_encoder: str = ""  # where its weights came from; "" in a shop without images
     image_dim: int = D_IMAGE

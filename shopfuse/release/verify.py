@@ -46,8 +46,8 @@ def file_problem(path: Path, expected: str) -> str | None:
     """What is wrong with a file that should have this sha256; None where nothing is."""
     if not path.is_file():
         return f"{path}: missing"
-    found = sha256_file(path)
-    return None if found == expected else f"{path}: sha256 {found[:12]}, released with {expected[:12]}"
+    actual = sha256_file(path)
+    return None if actual == expected else f"{path}: sha256 {actual[:12]}, released with {expected[:12]}"
 
 
 def file_problems(root: Path, manifest: Manifest) -> list[str]:

@@ -98,7 +98,9 @@ class LmdbStore:
         self._write(b"items", ((item_id, row.tobytes()) for item_id, row in zip(item_ids, rows, strict=True)))
 
     def put_display(self, displays: Mapping[bytes, Display]) -> None:
-        self._write(b"display", ((item_id, json.dumps(asdict(shown)).encode()) for item_id, shown in displays.items()))
+        self._write(
+            b"display", ((item_id, json.dumps(asdict(display)).encode()) for item_id, display in displays.items())
+        )
 
     def _read(self, table: bytes, keys: Sequence[bytes]) -> list[bytes | None]:
         with _reported(self._path), self._environment.begin(self._tables[table]) as transaction:
@@ -134,8 +136,8 @@ def _make_tables(environment: Any) -> None:
 
 def _open_tables(environment: Any, path: Path) -> dict[bytes, Any]:
     with environment.begin() as transaction:
-        if (found := transaction.get(FORMAT_KEY)) != FORMAT:
-            raise StoreError(f"{path}: feature store of format {found!r}, expected {FORMAT!r}")
+        if (actual := transaction.get(FORMAT_KEY)) != FORMAT:
+            raise StoreError(f"{path}: feature store of format {actual!r}, expected {FORMAT!r}")
     return {name: environment.open_db(name, create=False) for name in TABLES}
 
 

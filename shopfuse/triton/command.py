@@ -1,10 +1,18 @@
-"""Spells out tritonserver's command line from what a caller may want otherwise."""
+"""Spells out tritonserver's command line from what a caller may want otherwise, and chooses the ports it is told."""
 
+import errno
 import math
+import random
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from shopfuse.triton.errors import TritonStartError
 from shopfuse.triton.installation import Installation
+
+# Below the kernel's range for outgoing connections (32768 and up), so that none takes it between look and use.
+CHOICE = range(20_000, 32_000)
+ATTEMPTS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +64,25 @@ def server_command(
         f"--backend-config=python,shm-region-prefix-name={prefix}",
         f"--backend-config=python,shm-default-byte-size={settings.shared_memory_bytes}",
     ]
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether a server could listen there now."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise TritonStartError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        return True
+
+
+def choose_ports(host: str, wanted: tuple[int, ...]) -> tuple[int, ...]:
+    """The wanted ports, with a free one in place of every 0; raises TritonStartError where a wanted one is taken."""
+    for port in wanted:
+        if port and not is_free(host, port):
+            raise TritonStartError(f"port {port} on {host} is in use by another process: choose another, or 0 for any")
+    candidates = (port for port in random.sample(CHOICE, ATTEMPTS) if port not in wanted and is_free(host, port))
+    return tuple(port or next(candidates) for port in wanted)

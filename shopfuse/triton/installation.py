@@ -38,17 +38,17 @@ def find_installation() -> Installation:
     package = Path(spec.origin).parent
     triton = package / "tritonserver"
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    found = Installation(
+    installation = Installation(
         server=triton / "bin" / "tritonserver",
         python_backend=triton / "backends" / "python",
         stub=triton / "python_backend_stubs" / python / STUB,
         caches=triton / "caches",
         libraries=package.parent / "nvidia_pytriton.libs",
     )
-    if not found.stub.is_file():
-        has = sorted(path.name for path in found.stub.parent.parent.glob("*"))
+    if not installation.stub.is_file():
+        has = sorted(path.name for path in installation.stub.parent.parent.glob("*"))
         raise TritonMissingError(f"nvidia-pytriton at {package} has no part for Python {python}, only for {has}")
-    return found
+    return installation
 
 
 def assemble_backends(installation: Installation, directory: Path) -> None:

@@ -14,12 +14,11 @@ from types import TracebackType
 from typing import Self
 
 from shopfuse.core.progress import Progress, silent
-from shopfuse.triton.command import TritonSettings, server_command
+from shopfuse.triton.command import TritonSettings, choose_ports, server_command
 from shopfuse.triton.errors import ModelControlError, TritonStartError
+from shopfuse.triton.guard import GuardedProcess, start_guarded
 from shopfuse.triton.installation import assemble_backends, environment, find_installation
-from shopfuse.triton.model_control import ModelControl, ModelVersion
-from shopfuse.triton.ports import choose_ports
-from shopfuse.triton.process import GuardedProcess, start_guarded
+from shopfuse.triton.model_control import ModelControl, ModelIndexEntry
 from shopfuse.triton.startup_probe import check_probe, write_probe
 
 LOG_TAIL_LINES = 12
@@ -132,7 +131,7 @@ class LocalTriton:
         """Whether a version (none given: any) answers inferences now; False while the server is down."""
         return self._control is not None and self._control.is_ready(name, version)
 
-    def ready_models(self) -> tuple[ModelVersion, ...]:
+    def ready_models(self) -> tuple[ModelIndexEntry, ...]:
         """The versions that answer inferences now."""
         return self._running().ready_models()
 

@@ -25,7 +25,7 @@ LOOK_EVERY_S = 0.02
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class ModelVersion:
+class ModelIndexEntry:
     """One version of one model in Triton's index."""
 
     name: str
@@ -114,17 +114,17 @@ class ModelControl:
                 return False
             raise ModelControlError(f"Triton at {self.address} does not answer: {reason_of(error)}") from error
 
-    def index(self) -> tuple[ModelVersion, ...]:
+    def index(self) -> tuple[ModelIndexEntry, ...]:
         """Every model in the repository with its state; a model never loaded has neither version nor state."""
         try:
             answer = self.stub.RepositoryIndex(service_pb2.RepositoryIndexRequest(), timeout=ANSWER_TIMEOUT_S)
         except grpc.RpcError as error:
             raise ModelControlError(f"Triton at {self.address} does not list its models: {reason_of(error)}") from error
         return tuple(
-            sorted(ModelVersion(entry.name, entry.version, entry.state, entry.reason) for entry in answer.models)
+            sorted(ModelIndexEntry(entry.name, entry.version, entry.state, entry.reason) for entry in answer.models)
         )
 
-    def ready_models(self) -> tuple[ModelVersion, ...]:
+    def ready_models(self) -> tuple[ModelIndexEntry, ...]:
         """The versions that answer inferences now."""
         return tuple(entry for entry in self.index() if entry.ready)
 

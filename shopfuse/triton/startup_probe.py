@@ -11,15 +11,15 @@ import numpy as np
 from tritonclient.grpc import service_pb2
 
 from shopfuse.triton.errors import TritonStartError
-from shopfuse.triton.infer_request import request_of
 from shopfuse.triton.model_control import reason_of
+from shopfuse.triton.model_infer import request_of
 
 NAME = "shopfuse_startup_probe"
 CONFIG = f"""
 name: "{NAME}" backend: "onnxruntime" max_batch_size: 0 instance_group [ {{ count: 1 kind: KIND_CPU }} ]
 input [ {{ name: "x" data_type: TYPE_FP32 dims: [ 2 ] }} ] output [ {{ name: "y" data_type: TYPE_FP32 dims: [ 2 ] }} ]
 """
-# The ONNX file of y = x + x, opset 17. tests/serving/test_startup_probe.py builds it again and compares.
+# The ONNX file of y = x + x, opset 17. tests/triton/test_startup_probe.py builds it again and compares.
 MODEL = bytes.fromhex(
     "08083a390a0e0a01780a01781201792203416464120570726f62655a0f0a017812"
     "0a0a08080112040a020802620f0a0179120a0a08080112040a02080242040a001011"

@@ -10,8 +10,8 @@ from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.publishing.errors import PublishError
 from shopfuse.publishing.prune import prune
 from shopfuse.publishing.publish import publish
+from shopfuse.release.ids import release_ids
 from shopfuse.release.leases import EXPIRED_S
-from shopfuse.release.release_ids import release_ids
 from shopfuse.triton.model_control import ModelControl
 from tests.publishing.tiny_release import Scaling, Shop, ask, write_lease
 
@@ -127,7 +127,7 @@ def test_less_than_nothing_cannot_be_kept(placed: Shop) -> None:
         prune(placed.root, keep=-1, control=None)
 
 
-def test_pruning_is_a_line_of_the_journal(placed: Shop) -> None:
+def test_pruning_is_a_line_of_the_publication_log(placed: Shop) -> None:
     prune(placed.root, keep=0, control=None)
 
     line = json.loads((placed.root / "releases" / "journal.jsonl").read_text().splitlines()[-1])

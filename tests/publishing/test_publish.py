@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import grpc
 import pytest
 
-from shopfuse.publishing import gateways
+from shopfuse.publishing import switch
 from shopfuse.publishing.publish import publish
 from shopfuse.publishing.rollback import promote, rollback
 from shopfuse.release.channels import Channels
@@ -171,7 +171,7 @@ def test_it_waits_until_the_gateway_answers_with_the_release(shop: Shop) -> None
 
 
 def test_a_gateway_that_does_not_follow_is_named(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateways, "MOVED_WITHIN_S", 0.2)
+    monkeypatch.setattr(switch, "GATEWAYS_WITHIN_S", 0.2)
     write_lease(shop.root, "elsewhere-7", holds=())
 
     result = publish(shop.root, "r1", control=None, public_key=shop.key)
@@ -181,14 +181,14 @@ def test_a_gateway_that_does_not_follow_is_named(shop: Shop, monkeypatch: pytest
     assert shop.channels.stable == "r1"
 
 
-def test_every_change_is_a_line_of_the_journal(shop: Shop) -> None:
+def test_every_change_is_a_line_of_the_publication_log(shop: Shop) -> None:
     publish(shop.root, "r1", control=None, public_key=shop.key)
-    journal = shop.root / "releases" / "journal.jsonl"
-    with journal.open("a") as file:
+    log = shop.root / "releases" / "journal.jsonl"
+    with log.open("a") as file:
         file.write('{"cut short')
     publish(shop.root, "r2", control=None, public_key=shop.key)
 
-    first, torn, second = journal.read_text().splitlines()
+    first, torn, second = log.read_text().splitlines()
 
     assert torn == '{"cut short'
     assert [json.loads(line)["after"]["stable"] for line in (first, second)] == ["r1", "r2"]
@@ -196,7 +196,7 @@ def test_every_change_is_a_line_of_the_journal(shop: Shop) -> None:
     assert "@" in json.loads(second)["who"]
 
 
-def test_a_journal_that_cannot_be_written_is_a_warning(shop: Shop) -> None:
+def test_a_publication_log_that_cannot_be_written_is_a_warning(shop: Shop) -> None:
     (shop.root / "releases" / "journal.jsonl").mkdir()
 
     result = publish(shop.root, "r1", control=None, public_key=shop.key)

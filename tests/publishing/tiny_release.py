@@ -25,8 +25,8 @@ from shopfuse.release.leases import Lease
 from shopfuse.release.manifest import Manifest, ModelVersion
 from shopfuse.release.signature import create_keys, sign
 from shopfuse.release.verify import read_manifest
-from shopfuse.triton.infer_request import answer_of, request_of
 from shopfuse.triton.model_control import ModelControl
+from shopfuse.triton.model_infer import answer_of, request_of
 from tests.manifests import tiny_manifest
 
 TENSORS = {"encoder": ("x", "v"), "tower": ("v", "y")}  # model -> (its input, its output)

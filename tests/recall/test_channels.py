@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from shopfuse.ranking.channels import CHANNELS, RANK, RECOMMEND, SEARCH, SIMILAR, TABLE, Channel, Surface
 from shopfuse.ranking.tensors import MODALITIES
 from shopfuse.recall.arrays import open_array, write_array
-from shopfuse.recall.channels import asked_channels, channel_scores, merge, pool, search
+from shopfuse.recall.channels import applicable_channels, channel_scores, merge, pool, search
 from shopfuse.recall.contents import IndexContents
 from shopfuse.recall.hits import NO_HITS, Hits, best
 from shopfuse.recall.indexes import IndexFile, RecallChannel, RecallIndexes, build_indexes, recall_channels
@@ -86,7 +86,7 @@ def test_a_row_and_an_index_make_a_channel(indexes: RecallIndexes) -> None:
     rows = pool(indexes, QUERY, RECOMMEND)
     scores, mask = channel_scores(indexes, rows, QUERY)
 
-    assert asked_channels(indexes, QUERY, RECOMMEND)[-1] == "last"
+    assert applicable_channels(indexes, QUERY, RECOMMEND)[-1] == "last"
     assert search(indexes, "last", QUERY, 2).rows.tolist() == [ITEMS - 1, ITEMS - 2]
     assert ITEMS - 1 in rows and ITEMS - 1 not in without
     assert scores.shape == mask.shape == (len(rows), len(TABLE) + 1)
@@ -130,22 +130,22 @@ def test_names_are_distinct_and_modalities_known() -> None:
     ],
 )
 def test_each_surface_asks_its_channels(indexes: RecallIndexes, surface: Surface, names: list[str]) -> None:
-    assert asked_channels(indexes, QUERY, surface) == names
+    assert applicable_channels(indexes, QUERY, surface) == names
 
 
 @pytest.mark.parametrize("surface", [SEARCH, SIMILAR])
 def test_what_is_popular_stands_in_for_an_unknown_vector(indexes: RecallIndexes, surface: Surface) -> None:
     stranger = replace(QUERY, behaviour_vector=None)
 
-    assert "popular" in asked_channels(indexes, stranger, surface)
-    assert asked_channels(indexes, RecallQuery(), RANK) == []
+    assert "popular" in applicable_channels(indexes, stranger, surface)
+    assert applicable_channels(indexes, RecallQuery(), RANK) == []
 
 
 def test_a_query_without_a_channels_needs_does_not_ask_it(indexes: RecallIndexes) -> None:
-    for name in asked_channels(indexes, QUERY, SEARCH):
+    for name in applicable_channels(indexes, QUERY, SEARCH):
         less = indexes.channels[name].without(QUERY)
 
-        assert name not in asked_channels(indexes, less, SEARCH)
+        assert name not in applicable_channels(indexes, less, SEARCH)
 
 
 def test_an_item_is_most_like_itself(indexes: RecallIndexes) -> None:

@@ -22,8 +22,8 @@ from shopfuse.triton import local_triton as triton_module
 from shopfuse.triton.command import TritonSettings
 from shopfuse.triton.errors import ModelControlError, TritonMissingError, TritonStartError
 from shopfuse.triton.guard import SHARED_MEMORY
-from shopfuse.triton.infer_request import answer_of, request_of
 from shopfuse.triton.local_triton import LocalTriton
+from shopfuse.triton.model_infer import answer_of, request_of
 from tests.triton.tiny_models import (
     Tensor,
     add_doubling,

@@ -16,8 +16,8 @@ from tritonclient.grpc import model_config_pb2
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
 from shopfuse.triton.errors import ModelControlError
-from shopfuse.triton.infer_request import answer_of, request_of
 from shopfuse.triton.local_triton import LocalTriton
+from shopfuse.triton.model_infer import answer_of, request_of
 from tests.triton.tiny_models import (
     Tensor,
     add_doubling,

@@ -17,7 +17,7 @@ from onnx import helper
 from tritonclient.grpc import model_config_pb2, service_pb2_grpc
 from tritonclient.utils import np_to_triton_dtype
 
-from shopfuse.triton.infer_request import answer_of, request_of
+from shopfuse.triton.model_infer import answer_of, request_of
 
 Array = NDArray[np.generic]
 

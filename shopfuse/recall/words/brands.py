@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shopfuse.recall.words.word_files import read_words, write_words
+from shopfuse.recall.words.json_files import read_words, write_words
 
 FILE = "brands.json"
 MAX_WORDS = 4  # of a name

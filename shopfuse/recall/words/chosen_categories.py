@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.recall.arrays import open_array, write_array
+from shopfuse.recall.arrays import key_span, open_array, write_array
 from shopfuse.recall.words.query_reading import NO_WORDS
 from shopfuse.release.manifest import ReleaseError
 
@@ -49,11 +49,10 @@ class ChosenCategories:
         """How often shoppers chose from `categories` after a query, as shares of the most chosen category's, [n], and
         how many choices there were."""
         shares = np.zeros(len(categories), np.float32)
-        place = int(np.searchsorted(self.keys, np.uint64(key)))
-        if key == NO_WORDS or place == len(self.keys) or self.keys[place] != key:
+        entries = key_span(self.keys, self.indptr, key)
+        known, counts = self.categories[entries], self.counts[entries]
+        if key == NO_WORDS or len(known) == 0:
             return shares, 0
-        found = slice(int(self.indptr[place]), int(self.indptr[place + 1]))
-        known, counts = self.categories[found], self.counts[found]
         at = np.minimum(np.searchsorted(known, categories), len(known) - 1)
         shares[:] = np.where(known[at] == categories, counts[at] / counts.max(), 0.0)
         return shares, int(counts.sum())

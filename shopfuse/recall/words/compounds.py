@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from shopfuse.recall.words.word_files import read_words, write_words
+from shopfuse.recall.words.json_files import read_words, write_words
 
 FILE = "compounds.json"
 MIN_PART = 3  # letters: "usb c" is not one word

@@ -14,8 +14,8 @@ from itertools import pairwise
 
 from shopfuse.recall.words.brands import brands_in
 from shopfuse.recall.words.compounds import MIN_PART
+from shopfuse.recall.words.knowledge import WordKnowledge
 from shopfuse.recall.words.spelling import MIN_LENGTH
-from shopfuse.recall.words.word_knowledge import WordKnowledge
 
 MAX_CHARACTERS = 2048
 MAX_WORDS = 32

@@ -19,7 +19,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from shopfuse.recall.arrays import open_array, write_array
-from shopfuse.recall.words.word_files import read_words, write_words
+from shopfuse.recall.words.json_files import read_words, write_words
 from shopfuse.release.manifest import ReleaseError
 
 MIN_ITEMS = 2  # that hold a word, before it is something to correct to
@@ -57,8 +57,8 @@ class Spelling:
         if not edits:
             return None
         near = [self.words[place] for place in sorted(self._places(word, edits))]  # most frequent first
-        found = process.extractOne(word, near, scorer=OSA.distance, score_cutoff=edits)  # the first of the nearest
-        return found[0] if found else None
+        match = process.extractOne(word, near, scorer=OSA.distance, score_cutoff=edits)  # the first of the nearest
+        return match[0] if match else None
 
     def _places(self, word: str, edits: int) -> set[int]:
         """Of every word that has a shortened form in common with `word`, and of some by chance."""
@@ -70,7 +70,7 @@ class Spelling:
 
 
 def build_spelling(folder: Path, items_with: Mapping[str, int]) -> None:
-    """Writes the words to correct to, given in how many items each word of the catalogue occurs."""
+    """Writes the words to correct to, told by in how many items each word of the catalogue occurs."""
     chosen = [word for word, count in items_with.items() if count >= MIN_ITEMS and allowed_edits(word)]
     chosen = sorted(chosen, key=lambda word: (-items_with[word], word))[:MAX_WORDS]
     forms = [(_hash(form), place) for place, word in enumerate(chosen) for form in shortened(word, allowed_edits(word))]

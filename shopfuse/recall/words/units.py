@@ -35,8 +35,10 @@ _THOUSANDS = re.compile(r"\d{1,3},\d{3}")
 
 def measures(text: str) -> list[str]:
     """One word for each measure of an item's text, and one for it rounded down where it is not whole."""
-    found = [_measured(match) for match in _MEASURE.finditer(text)]
-    return [word for amount, unit in found for word in dict.fromkeys((_word(amount, unit), _word(int(amount), unit)))]
+    measured = [_measured(match) for match in _MEASURE.finditer(text)]
+    return [
+        word for amount, unit in measured for word in dict.fromkeys((_word(amount, unit), _word(int(amount), unit)))
+    ]
 
 
 def with_measures(query: str) -> str:

@@ -20,7 +20,7 @@ from shopfuse.ranking.text import normalise_query
 from shopfuse.recall.item_table import ItemTable, build_item_table
 from shopfuse.recall.lexical import LexicalIndex, build_lexical
 from shopfuse.recall.words.analysis import Analyser
-from shopfuse.recall.words.word_knowledge import ANALYSER
+from shopfuse.recall.words.knowledge import ANALYSER
 from shopfuse.release.manifest import ReleaseError
 from shopfuse.training.data.catalogue import catalogue_items
 

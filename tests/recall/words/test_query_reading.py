@@ -12,8 +12,8 @@ from shopfuse.ranking.item import CatalogueItem
 from shopfuse.recall.lexical import LexicalIndex, build_lexical
 from shopfuse.recall.words.brands import FILE as BRANDS
 from shopfuse.recall.words.compounds import FILE as COMPOUNDS
+from shopfuse.recall.words.knowledge import USUAL_FORMS
 from shopfuse.recall.words.spelling import Spelling, build_spelling, shortened
-from shopfuse.recall.words.usual_forms import FILE as USUAL_FORMS
 from shopfuse.release.manifest import ReleaseError
 
 TITLES = (

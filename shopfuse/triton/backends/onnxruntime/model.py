@@ -126,9 +126,9 @@ def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
         raise pb_utils.TritonModelException(f"onnxruntime cannot open {path}: {error}") from error
 
 
-def check_tensors(kind: str, declared: Sequence[dict[str, Any]], found: Sequence[Any], path: Path) -> None:
+def check_tensors(kind: str, declared: Sequence[dict[str, Any]], actual: Sequence[Any], path: Path) -> None:
     """Raises unless every tensor of config.pbtxt is in the graph with that type, and every graph input is declared."""
-    types = {tensor.name: tensor.type for tensor in found}
+    types = {tensor.name: tensor.type for tensor in actual}
     for tensor in declared:
         expected = ONNX_TYPES[tensor["data_type"]]
         if types.get(tensor["name"]) != expected:

@@ -40,6 +40,6 @@ class Entry:
     at: str = field(default_factory=_now)  # ISO 8601, UTC
 
 
-def append(workspace: Path, entry: Entry) -> None:
+def append_entry(workspace: Path, entry: Entry) -> None:
     """On disk when it returns. A line that a crash cut short stays a line of its own."""
-    append_line(WorkspacePaths(workspace).journal, json.dumps(asdict(entry), sort_keys=True).encode())
+    append_line(WorkspacePaths(workspace).publication_log, json.dumps(asdict(entry), sort_keys=True).encode())

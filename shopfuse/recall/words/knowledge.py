@@ -1,4 +1,8 @@
-"""What a lexical index knows about words beside the index itself: how they were cut, corrected and joined.
+"""What a lexical index knows about words beside the index itself: how they were cut, corrected, joined and written.
+
+Titles say "laptop" where queries say "laptops". The lexical channel compares stems and needs no usual forms, but a text
+encoder reads the letters, and may place the plural elsewhere: beside bags for laptops. They are learned from the
+catalogue, in whatever language its stems are.
 
 Small files in the index's folder, signed with the release. A query cut by other rules than the items finds less,
 without any error: hence such an index is refused.
@@ -7,6 +11,7 @@ without any error: hence such an index is refused.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +19,13 @@ from shopfuse.core.errors import ShopfuseError
 from shopfuse.recall.words.analysis import Analyser
 from shopfuse.recall.words.brands import BrandNames, Brands, read_brands, write_brands
 from shopfuse.recall.words.compounds import Compounds, Vocabulary, read_compounds, write_compounds
-from shopfuse.recall.words.spelling import Spelling, build_spelling
-from shopfuse.recall.words.usual_forms import UsualForms, read_usual_forms, usual_forms, write_usual_forms
+from shopfuse.recall.words.json_files import read_words, write_words
+from shopfuse.recall.words.spelling import MAX_WORDS, Spelling, build_spelling
 from shopfuse.release.manifest import ReleaseError
 
-ANALYSER, SPELLING = "analyser.json", "spelling"
+ANALYSER, SPELLING, USUAL_FORMS = "analyser.json", "spelling", "usual_forms.json"
+
+UsualForms = dict[str, str]  # stem -> the word of that stem which most items hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,7 @@ def write_knowledge(folder: Path, analyser: Analyser, vocabulary: Vocabulary, br
     build_spelling(folder / SPELLING, vocabulary.items_with)
     write_compounds(folder, vocabulary.compounds())
     write_brands(folder, brands.believed(vocabulary.items_with))
-    write_usual_forms(folder, usual_forms(vocabulary.items_with, analyser.stem))
+    write_words(folder / USUAL_FORMS, _usual_forms(vocabulary.items_with, analyser.stem))
 
 
 def read_knowledge(folder: Path) -> WordKnowledge:
@@ -46,7 +53,7 @@ def read_knowledge(folder: Path) -> WordKnowledge:
         Spelling.open(folder / SPELLING),
         read_compounds(folder),
         read_brands(folder),
-        read_usual_forms(folder),
+        _read_usual_forms(folder / USUAL_FORMS),
     )
 
 
@@ -66,3 +73,18 @@ def _read_analyser(path: Path) -> Analyser:
             "version of shopfuse that built it, or build a new one"
         )
     return analyser
+
+
+def _usual_forms(items_with: Mapping[str, int], stem: Callable[[str], str]) -> UsualForms:
+    """Of the most frequent words, told by in how many items each word of the catalogue occurs."""
+    words = (word for word in items_with if word.isalpha())
+    frequent = sorted(words, key=lambda word: (-items_with[word], word))[:MAX_WORDS]
+    return {stem(word): word for word in reversed(frequent)}
+
+
+def _read_usual_forms(path: Path) -> UsualForms:
+    return read_words(
+        path,
+        "the usual forms of a catalogue's words",
+        lambda content: {str(stem): str(word) for stem, word in content.items()},
+    )

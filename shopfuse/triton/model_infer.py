@@ -1,4 +1,4 @@
-"""Arrays to one inference request of Triton and back, for all that asks it but the gateway.
+"""Triton's call ModelInfer: arrays to a request, a response to arrays; for all that asks Triton but the gateway.
 
 The requests are sent on the channel of a ModelControl. tritonclient's own client opens a channel for itself, gives no
 futures, and makes texts of gRPC's status codes, by which callers here tell what passes from what stays.
