@@ -23,15 +23,15 @@ from shopfuse.training.data.provenance import provenance
 from shopfuse.training.models.text_encoder import load_text_encoder
 from shopfuse.training.trainers.build_models import build_models
 from shopfuse_exporters.models.content import export_content_models
-from shopfuse_exporters.models.exporting import Exporting
-from shopfuse_exporters.models.gate import gate_rankings
+from shopfuse_exporters.models.exporter import ModelExporter
 from shopfuse_exporters.models.golden_queries import golden_queries
-from shopfuse_exporters.models.heads import export_heads, known_heads, learn_heads
+from shopfuse_exporters.models.ranking_gate import gate_rankings
 from shopfuse_exporters.models.shop import load_catalogue_of, load_shop
-from shopfuse_exporters.models.texts import EncodedTexts, encode_catalogue_texts
+from shopfuse_exporters.models.text_encoder import EncodedTexts, encode_catalogue_texts
+from shopfuse_exporters.models.text_heads import export_heads, known_heads, learn_heads
 from shopfuse_exporters.models.users import export_user_models
-from shopfuse_exporters.precision.convert import Precisions
-from shopfuse_exporters.release.release import ReleaseParts, make_release
+from shopfuse_exporters.precision.precisions import Precisions
+from shopfuse_exporters.release.assembly import ReleaseParts, make_release
 from shopfuse_exporters.steps import StepTimes, disk_errors_named
 
 
@@ -55,24 +55,24 @@ def build_workspace(workspace: Workspace, options: BuildOptions | None = None, p
     options = options or BuildOptions()
     times = StepTimes(progress)
     with disk_errors_named("build"), workspace_lock(workspace.root), _scratch(workspace.paths.build_scratch) as scratch:
-        exporting = Exporting(scratch, options.precisions, options.accepted, times)
+        exporter = ModelExporter(scratch, options.precisions, options.accepted, times)
         with times.step("read catalogue"):
             catalogue = load_catalogue_of(workspace)
         with times.step("load text encoder"):
             encoder = load_text_encoder(workspace.settings.text_encoder)
-        texts = encode_catalogue_texts(exporting, workspace, catalogue, encoder, progress)
+        texts = encode_catalogue_texts(exporter, workspace, catalogue, encoder, progress)
         queries = golden_queries(workspace.events(), catalogue)
         with times.step("train models" if options.train else "read checkpoints"):
             models = _models(workspace, texts, options, progress)
         with times.step("read events"):
             shop = load_shop(workspace, catalogue, models.scenes)
-        content = export_content_models(exporting, models, texts, workspace.all_images(), progress)
-        users = export_user_models(exporting, shop, models, content.items)
+        content = export_content_models(exporter, models, texts, workspace.all_images(), progress)
+        users = export_user_models(exporter, shop, models, content.items)
         if options.train:
             heads = learn_heads(workspace, texts, options.seed, times, progress)
         else:
             heads = known_heads(workspace, texts, times)
-        exported = (texts.exported, *content.exported, *users, *export_heads(exporting, heads, texts))
+        exported = (texts.exported, *content.exported, *users, *export_heads(exporter, heads, texts))
         with times.step("golden queries"):
             gated = gate_rankings(exported, texts, queries, models.tasks, options.accepted)
         made = {"seed": options.seed, **provenance(workspace), "fusion_asked": _fusion(workspace, options)}

@@ -77,7 +77,7 @@ def image(shade: int) -> bytes:
 
 def write_events(workspace: Workspace) -> None:
     """Two users: u1 saw i00 and i01 in one session and bought i01, u2 saw i01 and i02."""
-    seen = [
+    events = [
         ("u1", "i00", "view_item"),
         ("u1", "i01", "purchase"),
         ("u2", "i01", "view_item"),
@@ -92,7 +92,7 @@ def write_events(workspace: Workspace) -> None:
             "session_id": f"s-{user}",
             "item_id": item,
         }
-        for at, (user, item, name) in enumerate(seen)
+        for at, (user, item, name) in enumerate(events)
     ]
     workspace.paths.events.mkdir(exist_ok=True)
     pl.DataFrame(rows, EVENT_SCHEMA).write_parquet(workspace.paths.events_of(DAY.date()))

@@ -39,13 +39,13 @@ from shopfuse.training.models.text_encoder import LoadedTextEncoder
 from shopfuse_exporters import build
 from shopfuse_exporters.build import BuildOptions, build_workspace
 from shopfuse_exporters.errors import BuildError, ParityError, PrecisionError
-from shopfuse_exporters.precision.convert import Precisions
-from shopfuse_exporters.release import release as release_build
+from shopfuse_exporters.precision.precisions import Precisions
+from shopfuse_exporters.release import assembly
 from shopfuse_exporters.verify import verified_model
 from tests.exporters.conftest import Export
 from tests.exporters.small_shop import fit, tiny_text_encoder
 
-Given = ParamSpec("Given")
+Params = ParamSpec("Params")
 
 
 @pytest.fixture
@@ -130,13 +130,18 @@ def test_items_without_image_or_behaviour_are_masked(built: Path) -> None:
 def test_the_store_holds_items_their_display_and_users(built: Path) -> None:
     with LmdbStore.open(built / "state/store.lmdb") as store:
         rows, present = store.items([b"i00", b"i01", b"nothing"])
-        shown = store.display([b"i01"])[0]
+        display = store.display([b"i01"])[0]
         users = store.users(["u1", "stranger"])
 
     assert present.tolist() == [True, True, False]
     assert rows["has_image"].tolist()[:2] == [1.0, 0.0]
-    assert shown is not None
-    assert (shown.price, shown.currency, shown.brand, shown.category) == (11.0, "EUR", "Acme", ("home", "chair"))
+    assert display is not None
+    assert (display.price, display.currency, display.brand, display.category) == (
+        11.0,
+        "EUR",
+        "Acme",
+        ("home", "chair"),
+    )
     assert users[0].item_ids.tolist() == [b"i00", b"i01"]
     assert not users[1].present
 
@@ -233,8 +238,8 @@ def test_an_unfaithful_encoder_stops_the_build(
     assert_only_the_first_release(workspace)
 
 
-def with_a_nan(train: Callable[Given, ShopModels]) -> Callable[Given, ShopModels]:
-    def poisoned(*arguments: Given.args, **options: Given.kwargs) -> ShopModels:
+def with_a_nan(train: Callable[Params, ShopModels]) -> Callable[Params, ShopModels]:
+    def poisoned(*arguments: Params.args, **options: Params.kwargs) -> ShopModels:
         models = train(*arguments, **options)
         weight = models.query_tower.projection
         assert isinstance(weight, torch.Tensor)
@@ -264,10 +269,10 @@ def test_a_missing_tokenizer_is_named(workspace: Workspace, tmp_path: Path, monk
     ("module", "name", "step"),
     [
         (word_channels, "build_lexical", "write indexes"),
-        (release_build, "put_models", "write models"),
-        (release_build, "put_ensemble", "write models"),
-        (release_build, "file_hashes", "write manifest"),
-        (release_build, "sign", "write manifest"),
+        (assembly, "put_models", "write models"),
+        (assembly, "put_ensemble", "write models"),
+        (assembly, "file_hashes", "write manifest"),
+        (assembly, "sign", "write manifest"),
     ],
 )
 def test_a_full_disk_at_any_step_leaves_the_last_release(

@@ -11,7 +11,7 @@ import torch
 from tritonclient.grpc import InferenceServerClient, InferInput
 
 from shopfuse.ranking.tensors import Arrays, submodels
-from shopfuse.training.fusion.fusion_ranker import FusionRanker
+from shopfuse.training.fusion.ranker import FusionRanker
 from shopfuse.triton.local_triton import LocalTriton
 from shopfuse_exporters.onnx.sample_inputs import random_inputs
 from shopfuse_exporters.triton.model_config import WARMUP_FOLDER, config_text, model_config, warmup_files
@@ -70,8 +70,8 @@ def test_triton_answers_as_torch_does(method: str, served: InferenceServerClient
     for batch, candidates in ((1, 128), (3, 32)):
         arrays = random_inputs(RANKER, batch, {"candidates": candidates}, np.random.default_rng(batch))
 
-        found, expected = _ask(served, NAMES[method], arrays), reference(arrays)
+        actual, expected = _ask(served, NAMES[method], arrays), reference(arrays)
 
         for name, values in expected.items():
-            assert np.allclose(found[name].astype(float), values.astype(float), atol=1e-4), name
-        assert float(np.ptp(found["task_probabilities"].astype(float))) > 0.01  # it tells candidates apart
+            assert np.allclose(actual[name].astype(float), values.astype(float), atol=1e-4), name
+        assert float(np.ptp(actual["task_probabilities"].astype(float))) > 0.01  # it tells candidates apart

@@ -41,7 +41,7 @@ class EncodedItems:
 
 
 @dataclass(frozen=True, slots=True)
-class ItemInputs:
+class CatalogueInputs:
     """What the item tower reads, row-aligned; its names are those of the tower's tensors."""
 
     text_embedding: NDArray[np.float16]
@@ -65,7 +65,7 @@ def encode_images(
 ) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
     """(image embeddings [N, image_dim], which items have one [N]); images of unknown items are left out.
 
-    An item with several images gets the middle of their embeddings, as training.image_vectors does.
+    An item with several images gets the middle of their embeddings, as training.models.image_vectors does.
 
     Raises BuildError naming the item whose image cannot be decoded.
     """
@@ -123,7 +123,7 @@ def _pixels(item_id: str, image: bytes, size: int) -> NDArray[np.uint8]:
         raise BuildError(f"item {item_id!r}: {error}") from error
 
 
-def encode_items(model: OnnxModel, inputs: ItemInputs, progress: Progress = silent) -> EncodedItems:
+def encode_items(model: OnnxModel, inputs: CatalogueInputs, progress: Progress = silent) -> EncodedItems:
     """The catalogue through the item tower."""
     count, step = len(inputs.presence), model.declaration.max_batch
     item_vectors = np.zeros((count, VECTOR), np.float16)

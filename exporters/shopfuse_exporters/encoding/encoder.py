@@ -16,7 +16,7 @@ from shopfuse.release.verify import sha256_file
 from shopfuse.training.models.text_encoder import LoadedTextEncoder
 from shopfuse_exporters.encoding.export_cache import export_once
 from shopfuse_exporters.encoding.vector_cache import VectorCache, encoder_folder
-from shopfuse_exporters.precision.convert import FULL
+from shopfuse_exporters.precision.precisions import FULL
 from shopfuse_exporters.verify.cases import REAL_ROWS
 from shopfuse_exporters.verify.verified_model import VerifiedModel, export_verified
 

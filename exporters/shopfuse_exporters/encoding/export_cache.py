@@ -39,9 +39,9 @@ def export_once(cache: Path, declaration: Submodel, module: nn.Module, precision
     Needs no lock: of two processes that export at once, one file stays.
     """
     folder = cache / f"{declaration.name}-{_key(declaration, module, precision)}"
-    found = _read(folder, declaration)
-    if found is not None:
-        return found
+    exported = _read(folder, declaration)
+    if exported is not None:
+        return exported
     staged = cache / f".{folder.name}.{os.uname().nodename}.{os.getpid()}"
     try:
         staged.mkdir(parents=True)
@@ -51,9 +51,9 @@ def export_once(cache: Path, declaration: Submodel, module: nn.Module, precision
             _rename(staged, folder)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
-    found = _read(folder, declaration)
-    assert found is not None  # it was written a moment ago
-    return found
+    exported = _read(folder, declaration)
+    assert exported is not None  # it was written a moment ago
+    return exported
 
 
 def _rename(staged: Path, folder: Path) -> None:

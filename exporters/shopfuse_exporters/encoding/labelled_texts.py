@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.text_heads import CATEGORY_HEAD, SENTIMENT_HEAD
-from shopfuse.training.examples.label_examples import LabelExamples, category_examples, sentiment_examples
+from shopfuse.training.examples.labelled_texts import LabelExamples, category_examples, sentiment_examples
 from shopfuse_exporters.encoding.run import TextEncoder, encode_texts
 from shopfuse_exporters.encoding.vector_cache import VectorCache
 
@@ -34,19 +34,19 @@ def head_examples(
     workspace: Workspace, encoder: TextEncoder, cache: VectorCache, seed: int, progress: Progress
 ) -> dict[str, HeadExamples]:
     """By head, for those that the shop has data for. `cache` is the catalogue's; another one beside it is used."""
-    found = {
+    by_head = {
         CATEGORY_HEAD: category_examples(workspace.items().select(ITEM_COLUMNS).collect(), seed),
         SENTIMENT_HEAD: sentiment_examples(workspace.reviews().select(REVIEW_COLUMNS).collect(), seed),
     }
-    there = {name: examples for name, examples in found.items() if examples is not None}
-    texts = [text for examples in there.values() for text in examples.texts]
+    available = {name: examples for name, examples in by_head.items() if examples is not None}
+    texts = [text for examples in available.values() for text in examples.texts]
     if not texts:
         return {}
     beside = VectorCache(cache.folder.parents[1] / CACHE / cache.folder.name, cache.dims)
     vectors, _ = encode_texts(texts, encoder, beside, progress)
     read: dict[str, HeadExamples] = {}
     start = 0
-    for name, examples in there.items():
+    for name, examples in available.items():
         end = start + len(examples.texts)
         read[name] = HeadExamples(examples, np.array(vectors[start:end], np.float32))
         start = end

@@ -21,11 +21,10 @@ WHAT_AN_ENCODER_IS = ("text encoder", "tokenizer", "number of tokens")  # the pi
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _PartFile:
     """A part on disk, without its arrays."""
 
     path: Path
-    runtime: str
     shard: str
 
 
@@ -36,13 +35,13 @@ def merge(texts: Texts, cache: VectorCache, folders: Sequence[Path], chunk: int 
     the workspace is then as it was.
     """
     keys = keys_of_all(texts)
-    given = [path for folder in folders for path in _parts_below(folder)]
-    runtime = _one_runtime(given or list(part_files(cache.parts)), cache)
+    other_parts = [path for folder in folders for path in _parts_below(folder)]
+    runtime = _one_runtime(other_parts or list(part_files(cache.parts)), cache)
     plan = make_plan(keys, cache.known.keys, cache.encoder, runtime, chunk)
     own = part_files(cache.parts / plan.identity)
-    found = _checked([*own, *given], plan, cache) if plan.chunks else {}
-    _check_complete(plan, found)
-    return assemble(keys, plan, cache, {number: part.path for number, part in found.items()})
+    part_of_chunk = _checked([*own, *other_parts], plan, cache) if plan.chunks else {}
+    _check_complete(plan, part_of_chunk)
+    return assemble(keys, plan, cache, {number: part.path for number, part in part_of_chunk.items()})
 
 
 def _parts_below(folder: Path) -> list[Path]:
@@ -60,8 +59,8 @@ def _one_runtime(paths: Iterable[Path], cache: VectorCache) -> str:
         _check_encoder(part, cache)
         runtimes.setdefault(part.runtime, path)
     if len(runtimes) > 1:
-        told = " and ".join(f"{path} by {runtime}" for runtime, path in runtimes.items())
-        raise EncodingError(f"parts of different runtimes are not mixed: {told}")
+        sources = " and ".join(f"{path} by {runtime}" for runtime, path in runtimes.items())
+        raise EncodingError(f"parts of different runtimes are not mixed: {sources}")
     return next(iter(runtimes), "")
 
 
@@ -72,9 +71,9 @@ def _check_encoder(part: Part, cache: VectorCache) -> None:
             raise EncodingError(f"{part.path}: made with another {name} ({their}) than this workspace's ({our})")
 
 
-def _checked(paths: Iterable[Path], plan: Plan, cache: VectorCache) -> dict[int, _Found]:
+def _checked(paths: Iterable[Path], plan: Plan, cache: VectorCache) -> dict[int, _PartFile]:
     """The parts of the plan by chunk. Raises EncodingError for a part that is not of it."""
-    found: dict[int, _Found] = {}
+    part_of_chunk: dict[int, _PartFile] = {}
     for path in paths:
         part = read_part(path)
         _check_encoder(part, cache)
@@ -83,27 +82,27 @@ def _checked(paths: Iterable[Path], plan: Plan, cache: VectorCache) -> dict[int,
                 f"{path}: part of another encoding ({part.plan}, expected {plan.identity}): its catalogue, or what was "
                 "encoded before it, was not this workspace's"
             )
-        if part.chunk in found and not np.array_equal(part.vectors, read_part(found[part.chunk].path).vectors):
-            raise EncodingError(f"{path} and {found[part.chunk].path}: the same texts with different vectors")
-        found.setdefault(part.chunk, _Found(path, part.runtime, part.shard))
-    return found
+        first = part_of_chunk.setdefault(part.chunk, _PartFile(path, part.shard))
+        if first.path != path and not np.array_equal(part.vectors, read_part(first.path).vectors):
+            raise EncodingError(f"{path} and {first.path}: the same texts with different vectors")
+    return part_of_chunk
 
 
-def _check_complete(plan: Plan, found: Mapping[int, _Found]) -> None:
+def _check_complete(plan: Plan, part_of_chunk: Mapping[int, _PartFile]) -> None:
     """Raises EncodingError that names the shards whose chunks are missing."""
-    missing = [chunk for chunk in range(plan.chunks) if chunk not in found]
+    missing = [chunk for chunk in range(plan.chunks) if chunk not in part_of_chunk]
     if not missing:
         return
-    counts = {part.shard.partition("/")[2] for part in found.values()}
+    counts = {part.shard.partition("/")[2] for part in part_of_chunk.values()}
     if len(counts) != 1:
         raise EncodingError(f"{_share(missing, plan)} are missing: {', '.join(map(str, missing[:10]))}")
     of = int(counts.pop())
     shards = sorted({chunk % of for chunk in missing})
-    told = [
+    problems = [
         f"shard {shard + 1}/{of} is missing: {_share([chunk for chunk in missing if chunk % of == shard], plan)}"
         for shard in shards
     ]
-    raise EncodingError("; ".join(told))
+    raise EncodingError("; ".join(problems))
 
 
 def _share(chunks: Sequence[int], plan: Plan) -> str:

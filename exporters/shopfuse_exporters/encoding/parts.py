@@ -52,20 +52,20 @@ def write_part(folder: Path, plan: Plan, chunk: int, shard: Shard, vectors: NDAr
     path = part_path(folder, plan, chunk)
     keys = np.frombuffer(plan.keys[plan.span(chunk)].tobytes(), np.uint8).reshape(-1, KEY.itemsize)
     tensors: dict[str, NDArray[Any]] = {"keys": keys, "vectors": vectors.astype(np.float16)}
-    told = {
+    metadata = {
         "plan": plan.identity,
         "encoder": plan.encoder,
         "runtime": plan.runtime,
         "shard": str(shard),
         "chunk": str(chunk),
     }
-    write_bytes(path, save(tensors, {**told, "sha256": _checksum(tensors, told)}))
+    write_bytes(path, save(tensors, {**metadata, "sha256": _checksum(tensors, metadata)}))
     return path
 
 
-def _checksum(tensors: Mapping[str, NDArray[np.generic]], told: Mapping[str, str]) -> str:
-    """Over the arrays and what is told of them."""
-    digest = hashlib.sha256(repr(sorted(told.items())).encode())
+def _checksum(tensors: Mapping[str, NDArray[np.generic]], metadata: Mapping[str, str]) -> str:
+    """Over the arrays and the metadata beside them."""
+    digest = hashlib.sha256(repr(sorted(metadata.items())).encode())
     for name in sorted(tensors):
         digest.update(f"{name}{tensors[name].shape}{tensors[name].dtype}".encode())
         digest.update(np.ascontiguousarray(tensors[name]).data)
@@ -76,17 +76,15 @@ def read_part(path: Path) -> Part:
     """Raises EncodingError naming a file that is cut, changed or not a part."""
     try:
         with safe_open(path, framework="np") as file:
-            told = dict(file.metadata() or {})
+            metadata = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in ("keys", "vectors")}
     except (SafetensorError, OSError) as error:
         raise EncodingError(f"{path}: damaged, or not a part of an encoding ({error})") from error
-    if told.pop("sha256", "") != _checksum(tensors, told):
+    if metadata.pop("sha256", "") != _checksum(tensors, metadata):
         raise EncodingError(f"{path}: damaged: its contents do not fit its checksum")
     keys = np.ascontiguousarray(tensors["keys"]).view(KEY).reshape(-1)
-    return Part(
-        path, told["plan"], told["encoder"], told["runtime"], told["shard"], int(told["chunk"]), keys,
-        tensors["vectors"],
-    )  # fmt: skip
+    origin = {name: metadata[name] for name in ("plan", "encoder", "runtime", "shard")}
+    return Part(path, **origin, chunk=int(metadata["chunk"]), keys=keys, vectors=tensors["vectors"])
 
 
 def fits(part: Part, plan: Plan, dims: int) -> bool:

@@ -1,7 +1,7 @@
 """Encodes the texts of a catalogue as a stream: read in batches, computed chunk by chunk, put together on disk.
 
 What this process holds are one chunk of texts and, for each text, its key and its place (about 60 bytes); the vectors
-are a memory map. Killed at any moment it goes on where it was, with the bytes of an unbroken run (see encoding_plan).
+are a memory map. Killed at any moment it goes on where it was, with the bytes of an unbroken run (see plan).
 """
 
 from __future__ import annotations
@@ -226,11 +226,11 @@ def _keep_useful_parts(plan: Plan, cache: VectorCache) -> bool:
 def _useful_parts(plan: Plan, cache: VectorCache) -> dict[Path, Keys]:
     """Whole parts of other plans that hold a text of this one, and their keys."""
     others = [path for path in part_files(cache.parts) if path.parent.name != plan.identity]
-    found = {}
+    useful = {}
     for path in others:
         part = _whole_part(path)
         if part is None or (part.encoder, part.runtime) != (plan.encoder, plan.runtime):
             continue
         if part.vectors.shape == (len(part.keys), cache.dims) and (places_among(part.keys, plan.keys) >= 0).any():
-            found[path] = part.keys
-    return found
+            useful[path] = part.keys
+    return useful

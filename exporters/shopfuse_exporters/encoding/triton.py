@@ -3,7 +3,7 @@
 Texts are padded to the length buckets of the wire, and every request is a full batch (the last of a bucket is filled
 up with copies): Triton does not join it with what others ask at the same time, so one Triton gives the same bytes
 again. They need not be those of this process (other padding, other kernels), which is why the runtime is part of what
-a part is: an encoding is of one runtime throughout. It loads no model: see serving.
+a part is: an encoding is of one runtime throughout. It loads no model: see shopfuse.publishing.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from tokenizers import Tokenizer
 from shopfuse.core.progress import Progress, silent
 from shopfuse.inference.text_encoding import padded, tokens_of
 from shopfuse.ranking.tensors import Submodel, bucket
-from shopfuse.triton.infer_request import answer_of, request_of
 from shopfuse.triton.model_control import ModelControl
+from shopfuse.triton.model_infer import answer_of, request_of
 from shopfuse_exporters.encoding.plan import EncodingError
 from shopfuse_exporters.encoding.run import STAGE
 
@@ -91,10 +91,10 @@ class TritonEncoding:
         """The vectors of one full batch, [batch, dims]."""
         full = tokens + [tokens[-1]] * (self._batch - len(tokens))
         answer = self._patiently(request_of(*self._model, padded(full, size)))
-        wanted = (self._output, "FP32", [self._batch, self.dims])
-        given = [(output.name, output.datatype, list(output.shape)) for output in answer.outputs]
-        if wanted not in given:
-            raise EncodingError(f"{self._where()}: expected the output {wanted}, got {given}")
+        expected = (self._output, "FP32", [self._batch, self.dims])
+        outputs = [(output.name, output.datatype, list(output.shape)) for output in answer.outputs]
+        if expected not in outputs:
+            raise EncodingError(f"{self._where()}: expected the output {expected}, got {outputs}")
         return np.asarray(answer_of(answer)[self._output], np.float32)
 
     def _patiently(self, request: Any) -> Any:

@@ -3,7 +3,7 @@
 One folder for each text encoder, named after it (see `encoder_folder`); it may be deleted at any time.
 
     known-000003/                          one whole catalogue: keys.npy, vectors.npy (both by row), made_with.json
-    parts/<plan>/000012.part.safetensors   finished chunks of an encoding that is not complete (see encoding_parts)
+    parts/<plan>/000012.part.safetensors   finished chunks of an encoding that is not complete (see parts)
 
 Vectors are fp16, which is what indexes store: the first build and a rebuild see the same numbers. Both arrays are
 memory maps; what grows in this process are the keys, 16 bytes a text. It computes no vector.
@@ -104,9 +104,9 @@ class VectorCache:
 
     def _newest(self) -> Known:
         """Of those that are whole; a crash may have left an older one beside it."""
-        found = (_open_known(folder, self.dims) for folder in reversed(self._folders()))
+        opened = (_open_known(folder, self.dims) for folder in reversed(self._folders()))
         nothing = Known(np.empty(0, KEY), np.empty((0, self.dims), np.float16))
-        return next((known for known in found if known is not None), nothing)
+        return next((known for known in opened if known is not None), nothing)
 
 
 def _new_map(path: Path, shape: tuple[int, int]) -> np.memmap[Any, np.dtype[np.float16]]:

@@ -1,6 +1,6 @@
 """A workspace's catalogue through its text encoder: what `shopfuse encode` runs, and what a build finds done.
 
-The composition of the encoding_* files; the catalogue is read as a stream, and its items are those of `build`.
+This room put together; the catalogue is read as a stream, and its items are those of `build`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from shopfuse_exporters.encoding.run import STAGE, TextEncoder, Texts, encode_al
 from shopfuse_exporters.encoding.triton import IN_FLIGHT, TritonEncoding
 from shopfuse_exporters.encoding.vector_cache import VectorCache
 from shopfuse_exporters.errors import BuildError
-from shopfuse_exporters.precision.convert import FULL
+from shopfuse_exporters.precision.precisions import FULL
 from shopfuse_exporters.steps import disk_errors_named
 from shopfuse_exporters.verify.tolerances import tolerance
 

@@ -16,9 +16,9 @@ from shopfuse.core.progress import Progress
 from shopfuse.ranking.images import decode_all
 from shopfuse.ranking.tensors import MODALITIES, Submodel, submodels
 from shopfuse.training.checkpoints.shop_models import ShopModels
-from shopfuse_exporters.encoding.catalogue import EncodedItems, ItemInputs, encode_images, encode_items
-from shopfuse_exporters.models.exporting import Exported, Exporting
-from shopfuse_exporters.models.texts import EncodedTexts
+from shopfuse_exporters.encoding.catalogue import CatalogueInputs, EncodedItems, encode_images, encode_items
+from shopfuse_exporters.models.exporter import ExportedModel, ModelExporter
+from shopfuse_exporters.models.text_encoder import EncodedTexts
 from shopfuse_exporters.verify.cases import REAL_ROWS
 
 FIRST = slice(0, REAL_ROWS)
@@ -26,7 +26,7 @@ FIRST = slice(0, REAL_ROWS)
 
 @dataclass(frozen=True, slots=True)
 class ContentModels:
-    exported: tuple[Exported, ...]
+    exported: tuple[ExportedModel, ...]
     items: EncodedItems
 
 
@@ -34,34 +34,34 @@ class ContentModels:
 class _Images:
     """Of the catalogue's items; without an encoder all are absent."""
 
-    exported: tuple[Exported, ...]  # the encoder, or nothing
+    exported: tuple[ExportedModel, ...]  # the encoder, or nothing
     vectors: NDArray[np.float16]  # [N, image_dim]
     present: NDArray[np.bool_]  # [N]
 
 
 def export_content_models(
-    exporting: Exporting, models: ShopModels, texts: EncodedTexts, images: pl.LazyFrame, progress: Progress
+    exporter: ModelExporter, models: ShopModels, texts: EncodedTexts, images: pl.LazyFrame, progress: Progress
 ) -> ContentModels:
     """The encoder of images and the towers of queries, images and items; the catalogue through the last.
 
     Raises ExportError or ParityError, and BuildError naming the item whose image cannot be decoded.
     """
     declared = submodels(texts.loaded.text_dim, models.image_dim, models.image_size)
-    encoded = _encode_images(exporting, declared, models, texts.catalogue.ids, images, progress)
+    encoded = _encode_images(exporter, declared, models, texts.catalogue.ids, images, progress)
     first_texts = {"text_embedding": texts.vectors[FIRST]}
-    exported = [*encoded.exported, exporting.model(declared["query_tower"], models.query_tower, first_texts)]
+    exported = [*encoded.exported, exporter.export(declared["query_tower"], models.query_tower, first_texts)]
     if models.image_tower is not None:
-        seen = {"image_embedding": encoded.vectors[encoded.present][FIRST]}
-        exported.append(exporting.model(declared["image_tower"], models.image_tower, seen))
-    inputs = _item_inputs(models, texts, encoded)
-    exported.append(exporting.model(declared["item_tower"], models.item_tower, inputs.batch(FIRST)))
-    with exporting.times.step("encode items"):
+        first_images = {"image_embedding": encoded.vectors[encoded.present][FIRST]}
+        exported.append(exporter.export(declared["image_tower"], models.image_tower, first_images))
+    inputs = _catalogue_inputs(models, texts, encoded)
+    exported.append(exporter.export(declared["item_tower"], models.item_tower, inputs.batch(FIRST)))
+    with exporter.times.step("encode items"):
         items = encode_items(exported[-1].verified.open(), inputs, progress)
     return ContentModels(tuple(exported), replace(items, image_vectors=encoded.vectors) if encoded.exported else items)
 
 
 def _encode_images(
-    exporting: Exporting,
+    exporter: ModelExporter,
     declared: Mapping[str, Submodel],
     models: ShopModels,
     item_ids: list[str],
@@ -73,16 +73,16 @@ def _encode_images(
         return _Images((), np.zeros(shape, np.float16), np.zeros(len(item_ids), np.bool_))
     first = images.head(REAL_ROWS).collect()["image"].to_list()
     real = {"pixels": decode_all(first, models.image_size)} if first else {}
-    encoder = exporting.model(declared["image_encoder"], models.image_encoder, real)
-    with exporting.times.step("encode images"):
+    encoder = exporter.export(declared["image_encoder"], models.image_encoder, real)
+    with exporter.times.step("encode images"):
         vectors, present = encode_images(encoder.verified.open(), images, item_ids, progress)
     return _Images((encoder,), vectors, present)
 
 
-def _item_inputs(models: ShopModels, texts: EncodedTexts, images: _Images) -> ItemInputs:
+def _catalogue_inputs(models: ShopModels, texts: EncodedTexts, images: _Images) -> CatalogueInputs:
     count = len(texts.catalogue)
     present = {"text": np.ones(count, np.bool_), "image": images.present, "behaviour": models.behaviour_present}
-    return ItemInputs(
+    return CatalogueInputs(
         text_embedding=texts.vectors,
         image_embedding=images.vectors,
         behaviour_embedding=models.behaviour_embeddings,

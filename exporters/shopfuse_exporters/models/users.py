@@ -15,7 +15,7 @@ from shopfuse.ranking.tensors import Arrays, submodels
 from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.data.user_histories import UserHistories, user_histories
 from shopfuse_exporters.encoding.catalogue import EncodedItems
-from shopfuse_exporters.models.exporting import Exported, Exporting
+from shopfuse_exporters.models.exporter import ExportedModel, ModelExporter
 from shopfuse_exporters.models.shop import Shop
 
 USERS = 16
@@ -24,15 +24,15 @@ SEED = 7
 
 
 def export_user_models(
-    exporting: Exporting, shop: Shop, models: ShopModels, items: EncodedItems
-) -> tuple[Exported, ...]:
+    exporter: ModelExporter, shop: Shop, models: ShopModels, items: EncodedItems
+) -> tuple[ExportedModel, ...]:
     """The user tower and the fusion ranker. Raises ExportError or ParityError."""
     declared = submodels(items.text_vectors.shape[1], models.image_dim, models.image_size)
     histories = user_histories(shop.known, len(shop.log.users))
     users = _user_inputs(shop, items, histories)
-    tower = exporting.model(declared["user_tower"], models.user_tower, users)
+    tower = exporter.export(declared["user_tower"], models.user_tower, users)
     lists = _ranker_inputs(shop, items, histories, users)
-    return tower, exporting.model(declared["fusion_ranker"], models.fusion_ranker, lists)
+    return tower, exporter.export(declared["fusion_ranker"], models.fusion_ranker, lists)
 
 
 def _user_inputs(shop: Shop, items: EncodedItems, histories: UserHistories) -> Arrays:

@@ -118,14 +118,14 @@ def tensor_problems(declaration: Submodel, model: onnx.ModelProto) -> list[str]:
     )
 
 
-def _differences(kind: str, declared: Sequence[Tensor], found: Sequence[Any]) -> list[str]:
-    names, found_names = [tensor.name for tensor in declared], [value.name for value in found]
-    if names != found_names:
-        return [f"expected {kind}s {names}, found {found_names}"]
+def _differences(kind: str, declared: Sequence[Tensor], values: Sequence[Any]) -> list[str]:
+    names, value_names = [tensor.name for tensor in declared], [value.name for value in values]
+    if names != value_names:
+        return [f"expected {kind}s {names}, found {value_names}"]
     return [
-        f"{kind} '{tensor.name}': expected {wanted}, found {seen}"
-        for tensor, value in zip(declared, found, strict=True)
-        if (wanted := (ONNX_TYPE[tensor.dtype], ["batch", *tensor.dims])) != (seen := _type_and_dims(value))
+        f"{kind} '{tensor.name}': expected {expected}, found {actual}"
+        for tensor, value in zip(declared, values, strict=True)
+        if (expected := (ONNX_TYPE[tensor.dtype], ["batch", *tensor.dims])) != (actual := _type_and_dims(value))
     ]
 
 

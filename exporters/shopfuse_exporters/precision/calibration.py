@@ -74,15 +74,15 @@ def _axes(declaration: Submodel, calibration: Arrays) -> dict[str, int]:
 
 def _sizes(declaration: Submodel, tensor: Tensor, values: NDArray[np.generic]) -> Iterator[tuple[str, int]]:
     """(dynamic axis, its size) of one tensor's rows."""
-    found = values.shape[1:]
-    if len(found) != len(tensor.dims) or any(
-        isinstance(dim, int) and dim != size for dim, size in zip(tensor.dims, found, strict=True)
+    shape = values.shape[1:]
+    if len(shape) != len(tensor.dims) or any(
+        isinstance(dim, int) and dim != size for dim, size in zip(tensor.dims, shape, strict=True)
     ):
         raise ExportError(
             f"{declaration.name}: calibration input '{tensor.name}': expected rows {list(tensor.dims)}, "
-            f"found {list(found)}"
+            f"found {list(shape)}"
         )
-    return ((dim, size) for dim, size in zip(tensor.dims, found, strict=True) if isinstance(dim, str))
+    return ((dim, size) for dim, size in zip(tensor.dims, shape, strict=True) if isinstance(dim, str))
 
 
 def largest_activations(

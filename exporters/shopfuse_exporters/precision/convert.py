@@ -6,8 +6,6 @@ by it is measured elsewhere: see `shopfuse bench precisions`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +20,7 @@ from shopfuse_exporters.onnx.export import tensor_problems
 from shopfuse_exporters.precision.calibration import calibration_batches
 from shopfuse_exporters.precision.fp16 import to_fp16
 from shopfuse_exporters.precision.int8 import to_int8
-
-FULL = "fp32"
-PRECISIONS = (FULL, "fp16", "int8", "int8_static")
-
-
-@dataclass(frozen=True, slots=True)
-class Precisions:
-    """What a build was asked for. A model that is `named` has that precision or there is no release; the `others` have
-    theirs where they can."""
-
-    others: str = FULL
-    named: Mapping[str, str] = field(default_factory=dict)  # submodel -> precision
-
-    def of(self, name: str) -> str:
-        return self.named.get(name, self.others)
+from shopfuse_exporters.precision.precisions import FULL, PRECISIONS
 
 
 def convert(
@@ -58,7 +42,7 @@ def convert(
             f"{declaration.name}: unknown precision {precision!r}, expected one of {', '.join(PRECISIONS)}"
         )
     source = _read(declaration, fp32)
-    if precision == "fp32":
+    if precision == FULL:
         return _write(declaration, source, target)
     if precision == "fp16":
         return _write(declaration, to_fp16(source), target)

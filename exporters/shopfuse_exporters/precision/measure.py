@@ -18,7 +18,7 @@ from shopfuse.core.progress import Progress, silent
 from shopfuse.inference.onnx_model import OnnxModel
 from shopfuse.inference.text_encoding import TextEncoding, padded
 from shopfuse.ranking.tensors import Arrays, bucket
-from shopfuse_exporters.precision.sensitivity import row_cosines
+from shopfuse_exporters.precision.row_cosines import row_cosines
 
 TURNS = 15
 QUERIES_A_TURN = 8
@@ -59,8 +59,8 @@ def encode(
     stage: str,
 ) -> Encoded:
     """Texts as a build encodes them, queries as the gateway does: each alone, padded to a bucket."""
-    asked = [model.run(inputs)["text_embedding"] for inputs in served_queries(model, encoding.tokens(queries))]
-    return Encoded(encoding.encode(texts, progress, stage), np.concatenate(asked).astype(np.float32))
+    query_vectors = [model.run(inputs)["text_embedding"] for inputs in served_queries(model, encoding.tokens(queries))]
+    return Encoded(encoding.encode(texts, progress, stage), np.concatenate(query_vectors).astype(np.float32))
 
 
 def served_queries(model: OnnxModel, tokens: Sequence[Sequence[int]]) -> list[Arrays]:

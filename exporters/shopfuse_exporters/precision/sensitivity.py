@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from shopfuse.core.progress import Progress
 from shopfuse.inference.onnx_model import OnnxModel
 from shopfuse.ranking.tensors import Arrays, Submodel
 from shopfuse_exporters.errors import PrecisionError
+from shopfuse_exporters.precision.row_cosines import row_cosines
 
 STAGE = "measure layers"
 PRODUCTS = ("MatMul", "Gemm")
@@ -61,11 +61,11 @@ Judge = Callable[[Sequence[Group]], Agreement]  # quantises these groups and mea
 def quantisable(model: onnx.ModelProto) -> list[Group]:
     """The groups in the order of the graph."""
     matrices = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) == 2}
-    found: dict[str, list[str]] = {}
+    nodes_by_activation: dict[str, list[str]] = {}
     for node in model.graph.node:
         if node.op_type in PRODUCTS and node.input[1] in matrices:
-            found.setdefault(node.input[0], []).append(node.name)
-    return [Group(activation, tuple(nodes)) for activation, nodes in found.items()]
+            nodes_by_activation.setdefault(node.input[0], []).append(node.name)
+    return [Group(activation, tuple(nodes)) for activation, nodes in nodes_by_activation.items()]
 
 
 def choose(
@@ -104,16 +104,6 @@ def answers(declaration: Submodel, path: Path, batches: Sequence[Arrays]) -> Arr
     return {tensor.name: np.concatenate([part[tensor.name] for part in parts]) for tensor in declaration.outputs}
 
 
-def agreement(expected: Arrays, found: Arrays) -> Agreement:
-    cosines = [row_cosines(values, found[name]) for name, values in expected.items()]
+def agreement(expected: Arrays, actual: Arrays) -> Agreement:
+    cosines = [row_cosines(values, actual[name]) for name, values in expected.items()]
     return Agreement(min(float(rows.mean()) for rows in cosines), min(float(rows.min()) for rows in cosines))
-
-
-def row_cosines(left: NDArray[np.generic], right: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Of every row [n, ...]; 1 where both are 0, NaN where either has one."""
-    a, b = (values.reshape(len(values), -1).astype(np.float64) for values in (left, right))
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    both_zero = ~(a.any(axis=1) | b.any(axis=1))
-    dots = np.einsum("nd,nd->n", a, b)
-    cosines: NDArray[np.float64] = np.where(both_zero, 1.0, dots / np.where(norms == 0.0, 1.0, norms))
-    return cosines

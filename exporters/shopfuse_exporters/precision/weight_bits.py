@@ -19,8 +19,8 @@ _ROWS, _DEPTH, _COLUMNS = 4, 64, 16
 def weight_bits() -> int:
     """8, or 7 where a sum of the largest products comes out too small."""
     session = onnxruntime.InferenceSession(_largest_products(), providers=["CPUExecutionProvider"])
-    found = session.run(None, {"x": np.full((_ROWS, _DEPTH), 255, np.uint8)})[0]
-    return 8 if (found == _DEPTH * 255 * 127).all() else 7
+    sums = session.run(None, {"x": np.full((_ROWS, _DEPTH), 255, np.uint8)})[0]
+    return 8 if (sums == _DEPTH * 255 * 127).all() else 7
 
 
 def _largest_products() -> bytes:

@@ -65,10 +65,10 @@ def _rows(declared: Mapping[str, Submodel], real: Mapping[str, RealInputs], plac
     """What the shop gives for case `place`, [1, ...]; candidates are repeated up to `count`."""
     rows: Arrays = {}
     for name, declaration in declared.items():
-        given = real.get(name, {})
+        shop_rows = real.get(name, {})
         for tensor in declaration.inputs:
-            if tensor.name in given:
-                value = given[tensor.name][place % len(given[tensor.name])].astype(NUMPY_TYPE[tensor.dtype])
+            if tensor.name in shop_rows:
+                value = shop_rows[tensor.name][place % len(shop_rows[tensor.name])].astype(NUMPY_TYPE[tensor.dtype])
                 of_list = "candidates" in tensor.dims
                 rows[tensor.name] = (np.resize(value, (count, *value.shape[1:])) if of_list else value)[None]
     return rows

@@ -21,11 +21,12 @@ from torch import nn
 from shopfuse.inference.onnx_model import OnnxModel
 from shopfuse.ranking.tensors import COUNT_BUCKETS, LENGTH_BUCKETS, Arrays, Submodel, Tensor, bucket
 from shopfuse_exporters.errors import ParityError
+from shopfuse_exporters.precision.precisions import worst
 from shopfuse_exporters.release.golden_cases import golden_cases
 from shopfuse_exporters.triton.ensembles import ROLES, joined_tensors, roles_of
 from shopfuse_exporters.verify.cases import RealInputs
-from shopfuse_exporters.verify.difference import row_cosines
-from shopfuse_exporters.verify.tolerances import PRECISIONS, Tolerance, tolerance
+from shopfuse_exporters.verify.difference import direction_cosines
+from shopfuse_exporters.verify.tolerances import Tolerance, tolerance
 from shopfuse_exporters.verify.verified_model import VerifiedModel
 
 FORMAT = 1
@@ -44,7 +45,7 @@ class _Step:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Served:
     """A plain model, or an ensemble by its role: what it takes, what it gives, and which models make it."""
 
     name: str
@@ -54,8 +55,7 @@ class _Asked:
 
     @property
     def precision(self) -> str:
-        """The worst of its steps'."""
-        return max((step.verified.precision for step in self.steps), key=PRECISIONS.index)
+        return worst(step.verified.precision for step in self.steps)
 
 
 def write_golden(
@@ -78,14 +78,14 @@ def write_golden(
     declared = {name: model.declaration for name, model in verified.items()}
     cases = golden_cases(declared, modules, texts, real_inputs, max_tokens)
     steps = {name: _Step(model, model.open()) for name, model in verified.items()}
-    asked = [*_plain(steps), *_ensembles(steps)]
+    served = [*_plain(steps), *_ensembles(steps)]
     metadata = {
         "format": FORMAT,
         "cases": [_described(case) for case in cases],
-        "axes": _axes(asked),
-        "models": {one.name: _expectations(one, cases, target) for one in asked},
+        "axes": _axes(served),
+        "models": {one.name: _expectations(one, cases, target) for one in served},
     }
-    kept = {tensor.name for one in asked for tensor in (*one.inputs, *one.outputs)}
+    kept = {tensor.name for one in served for tensor in (*one.inputs, *one.outputs)}
     tensors = {
         f"{place}/{name}": np.ascontiguousarray(case[name]) for place, case in enumerate(cases) for name in sorted(kept)
     }
@@ -93,18 +93,18 @@ def write_golden(
     return path
 
 
-def _plain(steps: Mapping[str, _Step]) -> Iterator[_Asked]:
+def _plain(steps: Mapping[str, _Step]) -> Iterator[_Served]:
     for name, step in steps.items():
-        yield _Asked(name, step.declaration.inputs, step.declaration.outputs, (step,))
+        yield _Served(name, step.declaration.inputs, step.declaration.outputs, (step,))
 
 
-def _ensembles(steps: Mapping[str, _Step]) -> Iterator[_Asked]:
+def _ensembles(steps: Mapping[str, _Step]) -> Iterator[_Served]:
     """With the steps that the release has, as ensemble_config does."""
     for role in roles_of(steps):
         names, outputs = ROLES[role]
         chain = tuple(steps[name] for name in names if name in steps)
-        inputs, given = joined_tensors([step.declaration for step in chain])
-        yield _Asked(role, tuple(inputs), tuple(given[name] for name in outputs if name in given), chain)
+        inputs, produced = joined_tensors([step.declaration for step in chain])
+        yield _Served(role, tuple(inputs), tuple(produced[name] for name in outputs if name in produced), chain)
 
 
 def _described(case: Arrays) -> dict[str, Any]:
@@ -114,19 +114,19 @@ def _described(case: Arrays) -> dict[str, Any]:
     return {"name": f"{length} tokens, {count} candidates", "sizes": sizes}
 
 
-def _axes(asked: Sequence[_Asked]) -> dict[str, str]:
+def _axes(served: Sequence[_Served]) -> dict[str, str]:
     """The dynamic axis of each tensor that has one; it is the first after the batch."""
-    tensors = (tensor for one in asked for tensor in (*one.inputs, *one.outputs))
+    tensors = (tensor for one in served for tensor in (*one.inputs, *one.outputs))
     return {tensor.name: tensor.dims[0] for tensor in tensors if isinstance(tensor.dims[0], str)}
 
 
-def _expectations(asked: _Asked, cases: Sequence[Arrays], target: str) -> dict[str, Any]:
-    found = [_chained(asked.steps, case) for case in cases]
+def _expectations(served: _Served, cases: Sequence[Arrays], target: str) -> dict[str, Any]:
+    actual = [_chained(served.steps, case) for case in cases]
     outputs = {
-        tensor.name: _bound(asked, tensor.name, _difference(tensor.name, cases, found), target)
-        for tensor in asked.outputs
+        tensor.name: _bound(served, tensor.name, _difference(tensor.name, cases, actual), target)
+        for tensor in served.outputs
     }
-    return {"inputs": [tensor.name for tensor in asked.inputs], "outputs": outputs}
+    return {"inputs": [tensor.name for tensor in served.inputs], "outputs": outputs}
 
 
 def _chained(steps: Sequence[_Step], case: Arrays) -> Arrays:
@@ -147,34 +147,34 @@ def _padded(value: NDArray[np.generic], tensor: Tensor, declaration: Submodel) -
     return np.pad(value, [(0, 0), (0, missing), *[(0, 0)] * (value.ndim - 2)])
 
 
-def _difference(output: str, cases: Sequence[Arrays], found: Sequence[Arrays]) -> tuple[float, float]:
+def _difference(output: str, cases: Sequence[Arrays], actual: Sequence[Arrays]) -> tuple[float, float]:
     """(largest difference, least cosine) over the cases."""
     largest, least = 0.0, 1.0
-    for case, answer in zip(cases, found, strict=True):
+    for case, answer in zip(cases, actual, strict=True):
         expected = case[output].astype(np.float64)
-        given = answer[output][: len(expected)].astype(np.float64)
-        largest = max(largest, float(np.abs(expected - given).max(initial=0.0)))
-        least = min(least, float(row_cosines(expected[None], given[None]).min(initial=1.0)))
+        values = answer[output][: len(expected)].astype(np.float64)
+        largest = max(largest, float(np.abs(expected - values).max(initial=0.0)))
+        least = min(least, float(direction_cosines(expected[None], values[None]).min(initial=1.0)))
     return largest, least
 
 
-def _bound(asked: _Asked, output: str, difference: tuple[float, float], target: str) -> dict[str, float]:
-    allowed = _allowed(asked, output, target)
+def _bound(served: _Served, output: str, difference: tuple[float, float], target: str) -> dict[str, float]:
+    allowed = _allowed(served, output, target)
     largest, cosine = difference
-    if any(step.verified.report.accepted for step in asked.steps):
+    if any(step.verified.report.accepted for step in served.steps):
         return {
             "max_abs": max(allowed.max_abs, ROOM_FOR_ACCEPTED * largest),
             "cosine_min": min(allowed.cosine_min, 1.0 - ROOM_FOR_ACCEPTED * (1.0 - cosine)),
         }
     if not (largest <= allowed.max_abs and cosine >= allowed.cosine_min):
         raise ParityError(
-            f"{asked.name}: output '{output}' in {asked.precision} misses a golden expectation: largest difference "
+            f"{served.name}: output '{output}' in {served.precision} misses a golden expectation: largest difference "
             f"{largest:.3g} (allowed {allowed.max_abs:.3g}), cosine {cosine:.6f} (at least {allowed.cosine_min})"
         )
     return {"max_abs": allowed.max_abs, "cosine_min": allowed.cosine_min}
 
 
-def _allowed(asked: _Asked, output: str, target: str) -> Tolerance:
+def _allowed(served: _Served, output: str, target: str) -> Tolerance:
     """GPUs multiply fp32 in TF32, whose mantissa is that of fp16."""
-    precision = asked.precision if target == "cpu" else max("fp16", asked.precision, key=PRECISIONS.index)
-    return tolerance(asked.steps[-1].declaration, output, precision)
+    precision = served.precision if target == "cpu" else worst(("fp16", served.precision))
+    return tolerance(served.steps[-1].declaration, output, precision)

@@ -114,13 +114,13 @@ def _fitting(workspace: Path, source: _Source, toolkit: Toolkit) -> PlanRecord |
 
 def plans_of(workspace: Path, declaration: Submodel, onnx_sha256: str) -> Mapping[Path, PlanRecord]:
     """Whole and verified plans of an ONNX file, whatever GPU they are for; others are left out, as if not built."""
-    found = {}
+    plans = {}
     for path in sorted(plan_folder(workspace, onnx_sha256).glob("*.json")):
         record = read_record(path)
         plan = path.with_name(record.file)
         if not record_problems(record, declaration, onnx_sha256, plan):
-            found[plan] = record
-    return found
+            plans[plan] = record
+    return plans
 
 
 def _built(workspace: Path, source: _Source, toolkit: Toolkit) -> PlanRecord:

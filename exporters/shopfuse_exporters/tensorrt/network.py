@@ -67,10 +67,10 @@ def _parsed(trt: Any, builder: Any, log: Any, onnx: Path, declaration: Submodel)
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
         reasons = [f"{error.node_operator()} (node '{error.node_name()}'): {error.desc()}" for error in errors]
         raise ExportError(f"{declaration.name}: TensorRT cannot read {onnx}: {'; '.join(reasons)}")
-    found = [network.get_input(index).name for index in range(network.num_inputs)]
+    inputs = [network.get_input(index).name for index in range(network.num_inputs)]
     declared = [tensor.name for tensor in declaration.inputs]
-    if sorted(found) != sorted(declared):
-        raise ExportError(f"{declaration.name}: expected inputs {declared}, TensorRT found {found} in {onnx}")
+    if sorted(inputs) != sorted(declared):
+        raise ExportError(f"{declaration.name}: expected inputs {declared}, TensorRT found {inputs} in {onnx}")
     return network
 
 

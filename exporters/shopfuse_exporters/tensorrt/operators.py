@@ -104,9 +104,9 @@ def _node_problems(node: Any, types: dict[str, str], constants: set[str]) -> Ite
         yield "not an operator that TensorRT builds"
         return
     place = _TYPED_INPUT.get(node.op_type, 0)
-    found = types.get(node.input[place]) if place < len(node.input) else None
-    if found is not None and found not in allowed:
-        yield f"its input '{node.input[place]}' is {found}, supported are {', '.join(sorted(allowed))}"
+    dtype = types.get(node.input[place]) if place < len(node.input) else None
+    if dtype is not None and dtype not in allowed:
+        yield f"its input '{node.input[place]}' is {dtype}, supported are {', '.join(sorted(allowed))}"
     if node.op_type in _AXES_MUST_BE_CONSTANT and len(node.input) > 1 and node.input[1] not in constants:
         yield f"its axes '{node.input[1]}' must be constant"
 
@@ -114,8 +114,8 @@ def _node_problems(node: Any, types: dict[str, str], constants: set[str]) -> Ite
 def _types(graph: Any) -> dict[str, str]:
     """The element type of every tensor that is known."""
     values = [*graph.input, *graph.value_info, *graph.output]
-    found = {value.name: _type_name(value.type.tensor_type.elem_type) for value in values}
-    return found | {tensor.name: _type_name(tensor.data_type) for tensor in graph.initializer}
+    dtypes = {value.name: _type_name(value.type.tensor_type.elem_type) for value in values}
+    return dtypes | {tensor.name: _type_name(tensor.data_type) for tensor in graph.initializer}
 
 
 def _type_name(code: int) -> str:

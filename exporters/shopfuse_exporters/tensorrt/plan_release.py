@@ -20,9 +20,9 @@ from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
 from shopfuse.ranking.tensors import Submodel
+from shopfuse.release.ids import next_release_id
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import MODEL_FILE, Manifest, ModelVersion, model_file
-from shopfuse.release.release_ids import next_release_id
 from shopfuse.release.signature import sign
 from shopfuse.release.verify import file_hashes, sha256_file, verify_release
 from shopfuse_exporters.errors import ExportError
@@ -66,10 +66,10 @@ def _plans(workspace: Path, source: Manifest) -> dict[str, Plans]:
             f"tolerances are not those of a GPU; build it with --target {SOURCE}"
         )
     declared = source.declared()
-    found = {name: plans_of(workspace, declared[name], model.sha256) for name, model in source.models.items()}
+    built = {name: plans_of(workspace, declared[name], model.sha256) for name, model in source.models.items()}
     fitting: dict[str, Plans] = {
         name: {path: record for path, record in plans.items() if record.tensorrt.startswith(f"{TENSORRT}.")}
-        for name, plans in found.items()
+        for name, plans in built.items()
     }
     if not any(fitting.values()):
         folder = WorkspacePaths(workspace).plans

@@ -15,8 +15,9 @@ from safetensors import safe_open
 
 from shopfuse.ranking.tensors import Arrays, Submodel, bucket, pad_rows
 from shopfuse_exporters.errors import ParityError
+from shopfuse_exporters.precision.precisions import worst
 from shopfuse_exporters.verify.difference import Difference, compare
-from shopfuse_exporters.verify.tolerances import PRECISIONS, tolerance
+from shopfuse_exporters.verify.tolerances import tolerance
 
 Run = Callable[[Arrays], Arrays]
 
@@ -24,17 +25,17 @@ Run = Callable[[Arrays], Arrays]
 def golden_inputs(path: Path, declaration: Submodel) -> dict[str, Arrays]:
     """The model's inputs of every golden case, [1, ...], padded to a bucket. Raises ParityError where there is none."""
     with safe_open(path, framework="np") as golden:
-        cases = json.loads(golden.metadata()["golden"])["cases"]
-        found = {
+        described = json.loads(golden.metadata()["golden"])["cases"]
+        cases = {
             case["name"]: {
                 tensor.name: _padded(golden.get_tensor(f"{place}/{tensor.name}"), tensor.dims, declaration)
                 for tensor in declaration.inputs
             }
-            for place, case in enumerate(cases)
+            for place, case in enumerate(described)
         }
-    if not found:
+    if not cases:
         raise ParityError(f"{path}: no golden case for {declaration.name}")
-    return found
+    return cases
 
 
 def _padded(value: NDArray[np.generic], dims: tuple[int | str, ...], declaration: Submodel) -> NDArray[np.generic]:
@@ -48,16 +49,15 @@ def verify_plan(
 ) -> dict[str, float]:
     """{"cases", "max_abs", "cosine_min"} of a plan whose answers are those of the ONNX file, each alone and repeated to
     the largest batch. Raises ParityError with case, output and numbers otherwise."""
-    allowed = max("fp16", precision, key=PRECISIONS.index)  # other kernels add in another order: fp16's bounds at least
+    allowed = worst(("fp16", precision))  # other kernels add in another order: fp16's bounds at least
     differences = []
     for name, inputs in cases.items():
         for batch in (1, declaration.max_batch):
-            asked = {tensor: np.repeat(values, batch, axis=0) for tensor, values in inputs.items()}
+            batch_inputs = {tensor: np.repeat(values, batch, axis=0) for tensor, values in inputs.items()}
             case = f"{name}, batch {batch}"
-            found = list(compare("torch", case, declaration, onnx(asked), plan(asked)))
-            for difference in found:
+            for difference in compare("torch", case, declaration, onnx(batch_inputs), plan(batch_inputs)):
                 _check(declaration, allowed, difference)
-            differences += found
+                differences.append(difference)
     return {
         "cases": len(cases),
         "max_abs": max(difference.max_abs for difference in differences),

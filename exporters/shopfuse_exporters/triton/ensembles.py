@@ -55,14 +55,14 @@ def ensemble_config(
     image encoder, encode_item takes an image_embedding."""
     step_names, output_names = ROLES[role]
     steps = [declared[name] for name in step_names if name in versions]
-    inputs, given = joined_tensors(steps)
+    inputs, outputs = joined_tensors(steps)
     config = pb.ModelConfig(
         name=ensemble_name(role, release_id),
         platform="ensemble",
         max_batch_size=min(step.max_batch for step in steps),
     )
     config.input.extend(model_input(tensor) for tensor in inputs)
-    config.output.extend(model_output(given[name]) for name in output_names if name in given)
+    config.output.extend(model_output(outputs[name]) for name in output_names if name in outputs)
     config.version_policy.all.SetInParent()
     for step in steps:
         _add_step(config, step, versions[step.name])
@@ -72,11 +72,11 @@ def ensemble_config(
 def joined_tensors(steps: Sequence[Submodel]) -> tuple[list[Tensor], dict[str, Tensor]]:
     """(the inputs that no earlier step gives, each once, everything that the steps give by name)."""
     inputs: dict[str, Tensor] = {}
-    given: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
     for step in steps:
-        inputs |= {tensor.name: tensor for tensor in step.inputs if tensor.name not in given}
-        given |= {tensor.name: tensor for tensor in step.outputs}
-    return list(inputs.values()), given
+        inputs |= {tensor.name: tensor for tensor in step.inputs if tensor.name not in outputs}
+        outputs |= {tensor.name: tensor for tensor in step.outputs}
+    return list(inputs.values()), outputs
 
 
 def _add_step(config: Any, step: Submodel, version: ModelVersion) -> None:

@@ -27,21 +27,21 @@ RealInputs = Mapping[str, NDArray[np.generic]]
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class ParityCase:
     name: str
     real: bool  # inputs from the shop, but for those that it does not give
     inputs: Arrays
     expected: Arrays
 
 
-def reference_cases(declaration: Submodel, module: nn.Module, real: RealInputs) -> list[Case]:
+def reference_cases(declaration: Submodel, module: nn.Module, real: RealInputs) -> list[ParityCase]:
     """The questions of a model with torch's answers.
 
     `real` are rows [n, ...] for some or all inputs, row-aligned, their dynamic axis of any one size; inputs that are
     not given are drawn at random.
     """
     reference = torch_answer(declaration, module)
-    return [Case(name, own, inputs, reference(inputs)) for name, own, inputs in _questions(declaration, real)]
+    return [ParityCase(name, own, inputs, reference(inputs)) for name, own, inputs in _questions(declaration, real)]
 
 
 def _questions(declaration: Submodel, real: RealInputs) -> Iterator[tuple[str, bool, Arrays]]:
@@ -83,8 +83,8 @@ def torch_answer(declaration: Submodel, module: nn.Module) -> Answer:
 
     def answer(inputs: Arrays) -> Arrays:
         with torch.no_grad(), _one_torch_thread():
-            found = module(*(torch.from_numpy(inputs[tensor.name]) for tensor in declaration.inputs))
-        outputs = found if isinstance(found, tuple) else (found,)
+            answered = module(*(torch.from_numpy(inputs[tensor.name]) for tensor in declaration.inputs))
+        outputs = answered if isinstance(answered, tuple) else (answered,)
         return {tensor.name: value.numpy() for tensor, value in zip(declaration.outputs, outputs, strict=True)}
 
     return answer

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from shopfuse.ranking.tensors import Arrays, Submodel
 from shopfuse_exporters.errors import ParityError
+from shopfuse_exporters.precision.row_cosines import row_cosines
 from shopfuse_exporters.verify.tolerances import Tolerance
 
 SHORTEST_VECTOR = 1e-3  # the direction of a shorter one is noise
@@ -40,11 +41,11 @@ class Difference:
 
 
 def compare(
-    question: Question, case: str, declaration: Submodel, expected: Arrays, found: Arrays
+    question: Question, case: str, declaration: Submodel, expected: Arrays, actual: Arrays
 ) -> Iterator[Difference]:
     """One Difference for each output. Raises ParityError where a shape differs or an answer is not finite."""
     for tensor in declaration.outputs:
-        left, right = expected[tensor.name].astype(np.float64), found[tensor.name].astype(np.float64)
+        left, right = expected[tensor.name].astype(np.float64), actual[tensor.name].astype(np.float64)
         where = f"{declaration.name}: output '{tensor.name}'"
         if left.shape != right.shape:
             raise ParityError(f"{where} has shape {right.shape} in case {case}, expected {left.shape}")
@@ -52,16 +53,14 @@ def compare(
             if not np.isfinite(answer).all():
                 raise ParityError(f"{where} is NaN or infinite in case {case}: {who} gives no numbers")
         largest = float(np.max(np.abs(left - right), initial=0.0))
-        cosines = row_cosines(left, right)
+        cosines = direction_cosines(left, right)
         yield Difference(
             question, case, tensor.name, largest, float(np.min(cosines, initial=1.0)), float(np.mean([*cosines] or 1.0))
         )
 
 
-def row_cosines(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of the rows [n, ...] of two arrays that are long enough to have a direction."""
-    left, right = left.reshape(len(left), -1), right.reshape(len(right), -1)
-    norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
-    told = norms > SHORTEST_VECTOR**2
-    cosines: NDArray[np.float64] = np.einsum("nd,nd->n", left, right)[told] / norms[told]
+def direction_cosines(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of the rows [n, ...] of two arrays that are long enough to have a direction; the others are left out."""
+    lengths = [np.linalg.norm(values.reshape(len(values), -1), axis=1) for values in (left, right)]
+    cosines: NDArray[np.float64] = row_cosines(left, right)[lengths[0] * lengths[1] > SHORTEST_VECTOR**2]
     return cosines

@@ -20,7 +20,7 @@ from shopfuse.ranking.tensors import Submodel
 from shopfuse_exporters.errors import ParityError
 from shopfuse_exporters.onnx.export import tensor_problems
 from shopfuse_exporters.onnx.weights import check_file_weights
-from shopfuse_exporters.verify.cases import Answer, Case, RealInputs, batch_of, companies, paddings, resized
+from shopfuse_exporters.verify.cases import Answer, ParityCase, RealInputs, batch_of, companies, paddings, resized
 from shopfuse_exporters.verify.difference import Difference, compare
 from shopfuse_exporters.verify.ranking import RankingReport
 from shopfuse_exporters.verify.tolerances import QUANTISED, known, tolerance
@@ -52,7 +52,7 @@ class ParityReport:
 
 def verify_submodel(
     declaration: Submodel,
-    cases: Sequence[Case],
+    cases: Sequence[ParityCase],
     path: Path,
     real_inputs: RealInputs | None = None,
     precision: str = "fp32",
@@ -60,7 +60,7 @@ def verify_submodel(
 ) -> ParityReport:
     """The report of a model that passed; raises ParityError with model, case and numbers otherwise.
 
-    `cases` are those of parity_cases.reference_cases. Differences beyond the tolerance are let through for the reason
+    `cases` are those of cases.reference_cases. Differences beyond the tolerance are let through for the reason
     `accept`; weights or answers that are not finite, and wrong tensors, never are.
     """
     known(precision)
@@ -119,11 +119,11 @@ def _problems(declaration: Submodel, precision: str, differences: Iterable[Diffe
 
 
 def _largest(differences: Iterable[Difference], question: str) -> float:
-    return max((found.max_abs for found in differences if found.question == question), default=0.0)
+    return max((difference.max_abs for difference in differences if difference.question == question), default=0.0)
 
 
 def _against_torch(
-    declaration: Submodel, cases: Sequence[Case], served: Answer, real_only: bool
+    declaration: Submodel, cases: Sequence[ParityCase], served: Answer, real_only: bool
 ) -> Iterator[Difference]:
     for case in cases:
         if case.real or not real_only:

@@ -41,15 +41,15 @@ class RankingReport:
 
 
 def compare_rankings(
-    model: str, queries: Sequence[str], reference: NDArray[np.float64], found: NDArray[np.float64]
+    model: str, queries: Sequence[str], reference: NDArray[np.float64], actual: NDArray[np.float64]
 ) -> RankingReport:
     """Of scores [queries, items] by the reference and by the model. Raises ParityError where there is nothing to rank
     or a score is not finite."""
     if reference.size == 0:
         raise ParityError(f"{model}: the golden set is empty ({len(queries)} queries): no ranking can be compared")
-    if not np.isfinite(found).all():
+    if not np.isfinite(actual).all():
         raise ParityError(f"{model}: a score of the golden queries is NaN or infinite")
-    pairs = list(zip(reference, found, strict=True))
+    pairs = list(zip(reference, actual, strict=True))
     overlaps = [_overlap(left, right) for left, right in pairs]
     losses = [_ndcg_loss(left, right) for left, right in pairs]
     return RankingReport(
@@ -66,13 +66,13 @@ def _top(scores: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.argsort(-scores, kind="stable")[:TOP]
 
 
-def _overlap(reference: NDArray[np.float64], found: NDArray[np.float64]) -> float:
+def _overlap(reference: NDArray[np.float64], actual: NDArray[np.float64]) -> float:
     least = reference[_top(reference)].min() - TIE
-    return float((reference[_top(found)] >= least).mean())
+    return float((reference[_top(actual)] >= least).mean())
 
 
-def _ndcg_loss(reference: NDArray[np.float64], found: NDArray[np.float64]) -> float:
+def _ndcg_loss(reference: NDArray[np.float64], actual: NDArray[np.float64]) -> float:
     """0..1; 0 where the reference finds all items equal. `dcg` takes grades, whose gain is 2^grade - 1."""
     grades = np.log2(1.0 + reference - reference.min())
     ideal = dcg(grades[_top(reference)].tolist())
-    return 1.0 - dcg(grades[_top(found)].tolist()) / ideal if ideal > TIE else 0.0
+    return 1.0 - dcg(grades[_top(actual)].tolist()) / ideal if ideal > TIE else 0.0

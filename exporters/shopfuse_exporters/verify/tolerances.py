@@ -11,6 +11,7 @@ from typing import Literal
 
 from shopfuse.ranking.tensors import Submodel
 from shopfuse_exporters.errors import ParityError
+from shopfuse_exporters.precision.precisions import FULL, PRECISIONS
 
 Kind = Literal["vector", "probability", "weight"]
 LEAST_COSINE = 0.9999  # of fp32
@@ -66,13 +67,11 @@ RANKING_BOUNDS = {
     "int8": RankingBound(0.90, 0.005),
     "int8_static": RankingBound(0.90, 0.005),
 }
-# From the best to the worst: an ensemble is as good as the worst of its steps.
-PRECISIONS = tuple(RANKING_BOUNDS)
 
 
 def tolerance(declaration: Submodel, output: str, precision: str) -> Tolerance:
     """What `output` of the model may differ in `precision`. Raises ParityError for an unknown precision."""
-    if precision == "fp32":
+    if precision == FULL:
         declared = declaration.tolerance
         return Tolerance(declared, LEAST_COSINE, LEAST_COSINE, declared, declared)
     return TOLERANCES[known(precision)][kind_of(output)]

@@ -11,7 +11,8 @@ from shopfuse.inference.onnx_model import OnnxModel
 from shopfuse.ranking.tensors import Submodel
 from shopfuse_exporters.onnx.export import export_submodel
 from shopfuse_exporters.onnx.weights import check_module_weights
-from shopfuse_exporters.precision.convert import FULL, convert
+from shopfuse_exporters.precision.convert import convert
+from shopfuse_exporters.precision.precisions import FULL
 from shopfuse_exporters.verify.cases import RealInputs, reference_cases
 from shopfuse_exporters.verify.parity import ParityReport, verify_submodel
 from shopfuse_exporters.verify.tolerances import known

@@ -37,24 +37,24 @@ def test_each_image_gets_the_embedding_it_gets_alone(model: OnnxModel) -> None:
     ids = [f"i{number:03d}" for number in range(COUNT)]
     counts: list[int] = []
 
-    found, present = encode_images(model, _images(ids[::3]), ids, lambda stage, done, total: counts.append(done))
+    embeddings, present = encode_images(model, _images(ids[::3]), ids, lambda stage, done, total: counts.append(done))
     alone: NDArray[np.generic] = model.run({"pixels": decode_pixels(image(9))[None]})["image_embedding"]
-    assert found.shape == (COUNT, D_IMAGE)
+    assert embeddings.shape == (COUNT, D_IMAGE)
     assert present.tolist() == [number % 3 == 0 for number in range(COUNT)]
-    assert not found[~present].any()
-    np.testing.assert_allclose(found[9], alone[0], atol=1e-3)
+    assert not embeddings[~present].any()
+    np.testing.assert_allclose(embeddings[9], alone[0], atol=1e-3)
     assert counts == sorted(counts)
     assert counts[-1] == COUNT // 3
 
 
 def test_images_of_unknown_items_are_left_out(model: OnnxModel) -> None:
-    found, present = encode_images(model, _images(["i001", "i002", "i003"]), ["i002"])
+    embeddings, present = encode_images(model, _images(["i001", "i002", "i003"]), ["i002"])
 
     assert present.tolist() == [True]
-    assert found.any()
+    assert embeddings.any()
 
 
-def test_a_image_that_cannot_be_decoded_names_its_item(model: OnnxModel) -> None:
+def test_an_image_that_cannot_be_decoded_names_its_item(model: OnnxModel) -> None:
     images = pl.DataFrame({"item_id": ["i001", "i002"], "image": [image(1), b"no image"]}, IMAGE_SCHEMA).lazy()
 
     with pytest.raises(BuildError, match="item 'i002': "):

@@ -156,8 +156,8 @@ def test_a_damaged_part_is_named(machines: list[Path], cut: int) -> None:
 def test_a_part_whose_vectors_were_changed_is_named(machines: list[Path]) -> None:
     path = next(part_files(machines[1]))
     with safe_open(path, framework="np") as file:
-        told, tensors = file.metadata(), {name: file.get_tensor(name) for name in ("keys", "vectors")}
-    save_file({**tensors, "vectors": tensors["vectors"] + 1}, path, told)
+        metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in ("keys", "vectors")}
+    save_file({**tensors, "vectors": tensors["vectors"] + 1}, path, metadata)
 
     _refused(machines[0], machines[1:], f"{path}: damaged: its contents do not fit its checksum")
 

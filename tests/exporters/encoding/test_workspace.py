@@ -226,9 +226,9 @@ def test_the_command_ends_with_items_pace_seconds_and_memory(command: Command) -
     assert first.startswith(f"{ITEMS} items, 1")
     assert first.endswith(" MB")
     assert "a second" in first
-    told = json.loads(again)
-    assert (told["items"], told["encoded"]) == (ITEMS, 0)
-    assert told["peak_memory_mb"] > 0
+    summary = json.loads(again)
+    assert (summary["items"], summary["encoded"]) == (ITEMS, 0)
+    assert summary["peak_memory_mb"] > 0
 
 
 def test_the_command_encodes_shards_and_merges_them(command: Command) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from shopfuse.inference.onnx_model import OnnxModel
 from shopfuse.ranking.tensors import Arrays, Submodel, submodels
-from shopfuse.training.fusion.fusion_ranker import FusionRanker
+from shopfuse.training.fusion.ranker import FusionRanker
 from shopfuse.training.models.fitted_towers import FittedUserTower
 from shopfuse.training.models.towers import QueryTower
 from shopfuse_exporters.errors import ExportError
@@ -47,9 +47,9 @@ def test_a_converted_model_keeps_its_tensors_and_its_answers(
     assert tensor_problems(declaration, onnx.load(path)) == []
     full, less = OnnxModel(declaration, exported[name]), OnnxModel(declaration, path)
     for batch in (1, 3):
-        expected, found = (model.run(rows(declaration, batch)) for model in (full, less))
+        expected, actual = (model.run(rows(declaration, batch)) for model in (full, less))
         for output in expected:
-            left, right = (answers[output].reshape(batch, -1).astype(np.float64) for answers in (expected, found))
+            left, right = (answers[output].reshape(batch, -1).astype(np.float64) for answers in (expected, actual))
             cosine = (left * right).sum(1) / (np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1))
             assert cosine.min() >= LEAST_COSINE[precision]
 

@@ -20,7 +20,8 @@ from shopfuse.training.models.image_encoder import ImageEncoder
 from shopfuse.training.models.towers import ItemTower, UserTower
 from shopfuse_exporters.onnx.export import export_submodel, tensor_problems
 from shopfuse_exporters.onnx.sample_inputs import random_inputs
-from shopfuse_exporters.precision.convert import PRECISIONS, convert
+from shopfuse_exporters.precision.convert import convert
+from shopfuse_exporters.precision.precisions import PRECISIONS
 from shopfuse_exporters.precision.sensitivity import agreement
 
 WIDTH = 32
@@ -106,9 +107,9 @@ def test_fp16_spares_norms_softmax_and_pooling_and_nothing_heavy(exported: dict[
     spared = {"LayerNormalization": 2, "Softmax": 1, "ReduceSum": 2, "ReduceL2": 1}
     nodes = list(onnx.load(path).graph.node)
     for operator, least in spared.items():
-        found = [node for node in nodes if node.op_type == operator]
-        assert len(found) >= least, operator
-        assert all(types[name] == TensorProto.FLOAT for node in found for name in (node.input[0], node.output[0]))
+        of_operator = [node for node in nodes if node.op_type == operator]
+        assert len(of_operator) >= least, operator
+        assert all(types[name] == TensorProto.FLOAT for node in of_operator for name in (node.input[0], node.output[0]))
     products = [node for node in nodes if node.op_type in ("MatMul", "Gemm")]
     assert len(products) >= 6
     assert all(types[name] == TensorProto.FLOAT16 for node in products for name in node.input)

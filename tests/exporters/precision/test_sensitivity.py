@@ -20,7 +20,8 @@ from shopfuse_exporters.onnx.export import export_submodel
 from shopfuse_exporters.onnx.sample_inputs import random_inputs
 from shopfuse_exporters.precision.calibration import calibration_batches, largest_activations
 from shopfuse_exporters.precision.int8 import to_int8
-from shopfuse_exporters.precision.sensitivity import Agreement, Group, answers, choose, quantisable, row_cosines
+from shopfuse_exporters.precision.row_cosines import row_cosines
+from shopfuse_exporters.precision.sensitivity import Agreement, Group, answers, choose, quantisable
 from shopfuse_exporters.precision.smoothing import smoothed
 
 WIDTH = 16
@@ -92,22 +93,22 @@ def judge(
     costs: dict[str, float], factor: float = 1.0
 ) -> tuple[Callable[[Sequence[Group]], Agreement], list[list[str]]]:
     """A judge for whom the costs of groups add up, times `factor`; and what it was asked."""
-    asked: list[list[str]] = []
+    judged: list[list[str]] = []
 
     def answer(groups: Sequence[Group]) -> Agreement:
-        asked.append([group.activation for group in groups])
+        judged.append([group.activation for group in groups])
         return Agreement(1.0 - factor * sum(costs[group.activation] for group in groups), 0.99)
 
-    return answer, asked
+    return answer, judged
 
 
 def test_layers_are_left_out_worst_first_until_the_bound_holds() -> None:
-    answer, asked = judge({"a": 0.001, "b": 0.01, "c": 0.0001, "d": 0.004})
+    answer, judged = judge({"a": 0.001, "b": 0.01, "c": 0.0001, "d": 0.004})
 
     choice = choose(DECLARATION, GROUPS, answer, Agreement(0.998, 0.9), silent)
     assert [group.activation for group in choice.left_out] == ["b", "d"]
     assert [group.activation for group in choice.kept] == ["a", "c"]
-    assert asked[-1] == ["a", "c"]
+    assert judged[-1] == ["a", "c"]
 
 
 def test_a_model_without_a_layer_within_the_bound_is_refused() -> None:
@@ -126,8 +127,8 @@ def test_smoothing_changes_no_answer_and_evens_out_channels(sturdy: Path, tmp_pa
     largest = largest_activations(model, [group.activation for group in groups], batches)
     onnx.save(smoothed(model, groups, largest), tmp_path / "smooth.onnx")
 
-    expected, found = (answers(DECLARATION, path, batches) for path in (sturdy, tmp_path / "smooth.onnx"))
-    np.testing.assert_allclose(numbers(found, "query_vector"), numbers(expected, "query_vector"), atol=1e-4)
+    expected, actual = (answers(DECLARATION, path, batches) for path in (sturdy, tmp_path / "smooth.onnx"))
+    np.testing.assert_allclose(numbers(actual, "query_vector"), numbers(expected, "query_vector"), atol=1e-4)
     after = quantisable(onnx.load(tmp_path / "smooth.onnx"))[0].activation
     evened = largest_activations(onnx.load(tmp_path / "smooth.onnx"), [after], batches)[after]
     before = largest[groups[0].activation]
@@ -160,12 +161,12 @@ def test_calibration_rows_must_be_aligned() -> None:
 
 def test_rows_are_spread_over_all_and_missing_inputs_are_drawn() -> None:
     declaration = tensors.submodels(WIDTH)["item_tower"]
-    given = np.arange(1000, dtype=np.float32)[:, None].repeat(WIDTH, 1)
+    shop_rows = np.arange(1000, dtype=np.float32)[:, None].repeat(WIDTH, 1)
 
-    batches = calibration_batches(declaration, {"text_embedding": given})
+    batches = calibration_batches(declaration, {"text_embedding": shop_rows})
     assert batches[0].keys() == {tensor.name for tensor in declaration.inputs}
-    seen = np.concatenate([batch["text_embedding"][:, 0] for batch in batches])
-    assert (len(seen), seen[0], seen[-1]) == (128, 0.0, 999.0)
+    drawn = np.concatenate([batch["text_embedding"][:, 0] for batch in batches])
+    assert (len(drawn), drawn[0], drawn[-1]) == (128, 0.0, 999.0)
 
 
 def test_rows_of_zeros_agree_with_each_other_only_and_nan_stays() -> None:

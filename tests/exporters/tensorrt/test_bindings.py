@@ -83,7 +83,7 @@ class Described(TypedDict):
     enum: dict[str, int]
 
 
-class Looked(TypedDict):
+class Bindings(TypedDict):
     version: str
     classes: dict[str, Described]
 
@@ -103,23 +103,23 @@ class Surface:
             raise AttributeError(f"TensorRT's {owner} has no '{name}'")
         return known[name]
 
-    def call(self, owner: str, name: str, *given: object, **named: object) -> object:
+    def call(self, owner: str, name: str, *arguments: object, **named: object) -> object:
         self.calls.append(f"{owner}.{name}")
         signatures = signatures_of(name, self.member(owner, name)["doc"])
         failures = []
         for signature in signatures:
             try:
-                self._check_types(signature.bind(*given, **named))
+                self._check_types(signature.bind(*arguments, **named))
             except TypeError as error:
                 failures.append(f"{signature}: {error}")
             else:
-                return self.answer(f"{owner}.{name}", str(signature.return_annotation), *given, **named)
+                return self.answer(f"{owner}.{name}", str(signature.return_annotation), *arguments, **named)
         raise TypeError(f"{owner}.{name} takes no such arguments; {'; '.join(failures)}")
 
-    def answer(self, key: str, annotation: str, *given: object, **named: object) -> object:
+    def answer(self, key: str, annotation: str, *arguments: object, **named: object) -> object:
         if key in self.answers:
             known = self.answers[key]
-            return known(*given, **named) if callable(known) else known
+            return known(*arguments, **named) if callable(known) else known
         kind = annotation.split(".")[-1]
         if "::" in kind:  # a C++ name, as of a class that was bound after the function
             kind = kind.split("::")[-1].removeprefix("I")
@@ -129,10 +129,10 @@ class Surface:
 
     def _check_types(self, bound: inspect.BoundArguments) -> None:
         for name, value in bound.arguments.items():
-            wanted = str(bound.signature.parameters[name].annotation).split(".")[-1]
-            if isinstance(value, Stand) and value.kind != wanted and wanted not in self.classes[value.kind]["bases"]:
-                raise TypeError(f"{name} must be {wanted}, not {value.kind}")
-            if wanted == "str" and not isinstance(value, str):
+            kind = str(bound.signature.parameters[name].annotation).split(".")[-1]
+            if isinstance(value, Stand) and value.kind != kind and kind not in self.classes[value.kind]["bases"]:
+                raise TypeError(f"{name} must be {kind}, not {value.kind}")
+            if kind == "str" and not isinstance(value, str):
                 raise TypeError(f"{name} must be str, not {type(value).__name__}")
 
 
@@ -143,10 +143,10 @@ class Stand:
         self.surface, self.kind = surface, kind
 
     def __getattr__(self, name: str) -> Any:
-        found = self.surface.member(self.kind, name)
-        if found["kind"] == "property":
-            return self.surface.answer(f"{self.kind}.{name}", found["doc"].split("->")[-1].strip())
-        return lambda *given, **named: self.surface.call(self.kind, name, *given, **named)
+        described = self.surface.member(self.kind, name)
+        if described["kind"] == "property":
+            return self.surface.answer(f"{self.kind}.{name}", described["doc"].split("->")[-1].strip())
+        return lambda *arguments, **named: self.surface.call(self.kind, name, *arguments, **named)
 
 
 class Module:
@@ -169,10 +169,10 @@ class Module:
             raise AttributeError(f"TensorRT has no '{name}'")
         if self.surface.classes[name]["enum"]:
             return Enumeration(self.surface, name)
-        return lambda *given, **named: self._made(name, *given, **named)
+        return lambda *arguments, **named: self._made(name, *arguments, **named)
 
-    def _made(self, name: str, *given: object, **named: object) -> Stand:
-        self.surface.call(name, "__init__", *given, **named)
+    def _made(self, name: str, *arguments: object, **named: object) -> Stand:
+        self.surface.call(name, "__init__", *arguments, **named)
         return Stand(self.surface, name)
 
 
@@ -189,7 +189,7 @@ class Enumeration:
 def signatures_of(name: str, doc: str) -> list[inspect.Signature]:
     """Of every overload, without self, from the lines with which pybind11 begins a docstring."""
     lines = re.findall(rf"^(?:\d+\. )?{name}\(self: [^,)]+(?:, (.*))?\) -> (.+)$", doc, re.MULTILINE)
-    return [inspect.Signature(parameters(arguments), return_annotation=given) for arguments, given in lines]
+    return [inspect.Signature(parameters(arguments), return_annotation=returned) for arguments, returned in lines]
 
 
 def parameters(text: str) -> list[inspect.Parameter]:
@@ -211,7 +211,7 @@ def parameter(text: str) -> inspect.Parameter:
 
 
 @pytest.fixture(scope="module")
-def looked(tmp_path_factory: pytest.TempPathFactory) -> Looked:
+def bindings(tmp_path_factory: pytest.TempPathFactory) -> Bindings:
     compiler = shutil.which("cc")
     if compiler is None or find_spec("tensorrt_bindings") is None:
         pytest.skip("the builder's calls are unchecked: needs cc and the wheel tensorrt_cu13_bindings of extra dev")
@@ -222,13 +222,13 @@ def looked(tmp_path_factory: pytest.TempPathFactory) -> Looked:
         subprocess.run([compiler, "-shared", "-fPIC", "-o", folder / library, source], check=True)
     environment = os.environ | {"LD_LIBRARY_PATH": str(folder)}
     run = subprocess.run([sys.executable, "-c", LOOK], env=environment, capture_output=True, text=True, check=True)
-    found: Looked = json.loads(run.stdout)
-    return found
+    described: Bindings = json.loads(run.stdout)
+    return described
 
 
 @pytest.fixture
-def surface(looked: Looked) -> Surface:
-    return Surface(looked["version"], looked["classes"])
+def surface(bindings: Bindings) -> Surface:
+    return Surface(bindings["version"], bindings["classes"])
 
 
 @pytest.fixture

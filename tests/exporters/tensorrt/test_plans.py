@@ -95,22 +95,22 @@ def test_what_fits_is_not_built_again_and_what_is_damaged_or_of_another_gpu_is(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     records = build(workspace)
-    asked: list[str] = []
+    built: list[str] = []
 
     def counted(trt: object, onnx: Path, declaration: Submodel, cache: Path) -> bytes:
-        asked.append(declaration.name)
+        built.append(declaration.name)
         return str(onnx).encode()
 
     monkeypatch.setattr(build_plan, "serialized_plan", counted)
     assert build(workspace) == records
-    assert asked == []
+    assert built == []
 
     (plan_folder(workspace, records["query_tower"].onnx_sha256) / records["query_tower"].file).write_bytes(b"damaged")
     build(workspace)
-    assert asked == ["query_tower"]
+    assert built == ["query_tower"]
 
     build(workspace, replace(H100, name="NVIDIA H200"))
-    assert len(asked) == 1 + len(records)
+    assert len(built) == 1 + len(records)
 
 
 def test_a_plan_that_answers_otherwise_is_not_kept(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,10 +252,10 @@ def test_a_plan_that_gives_no_numbers_fails() -> None:
 
 
 def test_the_operators_of_a_release_can_be_asked_for(workspace: Path) -> None:
-    found = release_operator_problems(workspace / "releases" / "r1")
+    problems = release_operator_problems(workspace / "releases" / "r1")
 
-    assert found.keys() == read_manifest(workspace / "releases" / "r1").models.keys()
-    assert found["query_tower"] == []
+    assert problems.keys() == read_manifest(workspace / "releases" / "r1").models.keys()
+    assert problems["query_tower"] == []
 
 
 def test_outside_nvidias_container_the_builder_says_where_it_belongs() -> None:

@@ -112,8 +112,8 @@ def test_without_an_image_encoder_items_bring_their_image_embedding() -> None:
 
 
 def accelerators(config: ModelConfig) -> dict[str, dict[str, str]]:
-    found = config.optimization.execution_accelerators.gpu_execution_accelerator
-    return {accelerator.name: dict(accelerator.parameters) for accelerator in found}
+    listed = config.optimization.execution_accelerators.gpu_execution_accelerator
+    return {accelerator.name: dict(accelerator.parameters) for accelerator in listed}
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -158,15 +158,15 @@ def test_gpu_ort_tells_tensorrt_every_shape_and_falls_back_to_cuda(name: str) ->
     declaration = DECLARED[name]
     config = model_config(declaration, "gpu-ort", onnx_sha256="ab" * 32)
 
-    found = accelerators(config)
+    options = accelerators(config)
     assert config.backend == "onnxruntime"
-    assert list(found) == ["tensorrt", "cuda"]  # in this order they are asked
-    assert found["tensorrt"].keys() == KNOWN_OPTIONS
+    assert list(options) == ["tensorrt", "cuda"]  # in this order they are asked
+    assert options["tensorrt"].keys() == KNOWN_OPTIONS
     largest = {axis: sizes[-1] for axis, sizes in declaration.buckets.items()}
     for end, batch, axes in (("min", 1, dict.fromkeys(largest, 1)), ("max", declaration.max_batch, largest)):
         expected = [f"{one.name}:{'x'.join(map(str, one.shape(batch, axes)))}" for one in declaration.inputs]
-        assert found["tensorrt"][f"trt_profile_{end}_shapes"].split(",") == expected
-    assert found["cuda"] == {"use_tf32": "0"}
+        assert options["tensorrt"][f"trt_profile_{end}_shapes"].split(",") == expected
+    assert options["cuda"] == {"use_tf32": "0"}
 
 
 def test_engines_of_other_weights_are_never_shared() -> None:
@@ -185,7 +185,7 @@ def test_engine_precision_is_that_of_the_file() -> None:
         for precision in ("fp32", "fp16", "int8_static")
     }
 
-    assert [found["tensorrt"]["precision_mode"] for found in modes.values()] == ["FP32", "FP16", "INT8"]
+    assert [options["tensorrt"]["precision_mode"] for options in modes.values()] == ["FP32", "FP16", "INT8"]
     with pytest.raises(ExportError, match="query_tower: precision 'int8' is for CPUs"):
         model_config(DECLARED["query_tower"], "gpu-ort", precision="int8")
 

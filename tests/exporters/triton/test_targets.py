@@ -44,11 +44,11 @@ def test_every_shape_has_exactly_one_profile(name: str) -> None:
 @pytest.mark.parametrize("name", DECLARED)
 def test_there_is_a_profile_for_each_bucket_tuned_to_its_edge(name: str) -> None:
     declaration = DECLARED[name]
-    found = profiles(declaration)
+    by_bucket = profiles(declaration)
 
     edges = next(iter(declaration.buckets.values()), (0,))
-    assert len(found) == len(edges)
-    for edge, profile in zip(edges, found, strict=True):
+    assert len(by_bucket) == len(edges)
+    for edge, profile in zip(edges, by_bucket, strict=True):
         sizes = dict.fromkeys(declaration.buckets, edge)
         for tensor in declaration.inputs:
             shapes = profile[tensor.name]

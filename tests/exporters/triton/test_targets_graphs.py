@@ -15,7 +15,7 @@ from torch import nn
 from transformers import BertConfig, BertModel
 
 from shopfuse.ranking.tensors import submodels
-from shopfuse.training.fusion.fusion_ranker import FusionRanker
+from shopfuse.training.fusion.ranker import FusionRanker
 from shopfuse.training.models.fitted_towers import FittedItemTower, FittedUserTower
 from shopfuse.training.models.image_encoder import ImageEncoder
 from shopfuse.training.models.text_encoder import PooledEncoder
@@ -67,8 +67,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_no_exported_graph_has_control_flow(files: dict[str, Path], case: str) -> None:
     model = onnx.load(files[case])
 
-    found = Counter(node.op_type for node in model.graph.node)
-    assert not [name for name in found if name in ("Loop", "If", "Scan") or "Sequence" in name]
+    operators = Counter(node.op_type for node in model.graph.node)
+    assert not [name for name in operators if name in ("Loop", "If", "Scan") or "Sequence" in name]
     assert not model.functions
 
 

@@ -14,10 +14,11 @@ from shopfuse.inference.onnx_model import ModelFileError
 from shopfuse.ranking.tensors import Submodel
 from shopfuse.release.parity_table import parity_table
 from shopfuse_exporters.errors import ParityError
+from shopfuse_exporters.precision.precisions import PRECISIONS
 from shopfuse_exporters.verify import verified_model
 from shopfuse_exporters.verify.cases import RealInputs, reference_cases
 from shopfuse_exporters.verify.parity import ParityReport, verify_submodel
-from shopfuse_exporters.verify.tolerances import PRECISIONS, tolerance
+from shopfuse_exporters.verify.tolerances import tolerance
 from shopfuse_exporters.verify.verified_model import export_verified
 from tests.exporters.conftest import Export
 from tests.exporters.tiny_models import ENCODER, TOWER, TinyEncoder, TinyTower, exported, poisoned

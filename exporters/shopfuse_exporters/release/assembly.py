@@ -19,22 +19,21 @@ from shopfuse.ranking.channels import CHANNELS
 from shopfuse.ranking.features import schema_hash
 from shopfuse.ranking.labels import labels_json
 from shopfuse.recall.indexes import RecallIndexes
+from shopfuse.release.ids import next_release_id
 from shopfuse.release.ingredients import built_with
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, ModelVersion
-from shopfuse.release.release_ids import next_release_id
 from shopfuse.release.signature import create_keys, sign
 from shopfuse.release.verify import file_hashes
+from shopfuse.training.checkpoints.head_files import TrainedHead
 from shopfuse.training.checkpoints.shop_models import ShopModels
-from shopfuse.training.trainers.text_head import TrainedHead
 from shopfuse_exporters.encoding.catalogue import EncodedItems
-from shopfuse_exporters.models.gate import GatedModels
-from shopfuse_exporters.models.heads import label_counts
+from shopfuse_exporters.models.ranking_gate import GatedModels
 from shopfuse_exporters.models.shop import Shop
-from shopfuse_exporters.models.texts import EncodedTexts
-from shopfuse_exporters.release.files import write_release_files
+from shopfuse_exporters.models.text_encoder import EncodedTexts
+from shopfuse_exporters.models.text_heads import label_counts
 from shopfuse_exporters.release.golden_set import write_golden
-from shopfuse_exporters.release.online_rows import write_online_rows
+from shopfuse_exporters.release.shop_contents import write_indexes, write_online_rows
 from shopfuse_exporters.steps import StepTimes, peak_memory_mb
 from shopfuse_exporters.triton.ensembles import ensemble_config, roles_of
 from shopfuse_exporters.triton.repository import known_models, put_ensemble, put_models
@@ -69,7 +68,7 @@ def make_release(workspace: Workspace, parts: ReleaseParts, times: StepTimes, pr
     with atomic_folder(workspace.paths.release(release_id)) as staged:
         layout = ReleaseLayout(staged)
         with times.step("write indexes"):
-            write_release_files(layout, parts.shop, parts.items, parts.texts.encoder.tokenizer, progress)
+            write_indexes(layout, parts.shop, parts.items, parts.texts.encoder.tokenizer, progress)
             RecallIndexes.open(layout)  # what cannot be opened here is not released
         with times.step("write models"):
             known = known_models(workspace.paths.releases, workspace.paths.model_repository)

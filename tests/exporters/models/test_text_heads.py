@@ -146,10 +146,10 @@ def test_the_evaluation_puts_the_heads_beside_their_baselines(
 
     texts(labelled.root, seeds=seeds, json=True)
 
-    found = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert found["release_id"] == "r1"
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["release_id"] == "r1"
     for name in HEADS:
-        rows = found["heads"][name]["1"]
+        rows = report["heads"][name]["1"]
         assert list(rows) == ["head", "majority", "neighbours", "words"]
         assert rows["head"]["accuracy"]["value"] > 0.7 > rows["majority"]["accuracy"]["value"]
         assert rows["head"]["texts"] == rows["words"]["texts"]

@@ -16,10 +16,10 @@ from tokenizers import Tokenizer
 
 from shopfuse.inference.text_encoding import open_tokenizer, padded
 from shopfuse.ranking.tensors import submodels
-from shopfuse.training.fusion.fusion_ranker import FusionRanker
+from shopfuse.training.fusion.ranker import FusionRanker
 from shopfuse.training.models.text_encoder import LoadedTextEncoder, load_text_encoder
 from shopfuse_exporters.errors import ParityError
-from shopfuse_exporters.models.gate import gate_lists, gate_texts
+from shopfuse_exporters.models.ranking_gate import gate_lists, gate_texts
 from shopfuse_exporters.onnx.sample_inputs import random_inputs
 from shopfuse_exporters.verify import verified_model
 from shopfuse_exporters.verify.ranking import compare_rankings
@@ -37,7 +37,7 @@ KINDS = [
     "garden hose",
     "desk",
 ]
-LOOKS = [
+ADJECTIVES = [
     "red",
     "blue",
     "oak",
@@ -51,8 +51,10 @@ LOOKS = [
     "kids",
     "heavy",
 ]
-TEXTS = [f"{look} {kind} for {other}" for look in LOOKS for kind in KINDS for other in ("home", "travel")]
-QUERIES = [f"{look} {kind}" for look in LOOKS[:4] for kind in KINDS]
+TEXTS = [
+    f"{adjective} {kind} for {other}" for adjective in ADJECTIVES for kind in KINDS for other in ("home", "travel")
+]
+QUERIES = [f"{adjective} {kind}" for adjective in ADJECTIVES[:4] for kind in KINDS]
 
 
 @pytest.fixture(scope="module")
@@ -168,9 +170,9 @@ def test_a_swap_of_equals_costs_nothing_and_a_lost_item_does() -> None:
 
 def test_rankings_are_measured_for_each_query_and_the_worst_is_named() -> None:
     reference = scores(range(20), range(20), range(20))
-    found = scores(range(20), range(0, -20, -1), range(20))
+    actual = scores(range(20), range(0, -20, -1), range(20))
 
-    report = compare_rankings("m", ["one", "two", "three"], reference, found)
+    report = compare_rankings("m", ["one", "two", "three"], reference, actual)
     assert report.overlap == pytest.approx(2 / 3)
     assert report.overlap_min == 0.0
     assert report.worst_query == "two"

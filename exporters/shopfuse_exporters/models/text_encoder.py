@@ -15,14 +15,14 @@ from shopfuse.training.data.catalogue import Catalogue
 from shopfuse.training.models.text_encoder import LoadedTextEncoder
 from shopfuse_exporters.encoding.encoder import WorkspaceEncoder, export_text_encoder, open_encoder, real_texts
 from shopfuse_exporters.encoding.run import encode_texts
-from shopfuse_exporters.models.exporting import Exported, Exporting
+from shopfuse_exporters.models.exporter import ExportedModel, ModelExporter
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedTexts:
     catalogue: Catalogue
     loaded: LoadedTextEncoder
-    exported: Exported
+    exported: ExportedModel
     encoder: WorkspaceEncoder
     vectors: NDArray[np.float16]  # [N, text_dim], row-aligned with the catalogue
     computed: int  # of them, those that were not known before
@@ -30,12 +30,12 @@ class EncodedTexts:
 
 
 def encode_catalogue_texts(
-    exporting: Exporting, workspace: Workspace, catalogue: Catalogue, loaded: LoadedTextEncoder, progress: Progress
+    exporter: ModelExporter, workspace: Workspace, catalogue: Catalogue, loaded: LoadedTextEncoder, progress: Progress
 ) -> EncodedTexts:
     """Raises ExportError or ParityError where the encoder is not what its torch module is."""
     export = partial(export_text_encoder, workspace, loaded)
-    exported = exporting.made_by(export, "text_encoder", loaded.module, real_texts(workspace, loaded))
-    with exporting.times.step("encode texts"):
+    exported = exporter.export_by(export, "text_encoder", loaded.module, real_texts(workspace, loaded))
+    with exporter.times.step("encode texts"):
         encoder, texts = open_encoder(workspace, loaded, exported.verified), catalogue.texts()
         started = time.perf_counter()
         vectors, computed = encode_texts(texts, encoder.encoding, encoder.cache, progress)

@@ -8,11 +8,11 @@ from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.text_heads import HEADS, text_heads
 from shopfuse.release.verify import sha256_file
-from shopfuse.training.checkpoints.head_files import load_heads, save_heads
-from shopfuse.training.trainers.text_head import TrainedHead, train_text_head
+from shopfuse.training.checkpoints.head_files import TrainedHead, load_heads, save_heads
+from shopfuse.training.trainers.text_head import train_text_head
 from shopfuse_exporters.encoding.labelled_texts import head_examples
-from shopfuse_exporters.models.exporting import Exported, Exporting
-from shopfuse_exporters.models.texts import EncodedTexts
+from shopfuse_exporters.models.exporter import ExportedModel, ModelExporter
+from shopfuse_exporters.models.text_encoder import EncodedTexts
 from shopfuse_exporters.steps import StepTimes
 from shopfuse_exporters.verify.cases import REAL_ROWS
 
@@ -38,11 +38,11 @@ def known_heads(workspace: Workspace, texts: EncodedTexts, times: StepTimes) -> 
         return load_heads(workspace.paths.checkpoints, sha256_file(texts.encoder.model.path))
 
 
-def export_heads(exporting: Exporting, heads: Heads, texts: EncodedTexts) -> tuple[Exported, ...]:
+def export_heads(exporter: ModelExporter, heads: Heads, texts: EncodedTexts) -> tuple[ExportedModel, ...]:
     """Raises ExportError or ParityError."""
     declared = text_heads(texts.loaded.text_dim, label_counts(heads))
     real = {"text_embedding": texts.vectors[:REAL_ROWS]}
-    return tuple(exporting.model(declared[name], head.module, real) for name, head in heads.items())
+    return tuple(exporter.export(declared[name], head.module, real) for name, head in heads.items())
 
 
 def label_counts(heads: Heads) -> dict[str, int]:

@@ -18,9 +18,9 @@ from torch import nn
 from shopfuse.inference.text_encoding import TextEncoding, padded
 from shopfuse.ranking.tensors import LENGTH_BUCKETS, TASKS, Arrays, bucket
 from shopfuse_exporters.errors import ParityError
-from shopfuse_exporters.models.exporting import Exported
+from shopfuse_exporters.models.exporter import ExportedModel
 from shopfuse_exporters.models.golden_queries import spread
-from shopfuse_exporters.models.texts import EncodedTexts
+from shopfuse_exporters.models.text_encoder import EncodedTexts
 from shopfuse_exporters.verify.cases import Answer, RealInputs, real_batch, torch_answer
 from shopfuse_exporters.verify.parity import accepted
 from shopfuse_exporters.verify.ranking import RankingReport, compare_rankings
@@ -39,7 +39,7 @@ SEED = 22
 class GatedModels:
     """All models of a release by name, found good; `tokens` are those of the golden queries that they were asked."""
 
-    exported: Mapping[str, Exported]
+    exported: Mapping[str, ExportedModel]
     tokens: Sequence[Sequence[int]]
 
     @property
@@ -61,7 +61,7 @@ class GatedModels:
 
 
 def gate_rankings(
-    exported: Iterable[Exported],
+    exported: Iterable[ExportedModel],
     texts: EncodedTexts,
     queries: Sequence[str],
     tasks: Mapping[str, float],
@@ -98,11 +98,11 @@ def gate_texts(
         )
     sample = spread(list(dict.fromkeys(texts)), ITEMS)
     encoding = TextEncoding(verified.open(), tokenizer)
-    asked, answers = encoding.tokens(queries), encoding.tokens(sample)
+    query_tokens, item_tokens = encoding.tokens(queries), encoding.tokens(sample)
     reference = torch_answer(verified.declaration, module)
-    expected = _encoded(reference, asked) @ _encoded(reference, answers).T  # [queries, items]
-    found = _as_served(verified.open().run, asked) @ encoding.encode(sample).T
-    return _with_ranking(verified, compare_rankings(verified.declaration.name, queries, expected, found), accept)
+    expected = _encoded(reference, query_tokens) @ _encoded(reference, item_tokens).T  # [queries, items]
+    actual = _as_served(verified.open().run, query_tokens) @ encoding.encode(sample).T
+    return _with_ranking(verified, compare_rankings(verified.declaration.name, queries, expected, actual), accept)
 
 
 def gate_lists(
@@ -122,10 +122,10 @@ def gate_lists(
     drawn = [
         real_batch(verified.declaration, real_inputs, verified.declaration.max_batch, rng)[0] for _ in range(BATCHES)
     ]
-    expected, found = (
+    expected, actual = (
         np.concatenate([_scores(answer, lists, weights) for lists in drawn]) for answer in (reference, served)
     )
-    report = compare_rankings(name, [f"list {place}" for place in range(len(expected))], expected, found)
+    report = compare_rankings(name, [f"list {place}" for place in range(len(expected))], expected, actual)
     return _with_ranking(verified, report, accept)
 
 
@@ -149,8 +149,8 @@ def _encoded(answer: Answer, tokens: Sequence[Sequence[int]]) -> NDArray[np.floa
     """[n, dims], a few texts of one length at a time; for torch, whose rows do not depend on each other."""
     order = np.argsort([len(ids) for ids in tokens], kind="stable")
     parts = [order[start : start + ROWS_AT_ONCE] for start in range(0, len(order), ROWS_AT_ONCE)]
-    found = np.concatenate([_embedding(answer(padded([tokens[place] for place in part]))) for part in parts])
-    return found[np.argsort(order, kind="stable")]
+    vectors = np.concatenate([_embedding(answer(padded([tokens[place] for place in part]))) for part in parts])
+    return vectors[np.argsort(order, kind="stable")]
 
 
 def _as_served(answer: Answer, tokens: Sequence[Sequence[int]]) -> NDArray[np.float64]:

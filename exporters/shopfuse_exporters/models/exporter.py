@@ -1,4 +1,4 @@
-"""How the models of one build are exported: each in the precision that was asked for, verified, and timed."""
+"""Exports the models of one build: each in the precision that was asked for, verified, and timed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 
 from shopfuse.ranking.tensors import Submodel
 from shopfuse_exporters.errors import PrecisionError
-from shopfuse_exporters.precision.convert import FULL, Precisions
+from shopfuse_exporters.precision.precisions import FULL, Precisions
 from shopfuse_exporters.steps import StepTimes
 from shopfuse_exporters.verify.cases import RealInputs
 from shopfuse_exporters.verify.verified_model import VerifiedModel, export_verified
@@ -25,7 +25,7 @@ class Export(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class ExportedModel:
     """A model of the release, the module that it was made from, and the shop's rows that it was verified with."""
 
     verified: VerifiedModel
@@ -39,26 +39,26 @@ class Exported:
 
 
 @dataclass(frozen=True, slots=True)
-class Exporting:
+class ModelExporter:
     folder: Path  # of the exported files
     precisions: Precisions
     accepted: Mapping[str, str]  # submodel whose parity gate may fail -> recorded reason
     times: StepTimes
 
-    def model(self, declaration: Submodel, module: nn.Module, real: RealInputs) -> Exported:
+    def export(self, declaration: Submodel, module: nn.Module, real: RealInputs) -> ExportedModel:
         """Exports and verifies one model. Raises ExportError or ParityError."""
-        return self.made_by(
+        return self.export_by(
             partial(export_verified, declaration, module, self.folder, real), declaration.name, module, real
         )
 
-    def made_by(self, export: Export, name: str, module: nn.Module, real: RealInputs) -> Exported:
+    def export_by(self, export: Export, name: str, module: nn.Module, real: RealInputs) -> ExportedModel:
         """What `export` gives in the precision that was asked for; in fp32, noted, where that cannot be had and the
         model was not named."""
         make = partial(export, accept=self.accepted.get(name))
         with self.times.step(f"export {name}"):
             try:
-                return Exported(make(precision=self.precisions.of(name)), module, real)
+                return ExportedModel(make(precision=self.precisions.of(name)), module, real)
             except PrecisionError as error:
                 if name in self.precisions.named:
                     raise
-                return Exported(make(precision=FULL), module, real, str(error))
+                return ExportedModel(make(precision=FULL), module, real, str(error))
