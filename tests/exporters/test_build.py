@@ -212,7 +212,7 @@ def test_a_workspace_without_catalogue_is_refused(workspace: Workspace) -> None:
         build_workspace(workspace)
 
 
-def test_a_image_that_cannot_be_decoded_names_its_item(workspace: Workspace) -> None:
+def test_an_image_that_cannot_be_decoded_names_its_item(workspace: Workspace) -> None:
     frame = pl.read_parquet(workspace.paths.images)
     cut = pl.when(pl.col("item_id") == "i03").then(pl.lit(b"not an image")).otherwise(pl.col("image"))
     frame.with_columns(image=cut).write_parquet(workspace.paths.images)

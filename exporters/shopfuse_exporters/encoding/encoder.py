@@ -13,13 +13,14 @@ from shopfuse.inference.text_encoding import TextEncoding, open_tokenizer, padde
 from shopfuse.ranking.tensors import Arrays, submodels
 from shopfuse.ranking.text import item_text
 from shopfuse.release.verify import sha256_file
-from shopfuse.training.models.text_encoder import LoadedTextEncoder
+from shopfuse.training.models.text_encoder import LoadedTextEncoder, load_text_encoder
 from shopfuse_exporters.encoding.export_cache import export_once
 from shopfuse_exporters.encoding.vector_cache import VectorCache, encoder_folder
 from shopfuse_exporters.precision.precisions import FULL
 from shopfuse_exporters.verify.cases import REAL_ROWS
 from shopfuse_exporters.verify.verified_model import VerifiedModel, export_verified
 
+SAMPLE = ["red running shoes", "a lamp for reading", "waterproof jacket", "laptop"]
 TEXT_COLUMNS = ("title", "brand", "category", "description")
 ROWS_AT_ONCE = 8192
 
@@ -70,3 +71,12 @@ def open_encoder(workspace: Workspace, encoder: LoadedTextEncoder, model: Verifi
     hashes = sha256_file(model.path), sha256_file(encoder.tokenizer_json)
     cache = VectorCache(encoder_folder(workspace.root, *hashes, encoder.max_tokens), encoder.text_dim)
     return WorkspaceEncoder(model, tokenizer, TextEncoding(model.open(), tokenizer), cache)
+
+
+def export_encoding(folder: Path, name: str = "embedded") -> TextEncoding:
+    """The text encoder called `name`, exported into `folder`, verified and opened: one of no workspace."""
+    encoder = load_text_encoder(name)
+    tokenizer = open_tokenizer(encoder.tokenizer_json, encoder.max_tokens)
+    declared = submodels(encoder.text_dim)["text_encoder"]
+    verified = export_verified(declared, encoder.module, folder, padded(tokens_of(tokenizer, SAMPLE)))
+    return TextEncoding(verified.open(), tokenizer)

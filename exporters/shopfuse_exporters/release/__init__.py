@@ -1,1 +1,1 @@
-"""A release put together: files, golden queries, manifest, signature."""
+"""A release put together: indexes, models, golden set, manifest, signature."""

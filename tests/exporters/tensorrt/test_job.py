@@ -56,3 +56,14 @@ def test_the_image_has_the_tensorrt_of_the_month_of_the_targets() -> None:
     base = next(line for line in (FOLDER / "Dockerfile").read_text().splitlines() if line.startswith("FROM"))
 
     assert base.split(":")[-1] == f"{read('kustomization.yaml')['images'][0]['newTag']}-py3"
+
+
+def test_the_image_installs_what_the_builder_is_part_of() -> None:
+    lines = (FOLDER / "Dockerfile").read_text().replace("\\\n", "").splitlines()
+    install = next(line for line in lines if line.startswith("RUN"))
+    folder = Path(build_plan.__file__).parents[2].relative_to(FOLDER.parents[2])
+
+    assert "COPY . /src" in lines
+    assert f"pip install --no-cache-dir --no-deps /src/{folder}" in install
+    pinned = (FOLDER.parents[2] / "constraints.txt").read_text().splitlines()
+    assert {word for word in install.split() if "==" in word and "*" not in word} <= set(pinned)

@@ -12,7 +12,7 @@ from torch import nn
 
 from shopfuse.inference.onnx_model import ModelFileError
 from shopfuse.ranking.tensors import Submodel
-from shopfuse.release.parity_table import parity_table
+from shopfuse.cli.release_page import parity_table
 from shopfuse_exporters.errors import ParityError
 from shopfuse_exporters.precision.precisions import PRECISIONS
 from shopfuse_exporters.verify import verified_model
