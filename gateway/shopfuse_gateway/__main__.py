@@ -1,4 +1,4 @@
-"""`python -m shopfuse_gateway`."""
+"""`shopfuse-gateway`, and `python -m shopfuse_gateway`: the program, and what must be set before numpy is imported."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""The gateway's named errors. How each becomes a gRPC status is the table in status.py."""
+"""The gateway's named errors. How each becomes a gRPC status is the table in rpc/status.py."""
 
 from __future__ import annotations
 

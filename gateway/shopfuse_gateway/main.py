@@ -1,4 +1,4 @@
-"""Runs gateway processes until SIGTERM or SIGINT: `python -m shopfuse_gateway --workspace DIR --triton HOST:PORT`.
+"""Runs gateway processes until SIGTERM or SIGINT: `shopfuse-gateway --workspace DIR --triton HOST:PORT`.
 
 Several workers share one port (SO_REUSEPORT; the kernel spreads connections). They are spawned, never forked: gRPC
 must not exist in a process that forks.
@@ -17,10 +17,11 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import MISSING, fields, replace
+from dataclasses import MISSING, Field, fields, replace
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import uvloop
 
@@ -31,6 +32,9 @@ from shopfuse_gateway.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
 
+USAGE = "shopfuse-gateway --workspace DIR --triton HOST:PORT [options]"
+DESCRIPTION = "Answers searches and recommendations of one shop over gRPC, until SIGTERM."
+METAVARS: dict[type, str] = {int: "N", float: "SECONDS", str: "TEXT", Path: "DIR"}
 CLEAN = (0, -signal.SIGTERM)  # the latter: told to stop before it could serve
 
 
@@ -46,22 +50,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parse(arguments: Sequence[str] | None) -> tuple[Settings, Path | None]:
-    """Settings from the command line: one option for each field, the field's default where it is not given."""
-    parser = argparse.ArgumentParser(prog="shopfuse-gateway", description="Serves one workspace over gRPC.")
-    parser.add_argument("--ready-file", type=Path, help="written once the gateway serves: JSON with its ports and pid")
+    """Settings from the command line: one option for each field, the field's default where it is not named."""
+    parser = argparse.ArgumentParser(prog="shopfuse-gateway", usage=USAGE, description=DESCRIPTION)
+    parser.add_argument(
+        "--ready-file", metavar="FILE", type=Path, help="written once the gateway serves: JSON with its ports and pid"
+    )
+    hints = get_type_hints(Settings, include_extras=True)
     for field in fields(Settings):
-        option = f"--{field.name.replace('_', '-')}"
-        if field.default is MISSING:
-            parser.add_argument(option, required=True, type=Path if field.name == "workspace" else str)
-        elif isinstance(field.default, bool):
-            parser.add_argument(option, default=field.default, action=argparse.BooleanOptionalAction)
-        else:
-            parser.add_argument(
-                option, default=field.default, type=type(field.default), help=f"default {field.default}"
-            )
+        kind, meaning = get_args(hints[field.name])
+        _add_option(parser, field, kind, meaning)
     values = vars(parser.parse_args(arguments))
     ready_file = values.pop("ready_file")
     return Settings(**values), ready_file
+
+
+def _add_option(parser: argparse.ArgumentParser, field: Field[object], kind: type, meaning: str) -> None:
+    option = f"--{field.name.replace('_', '-')}"
+    if kind is bool:
+        parser.add_argument(option, default=field.default, action=argparse.BooleanOptionalAction, help=meaning)
+        return
+    required = field.default is MISSING
+    default = None if required else field.default
+    text = f"{meaning} (default {default})" if default not in (None, "") else meaning
+    parser.add_argument(option, required=required, default=default, type=kind, metavar=METAVARS[kind], help=text)
 
 
 def run(settings: Settings, ready_file: Path | None = None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.workspace_paths import WorkspacePaths
@@ -31,30 +32,38 @@ class SettingsError(ShopfuseError):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    workspace: Path  # the shop: its releases, store and impressions
-    triton: str  # host:port of Triton's gRPC
-    release_id: str = ""  # answers with this release for ever; "" follows releases/channels.json
-    public_key: str = ""  # file of the key that releases are signed with; "" is keys/release.pub of the workspace
-    follow_s: float = 0.5  # between two looks at releases/channels.json
-    host: str = "127.0.0.1"
-    grpc_port: int = 0  # 0 takes a free port
-    metrics_port: int = 0
-    workers: int = 1  # processes that share the gRPC port; worker n serves its metrics on metrics_port + n
-    deadline_s: float = 1.0  # the most that a request may take; a shorter deadline of the client wins
-    classify_deadline_s: float = 2.0  # the same for ClassifyText, whose texts are many and long
-    reserve_s: float = 0.05  # kept back from every await, to build and send the answer; at most a fifth of the deadline
-    pool: int = POOL  # candidates that reach the ranker
-    per_channel: int = PER_CHANNEL  # candidates that one recall channel may bring
-    recall_threads: int = 4
-    image_threads: int = 2  # decode the images of searches; each may hold 100 MB for a moment
-    max_in_flight: int = 64  # requests at once in a process, most of them waiting for Triton; more are refused
-    max_lag_s: float = 0.05  # how far the event loop may be behind before new requests are refused
-    query_cache: int = 10_000  # embedded queries kept in memory
-    breaker_failures: int = 5  # failures in a row that open a model's circuit
-    breaker_retry_s: float = 0.5  # how long an open circuit waits before it lets one request try
-    drain_s: float = 1.0  # between NOT_SERVING and refusing new calls, for balancers to notice
-    grace_s: float = 5.0  # for running calls to end
-    log_impressions: bool = True
+    """Each with what `--help` says of it; numbers with a point are seconds."""
+
+    workspace: Annotated[Path, "the shop: its releases, store and impressions"]
+    triton: Annotated[str, "Triton's gRPC address, host:port"]
+    release_id: Annotated[str, "answers with this release for ever, not with what releases/channels.json names"] = ""
+    public_key: Annotated[
+        str, "file of the key that signatures are checked with, not keys/release.pub of the workspace"
+    ] = ""
+    follow_s: Annotated[float, "between two looks at releases/channels.json"] = 0.5
+    host: Annotated[str, "address to listen on, for both ports"] = "127.0.0.1"
+    grpc_port: Annotated[int, "of the API; 0 takes a free one"] = 0
+    metrics_port: Annotated[int, "for Prometheus, over HTTP; 0 takes a free one"] = 0
+    workers: Annotated[int, "processes that share the gRPC port; worker n serves its metrics on metrics_port + n"] = 1
+    deadline_s: Annotated[float, "the most that a request may take; a shorter deadline of the client wins"] = 1.0
+    classify_deadline_s: Annotated[float, "the same for ClassifyText, whose texts are many and long"] = 2.0
+    reserve_s: Annotated[
+        float, "kept back from every await, to build and send the answer; at most a fifth of the deadline"
+    ] = 0.05
+    pool: Annotated[int, "candidates that reach the ranker"] = POOL
+    per_channel: Annotated[int, "candidates that one recall channel may bring"] = PER_CHANNEL
+    recall_threads: Annotated[int, "threads that look for candidates"] = 4
+    image_threads: Annotated[int, "threads that decode the images of searches; each may hold 100 MB for a moment"] = 2
+    max_in_flight: Annotated[
+        int, "requests at once in a process, most of them waiting for Triton; more are refused"
+    ] = 64
+    max_lag_s: Annotated[float, "how far the event loop may be behind before new requests are refused"] = 0.05
+    query_cache: Annotated[int, "embedded queries kept in memory"] = 10_000
+    breaker_failures: Annotated[int, "failures in a row that open a model's circuit"] = 5
+    breaker_retry_s: Annotated[float, "how long an open circuit waits before it lets one request try"] = 0.5
+    drain_s: Annotated[float, "between NOT_SERVING and refusing new calls, for balancers to notice"] = 1.0
+    grace_s: Annotated[float, "for running calls to end"] = 5.0
+    log_impressions: Annotated[bool, "writes what was shown to impressions/ of the workspace"] = True
 
     def __post_init__(self) -> None:
         for name in POSITIVE:

@@ -65,7 +65,8 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
 
     def outputs(self, request: service_pb2.ModelInferRequest) -> dict[str, NDArray[np.float32]]:
         inputs: Arrays = {
-            given.name: read(given, raw) for given, raw in zip(request.inputs, request.raw_input_contents, strict=True)
+            tensor.name: read(tensor, raw)
+            for tensor, raw in zip(request.inputs, request.raw_input_contents, strict=True)
         }
         number = release_number(request)
         if request.model_name.startswith(CLASSIFY_TEXT):
@@ -94,13 +95,13 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         }
 
     def check_release(self, inputs: Arrays, number: int) -> None:
-        found = {number, int(inputs["item_vectors"][0, 0, 0]), int(inputs["modality_vectors"][0, 0, 0, 0])}
+        releases = {number, int(inputs["item_vectors"][0, 0, 0]), int(inputs["modality_vectors"][0, 0, 0, 0])}
         if inputs["query_present"].any():
-            found.add(int(inputs["query_vector"][0, 0]))
+            releases.add(int(inputs["query_vector"][0, 0]))
         if inputs["user_present"].any() and "user_vector" in inputs:
-            found.add(int(inputs["user_vector"][0, 0]))
-        if len(found) > 1:
-            self.mixed.append(found)
+            releases.add(int(inputs["user_vector"][0, 0]))
+        if len(releases) > 1:
+            self.mixed.append(releases)
 
 
 def classified(input_ids: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
@@ -115,8 +116,8 @@ def release_number(request: service_pb2.ModelInferRequest) -> int:
     return int(request.model_version) - 2 if request.model_version else int(request.model_name.rpartition("_r")[2])
 
 
-def read(given: service_pb2.ModelInferRequest.InferInputTensor, raw: bytes) -> NDArray[Any]:
-    return np.frombuffer(raw, NUMPY_TYPE[given.datatype]).reshape(tuple(given.shape))
+def read(tensor: service_pb2.ModelInferRequest.InferInputTensor, raw: bytes) -> NDArray[Any]:
+    return np.frombuffer(raw, NUMPY_TYPE[tensor.datatype]).reshape(tuple(tensor.shape))
 
 
 @dataclass(frozen=True)

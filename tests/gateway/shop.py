@@ -28,11 +28,11 @@ from shopfuse.v1.text_pb2_grpc import TextServiceStub
 from shopfuse_gateway.server import Gateway
 from tests.gateway.fake_triton import Triton
 
-Asked = TypeVar("Asked", contravariant=True)
-Answered = TypeVar("Answered", covariant=True)
+RequestT = TypeVar("RequestT", contravariant=True)
+ResponseT = TypeVar("ResponseT", covariant=True)
 
 
-class Call(Awaitable[Answered], Protocol[Answered]):
+class Call(Awaitable[ResponseT], Protocol[ResponseT]):
     """A call in flight: what tests use of grpc's, which has no types."""
 
     def cancel(self) -> bool: ...
@@ -40,10 +40,10 @@ class Call(Awaitable[Answered], Protocol[Answered]):
     async def trailing_metadata(self) -> Iterable[tuple[str, str]]: ...
 
 
-class Method(Protocol[Asked, Answered]):
+class Method(Protocol[RequestT, ResponseT]):
     """A method of a service, as a stub has it."""
 
-    def __call__(self, request: Asked, *, timeout: float | None = None) -> Call[Answered]: ...
+    def __call__(self, request: RequestT, *, timeout: float | None = None) -> Call[ResponseT]: ...
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import grpc
 import psutil
@@ -22,6 +23,7 @@ from shopfuse.release.channels import Channels, write_channels
 from shopfuse.release.leases import held
 from shopfuse.v1 import search_pb2_grpc
 from shopfuse.v1.search_pb2 import SearchRequest
+from shopfuse_gateway.settings import Settings
 from tests.gateway.fake_triton import FakeTriton, Triton
 from tests.waiting import wait_until
 
@@ -134,3 +136,12 @@ def test_gateway_that_cannot_start_says_why_in_one_line(built: Path, options: tu
 
     assert done.returncode == 1
     assert done.stderr.startswith("error: ") and problem in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_help_says_what_every_setting_means() -> None:
+    done = subprocess.run((*COMMAND, "--help"), capture_output=True, text=True, timeout=60, check=True)
+    text = " ".join(done.stdout.split())
+
+    for name, hint in get_type_hints(Settings, include_extras=True).items():
+        assert f"--{name.replace('_', '-')}" in text
+        assert get_args(hint)[1] in text

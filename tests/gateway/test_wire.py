@@ -11,13 +11,13 @@ from shopfuse_gateway.wire import length_delimited, with_numbers
 def test_pieces_of_an_item_merge_into_what_protobuf_would_have_built() -> None:
     scores = np.array([0.5, 0.0, -1.5], np.float32)
     clicks = np.array([0.0, 1.0, 0.25], np.float32)
-    found = item_pb2.ChannelScore(channel="semantic", score=1.0)
+    channel_score = item_pb2.ChannelScore(channel="semantic", score=1.0)
 
     heads = [item_pb2.RankedItem(item_id=f"i{at}").SerializeToString() for at in range(3)]
     numbers = with_numbers(
         [(item_pb2.RankedItem(score=1.0), scores), (item_pb2.RankedItem(task_scores={"click": 1.0}), clicks)]
     )
-    channels = with_numbers([(item_pb2.RankedItem(recall_channels=[found]), scores)])
+    channels = with_numbers([(item_pb2.RankedItem(recall_channels=[channel_score]), scores)])
     items = [b"".join(parts) for parts in zip(heads, numbers, channels, strict=True)]
     response = search_pb2.SearchResponse.FromString(length_delimited(1, items))
 

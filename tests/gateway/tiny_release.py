@@ -176,13 +176,13 @@ def write_store(path: Path, items: list[CatalogueItem]) -> None:
     rows["price"] = [item.price for item in items]
     rows["brand"] = [text_code(item.brand or "") for item in items]
     rows["updated_at"] = NOW
-    shown = {
+    displays = {
         item.item_id.encode(): Display(item.title, item.price, item.currency, None, item.brand, item.category)
         for item in items
     }
     with LmdbStore.open(path, readonly=False) as store:
         store.put_items([item.item_id.encode() for item in items], rows)
-        store.put_display(shown)
+        store.put_display(displays)
         seen = [("item-000", "view_item", NOW), ("item-004", "add_to_cart", NOW + 60), ("item-008", "view_item", NOW)]
         bought = [("item-000", "view_item", NOW), ("item-010", "purchase", NOW)]
         store.put_users({"ann": user_state(seen), "bob": user_state(bought)})

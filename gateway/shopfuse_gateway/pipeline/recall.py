@@ -1,4 +1,4 @@
-"""Stage "recall": the channels of recall/channels.py look for candidates at once; one that fails or is late is done
+"""Stage "recall": the channels of shopfuse.recall look for candidates at once; one that fails or is late is done
 without.
 
 Filters and exclusions go into the channels as a selection, so that a narrow filter still fills a page.

@@ -37,7 +37,7 @@ class RankingRequest:
     page_size: int = DEFAULT_PAGE
     page_token: str = ""
     explain: bool = False
-    fingerprint: bytes = b""  # digest of every field but the page's, see page_token.py
+    fingerprint: bytes = b""  # digest of every field but the page's, see releases/page_token.py
 
     @property
     def subject(self) -> str:

@@ -46,8 +46,8 @@ async def test_recall_channels_are_those_that_found_the_item(serve: Serve) -> No
     by_channel: dict[str, list[float]] = {}
     for item in response.items:
         assert item.recall_channels
-        for found in item.recall_channels:
-            by_channel.setdefault(found.channel, []).append(found.score)
+        for hit in item.recall_channels:
+            by_channel.setdefault(hit.channel, []).append(hit.score)
 
     assert {name: len(scores) for name, scores in by_channel.items()} == {"lexical": 3, "semantic": 3, "behaviour": 3}
     assert all(score > 0 for score in by_channel["lexical"])
@@ -109,9 +109,9 @@ async def test_similar_of_an_unknown_item_is_not_found(serve: Serve) -> None:
 
 
 async def test_rank_gives_every_item_back_unknown_ones_last(serve: Serve) -> None:
-    asked = ["zzz", "item-001", "item-059", "ärger", "item-030", "aaa"]
+    item_ids = ["zzz", "item-001", "item-059", "ärger", "item-030", "aaa"]
     async with serve() as shop:
-        response = await shop.rank(RankRequest(item_ids=asked))
+        response = await shop.rank(RankRequest(item_ids=item_ids))
 
     assert ids(response) == ["item-059", "item-030", "item-001", "zzz", "ärger", "aaa"]
     assert [item.score for item in response.items] == sorted((item.score for item in response.items), reverse=True)
@@ -126,11 +126,11 @@ async def test_rank_of_unknown_items_alone_keeps_their_order(serve: Serve) -> No
 
 async def test_rank_and_search_give_an_item_the_same_score(serve: Serve) -> None:
     async with serve() as shop:
-        found = await shop.search(SearchRequest(query="red shoes", user_id="ann", page_size=100))
-        ranked = await shop.rank(RankRequest(item_ids=sorted(ids(found)), query="red shoes", user_id="ann"))
+        searched = await shop.search(SearchRequest(query="red shoes", user_id="ann", page_size=100))
+        ranked = await shop.rank(RankRequest(item_ids=sorted(ids(searched)), query="red shoes", user_id="ann"))
 
-    assert ids(ranked) == ids(found)
-    np.testing.assert_allclose([i.score for i in ranked.items], [i.score for i in found.items], rtol=1e-5)
+    assert ids(ranked) == ids(searched)
+    np.testing.assert_allclose([i.score for i in ranked.items], [i.score for i in searched.items], rtol=1e-5)
 
 
 @pytest.mark.parametrize(("user", "model"), [("", "fusion_ranker"), ("ann", "rank_by_vector_r1")])
@@ -143,11 +143,11 @@ async def test_rank_without_a_query_is_one_call(serve: Serve, user: str, model: 
 
 
 async def test_rank_of_512_items_is_one_call(serve: Serve) -> None:
-    asked = [f"item-{i:03d}" for i in range(59)] + [f"unknown-{i}" for i in range(453)]
+    item_ids = [f"item-{i:03d}" for i in range(59)] + [f"unknown-{i}" for i in range(453)]
     async with serve() as shop:
-        response = await shop.rank(RankRequest(item_ids=asked))
+        response = await shop.rank(RankRequest(item_ids=item_ids))
 
-    assert sorted(ids(response)) == sorted(asked)
+    assert sorted(ids(response)) == sorted(item_ids)
     assert shop.triton.fake.calls == ["fusion_ranker"]
 
 
@@ -164,11 +164,11 @@ async def test_filter_holds_for_every_item_and_fills_the_page(serve: Serve) -> N
 async def test_what_the_user_bought_is_found_but_not_recommended(serve: Serve) -> None:
     async with serve() as shop:
         recommended = await shop.recommend(recommendation.RecommendRequest(user_id="bob", page_size=100))
-        found = await shop.search(SearchRequest(query="red shoes", user_id="bob", page_size=100))
+        searched = await shop.search(SearchRequest(query="red shoes", user_id="bob", page_size=100))
 
     assert "item-010" not in ids(recommended)
     assert "item-000" in ids(recommended)
-    assert "item-010" in ids(found)
+    assert "item-010" in ids(searched)
 
 
 async def test_unavailable_items_come_back_only_on_request(serve: Serve) -> None:

@@ -40,11 +40,11 @@ async def test_each_text_is_answered_in_its_place_by_one_call(with_heads: Path, 
         response = await shop.classify(ClassifyTextRequest(texts=[f"{word} shoes" for word in WORDS], top_k=2))
         calls = shop.triton.fake.calls.count(f"{CLASSIFY_TEXT}_r1")
 
-    sofas, sport, lamps = (found.category for found in response.classifications)
+    sofas, sport, lamps = (answer.category for answer in response.classifications)
     assert (sofas.category, sport.category, lamps.category) == ("Home > Sofas", "Sport", "Home > Lamps")
     assert [label.label for label in sofas.labels] == ["Home > Sofas", "Home > Lamps"]
     assert sofas.probability == pytest.approx(0.7)
-    assert [found.sentiment.sentiment for found in response.classifications] == ["neutral", "positive", "negative"]
+    assert [answer.sentiment.sentiment for answer in response.classifications] == ["neutral", "positive", "negative"]
     assert response.classifications[1].sentiment.score == pytest.approx(0.55)
     assert (response.served_by.release_id, bool(response.request_id)) == ("r1", True)
     assert calls == 1
@@ -54,16 +54,16 @@ async def test_only_what_was_asked_for_is_told(with_heads: Path, serve: Serve) -
     async with serve() as shop:
         response = await shop.classify(ClassifyTextRequest(texts=["red"], tasks=[TEXT_TASK_SENTIMENT]))
 
-    (found,) = response.classifications
-    assert found.HasField("sentiment") and not found.HasField("category")
-    assert len(found.sentiment.labels) == 3
+    (answer,) = response.classifications
+    assert answer.HasField("sentiment") and not answer.HasField("category")
+    assert len(answer.sentiment.labels) == 3
 
 
 async def test_a_text_longer_than_the_encoder_reads_is_cut_and_says_so(with_heads: Path, serve: Serve) -> None:
     async with serve() as shop:
         response = await shop.classify(ClassifyTextRequest(texts=["red " * 1000, "blue"]))
 
-    assert [found.truncated for found in response.classifications] == [True, False]
+    assert [answer.truncated for answer in response.classifications] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -136,8 +136,8 @@ async def test_it_is_admitted_measured_healthy_and_reflected(with_heads: Path, s
         await shop.classify(ClassifyTextRequest(texts=["red"]))
         health = await shop.health.Check(HealthCheckRequest(service=SERVICE))
         stub = reflection_pb2_grpc.ServerReflectionStub(shop.channel)
-        asked = reflection_pb2.ServerReflectionRequest(list_services="")
-        listed = await stub.ServerReflectionInfo(iter([asked])).read()
+        request = reflection_pb2.ServerReflectionRequest(list_services="")
+        listed = await stub.ServerReflectionInfo(iter([request])).read()
         labels = {"grpc_type": "unary", "grpc_service": SERVICE, "grpc_method": "ClassifyText", "grpc_code": "OK"}
         handled = shop.metric("grpc_server_handled_total", **labels)
         timed = shop.metric("shopfuse_stage_duration_seconds_count", stage="classify")

@@ -138,7 +138,7 @@ async def test_failing_channel_is_done_without(serve: Serve, monkeypatch: pytest
         counted = shop.metric("shopfuse_degraded_total", stage="recall", reason="LEXICAL_FAILED")
 
     assert degradations(response) == {("recall", "LEXICAL_FAILED")} and counted == 1
-    assert {found.channel for item in response.items for found in item.recall_channels} == {"semantic", "behaviour"}
+    assert {hit.channel for item in response.items for hit in item.recall_channels} == {"semantic", "behaviour"}
 
 
 async def test_failing_channel_scores_fall_back_to_what_was_found(

@@ -29,10 +29,7 @@ def image_of(item: int, side: int = IMAGE_SIZE) -> bytes:
 
 def by_channel(response: SearchResponse | RecommendSimilarItemsResponse, channel: str) -> dict[str, float]:
     return {
-        item.item_id: found.score
-        for item in response.items
-        for found in item.recall_channels
-        if found.channel == channel
+        item.item_id: hit.score for item in response.items for hit in item.recall_channels if hit.channel == channel
     }
 
 

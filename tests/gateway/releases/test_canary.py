@@ -16,8 +16,8 @@ from shopfuse.v1.search_pb2 import SearchRequest
 from tests.gateway.answers import Answer, refused
 from tests.gateway.shop import Method, Serve, Shop
 
-Asked = TypeVar("Asked")
-Answered = TypeVar("Answered")
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
 
 AT_ONCE = 50
 USERS = [f"user-{number}" for number in range(2000)]
@@ -27,8 +27,8 @@ def canary(share: float) -> Channels:
     return Channels(stable="r1", canary="r2", canary_share=share)
 
 
-async def all_answers(method: Method[Asked, Answered], requests: Sequence[Asked]) -> list[Answered]:
-    answers: list[Answered] = []
+async def all_answers(method: Method[RequestT, ResponseT], requests: Sequence[RequestT]) -> list[ResponseT]:
+    answers: list[ResponseT] = []
     for start in range(0, len(requests), AT_ONCE):
         answers += await asyncio.gather(*map(method, requests[start : start + AT_ONCE]))
     return answers
@@ -39,7 +39,7 @@ async def releases_of(shop: Shop, requests: Sequence[recommendation.RankItemsReq
     return [answer.served_by.release_id for answer in await all_answers(shop.rank, requests)]
 
 
-def asked_by(user_id: str = "", session_id: str = "") -> recommendation.RankItemsRequest:
+def request_of(user_id: str = "", session_id: str = "") -> recommendation.RankItemsRequest:
     """A request that needs no model: its only item is unknown."""
     return recommendation.RankItemsRequest(item_ids=["unknown"], user_id=user_id, session_id=session_id)
 
@@ -48,21 +48,21 @@ async def test_canary_gets_its_share_of_the_users_and_keeps_them(serve: Serve) -
     share = 0.3
     async with serve() as shop:
         await shop.publish(canary(share))
-        given = await releases_of(shop, [asked_by(user_id=user) for user in USERS])
-        again = await releases_of(shop, [asked_by(user_id=user, session_id=f"s-{user}") for user in USERS[:200]])
-    found, spread = given.count("r2"), math.sqrt(len(USERS) * share * (1 - share))
+        releases = await releases_of(shop, [request_of(user_id=user) for user in USERS])
+        again = await releases_of(shop, [request_of(user_id=user, session_id=f"s-{user}") for user in USERS[:200]])
+    canaries, spread = releases.count("r2"), math.sqrt(len(USERS) * share * (1 - share))
 
-    assert abs(found - share * len(USERS)) < 4 * spread and set(given) == {"r1", "r2"}
-    assert again == given[:200]
-    assert given == [canary(share).of(user) for user in USERS]  # as any other gateway would
+    assert abs(canaries - share * len(USERS)) < 4 * spread and set(releases) == {"r1", "r2"}
+    assert again == releases[:200]
+    assert releases == [canary(share).of(user) for user in USERS]  # as any other gateway would
 
 
 async def test_guests_stay_by_session_and_the_nameless_are_spread(serve: Serve) -> None:
     async with serve() as shop:
         await shop.publish(canary(0.5))
-        first = await releases_of(shop, [asked_by(session_id=f"s{number}") for number in range(100)])
-        again = await releases_of(shop, [asked_by(session_id=f"s{number}") for number in range(100)])
-        nameless = await releases_of(shop, [asked_by() for _ in range(200)])
+        first = await releases_of(shop, [request_of(session_id=f"s{number}") for number in range(100)])
+        again = await releases_of(shop, [request_of(session_id=f"s{number}") for number in range(100)])
+        nameless = await releases_of(shop, [request_of() for _ in range(200)])
 
     assert first == again and set(first) == {"r1", "r2"}
     assert 60 < nameless.count("r2") < 140  # 5.7 standard deviations
@@ -79,10 +79,10 @@ async def test_guests_stay_by_session_and_the_nameless_are_spread(serve: Serve) 
 async def test_edges_of_a_canary(serve: Serve, channels: Channels, expected: set[str]) -> None:
     async with serve() as shop:
         await shop.publish(channels)
-        requests = [asked_by(user_id=user) for user in USERS[:40]] + [asked_by() for _ in range(10)]
-        given = await releases_of(shop, requests)
+        requests = [request_of(user_id=user) for user in USERS[:40]] + [request_of() for _ in range(10)]
+        releases = await releases_of(shop, requests)
 
-    assert set(given) == expected
+    assert set(releases) == expected
 
 
 async def test_no_answer_mixes_the_canary_with_the_stable_release(serve: Serve) -> None:
@@ -103,10 +103,10 @@ async def test_no_answer_mixes_the_canary_with_the_stable_release(serve: Serve) 
 async def test_promoted_canary_answers_everybody_at_once(serve: Serve) -> None:
     async with serve() as shop:
         await shop.publish(canary(0.2))
-        before = await releases_of(shop, [asked_by(user_id=user) for user in USERS[:40]])
+        before = await releases_of(shop, [request_of(user_id=user) for user in USERS[:40]])
         shop.triton.fake.missing = {"fusion_ranker"}  # it is answering already: Triton is not asked again
         await shop.publish(Channels(stable="r2", previous="r1"))
-        after = await releases_of(shop, [asked_by(user_id=user) for user in USERS[:40]])
+        after = await releases_of(shop, [request_of(user_id=user) for user in USERS[:40]])
 
     assert set(before) == {"r1", "r2"} and set(after) == {"r2"}
 
@@ -119,9 +119,9 @@ async def test_canary_taken_back_ends_its_pages(serve: Serve) -> None:
         page = await shop.search(request)
         await shop.publish(Channels(stable="r1"))
         refusal = await refused(shop.search(request))
-        given = await releases_of(shop, [asked_by(user_id=user) for user in USERS[:20]])
+        releases = await releases_of(shop, [request_of(user_id=user) for user in USERS[:20]])
 
-    assert page.served_by.release_id == "r2" and set(given) == {"r1"}
+    assert page.served_by.release_id == "r2" and set(releases) == {"r1"}
     assert refusal.code == grpc.StatusCode.ABORTED
 
 

@@ -85,7 +85,7 @@ async def test_publishing_and_rolling_back_under_load_fails_no_request(serve: Se
             await shop.publish(Channels(stable=stable, previous=previous))
             await more_calls(shop, 20)
         done.set()
-        answers = [answer for given in await asyncio.gather(*clients) for answer in given]
+        answers = [answer for of_client in await asyncio.gather(*clients) for answer in of_client]
 
     assert all(is_of_one_release(answer) for answer in answers) and shop.triton.fake.mixed == []
     assert {answer.served_by.release_id for answer in answers} == {"r1", "r2", "r3"}

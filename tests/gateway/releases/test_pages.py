@@ -23,12 +23,12 @@ from tests.gateway.answers import ids, refused
 from tests.gateway.shop import Method, Serve
 
 REQUEST = digest("a request")
-Asked = TypeVar("Asked", SearchRequest, RecommendRequest)
+RequestT = TypeVar("RequestT", SearchRequest, RecommendRequest)
 PageOf = TypeVar("PageOf", SearchResponse, RecommendResponse)
 
 
 async def walk(
-    method: Method[Asked, PageOf], request: Asked, between: Callable[[], Awaitable[None]] | None = None
+    method: Method[RequestT, PageOf], request: RequestT, between: Callable[[], Awaitable[None]] | None = None
 ) -> list[PageOf]:
     """All pages; `between` is awaited after each."""
     pages = [await method(request)]
@@ -64,10 +64,10 @@ async def test_the_same_token_gives_the_same_page_again(serve: Serve) -> None:
 async def test_pages_hold_when_triton_dies_between_them(serve: Serve) -> None:
     async with serve() as shop:
         pages = await walk(shop.search, SearchRequest(query="red shoes", page_size=20), shop.triton.stop)
-    found = [item_id for page in pages for item_id in ids(page)]
+    item_ids = [item_id for page in pages for item_id in ids(page)]
 
     assert [page.degraded for page in pages] == [False, True, True]
-    assert len(found) == len(set(found)) == 59 and found == sorted(found, reverse=True)
+    assert len(item_ids) == len(set(item_ids)) == 59 and item_ids == sorted(item_ids, reverse=True)
 
 
 async def test_pages_hold_when_the_user_goes_on_shopping(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,10 +40,10 @@ async def test_broken_rules_name_their_fields(serve: Serve, request_: SearchRequ
     assert (refusal.reason, list(refusal.fields)) == ("INVALID_REQUEST", fields)
 
 
-@pytest.mark.parametrize("asked", [[], ["a", "a"], ["x" * 65], [str(i) for i in range(513)]])
-async def test_candidates_must_be_1_to_512_distinct_ids(serve: Serve, asked: list[str]) -> None:
+@pytest.mark.parametrize("item_ids", [[], ["a", "a"], ["x" * 65], [str(i) for i in range(513)]])
+async def test_candidates_must_be_1_to_512_distinct_ids(serve: Serve, item_ids: list[str]) -> None:
     async with serve() as shop:
-        refusal = await refused(shop.rank(recommendation.RankItemsRequest(item_ids=asked)))
+        refusal = await refused(shop.rank(recommendation.RankItemsRequest(item_ids=item_ids)))
 
     assert refusal.code == grpc.StatusCode.INVALID_ARGUMENT
     assert refusal.fields[0].startswith("item_ids")
@@ -83,12 +83,12 @@ async def test_rank_with_an_unsearchable_query_ranks_without_it(serve: Serve) ->
     assert [item.item_id for item in response.items] == ["item-002", "item-001"]
 
 
-@pytest.mark.parametrize(("size", "given"), [(0, 20), (7, 7), (100, 59), (2**31 - 1, 59)])
-async def test_page_size_is_coerced(serve: Serve, size: int, given: int) -> None:
+@pytest.mark.parametrize(("size", "expected"), [(0, 20), (7, 7), (100, 59), (2**31 - 1, 59)])
+async def test_page_size_is_coerced(serve: Serve, size: int, expected: int) -> None:
     async with serve() as shop:
         response = await shop.search(SearchRequest(query="red shoes", page_size=size))
 
-    assert len(response.items) == given
+    assert len(response.items) == expected
 
 
 @pytest.mark.parametrize("raw", [b"\xff\xff\xff", b"\x0a\x05abc", b"\x0a\x02\xc3\x28", b"\x0a\x03\xed\xa0\x80"])

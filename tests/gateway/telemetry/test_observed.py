@@ -131,10 +131,10 @@ async def test_impressions_that_cannot_be_written_are_counted_and_cost_no_answer
 async def test_full_queue_drops_and_counts(serve: Serve, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writing, may_write, line = threading.Event(), threading.Event(), Impression.line
 
-    def held_up(shown: Impression) -> bytes:
+    def held_up(impression: Impression) -> bytes:
         writing.set()
         may_write.wait(20)
-        return line(shown)
+        return line(impression)
 
     monkeypatch.setattr(Impression, "line", held_up)
     monkeypatch.setattr(impressions, "QUEUE", 2)
