@@ -10,9 +10,9 @@ import onnx
 import pytest
 from torch import nn
 
+from shopfuse.cli.release_page import parity_table
 from shopfuse.inference.onnx_model import ModelFileError
 from shopfuse.ranking.tensors import Submodel
-from shopfuse.cli.release_page import parity_table
 from shopfuse_exporters.errors import ParityError
 from shopfuse_exporters.precision.precisions import PRECISIONS
 from shopfuse_exporters.verify import verified_model
