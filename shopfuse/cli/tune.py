@@ -20,7 +20,7 @@ from shopfuse.training.data.user_histories import user_histories
 from shopfuse.training.models.text_encoder import load_text_encoder
 from shopfuse.training.trainers.shop import ShopData, enough_to_train
 from shopfuse.training.trainers.tuned_settings import read_tuned, settings_of, write_tuned
-from shopfuse.training.tuning.search import Budget, Found, Trial, default_values, search
+from shopfuse.training.tuning.search import Budget, SearchResult, Trial, default_values, search
 from shopfuse.training.tuning.tasks import TRIALS
 from shopfuse_exporters.encoding.encoder import export_text_encoder, open_encoder
 from shopfuse_exporters.encoding.run import encode_texts
@@ -93,7 +93,7 @@ def read_shop(shop: Workspace, seed: int, progress: Progress) -> ShopData:
     return ShopData(shop, catalogue, log, histories, vectors.astype(np.float32), encode, seed, progress, settings)
 
 
-def tune_model(shop: Workspace, name: str, data: ShopData, budget: Budget, progress: Progress) -> Found:
+def tune_model(shop: Workspace, name: str, data: ShopData, budget: Budget, progress: Progress) -> SearchResult:
     """Searches one model's settings and writes them down where they prove better, else removes older ones."""
     data = replace(data, settings=settings_of(shop.root))
     train = TRIALS[name](data)
@@ -104,7 +104,7 @@ def tune_model(shop: Workspace, name: str, data: ShopData, budget: Budget, progr
     return found
 
 
-def report(found: Found) -> None:
+def report(found: SearchResult) -> None:
     """The best trials as a table, and what became of the best one."""
     ended = sorted((trial for trial in found.trials if trial.loss is not None), key=_by_loss)
     rows = [[trial.number, trial.state, trial.loss, _changes(found.model, trial)] for trial in ended[:SHOWN]]
@@ -113,7 +113,7 @@ def report(found: Found) -> None:
     out.print(verdict(found))
 
 
-def verdict(found: Found) -> str:
+def verdict(found: SearchResult) -> str:
     if found.confirmed is None:
         return f"{found.model}: no trial was better than the defaults, which stay"
     defaults, best = found.confirmed
@@ -132,7 +132,7 @@ def _by_loss(trial: Trial) -> tuple[bool, float]:
     return trial.state != "complete", trial.loss if trial.loss is not None else float("inf")
 
 
-def _row(found: Found) -> dict[str, object]:
+def _row(found: SearchResult) -> dict[str, object]:
     return {
         "trials": len(found.trials),
         "best": found.best,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.metrics.ndcg import bootstrap_draws
+from shopfuse.metrics.bootstrap import bootstrap_draws
 
 Floats = NDArray[np.float32] | NDArray[np.float64]
 Labels = NDArray[np.bool_] | NDArray[np.int64] | NDArray[np.float32] | NDArray[np.float64]

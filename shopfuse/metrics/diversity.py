@@ -15,25 +15,25 @@ Rows = NDArray[np.int32] | NDArray[np.int64]
 
 def exposure(lists: Sequence[Rows], items: int) -> NDArray[np.int64]:
     """How often each item is shown, [items]."""
-    shown = np.concatenate([*lists, np.zeros(0, np.int32)]).astype(np.int64)
-    return np.bincount(shown, minlength=items).astype(np.int64)
+    rows = np.concatenate([*lists, np.zeros(0, np.int32)]).astype(np.int64)
+    return np.bincount(rows, minlength=items).astype(np.int64)
 
 
-def coverage(shown: NDArray[np.int64]) -> float:
+def coverage(exposures: NDArray[np.int64]) -> float:
     """Share of the items [items] that are shown at least once (Ge, Delgado-Battenfeld and Jannach, 2010)."""
-    return float((shown > 0).mean()) if len(shown) else 0.0
+    return float((exposures > 0).mean()) if len(exposures) else 0.0
 
 
-def gini(shown: NDArray[np.int64]) -> float:
+def gini(exposures: NDArray[np.int64]) -> float:
     """How unevenly exposure [items] is spread: 0 all alike, towards 1 one item takes all; 0 where nothing is shown.
 
     sum((2 i - n - 1) x_i) / (n sum x) over ascending x (Fleder and Hosanagar, 2009).
     """
-    count, total = len(shown), float(shown.sum())
+    count, total = len(exposures), float(exposures.sum())
     if count == 0 or total == 0:
         return 0.0
     weight = 2.0 * np.arange(1, count + 1) - count - 1.0
-    return float(np.dot(weight, np.sort(shown))) / (count * total)
+    return float(np.dot(weight, np.sort(exposures))) / (count * total)
 
 
 def surprise(interactions: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -46,9 +46,9 @@ def surprise(interactions: NDArray[np.int64]) -> NDArray[np.float64]:
     return bits
 
 
-def novelty(shown: Rows, bits: NDArray[np.float64]) -> float:
+def novelty(items: Rows, bits: NDArray[np.float64]) -> float:
     """Mean self-information of a list, in bits; 0 for an empty one."""
-    return float(bits[shown].mean()) if len(shown) else 0.0
+    return float(bits[items].mean()) if len(items) else 0.0
 
 
 def intra_list_diversity(vectors: NDArray[np.float32]) -> float:

@@ -1,4 +1,4 @@
-"""Ranking quality: NDCG, recall, MRR, AUC, and bootstrap confidence intervals.
+"""Quality of one ranking against grades: DCG and NDCG, recall, reciprocal rank, and how much of it was judged.
 
 NDCG@k (Jarvelin and Kekalainen, 2002) with gain 2^grade - 1, discount 1 / log2(rank + 1), and the ideal taken over all
 judged items of the query. Unjudged items have grade 0; the condensed variant removes them first (Sakai, 2007).
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 
 def dcg(grades: Sequence[float]) -> float:
@@ -41,36 +40,3 @@ def reciprocal_rank(ranking: Sequence[str], grades: Mapping[str, float]) -> floa
 def unjudged_share(ranking: Sequence[str], grades: Mapping[str, float], k: int = 10) -> float:
     top = ranking[:k]
     return sum(item not in grades for item in top) / len(top) if top else 0.0
-
-
-def auc(
-    scores: NDArray[np.float32] | NDArray[np.float64],
-    labels: NDArray[np.bool_] | NDArray[np.int64] | NDArray[np.float32] | NDArray[np.float64],
-) -> float:
-    """Area under the ROC curve: how often a positive scores above a negative, ties counting half; NaN without both.
-
-    `scores` and `labels` (0 or 1) are [n]. By the rank sum (Hanley and McNeil, 1982).
-    """
-    positive = np.asarray(labels, np.float64) > 0
-    hits, misses = int(positive.sum()), int((~positive).sum())
-    if hits == 0 or misses == 0:
-        return float("nan")
-    _, inverse, counts = np.unique(np.asarray(scores), return_inverse=True, return_counts=True)
-    middle = np.cumsum(counts) - (counts - 1) / 2.0  # the mean rank of each distinct score, from 1
-    return float((middle[inverse][positive].sum() - hits * (hits + 1) / 2.0) / (hits * misses))
-
-
-def bootstrap_draws(count: int, *, seed: int = 0, rounds: int = 2000) -> NDArray[np.int64]:
-    """Places drawn with replacement, [rounds, count]: the same for the same count and seed, so that rows are paired."""
-    return np.random.default_rng(seed).integers(0, count, size=(rounds, count))
-
-
-def bootstrap_interval(
-    values: NDArray[np.float64], *, seed: int = 0, rounds: int = 2000, level: float = 0.95
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean over queries or users (Efron, 1979)."""
-    if len(values) == 0:
-        return (0.0, 0.0)
-    means = np.asarray(values)[bootstrap_draws(len(values), seed=seed, rounds=rounds)].mean(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)

@@ -51,7 +51,7 @@ class Manifest:
     max_tokens: int
     feature_schema: str  # ranking/features.py's schema_hash
     scenes: tuple[str, ...]
-    fusion: str  # one of METHODS in training/fusion/fusion_ranker.py
+    fusion: str  # one of METHODS in training/fusion/ranker.py
     tasks: dict[str, float]  # task -> its weight in an item's score; only these tasks are reported
     image_encoder: str = ""  # where its weights came from; "" in a shop without images
     image_dim: int = D_IMAGE

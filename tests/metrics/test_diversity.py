@@ -9,10 +9,10 @@ from shopfuse.metrics.diversity import coverage, entropy, exposure, gini, intra_
 
 
 def test_exposure_counts_every_time_an_item_is_shown() -> None:
-    shown = exposure([np.array([0, 1]), np.array([1, 3])], items=5)
+    exposures = exposure([np.array([0, 1]), np.array([1, 3])], items=5)
 
-    assert shown.tolist() == [1, 2, 0, 1, 0]
-    assert coverage(shown) == pytest.approx(3 / 5)
+    assert exposures.tolist() == [1, 2, 0, 1, 0]
+    assert coverage(exposures) == pytest.approx(3 / 5)
     assert exposure([], items=2).tolist() == [0, 0]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.ranking.labels import labels_json, parse_labels
+from shopfuse.ranking.labels import Labels, labels_json, parse_labels
 from shopfuse.ranking.text_heads import HEADS
 from shopfuse.training.checkpoints.files import META, WEIGHTS, load_checkpoint, save_checkpoint
-from shopfuse.training.models.text_head import empty_head
-from shopfuse.training.trainers.text_head import TrainedHead
+from shopfuse.training.models.text_head import TextHead, empty_head
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedHead:
+    module: TextHead
+    labels: Labels
+    metrics: dict[str, Any]
 
 
 def save_heads(folder: Path, heads: Mapping[str, TrainedHead], encoder_sha256: str) -> None:

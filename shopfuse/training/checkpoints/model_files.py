@@ -26,7 +26,7 @@ from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.tensors import TOKEN
 from shopfuse.training.checkpoints.files import META, WEIGHTS, load_checkpoint, save_checkpoint
 from shopfuse.training.checkpoints.shop_models import ShopModels
-from shopfuse.training.fusion.fusion_ranker import FusionRanker
+from shopfuse.training.fusion.ranker import FusionRanker
 from shopfuse.training.models.fitted_towers import FittedItemTower, FittedQueryTower, FittedUserTower
 from shopfuse.training.models.image_encoder import ImageEncoder, blocks_of
 from shopfuse.training.models.image_tower import ImageTower
@@ -83,7 +83,7 @@ def load_models(folder: Path, item_ids: Sequence[str]) -> ShopModels:
     loaded = {name: _load(folder / name) for name in names}
     modules = {name: module for name, (module, _) in loaded.items()}
     meta = loaded["fusion_ranker"][1]
-    runs = {name: found.get("run") for name, (_, found) in loaded.items()}
+    runs = {name: own.get("run") for name, (_, own) in loaded.items()}
     embeddings, present, runs[BEHAVIOUR] = _read_behaviour(folder / BEHAVIOUR, item_ids)
     if len(set(runs.values())) != 1:
         raise ShopfuseError(f"{folder}: parts of different trainings ({runs}); train again")

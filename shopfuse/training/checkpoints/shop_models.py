@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from shopfuse.ranking.tensors import D_IMAGE, IMAGE_SIZE, TOKEN
-from shopfuse.training.fusion.fusion_ranker import FusionRanker
+from shopfuse.training.fusion.ranker import FusionRanker
 from shopfuse.training.models.fitted_towers import FittedItemTower, FittedQueryTower, FittedUserTower, fit_projection
 
 RELEVANCE_ONLY = {"relevance": 1.0}

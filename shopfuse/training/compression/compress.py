@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.workspace import Workspace
@@ -21,13 +21,13 @@ from shopfuse.training.compression.bert_layers import bert_layers, ffn_size, wit
 from shopfuse.training.compression.distillation import Distillation, Targets, distil, targets_of
 from shopfuse.training.compression.errors import CompressionError
 from shopfuse.training.compression.ffn_pruning import pruned
-from shopfuse.training.compression.fidelity import fidelity
 from shopfuse.training.compression.result_folder import check_result_folder, write_result
 from shopfuse.training.compression.shop_texts import ShopTexts, shop_texts
 from shopfuse.training.compression.token_batches import Tokeniser, Tokens, encode
 from shopfuse.training.models.text_encoder import LoadedTextEncoder, PooledEncoder, load_text_encoder
 
 PRUNE, DISTILL = "prune", "distill"
+NEAREST = 10
 _JUDGED_ON = 500  # items and their queries, to rank neurons by
 
 MakeStudent = Callable[[LoadedTextEncoder, Tokeniser, ShopTexts], PooledEncoder]
@@ -151,6 +151,25 @@ def _fidelity(student: nn.Module, tokeniser: Tokeniser, texts: ShopTexts, held_o
     items = encode(student, tokeniser, rows.items)
     queries = encode(student, tokeniser, [rows.queries[place] for place in places])
     return fidelity(items, held_out.items, queries, held_out.queries[places])
+
+
+def fidelity(
+    student_items: Tensor, teacher_items: Tensor, student_queries: Tensor, teacher_queries: Tensor
+) -> dict[str, float]:
+    """How much of its teacher a student is: cosines of their vectors, and how many of the nearest items they share.
+
+    Vectors of length 1, items [n, D] and queries [q, D]; each encoder searches among its own item vectors.
+    """
+    cosines = (torch.cat([student_items, student_queries]) * torch.cat([teacher_items, teacher_queries])).sum(-1)
+    count = min(NEAREST, len(teacher_items))
+    nearest, wanted = _nearest(student_queries, student_items, count), _nearest(teacher_queries, teacher_items, count)
+    shared = (nearest.unsqueeze(-1) == wanted.unsqueeze(-2)).any(-1).float().mean()  # [q, count, count] -> []
+    return {"cosine_mean": float(cosines.mean()), "cosine_min": float(cosines.min()), "overlap@10": float(shared)}
+
+
+def _nearest(queries: Tensor, items: Tensor, count: int) -> Tensor:
+    """The rows of the nearest items, [q, count]."""
+    return torch.topk(queries @ items.T, count, dim=-1).indices
 
 
 def _meta(

@@ -64,9 +64,9 @@ def encode(
 ) -> Tensor:
     """The vectors of texts, [n, D]; equal texts are encoded once."""
     distinct = list(dict.fromkeys(texts))
-    found: dict[str, Tensor] = {}
+    vectors: dict[str, Tensor] = {}
     for places, tokens in tokeniser.batches(distinct):
-        answer = module(tokens.ids, tokens.mask)
-        found |= {distinct[place]: vector for place, vector in zip(places, answer, strict=True)}
-        progress(stage, len(found), len(distinct))
-    return torch.stack([found[text] for text in texts])
+        encoded = module(tokens.ids, tokens.mask)
+        vectors |= {distinct[place]: vector for place, vector in zip(places, encoded, strict=True)}
+        progress(stage, len(vectors), len(distinct))
+    return torch.stack([vectors[text] for text in texts])

@@ -41,8 +41,8 @@ class Catalogue:
     def rows(self, item_ids: pl.Series) -> NDArray[np.int32]:
         """The rows of items, -1 where an id is unknown or null."""
         known = pl.DataFrame({"item_id": self.ids, "row": np.arange(len(self.ids), dtype=np.int32)})
-        found = pl.DataFrame({"item_id": item_ids}).join(known, on="item_id", how="left", maintain_order="left")
-        rows: NDArray[np.int32] = found["row"].fill_null(-1).to_numpy().astype(np.int32)
+        joined = pl.DataFrame({"item_id": item_ids}).join(known, on="item_id", how="left", maintain_order="left")
+        rows: NDArray[np.int32] = joined["row"].fill_null(-1).to_numpy().astype(np.int32)
         return rows
 
     def texts(self) -> list[str]:

@@ -1,9 +1,9 @@
 """What is taken out of an event log before anything learns from it: repeated events, machines, outliers.
 
 Rules are applied in the order of the table, each to what the earlier ones left. Every removal says which rule, how much
-and by which bound, and goes into the release manifest. A rule that finds more than MOST_FOUND of the events, or of the
-shoppers, misreads this log (moments cut to the day, say): it removes nothing and warns instead. A few machines may well
-make more events than all shoppers; that they are removed is a warning too.
+and by which bound, and goes into the release manifest. A rule that finds more than MOST_BELIEVED of the events, or of
+the shoppers, misreads this log (moments cut to the day, say): it removes nothing and warns instead. A few machines may
+well make more events than all shoppers; that they are removed is a warning too.
 Nothing is repaired or filled in here, and who is a machine is judged from the whole log, not point in time.
 """
 
@@ -15,12 +15,22 @@ from typing import Any
 
 import polars as pl
 
-from shopfuse.training.data.bots import around_the_clock, clicks_of_unseen, never_clicking, too_fast, too_many
-from shopfuse.training.data.duplicates import repeated
-from shopfuse.training.data.findings import ACTOR, Finding, with_actors
-from shopfuse.training.data.outliers import odd_prices, odd_quantities, stray_moments
+from shopfuse.training.data.cleaning_rules import (
+    ACTOR,
+    Finding,
+    around_the_clock,
+    clicks_of_unseen,
+    never_clicking,
+    odd_prices,
+    odd_quantities,
+    repeated,
+    stray_moments,
+    too_fast,
+    too_many,
+    with_actors,
+)
 
-MOST_FOUND = 0.2  # by one rule, of the events or, where it judges whole actors, of the actors
+MOST_BELIEVED = 0.2  # by one rule, of the events or, where it judges whole actors, of the actors
 MOST_QUIETLY = 0.2  # of the events, by one rule, removed without a warning
 RULES: dict[str, Callable[[pl.DataFrame], Finding]] = {
     "repeated events": repeated,
@@ -46,7 +56,7 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class Cleaning:
-    """What was found in a log of `events` events; rules that found nothing are left out."""
+    """What the rules found in a log of `events` events; those that found nothing are left out."""
 
     events: int = 0
     removals: tuple[Removal, ...] = ()
@@ -58,8 +68,8 @@ class Cleaning:
     def record(self) -> dict[str, Any]:
         """For the release manifest; `cleaning_lines` reads it."""
         rules = {
-            found.rule: {name: value for name, value in asdict(found).items() if name != "rule"}
-            for found in self.removals
+            removal.rule: {name: value for name, value in asdict(removal).items() if name != "rule"}
+            for removal in self.removals
         }
         return {"events": self.events, "removed": self.removed, "rules": rules}
 
@@ -67,14 +77,14 @@ class Cleaning:
 def cleaning_lines(record: Mapping[str, Any]) -> list[str]:
     """For people: a line for each rule of a `Cleaning.record` that found something, warnings last."""
     lines = []
-    for rule, found in record["rules"].items():
-        share = found["events"] / record["events"]
-        what = f"{found['events']} events ({share:.1%}) of {found['actors']} users or sessions"
-        if not found["applied"]:
-            lines.append(f"warning: {rule}: {what} look so, too much to be believed; none removed ({found['bound']})")
+    for rule, removal in record["rules"].items():
+        share = removal["events"] / record["events"]
+        what = f"{removal['events']} events ({share:.1%}) of {removal['actors']} users or sessions"
+        if not removal["applied"]:
+            lines.append(f"warning: {rule}: {what} look so, too much to be believed; none removed ({removal['bound']})")
         else:
             warned = "warning: " if share > MOST_QUIETLY else ""
-            lines.append(f"{warned}{rule}: {what} removed ({found['bound']})")
+            lines.append(f"{warned}{rule}: {what} removed ({removal['bound']})")
     return sorted(lines, key=lambda line: line.startswith("warning"))
 
 
@@ -85,7 +95,7 @@ def clean_events(events: pl.DataFrame) -> tuple[pl.DataFrame, Cleaning]:
         finding = find(kept)
         count = int(finding.removed.sum())
         if count:
-            believed = finding.share <= MOST_FOUND
+            believed = finding.share <= MOST_BELIEVED
             removals.append(
                 Removal(rule, count, kept.filter(finding.removed)[ACTOR].n_unique(), finding.bound, believed)
             )

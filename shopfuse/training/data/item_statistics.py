@@ -62,14 +62,14 @@ def engagement_rates(
     events: Events, items: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Smoothed (clicks / impressions, carts / clicks, purchases / clicks), [N] each."""
-    shown = events.take(events.kind == IMPRESSION)
+    impressions = events.take(events.kind == IMPRESSION)
     clicked = events.take(events.kind == EVENT_CODES["select_item"])
-    slot = np.clip(shown.position, 0, _SLOTS - 1)
-    shown_in_slot = np.bincount(slot, minlength=_SLOTS)
+    slot = np.clip(impressions.position, 0, _SLOTS - 1)
+    impressions_in_slot = np.bincount(slot, minlength=_SLOTS)
     clicked_in_slot = np.bincount(np.clip(clicked.position, 0, _SLOTS - 1), minlength=_SLOTS)
-    usual = len(clicked.at) / max(len(shown), 1)
-    slot_rate = (clicked_in_slot + 50 * usual) / (shown_in_slot + 50)
-    expected = np.bincount(shown.row, weights=slot_rate[slot], minlength=items)
+    usual = len(clicked.at) / max(len(impressions), 1)
+    slot_rate = (clicked_in_slot + 50 * usual) / (impressions_in_slot + 50)
+    expected = np.bincount(impressions.row, weights=slot_rate[slot], minlength=items)
     clicks = np.bincount(clicked.row, minlength=items)
     click_rate = usual * (clicks + PRIOR_CLICKS) / (expected + PRIOR_CLICKS)
     follow = [_follow_rate(events, kind, clicks) for kind in ("add_to_cart", "purchase")]

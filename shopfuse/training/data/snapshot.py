@@ -7,6 +7,7 @@ because the indexes are files; it is not a release and nothing serves it.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,11 +20,14 @@ from shopfuse.recall.indexes import RecallIndexes, build_indexes
 from shopfuse.recall.vector_channels import BEHAVIOUR_INDEX, IMAGE_INDEX, TEXT_INDEX
 from shopfuse.recall.vectors import build_vectors
 from shopfuse.recall.visits import Sessions
+from shopfuse.recall.words.chosen_categories import NO_CHOICES, Choices
+from shopfuse.recall.words.query_reading import NO_WORDS, ReadQuery
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.training.data.catalogue import Catalogue, catalogue_items
 from shopfuse.training.data.event_log import EventLog, Events, Requests
 from shopfuse.training.data.item_statistics import item_rows_at
-from shopfuse.training.data.query_choices import query_choices
+
+MAX_QUERIES = 200_000  # the most frequent ones, as they were typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,20 @@ def index_contents(
         sessions=_visit_sessions(known),
         popularity=rows["popularity"],
     )
+
+
+def query_choices(requests: Requests, events: Events, read: Callable[[str], ReadQuery]) -> Choices:
+    """The items that were engaged with after a search, each once a request, by the words of the query as read."""
+    engaged = events.engaged
+    engaged = engaged.take(engaged.request >= 0)
+    if len(engaged) == 0:
+        return NO_CHOICES
+    codes, rows = np.unique(np.stack([engaged.request, engaged.row], axis=1), axis=0).T
+    queries, place = np.unique(np.array([requests.query[code] for code in codes], dtype=object), return_inverse=True)
+    frequent = np.argsort(-np.bincount(place), kind="stable")[:MAX_QUERIES]
+    keys = np.full(len(queries), NO_WORDS, np.uint64)
+    keys[frequent] = np.array([read(query).key for query in queries[frequent]], np.uint64)
+    return keys[place], rows.astype(np.int32)
 
 
 def _visit_sessions(events: Events) -> Sessions:

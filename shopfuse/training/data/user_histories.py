@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from shopfuse.ranking.features import History
 from shopfuse.ranking.user_state import ENTRY, MAX_HISTORY, UserState
+from shopfuse.training.data.cleaning_rules import usual_period
 from shopfuse.training.data.event_log import EventLog, Events
-from shopfuse.training.data.outliers import usual_period
 
 
 @dataclass(frozen=True, slots=True)

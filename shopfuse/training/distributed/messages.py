@@ -1,4 +1,4 @@
-"""What the first process of a team sends to the others: the data of a training, as JSON and plain arrays.
+"""What the leader (rank 0) broadcasts to the other ranks: the data of a training, as JSON and plain arrays.
 
 A message is a frozen dataclass whose fields are arrays, tensors, numbers, texts or such dataclasses; the receiver says
 of which class it must be. Nothing else travels, so that no code can arrive with it.
@@ -20,20 +20,20 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shopfuse.training.distributed import process_group as team
+from shopfuse.training.distributed import process_group
 
 MessageT = TypeVar("MessageT")
 BETWEEN_TRAININGS = timedelta(days=2)  # encoding a large catalogue takes hours; a process that died is noticed at once
 
 
 class Messages:
-    """From the first process to all others, in order. All must make and use it alike."""
+    """From the leader to all other ranks, in order. All must make and use it alike."""
 
     def __init__(self) -> None:
         self._group = dist.new_group(timeout=BETWEEN_TRAININGS, backend="gloo")
 
     def send(self, name: str, message: object) -> None:
-        """Sends the dataclass `message`; the name says to the others what is asked of them."""
+        """Sends the dataclass `message`; the name says to the others which training it is for."""
         arrays: list[NDArray[Any]] = []
         head = {"name": name, "message": _plain(message, arrays), "arrays": [(a.dtype.str, a.shape) for a in arrays]}
         raw = np.frombuffer(json.dumps(head).encode(), np.uint8)
@@ -49,10 +49,10 @@ class Messages:
         return head["name"], Message(head["message"], arrays)
 
     def _broadcast(self, array: NDArray[Any]) -> NDArray[Any]:
-        """The first process's bytes of the array, in the memory of a copy."""
+        """The leader's bytes of the array, in the memory of a copy."""
         copy = np.array(array, order="C")
         if copy.size:
-            with team.failures_named("between trainings"):
+            with process_group.failures_named("between trainings"):
                 dist.broadcast(torch.from_numpy(copy.reshape(-1).view(np.uint8)), 0, group=self._group)
         return copy
 
@@ -90,12 +90,12 @@ def _plain(value: Any, arrays: list[NDArray[Any]]) -> Any:
     raise TypeError(f"a message holds arrays, tensors, numbers, texts and dataclasses of them, not {type(value)}")
 
 
-_OUTGOING: ContextVar[Messages | None] = ContextVar("messages to the team", default=None)
+_OUTGOING: ContextVar[Messages | None] = ContextVar("messages to the other ranks", default=None)
 
 
 @contextmanager
-def announcing(messages: Messages) -> Iterator[None]:
-    """Inside, `announce` reaches the other processes."""
+def broadcasting(messages: Messages) -> Iterator[None]:
+    """Inside, `broadcast` reaches the other ranks."""
     token = _OUTGOING.set(messages)
     try:
         yield
@@ -103,7 +103,7 @@ def announcing(messages: Messages) -> Iterator[None]:
         _OUTGOING.reset(token)
 
 
-def announce(training: str, message: object) -> None:
-    """Asks the other processes of the team, if there are any, to take part in this training with this data."""
+def broadcast(training: str, message: object) -> None:
+    """Asks the other ranks, if there are any, to take part in this training with this data."""
     if (messages := _OUTGOING.get()) is not None:
         messages.send(training, message)

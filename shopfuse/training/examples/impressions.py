@@ -2,7 +2,8 @@
 
 Item statistics are those of the morning of the request's day, indexes those of the cut before all replayed requests,
 histories end strictly before the request. Beside what was shown each list holds candidates that were recalled but not
-shown: at serving time the ranker meets whole pools, not only lists that some policy has chosen.
+shown: at serving time the ranker meets whole pools, not only lists that some policy has chosen. Requests for similar
+items are made from recommendations.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from shopfuse.recall.channels import channel_scores, pool
 from shopfuse.recall.query import RecallQuery
 from shopfuse.recall.vector_channels import query_like
 from shopfuse.training.data.catalogue import Catalogue
-from shopfuse.training.data.event_log import IMPRESSION, EventLog
+from shopfuse.training.data.event_log import IMPRESSION, EventLog, Requests
 from shopfuse.training.data.item_statistics import item_rows_at
 from shopfuse.training.data.snapshot import Snapshot
 from shopfuse.training.data.user_histories import UserHistories
-from shopfuse.training.examples.logged_features import NOT_SHOWN, LoggedLists
+from shopfuse.training.examples.logged_features import NO_POSITION, LoggedLists
 from shopfuse.training.examples.user_inputs import request_context
 
 STAGE = "replay impressions"
@@ -32,10 +33,12 @@ LISTED = 16  # shown items of a list that are kept: the first ones, and every on
 RECALLED = 12  # candidates of the pool that were not shown
 ANYWHERE = 4  # further items from the whole catalogue
 LENGTH = LISTED + RECALLED + ANYWHERE
+RECENT_S = 1800.0
+NO_SEED = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ImpressionList:
     """One replayed request: the items shown, where, and the strongest event on each.
 
     It stands for `weight` requests of its kind.
@@ -52,48 +55,80 @@ class Shown:
         return bool(self.outcome.any())
 
 
-def shown_lists(log: EventLog, since: float, most: int) -> list[Shown]:
+def newest_impression_lists(log: EventLog, since: float, most: int) -> list[ImpressionList]:
     """The newest `most` lists since then with at least one click, and the others of their time, by time.
 
     Without the others every probability would be too high. They teach little else: of more than half as many a sample
     is taken, whose lists weigh more.
     """
-    lists = sorted(_all_lists(log, since), key=lambda shown: float(log.requests.at[shown.request]))
-    clicked = [shown for shown in lists if shown.clicked][-most:]
+    lists = sorted(_all_lists(log, since), key=lambda impressions: float(log.requests.at[impressions.request]))
+    clicked = [impressions for impressions in lists if impressions.clicked][-most:]
     if not clicked:
         return []
     start = float(log.requests.at[clicked[0].request])
-    others = [shown for shown in lists if not shown.clicked and log.requests.at[shown.request] >= start]
+    others = [
+        impressions
+        for impressions in lists
+        if not impressions.clicked and log.requests.at[impressions.request] >= start
+    ]
     kept = np.linspace(0, max(len(others) - 1, 0), min(len(others), max(1, len(clicked) // 2))).astype(int)
     weight = len(others) / max(len(kept), 1)
     sampled = [replace(others[place], weight=weight) for place in kept.tolist()]
-    return sorted(clicked + sampled, key=lambda shown: float(log.requests.at[shown.request]))
+    return sorted(clicked + sampled, key=lambda impressions: float(log.requests.at[impressions.request]))
 
 
-def _all_lists(log: EventLog, since: float) -> Iterator[Shown]:
+def _all_lists(log: EventLog, since: float) -> Iterator[ImpressionList]:
     events = log.events
-    asked = events.take((events.request >= 0) & (events.at >= since))
+    of_requests = events.take((events.request >= 0) & (events.at >= since))
     strongest: dict[tuple[int, int], int] = {}
-    engaged = asked.engaged
+    engaged = of_requests.engaged
     for request, row, kind in zip(engaged.request.tolist(), engaged.row.tolist(), engaged.kind.tolist(), strict=True):
         strongest[request, row] = max(kind, strongest.get((request, row), 0))
-    listed = asked.take(asked.kind == IMPRESSION)
+    listed = of_requests.take(of_requests.kind == IMPRESSION)
     listed = listed.take(np.lexsort((listed.position, listed.request)))
     codes, starts = np.unique(listed.request, return_index=True)
     for code, start, end in zip(codes.tolist(), starts, np.append(starts[1:], len(listed)), strict=True):
         rows = listed.row[start:end]
         outcome = np.array([strongest.get((code, row), 0) for row in rows.tolist()], np.int8)
-        yield _kept(Shown(code, rows, listed.position[start:end], outcome))
+        yield _kept(ImpressionList(code, rows, listed.position[start:end], outcome))
 
 
-def _kept(shown: Shown) -> Shown:
+def _kept(impressions: ImpressionList) -> ImpressionList:
     """The first LISTED items, the clicked ones before the others where not all fit."""
-    kept = np.sort(np.argsort(shown.outcome == 0, kind="stable")[:LISTED])
-    return Shown(shown.request, shown.rows[kept], shown.position[kept], shown.outcome[kept])
+    kept = np.sort(np.argsort(impressions.outcome == 0, kind="stable")[:LISTED])
+    return ImpressionList(
+        impressions.request, impressions.rows[kept], impressions.position[kept], impressions.outcome[kept]
+    )
+
+
+def with_similar(
+    lists: Sequence[ImpressionList], requests: Requests, histories: UserHistories
+) -> list[tuple[ImpressionList, int]]:
+    """Every list with NO_SEED, and each recommendation that follows a recent item once more with that item's row.
+
+    No log of a young shop holds requests for similar items, so these stand for them: what a shopper looked at shortly
+    before is the item that they want others like, the list that came then is the answer.
+    """
+    replayed = []
+    for impressions in lists:
+        replayed.append((impressions, NO_SEED))
+        seed = _recent_item(impressions, requests, histories)
+        if not requests.query[impressions.request] and seed != NO_SEED and seed not in impressions.rows:
+            replayed.append((impressions, seed))
+    return replayed
+
+
+def _recent_item(impressions: ImpressionList, requests: Requests, histories: UserHistories) -> int:
+    """The row of the shopper's newest item before the request, NO_SEED where it is older than RECENT_S."""
+    at = float(requests.at[impressions.request])
+    entries = histories.entries(int(requests.user[impressions.request]), at)
+    if len(entries) == 0 or at - histories.events.at[entries[-1]] > RECENT_S:
+        return NO_SEED
+    return int(histories.events.row[entries[-1]])
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ReplayedRequest:
     """A request as recall and the feature table see it."""
 
     surface: Surface
@@ -114,7 +149,7 @@ class Replay:
 
     def run(
         self,
-        lists: Sequence[Shown],
+        lists: Sequence[ImpressionList],
         queries: NDArray[np.float32],
         query_vectors: NDArray[np.float32],
         user_vectors: NDArray[np.float32],
@@ -126,31 +161,35 @@ class Replay:
         Zeros stand for an absent vector, -1 for no seed.
         """
         logged = _empty(len(lists))
-        for place, shown in enumerate(lists):
-            asked = self._asked(shown, queries[place], query_vectors[place], user_vectors[place], int(seeds[place]))
-            self._fill(logged, place, shown, asked)
+        for place, impressions in enumerate(lists):
+            request = self._replayed(
+                impressions, queries[place], query_vectors[place], user_vectors[place], int(seeds[place])
+            )
+            self._fill(logged, place, impressions, request)
             logged.seed[place] = seeds[place]
             if place % 50 == 0 or place + 1 == len(lists):
                 progress(STAGE, place + 1, len(lists))
         return logged
 
-    def _asked(
+    def _replayed(
         self,
-        shown: Shown,
+        impressions: ImpressionList,
         text: NDArray[np.float32],
         query_vector: NDArray[np.float32],
         user_vector: NDArray[np.float32],
         seed: int,
-    ) -> Asked:
+    ) -> ReplayedRequest:
         requests = self._log.requests
-        context = request_context(requests, shown.request)
-        history = self._histories.history(int(requests.user[shown.request]), context.at, self._morning(context.at))
-        query = requests.query[shown.request]
+        context = request_context(requests, impressions.request)
+        history = self._histories.history(
+            int(requests.user[impressions.request]), context.at, self._morning(context.at)
+        )
+        query = requests.query[impressions.request]
         if seed >= 0:
-            return Asked(SIMILAR, context, history, query_like(self._snapshot.indexes, seed))
+            return ReplayedRequest(SIMILAR, context, history, query_like(self._snapshot.indexes, seed))
         vector = query_vector if query else user_vector
-        asked = RecallQuery.of_user(history, query, text if query else None, vector if vector.any() else None)
-        return Asked(SEARCH if query else RECOMMEND, context, history, asked)
+        recall = RecallQuery.of_user(history, query, text if query else None, vector if vector.any() else None)
+        return ReplayedRequest(SEARCH if query else RECOMMEND, context, history, recall)
 
     def _morning(self, at: float) -> NDArray[np.void]:
         """Item rows from the events before the UTC day of `at`."""
@@ -160,26 +199,26 @@ class Replay:
             self._mornings[day] = item_rows_at(self._catalogue, self._log.events.before(start), start)
         return self._mornings[day]
 
-    def _fill(self, logged: LoggedLists, place: int, shown: Shown, asked: Asked) -> None:
-        others = self._not_shown(shown, asked)
-        rows = np.concatenate([shown.rows, others])
-        count, items = len(rows), self._morning(asked.context.at)
-        scores, mask = channel_scores(self._snapshot.indexes, rows, asked.query)
-        logged.request[place] = shown.request
-        logged.weight[place] = shown.weight
+    def _fill(self, logged: LoggedLists, place: int, impressions: ImpressionList, request: ReplayedRequest) -> None:
+        others = self._negatives(impressions, request)
+        rows = np.concatenate([impressions.rows, others])
+        count, items = len(rows), self._morning(request.context.at)
+        scores, mask = channel_scores(self._snapshot.indexes, rows, request.query)
+        logged.request[place] = impressions.request
+        logged.weight[place] = impressions.weight
         logged.rows[place, :count] = rows
-        logged.position[place, : len(shown.rows)] = shown.position
-        logged.outcome[place, : len(shown.rows)] = shown.outcome
+        logged.position[place, : len(impressions.rows)] = impressions.position
+        logged.outcome[place, : len(impressions.rows)] = impressions.outcome
         logged.features[place, :count] = candidate_features(
-            rows, items[rows], asked.history, asked.context, self._log.scenes
+            rows, items[rows], request.history, request.context, self._log.scenes
         )
         logged.channel_scores[place, :count], logged.channel_mask[place, :count] = scores, mask
 
-    def _not_shown(self, shown: Shown, asked: Asked) -> NDArray[np.int32]:
-        others = np.setdiff1d(pool(self._snapshot.indexes, asked.query, asked.surface), shown.rows)
+    def _negatives(self, impressions: ImpressionList, request: ReplayedRequest) -> NDArray[np.int32]:
+        others = np.setdiff1d(pool(self._snapshot.indexes, request.query, request.surface), impressions.rows)
         recalled = self._random.choice(others, min(RECALLED, len(others)), replace=False)
         anywhere = self._random.integers(0, len(self._catalogue), ANYWHERE).astype(np.int32)
-        return np.concatenate([recalled, np.setdiff1d(anywhere, np.concatenate([shown.rows, recalled]))])
+        return np.concatenate([recalled, np.setdiff1d(anywhere, np.concatenate([impressions.rows, recalled]))])
 
 
 def _empty(count: int) -> LoggedLists:
@@ -187,7 +226,7 @@ def _empty(count: int) -> LoggedLists:
         request=np.zeros(count, np.int32),
         seed=np.full(count, -1, np.int32),
         rows=np.full((count, LENGTH), -1, np.int32),
-        position=np.full((count, LENGTH), NOT_SHOWN, np.int16),
+        position=np.full((count, LENGTH), NO_POSITION, np.int16),
         outcome=np.zeros((count, LENGTH), np.int8),
         features=np.zeros((count, LENGTH, len(FEATURES)), np.float32),
         channel_scores=np.zeros((count, LENGTH, len(CHANNELS)), np.float32),

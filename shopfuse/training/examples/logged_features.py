@@ -16,7 +16,7 @@ from shopfuse.datasets.parquet import write_parquet
 from shopfuse.ranking.channels import CHANNELS
 from shopfuse.ranking.features import FEATURES
 
-NOT_SHOWN = -1  # the position of a candidate that was recalled but not shown
+NO_POSITION = -1  # the position of a candidate that was recalled but not shown
 
 
 @dataclass(frozen=True, slots=True)

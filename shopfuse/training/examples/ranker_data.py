@@ -32,25 +32,25 @@ class RankerData:
     lists: LoggedLists
     query: NDArray[np.float32]  # [R, 128], zeros where absent
     user: NDArray[np.float32]  # [R, 128], zeros where absent
-    asked: UserInputs  # the users' histories and the contexts at the requests
+    user_inputs: UserInputs  # the users' histories and the contexts at the requests
 
     def __len__(self) -> int:
         return len(self.lists)
 
     def take(self, chosen: NDArray[np.generic]) -> RankerData:
-        return RankerData(self.lists.take(chosen), self.query[chosen], self.user[chosen], self.asked.take(chosen))
+        return RankerData(self.lists.take(chosen), self.query[chosen], self.user[chosen], self.user_inputs.take(chosen))
 
 
 @dataclass(frozen=True, slots=True)
-class Labels:
+class TaskLabels:
     """What came of the lists: [B, L], and [B, 1] for what is one for a whole list."""
 
     valid: Tensor  # False for padding
-    shown: Tensor
+    impression: Tensor  # whether it was shown
     position: Tensor  # 0 where not shown
     surface: Tensor  # [B, 1] 1 in a search
     weight: Tensor  # [B, 1] how many requests a list stands for
-    asked: Tensor  # [B, 1] 1 where there is a query vector: of a query, or of an item to find others like
+    has_query: Tensor  # [B, 1] 1 where there is a query vector: of a query, or of an item to find others like
     clicked: Tensor
     carted: Tensor
     purchased: Tensor
@@ -60,7 +60,7 @@ class Labels:
 @dataclass(frozen=True, slots=True)
 class Batch:
     inputs: RankerInputs
-    labels: Labels
+    labels: TaskLabels
 
 
 def batch_of(data: RankerData, items: ItemVectors, chosen: NDArray[np.generic]) -> Batch:
@@ -68,16 +68,16 @@ def batch_of(data: RankerData, items: ItemVectors, chosen: NDArray[np.generic]) 
     return Batch(_inputs(part, items), labels_of(part))
 
 
-def labels_of(data: RankerData) -> Labels:
+def labels_of(data: RankerData) -> TaskLabels:
     lists = data.lists
     outcome = lists.outcome
-    return Labels(
+    return TaskLabels(
         valid=torch.from_numpy(lists.rows >= 0),
-        shown=torch.from_numpy(lists.position >= 0),
+        impression=torch.from_numpy(lists.position >= 0),
         position=torch.from_numpy(np.maximum(lists.position, 0).astype(np.int64)),
-        surface=torch.from_numpy(data.asked.context[:, _IS_SEARCH : _IS_SEARCH + 1].astype(np.int64)),
+        surface=torch.from_numpy(data.user_inputs.context[:, _IS_SEARCH : _IS_SEARCH + 1].astype(np.int64)),
         weight=_floats(lists.weight[:, None]),
-        asked=_floats(data.query.any(1, keepdims=True)),
+        has_query=_floats(data.query.any(1, keepdims=True)),
         clicked=_floats(outcome > 0),
         carted=_floats(outcome >= EVENT_CODES["add_to_cart"]),
         purchased=_floats(outcome == EVENT_CODES["purchase"]),
@@ -90,7 +90,7 @@ def _floats(values: NDArray[np.generic]) -> Tensor:
 
 
 def _inputs(part: RankerData, items: ItemVectors) -> RankerInputs:
-    lists, asked = part.lists, part.asked
+    lists, users = part.lists, part.user_inputs
     valid = lists.rows >= 0
     rows = np.where(valid, lists.rows, 0)
     return RankerInputs(
@@ -98,11 +98,11 @@ def _inputs(part: RankerData, items: ItemVectors) -> RankerInputs:
         query_present=_floats(part.query.any(1, keepdims=True)),
         user_vector=_floats(part.user),
         user_present=_floats(part.user.any(1, keepdims=True)),
-        context=_floats(asked.context),
-        history_vectors=_floats(history_vectors(asked.rows, items.vectors)),
-        history_events=torch.from_numpy(asked.events),
-        history_gaps=_floats(asked.gaps),
-        history_mask=_floats(asked.mask),
+        context=_floats(users.context),
+        history_vectors=_floats(history_vectors(users.rows, items.vectors)),
+        history_events=torch.from_numpy(users.events),
+        history_gaps=_floats(users.gaps),
+        history_mask=_floats(users.mask),
         item_vectors=_floats(items.vectors[rows]),
         modality_vectors=_floats(items.tokens[rows]),
         modality_mask=_floats(items.mask[rows]),

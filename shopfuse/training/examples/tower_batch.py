@@ -1,7 +1,7 @@
 """One batch of tower examples as tensors, with the items that it speaks of listed once.
 
-A team of processes draws the same batch and each computes a share of its examples: the draws are the batch's, never a
-process's own, so that the result does not depend on how many there are.
+Processes that train together draw the same batch and each computes a shard of its examples: the draws are the batch's,
+never a process's own, so that the result does not depend on how many there are.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from shopfuse.training.examples.tower_examples import TowerExamples
+from shopfuse.training.examples.clicks import TowerExamples
 from shopfuse.training.examples.user_inputs import UserInputs
 
 
@@ -42,15 +42,15 @@ class TowerBatch:
     def to(self, device: torch.device) -> TowerBatch:
         return TowerBatch(**{name: value.to(device) for name, value in self._tensors().items()}, users=self.users)
 
-    def share(self, part: slice, processes: int) -> tuple[TowerBatch, Tensor]:
-        """The examples `part`, and which of `rows` they need. Weights grow so that the mean over processes is right."""
-        if processes == 1:
+    def shard(self, part: slice, world_size: int) -> tuple[TowerBatch, Tensor]:
+        """The examples `part`, and which of `rows` they need. Weights grow so that the mean over ranks is right."""
+        if world_size == 1:
             return self, torch.arange(len(self.rows))
         clicked, beside = self.clicked[part], self.beside[part]
         kept, places = torch.unique(torch.cat([clicked, self.negatives, beside.flatten()]), return_inverse=True)
         clicked, negatives, listed = places.split([len(clicked), len(self.negatives), beside.numel()])
         tensors = {name: value[part] for name, value in self._tensors().items() if name not in ("rows", "negatives")}
-        tensors |= {name: tensors[name] * processes for name in ("weight", "search_weight")}
+        tensors |= {name: tensors[name] * world_size for name in ("weight", "search_weight")}
         tensors |= {"rows": self.rows[kept], "negatives": negatives}
         tensors |= {"clicked": clicked, "beside": listed.reshape(beside.shape)}
         return TowerBatch(**tensors, users=self.users.take(np.arange(len(self.clicked))[part])), kept

@@ -9,8 +9,8 @@ from __future__ import annotations
 from torch import nn
 
 from shopfuse.training.examples.ranker_inputs import RankerInputs
+from shopfuse.training.fusion.facts import FACTS, RankerFacts
 from shopfuse.training.fusion.modality_attention import REQUEST
-from shopfuse.training.fusion.ranker_facts import FACTS, RankerFacts
 from shopfuse.training.fusion.task_logits import TRAINED_TASKS, TaskLogits
 
 HIDDEN = 64

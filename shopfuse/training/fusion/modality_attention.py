@@ -47,11 +47,13 @@ class ModalityAttention(nn.Module):
         The first two are directions that the query and the user wish for, so that the answers are cosines; nobody's
         wish matches nothing. The others are the heads' questions, through the modality's key.
         """
-        asked = (
+        directions = (
             (self.query_wish(inputs.query), inputs.query_present),
             (self.user_wish(inputs.user), inputs.user_present),
         )
-        wishes = [normalize(wish.unflatten(-1, (-1, TOKEN)), dim=-1) * present.unsqueeze(-1) for wish, present in asked]
+        wishes = [
+            normalize(wish.unflatten(-1, (-1, TOKEN)), dim=-1) * present.unsqueeze(-1) for wish, present in directions
+        ]
         question = self.question(inputs.request).unflatten(-1, (HEADS, TOKEN)) * TOKEN**-0.5
         keyed = self.key @ question.transpose(1, 2).unsqueeze(1)  # [B, M, TOKEN, HEADS]
         return torch.cat([torch.stack(wishes, dim=-1), keyed], dim=-1)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu
 
 from shopfuse.training.examples.ranker_inputs import RankerInputs
+from shopfuse.training.fusion.facts import FACTS, RankerFacts
 from shopfuse.training.fusion.modality_attention import REQUEST
-from shopfuse.training.fusion.ranker_facts import FACTS, RankerFacts
 from shopfuse.training.fusion.task_logits import TRAINED_TASKS, TaskLogits
 
 EXPERTS = 4

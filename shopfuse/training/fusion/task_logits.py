@@ -26,9 +26,9 @@ class TaskLogits(NamedTuple):
 
 def task_probabilities(logits: Tensor) -> Tensor:
     """[B, C, T] after an impression; "relevance" stays 0."""
-    shown = torch.sigmoid(logits)
-    click = shown[..., :1]
-    return torch.cat([click, click * shown[..., 1:2], click * shown[..., 2:3], torch.zeros_like(click)], dim=-1)
+    rates = torch.sigmoid(logits)
+    click = rates[..., :1]
+    return torch.cat([click, click * rates[..., 1:2], click * rates[..., 2:3], torch.zeros_like(click)], dim=-1)
 
 
 assert (*TRAINED_TASKS, "relevance") == TASKS

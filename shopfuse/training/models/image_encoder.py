@@ -85,8 +85,8 @@ class _Block(nn.Module):
         self.norm = nn.GroupNorm(4, width)
 
     def forward(self, image: Tensor) -> Tensor:
-        found: Tensor = image + nn.functional.gelu(self.norm(self.convolution(image)))
-        return found
+        passed: Tensor = image + nn.functional.gelu(self.norm(self.convolution(image)))
+        return passed
 
 
 class _Layer(nn.Module):

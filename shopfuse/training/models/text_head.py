@@ -29,8 +29,8 @@ class TextHead(nn.Module):
     def logits(self, text_embedding: Tensor) -> Tensor:
         """Before the temperature."""
         x = text_embedding * self.scale
-        found: Tensor = self.out(x if self.inner is None else self.inner(x))
-        return found
+        logits: Tensor = self.out(x if self.inner is None else self.inner(x))
+        return logits
 
     def forward(self, text_embedding: Tensor) -> Tensor:
         return torch.softmax(self.logits(text_embedding) / self.temperature, dim=-1)

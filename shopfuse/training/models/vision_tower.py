@@ -80,9 +80,9 @@ class VisionTower(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         image = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std  # [B, 3, H, W]
-        found = self.tower(pixel_values=image)
+        outputs = self.tower(pixel_values=image)
         output = FAMILIES[self.family].output
-        vector: Tensor = found.last_hidden_state[:, 0] if output == "first" else getattr(found, output)
+        vector: Tensor = outputs.last_hidden_state[:, 0] if output == "first" else getattr(outputs, output)
         return normalize(vector, dim=-1)
 
 

@@ -25,7 +25,7 @@ FloatArray = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Candidates:
+class SequenceCandidates:
     """Up to KEPT items of each user with their features; `place` is that of the target among them, -1 where missed."""
 
     items: NDArray[np.int32]  # [U, C], -1 pads
@@ -36,10 +36,10 @@ class Candidates:
         return len(self.items)
 
 
-def find_candidates(channels: Mapping[str, Scores], cases: Cases, profiles: ItemProfiles) -> Candidates:
+def find_candidates(channels: Mapping[str, Scores], cases: Cases, profiles: ItemProfiles) -> SequenceCandidates:
     """The candidates of every case. Channels whose scores are log probabilities are negative, the others are not."""
     parts = [_block(channels, block, profiles) for _, block in blocks(cases)]
-    return Candidates(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    return SequenceCandidates(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 def _block(
@@ -51,8 +51,8 @@ def _block(
     rows = np.arange(len(items))[:, None]
     columns = []
     for scores in scored:
-        found = np.where(known, scores[rows, items], -np.inf)
-        columns += [_logarithm(found), -np.log1p(_ranks(found))]
+        of_items = np.where(known, scores[rows, items], -np.inf)
+        columns += [_logarithm(of_items), -np.log1p(_ranks(of_items))]
     columns += profiles.features(block.inputs, items)
     hit = (items == block.targets[:, None]) & known
     place = np.where(hit.any(1), hit.argmax(1), -1)
@@ -87,9 +87,9 @@ def _ranks(scores: FloatArray) -> NDArray[np.int64]:
     first = np.zeros_like(order)
     changes = ranked[:, 1:] != ranked[:, :-1]
     first[:, 1:] = np.maximum.accumulate(np.where(changes, np.arange(1, scores.shape[1]), 0), axis=1)
-    found = np.empty_like(order)
-    np.put_along_axis(found, order, first, 1)
-    return found
+    ranks = np.empty_like(order)
+    np.put_along_axis(ranks, order, first, 1)
+    return ranks
 
 
 def _logarithm(scores: FloatArray) -> FloatArray:

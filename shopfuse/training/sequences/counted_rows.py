@@ -115,9 +115,9 @@ def _best(candidates: Iterable[tuple[Counted, float, float]], watched: Cases, pr
     for done, (counted, decay, weight) in enumerate(listed, 1):
         settings = CountedSettings(counted.settings.shrink, decay, weight)
         chosen = replace(counted, settings=settings)
-        found = ndcg10(ranks(chosen.rows()["item_knn_transitions"], watched))
-        if found > highest:
-            best, highest = chosen, found
+        ndcg = ndcg10(ranks(chosen.rows()["item_knn_transitions"], watched))
+        if ndcg > highest:
+            best, highest = chosen, ndcg
         progress(STAGE, done, len(listed))
     assert best is not None
     return best

@@ -6,27 +6,29 @@ Epochs end when NDCG@10 of a sample of validation users no longer rises; test it
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.sequences import ItemAttributes
-from shopfuse.training.sequences.batches import HistoryBatches
-from shopfuse.training.sequences.full_softmax import full_softmax_loss
-from shopfuse.training.sequences.item_sample import ItemSampler
 from shopfuse.training.sequences.measures import ndcg10
-from shopfuse.training.sequences.model import ItemVectors, ModelSettings, SequenceModel
+from shopfuse.training.sequences.model import ItemEmbeddings, ModelSettings, SequenceModel
+from shopfuse.training.sequences.next_item_loss import ItemSampler, next_item_loss
 from shopfuse.training.sequences.scoring import model_scores, ranks
-from shopfuse.training.sequences.split import Cases, Split
+from shopfuse.training.sequences.split import Cases, Histories, Split
 from shopfuse.training.sequences.warm_start import neighbour_vectors
 from shopfuse.training.trainers.loop import Schedule, fit
 
+_POOL = 16  # batches whose users are sorted by length together
+
 
 @dataclass(frozen=True, slots=True)
-class TrainingSettings:
+class SequenceTraining:
     epochs: int = 20
     batch: int = 256  # histories, at most
     least_batch: int = 32
@@ -39,16 +41,48 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainedSequenceModel:
     model: SequenceModel
     validation_ndcg: float  # NDCG@10 of the watched users
     epochs: int
     seconds: float
 
 
+class HistoryBatches:
+    """Every user with at least two items, once an epoch; the newest `history` + 1 items of each.
+
+    Users of like length come together, so that little of a batch is padding.
+    """
+
+    def __init__(self, train: Histories, history: int, padding: int, batch: int, seed: int) -> None:
+        usable = train.take(np.flatnonzero(train.lengths >= 2))
+        self._table = usable.padded(history + 1, padding)
+        self._lengths = np.minimum(usable.lengths, history + 1)
+        self._batch, self._random = batch, np.random.default_rng(seed)
+
+    def __len__(self) -> int:
+        return -(-len(self._table) // self._batch)
+
+    def epoch(self, number: int) -> Iterator[Tensor]:
+        """Item places [B, L], oldest first, padding behind; another order each time."""
+        batches = self._chosen()
+        for at in self._random.permutation(len(batches)):
+            width = int(self._lengths[batches[at]].max())
+            yield torch.from_numpy(self._table[batches[at], :width])
+
+    def _chosen(self) -> list[NDArray[np.int64]]:
+        order = self._random.permutation(len(self._table))
+        batches = []
+        for start in range(0, len(order), _POOL * self._batch):
+            pool = order[start : start + _POOL * self._batch]
+            pool = pool[np.argsort(self._lengths[pool], kind="stable")]
+            batches += [pool[at : at + self._batch] for at in range(0, len(pool), self._batch)]
+        return batches
+
+
 def new_model(split: Split, attributes: ItemAttributes | None, settings: ModelSettings, seed: int) -> SequenceModel:
     torch.manual_seed(seed)
-    model = SequenceModel(ItemVectors(split.train_counts, attributes, settings), settings)
+    model = SequenceModel(ItemEmbeddings(split.train_counts, attributes, settings), settings)
     if model.items.ids is not None:  # ids begin where neighbours in the histories put them
         with torch.no_grad():
             model.items.ids.add_(neighbour_vectors(split.train, split.item_count, settings.width, seed))
@@ -59,12 +93,12 @@ def train_model(
     split: Split,
     attributes: ItemAttributes | None,
     settings: ModelSettings,
-    training: TrainingSettings,
+    training: SequenceTraining,
     *,
     seed: int,
     stage: str,
     progress: Progress = silent,
-) -> Trained:
+) -> TrainedSequenceModel:
     model = new_model(split, attributes, settings, seed)
     batch = min(training.batch, max(training.least_batch, split.user_count // training.epoch_steps))
     batches = HistoryBatches(split.train, settings.history, split.item_count, batch, seed)
@@ -85,24 +119,7 @@ def train_model(
         progress=progress,
     )
     best = -min(history.validation, default=0.0)
-    return Trained(model, best, len(history.training), time.monotonic() - started)
-
-
-def next_item_loss(model: SequenceModel, batch: Tensor, sampler: ItemSampler | None = None) -> Tensor:
-    """The mean over all places of a batch [B, L] of -log P(next item | the items up to the place).
-
-    Out of all items, or out of what a sampler draws.
-    """
-    vectors = model.items()
-    states = model(vectors, batch[:, :-1])
-    real = batch[:, 1:] < len(vectors) - 1
-    targets, states = batch[:, 1:][real], states[real]
-    if sampler is None:
-        return full_softmax_loss(states, vectors[:-1], targets) / max(len(targets), 1)
-    sample = sampler.draw(targets)
-    raised = torch.cat([vectors[sample.items], sample.correction.unsqueeze(1)], 1)  # the correction as one more number
-    states = torch.cat([states, states.new_ones(len(states), 1)], 1)
-    return full_softmax_loss(states, raised, sample.places) / max(len(targets), 1)
+    return TrainedSequenceModel(model, best, len(history.training), time.monotonic() - started)
 
 
 def _sample(cases: Cases, count: int) -> Cases:

@@ -68,9 +68,9 @@ def row(
     """One row of the table: ranks [seeds, U] of a way to rank, beside those of the fused one."""
     own, other = values(ranks), values(fused)
     lead = (other - own)[:, COLUMNS.index("ndcg@10")]
-    *found, leads = intervals(np.column_stack([own, lead]))
+    *means, leads = intervals(np.column_stack([own, lead]))
     document: dict[str, object] = {}
-    for name, interval in zip(COLUMNS, found, strict=True):
+    for name, interval in zip(COLUMNS, means, strict=True):
         document |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
     document |= {"fused_leads_by": leads.mean, "lead_low": leads.low, "lead_high": leads.high}
     document["seeds"] = [dict(zip(COLUMNS, values(part).mean(0).tolist(), strict=True)) for part in ranks]

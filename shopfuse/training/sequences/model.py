@@ -36,7 +36,7 @@ class ModelSettings:
     drop_part: float = 0.2  # share of items that are shown without their id, or without attributes, in training
 
 
-class ItemVectors(nn.Module):
+class ItemEmbeddings(nn.Module):
     """Vectors of all items and, in the last row, of padding: [N + 1, width]."""
 
     def __init__(
@@ -76,7 +76,7 @@ class ItemVectors(nn.Module):
 class SequenceModel(nn.Module):
     """Histories [B, L] of item places (N pads, behind) -> states [B, L, width] that score items by inner product."""
 
-    def __init__(self, items: ItemVectors, settings: ModelSettings) -> None:
+    def __init__(self, items: ItemEmbeddings, settings: ModelSettings) -> None:
         super().__init__()
         self.items, self.settings = items, settings
         width = settings.width

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.sequences import ItemAttributes
-from shopfuse.training.sequences.fit import TrainingSettings, new_model, train_model
+from shopfuse.training.sequences.fit import SequenceTraining, new_model, train_model
 from shopfuse.training.sequences.model import ModelSettings
 from shopfuse.training.sequences.scoring import Scores, model_scores, ranks
 from shopfuse.training.sequences.split import Split
@@ -59,7 +59,7 @@ class ModelRun:
         return lambda histories: model_scores(model, histories)
 
 
-def train_run(data: Data, wanted: Wanted, training: TrainingSettings, progress: Progress) -> ModelRun:
+def train_run(data: Data, wanted: Wanted, training: SequenceTraining, progress: Progress) -> ModelRun:
     """Trains one model and ranks the test targets with it."""
     stage = f"{wanted.row}, seed {wanted.seed}, dropout {wanted.settings.dropout:g}, rate {wanted.learning_rate:g}"
     training = replace(training, learning_rate=wanted.learning_rate)
@@ -67,9 +67,9 @@ def train_run(data: Data, wanted: Wanted, training: TrainingSettings, progress: 
         data.split, data.attributes, wanted.settings, training, seed=wanted.seed, stage=stage, progress=progress
     )
     model = trained.model
-    found = ranks(lambda histories: model_scores(model, histories), data.split.test)
+    test_ranks = ranks(lambda histories: model_scores(model, histories), data.split.test)
     weights = {name: weight.numpy() for name, weight in model.state_dict().items()}
-    return ModelRun(wanted, weights, found, trained.validation_ndcg, trained.epochs, trained.seconds)
+    return ModelRun(wanted, weights, test_ranks, trained.validation_ndcg, trained.epochs, trained.seconds)
 
 
 def first_choices(seed: int) -> list[Wanted]:

@@ -32,8 +32,8 @@ def model_scores(model: SequenceModel, histories: Histories) -> NDArray[np.float
     lengths = (table < len(vectors) - 1).sum(1)
     states = model(vectors, table[:, : max(1, int(lengths.max()))])
     newest = states[torch.arange(len(table)), lengths - 1]  # [U, width]
-    found: NDArray[np.float32] = torch.log_softmax(newest @ vectors[:-1].T, dim=1).numpy()
-    return found
+    scores: NDArray[np.float32] = torch.log_softmax(newest @ vectors[:-1].T, dim=1).numpy()
+    return scores
 
 
 def without_seen(scores: NDArray[np.float32], histories: Histories) -> NDArray[np.float32]:
@@ -45,11 +45,11 @@ def without_seen(scores: NDArray[np.float32], histories: Histories) -> NDArray[n
 
 def ranks(scores: Scores, cases: Cases) -> NDArray[np.int32]:
     """The rank of each target among all items, from 1; ties count against it. NOWHERE where the user already has it."""
-    found = np.full(len(cases), NOWHERE, np.int32)
+    of_targets = np.full(len(cases), NOWHERE, np.int32)
     for part, block in blocks(cases):
         ranked = without_seen(scores(block.inputs), block.inputs)
         rows = np.arange(len(block))
         target = ranked[rows, block.targets]
         above = (ranked >= target[:, None]).sum(1)  # the target itself is one of them
-        found[part] = np.where(np.isneginf(target), NOWHERE, above)
-    return found
+        of_targets[part] = np.where(np.isneginf(target), NOWHERE, above)
+    return of_targets

@@ -68,9 +68,9 @@ class Cases:
     def unreachable(self) -> NDArray[np.bool_]:
         """Targets that are in their own history: items already seen are removed, so nobody can find them. [U]"""
         users, items, _ = self.inputs.flat()
-        found = np.zeros(len(self), np.bool_)
-        found[users[items == self.targets[users]]] = True
-        return found
+        seen = np.zeros(len(self), np.bool_)
+        seen[users[items == self.targets[users]]] = True
+        return seen
 
 
 @dataclass(frozen=True, slots=True)

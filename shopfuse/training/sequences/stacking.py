@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from shopfuse.training.sequences.candidates import Candidates
+from shopfuse.training.sequences.candidates import SequenceCandidates
 from shopfuse.training.sequences.measures import ndcg10
 from shopfuse.training.sequences.scoring import NOWHERE
 
@@ -28,7 +28,7 @@ _HIDDEN = 32
 _FAR = -1e4
 
 
-class Stack(nn.Module):
+class FoldRanker(nn.Module):
     """Features [B, C, F] -> scores [B, C]."""
 
     def __init__(self, features: int, hidden: int) -> None:
@@ -51,28 +51,28 @@ class Stack(nn.Module):
 
 
 @dataclass(frozen=True, slots=True)
-class Stacked:
+class StackedRanker:
     """The rankers of all folds, and how they did on users that they had not seen."""
 
-    stacks: tuple[Stack, ...]
+    rankers: tuple[FoldRanker, ...]
     mean: Tensor  # [F] of the features
     scale: Tensor
     validation_ndcg: float
     kind: str  # "linear" or "network"
 
-    def ranks(self, candidates: Candidates) -> NDArray[np.int32]:
+    def ranks(self, candidates: SequenceCandidates) -> NDArray[np.int32]:
         """The target's rank among the candidates, NOWHERE where no channel named it; ties count against it."""
-        found = np.empty(len(candidates), np.int32)
+        ranks = np.empty(len(candidates), np.int32)
         for start in range(0, len(candidates), 1024):
             part = slice(start, start + 1024)
             features = _standard(candidates.features[part], self.mean, self.scale)
             with torch.no_grad():
-                scores = torch.stack([torch.log_softmax(stack(features), 1) for stack in self.stacks]).mean(0)
-            found[part] = _target_ranks(scores, candidates.items[part], candidates.place[part])
-        return found
+                scores = torch.stack([torch.log_softmax(ranker(features), 1) for ranker in self.rankers]).mean(0)
+            ranks[part] = _target_ranks(scores, candidates.items[part], candidates.place[part])
+        return ranks
 
 
-def fit_stack(candidates: Candidates, seed: int) -> Stacked:
+def fit_stacked(candidates: SequenceCandidates, seed: int) -> StackedRanker:
     """The better kind of ranker, by NDCG@10 on held-out folds of the validation users."""
     real = torch.from_numpy(candidates.features[candidates.items >= 0])
     mean, scale = real.mean(0), real.std(0).clamp_min(1e-4) if len(real) > 1 else torch.ones(real.shape[1])
@@ -80,26 +80,26 @@ def fit_stack(candidates: Candidates, seed: int) -> Stacked:
     return max(fitted, key=lambda stacked: stacked.validation_ndcg)
 
 
-def _fit_folds(candidates: Candidates, mean: Tensor, scale: Tensor, kind: str, seed: int) -> Stacked:
+def _fit_folds(candidates: SequenceCandidates, mean: Tensor, scale: Tensor, kind: str, seed: int) -> StackedRanker:
     fold = np.random.default_rng(seed).permutation(len(candidates)) % FOLDS
     held_out = np.full(len(candidates), NOWHERE, np.int32)
-    stacks = []
+    rankers = []
     for at in range(FOLDS):
         learned = np.flatnonzero((fold != at) & (candidates.place >= 0))
-        stack = _fit(candidates, learned, mean, scale, _HIDDEN if kind == "network" else 0, seed + at)
+        ranker = _fit(candidates, learned, mean, scale, _HIDDEN if kind == "network" else 0, seed + at)
         rest = np.flatnonzero(fold == at)
-        part = Candidates(candidates.items[rest], candidates.features[rest], candidates.place[rest])
-        held_out[rest] = Stacked((stack,), mean, scale, 0.0, kind).ranks(part)
-        stacks.append(stack)
-    return Stacked(tuple(stacks), mean, scale, ndcg10(held_out), kind)
+        part = SequenceCandidates(candidates.items[rest], candidates.features[rest], candidates.place[rest])
+        held_out[rest] = StackedRanker((ranker,), mean, scale, 0.0, kind).ranks(part)
+        rankers.append(ranker)
+    return StackedRanker(tuple(rankers), mean, scale, ndcg10(held_out), kind)
 
 
 def _fit(
-    candidates: Candidates, users: NDArray[np.int64], mean: Tensor, scale: Tensor, hidden: int, seed: int
-) -> Stack:
+    candidates: SequenceCandidates, users: NDArray[np.int64], mean: Tensor, scale: Tensor, hidden: int, seed: int
+) -> FoldRanker:
     torch.manual_seed(seed)
-    stack = Stack(candidates.features.shape[2], hidden)
-    optimizer = torch.optim.AdamW(stack.parameters(), lr=_RATE, weight_decay=0.01)
+    ranker = FoldRanker(candidates.features.shape[2], hidden)
+    optimizer = torch.optim.AdamW(ranker.parameters(), lr=_RATE, weight_decay=0.01)
     random = np.random.default_rng(seed)
     an_epoch = max(1, -(-len(users) // _BATCH))
     epochs = max(_EPOCHS, -(-_LEAST_STEPS // an_epoch)) if len(users) else 0
@@ -108,14 +108,14 @@ def _fit(
         order = random.permutation(users)
         for start in range(0, len(order), _BATCH):
             chosen = order[start : start + _BATCH]
-            scores = stack(_standard(candidates.features[chosen], mean, scale))
+            scores = ranker(_standard(candidates.features[chosen], mean, scale))
             scores = scores.masked_fill(torch.from_numpy(candidates.items[chosen] < 0), _FAR)
             loss = nn.functional.cross_entropy(scores, torch.from_numpy(candidates.place[chosen]))
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
-    return stack.eval()
+    return ranker.eval()
 
 
 def _standard(features: NDArray[np.float32], mean: Tensor, scale: Tensor) -> Tensor:
@@ -125,5 +125,5 @@ def _standard(features: NDArray[np.float32], mean: Tensor, scale: Tensor) -> Ten
 def _target_ranks(scores: Tensor, items: NDArray[np.int32], place: NDArray[np.int64]) -> NDArray[np.int32]:
     values = np.where(items >= 0, scores.numpy(), -np.inf)
     target = values[np.arange(len(values)), np.maximum(place, 0)]
-    found: NDArray[np.int32] = np.where(place >= 0, (values >= target[:, None]).sum(1), NOWHERE).astype(np.int32)
-    return found
+    ranks: NDArray[np.int32] = np.where(place >= 0, (values >= target[:, None]).sum(1), NOWHERE).astype(np.int32)
+    return ranks

@@ -17,12 +17,11 @@ from shopfuse.training.checkpoints.shop_models import ShopModels, fitted_models
 from shopfuse.training.data.catalogue import Catalogue, load_catalogue
 from shopfuse.training.data.event_log import load_event_log
 from shopfuse.training.examples.item_inputs import encode_items, item_inputs
-from shopfuse.training.fusion.fusion_ranker import LEARNED, FusionRanker
+from shopfuse.training.fusion.ranker import LEARNED, FusionRanker
 from shopfuse.training.fusion.score_level import ScoreFusion
-from shopfuse.training.trainers.image_models import image_models
 from shopfuse.training.trainers.ranker_choice import AUTO, FUSIONS, PLAIN
 from shopfuse.training.trainers.shop import enough_to_train, train_shop
-from shopfuse.training.trainers.shop_images import shop_images
+from shopfuse.training.trainers.shop_images import image_models, shop_images
 
 EncodeTexts = Callable[[list[str]], NDArray[np.float32]]
 

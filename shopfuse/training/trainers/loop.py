@@ -12,9 +12,9 @@ the same seed gives the same weights on a CPU. Tensors of a batch go to `best_ha
 functions (`tensor.to(device)`, free on a CPU); modules are moved by `fit`. A GPU computes losses in bfloat16 where it
 can, else in float16 with scaled gradients; validation is always float32.
 
-`together=True` says that the other processes (training/distributed/process_group.py) run this very training too: each
-computes its own share of the same batch, and gradients are averaged. The mean of the processes' losses must be the loss
-of the whole batch, and every parameter must take part in every step. Without it a process trains alone.
+`distributed=True` says that the other ranks (training/distributed/process_group.py) run this very training too: each
+computes its own shard of the same batch, and gradients are averaged. The mean of the ranks' losses must be the loss of
+the whole batch, and every parameter must take part in every step. Without it a process trains alone.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress, silent
-from shopfuse.training.distributed import process_group as team
+from shopfuse.training.distributed import process_group
 from shopfuse.training.trainers.early_stopping import EarlyStopping
 from shopfuse.training.trainers.learning_rate import warm_up_then_cosine
 
@@ -68,7 +68,7 @@ def best_hardware() -> Hardware:
 
 
 @dataclass(slots=True)
-class History:
+class TrainingHistory:
     """Mean losses by epoch, and how many of the steps had a gradient that was scaled down."""
 
     training: list[float] = field(default_factory=list)
@@ -104,25 +104,26 @@ def fit(
     *,
     groups: Sequence[dict[str, Any]] | None = None,
     hardware: Hardware | None = None,
-    together: bool = False,
+    distributed: bool = False,
     progress: Progress = silent,
     watch: Callable[[int, float], None] = unwatched,
-) -> History:
+) -> TrainingHistory:
     """Trains `modules` in place; they keep the state of the epoch with the lowest validation loss, or the last one.
 
     `batches(epoch)` gives `schedule.steps` batches; `batch_loss` gives a scalar with a gradient. `groups` are AdamW's
     parameter groups, one of all parameters unless given. `watch` is told each epoch's validation loss and may raise to
-    end a hopeless run. Raises TrainingDiverged, and TeamError where another process of the team is gone.
+    end a hopeless run. Raises TrainingDiverged, and ProcessGroupError where another process is gone.
     """
-    parts, history = nn.ModuleDict(dict(modules)), History()
+    parts, history = nn.ModuleDict(dict(modules)), TrainingHistory()
     hardware = hardware or best_hardware()
     parts.to(hardware.device)
-    optimisation = _Optimisation(parts, groups, schedule, batch_loss, hardware, together and team.size() > 1)
+    distributed = distributed and process_group.world_size() > 1
+    optimisation = _Optimisation(parts, groups, schedule, batch_loss, hardware, distributed)
     stopping = EarlyStopping(modules, schedule.patience)
     try:
         for epoch in range(schedule.epochs):
             parts.train()
-            with team.failures_named(schedule.stage):
+            with process_group.failures_named(schedule.stage):
                 _train_epoch(optimisation, batches(epoch), epoch, history, progress)
                 if validation_loss is None:
                     continue
@@ -139,7 +140,11 @@ def fit(
 
 
 def _train_epoch(
-    optimisation: _Optimisation[BatchT], batches: Iterable[BatchT], epoch: int, history: History, progress: Progress
+    optimisation: _Optimisation[BatchT],
+    batches: Iterable[BatchT],
+    epoch: int,
+    history: TrainingHistory,
+    progress: Progress,
 ) -> None:
     schedule = optimisation.schedule
     losses = []
@@ -150,7 +155,7 @@ def _train_epoch(
         history.clipped += norm > schedule.largest_gradient
         progress(schedule.stage, step, schedule.epochs * schedule.steps)
     loss = sum(losses) / max(len(losses), 1)
-    history.training.append(team.mean(loss) if optimisation.shared else loss)
+    history.training.append(process_group.mean(loss) if optimisation.distributed else loss)
 
 
 def _validate(validation_loss: Callable[[], float], stage: str, epoch: int) -> float:
@@ -182,9 +187,9 @@ class _Optimisation(Generic[BatchT]):
         schedule: Schedule,
         batch_loss: Callable[[BatchT], Tensor],
         hardware: Hardware,
-        shared: bool,
+        distributed: bool,
     ) -> None:
-        self.schedule, self._hardware, self.shared = schedule, hardware, shared
+        self.schedule, self._hardware, self.distributed = schedule, hardware, distributed
         self._parameters = [parameter for parameter in parts.parameters() if parameter.requires_grad]
         self._optimizer = torch.optim.AdamW(
             groups or self._parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
@@ -192,7 +197,7 @@ class _Optimisation(Generic[BatchT]):
         self._rates = warm_up_then_cosine(self._optimizer, schedule.epochs * schedule.steps)
         self._scaler = torch.amp.GradScaler(hardware.device.type, enabled=hardware.reduced == torch.float16)
         whole = _WithLoss(parts, batch_loss)
-        self._whole = DistributedDataParallel(whole) if shared else whole
+        self._whole = DistributedDataParallel(whole) if distributed else whole
 
     def step(self, batch: BatchT, number: int) -> tuple[float, float]:
         """One step on one batch: its loss and the norm of its gradient."""

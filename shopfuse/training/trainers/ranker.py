@@ -16,9 +16,9 @@ from torch import Tensor
 from shopfuse.core.progress import Progress, silent
 from shopfuse.training.data.snapshot import ItemVectors
 from shopfuse.training.examples.ranker_data import Batch, RankerData, batch_of, batches, drop_inputs
-from shopfuse.training.fusion.fusion_ranker import FusionRanker
+from shopfuse.training.fusion.facts import RankerFacts
 from shopfuse.training.fusion.moe import uneven_usage
-from shopfuse.training.fusion.ranker_facts import RankerFacts
+from shopfuse.training.fusion.ranker import FusionRanker
 from shopfuse.training.trainers.loop import Hardware, Schedule, fit, unwatched
 from shopfuse.training.trainers.position_term import PositionTerm
 from shopfuse.training.trainers.ranker_loss import LossWeights, ranker_loss

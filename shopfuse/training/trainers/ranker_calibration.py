@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shopfuse.training.data.snapshot import ItemVectors
-from shopfuse.training.examples.ranker_data import Labels, RankerData, batch_of, batches, labels_of
-from shopfuse.training.fusion.fusion_ranker import FusionRanker
+from shopfuse.training.examples.ranker_data import RankerData, TaskLabels, batch_of, batches, labels_of
+from shopfuse.training.fusion.ranker import FusionRanker
 from shopfuse.training.fusion.task_logits import TRAINED_TASKS
 from shopfuse.training.trainers.position_term import PositionTerm
 from shopfuse.training.trainers.ranker_loss import task_losses
@@ -29,13 +29,13 @@ _LARGEST = 1.0  # natural logarithm of the largest scale
 @torch.no_grad()
 def seen_logits(
     ranker: FusionRanker, positions: PositionTerm, data: RankerData, items: ItemVectors, chosen: NDArray[np.int64]
-) -> tuple[Tensor, Labels]:
+) -> tuple[Tensor, TaskLabels]:
     """(calibrated logits [n, L, 3] of what was shown at the slot where it was shown, labels of the lists)."""
     labels = labels_of(data.take(chosen))
     raw = torch.cat(
         [ranker.logits(batch_of(data, items, chosen[part]).inputs).logits for part in batches(len(chosen), _BLOCK)]
     )
-    raw[..., 0] += positions(labels.surface, labels.position) * labels.shown
+    raw[..., 0] += positions(labels.surface, labels.position) * labels.impression
     return ranker.calibrated(raw), labels
 
 
@@ -47,7 +47,7 @@ def calibrate(
     The first half fits, the second half decides; where it is kept, all lists fit.
     """
     logits, labels = seen_logits(ranker, positions, data, items, chosen)
-    impressions = _shown(logits, labels)
+    impressions = _impressions(logits, labels)
     half = len(impressions.logits) // 2
     if half == 0:
         return {}
@@ -71,10 +71,10 @@ class _Impressions:
         return _Impressions(self.logits[part], self.outcome[part], self.weight[part])
 
 
-def _shown(logits: Tensor, labels: Labels) -> _Impressions:
+def _impressions(logits: Tensor, labels: TaskLabels) -> _Impressions:
     outcome = torch.stack([labels.clicked, labels.carted, labels.purchased], dim=-1)
     weight = labels.weight.expand_as(labels.clicked)
-    return _Impressions(logits[labels.shown], outcome[labels.shown], weight[labels.shown])
+    return _Impressions(logits[labels.impression], outcome[labels.impression], weight[labels.impression])
 
 
 def _mean_loss(logits: Tensor, impressions: _Impressions) -> Tensor:

@@ -1,4 +1,4 @@
-"""Trains the fusion methods that were asked for, and chooses among them on validation lists.
+"""Trains the fusion methods that are to be compared, and chooses among them on validation lists.
 
 The newest lists stop the training, set the calibration and the tasks' weights, and choose the method: what they say of
 the chosen one is therefore a little too good. `shopfuse evaluate fusion` measures on lists after them.
@@ -22,8 +22,8 @@ from shopfuse.ranking.tensors import TASKS
 from shopfuse.training.checkpoints.shop_models import RELEVANCE_ONLY
 from shopfuse.training.data.snapshot import ItemVectors
 from shopfuse.training.examples.ranker_data import GAIN, RankerData, batch_of, batches
-from shopfuse.training.fusion.fusion_ranker import METHODS, FusionRanker
 from shopfuse.training.fusion.moe import usage
+from shopfuse.training.fusion.ranker import METHODS, FusionRanker
 from shopfuse.training.fusion.task_logits import TRAINED_TASKS
 from shopfuse.training.trainers.position_term import PositionTerm
 from shopfuse.training.trainers.ranker import RankerTraining, split_lists, train_ranker
@@ -71,8 +71,8 @@ def choose_ranker(
     """
     methods = tuple(METHODS) if fusion == AUTO else tuple(dict.fromkeys((PLAIN, fusion)))
     fused = fuse_all(data, items, heads, methods, seed=seed, settings=settings, progress=progress)
-    reached = {method: found.validation_ndcg for method, found in fused.items()}
-    metrics = {name: value for found in fused.values() for name, value in (found.metrics or {}).items()}
+    reached = {method: one.validation_ndcg for method, one in fused.items()}
+    metrics = {name: value for one in fused.values() for name, value in (one.metrics or {}).items()}
     chosen = max(methods, key=lambda method: reached[method]) if fusion == AUTO else fusion
     return fused[chosen], {**metrics, "validation_ndcg": reached}
 
@@ -93,13 +93,13 @@ def fuse_all(
     progress: Progress = silent,
 ) -> dict[str, Fused]:
     """Every method, trained where it learns; plain ones first, so that a tie goes to what needs no training."""
-    found = {}
+    fused = {}
     for method in sorted(methods, key=list(METHODS).index):
         if method in FUSION_METHODS:
-            found[method] = _plain(data, items, method)
+            fused[method] = _plain(data, items, method)
         else:
-            found[method] = _learned(data, items, heads, method, seed, settings, progress)
-    return found
+            fused[method] = _learned(data, items, heads, method, seed, settings, progress)
+    return fused
 
 
 def _plain(data: RankerData, items: ItemVectors, method: str) -> Fused:

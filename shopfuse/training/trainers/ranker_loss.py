@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, logsigmoid
 
-from shopfuse.training.examples.ranker_data import Labels
+from shopfuse.training.examples.ranker_data import TaskLabels
 from shopfuse.training.trainers.position_term import PositionTerm
 
 _NEVER = -1e4
@@ -27,16 +27,16 @@ class LossWeights:
     unasked_others: float = 0.1  # elsewhere: a policy that knows tastes chose what to show
 
 
-def ranker_loss(logits: Tensor, positions: PositionTerm, labels: Labels, weights: LossWeights) -> Tensor:
+def ranker_loss(logits: Tensor, positions: PositionTerm, labels: TaskLabels, weights: LossWeights) -> Tensor:
     """Entire-space log loss of the tasks on what was shown, plus a listwise softmax over all candidates.
 
     `logits` [B, L, 3] as in TaskLogits. No class is weighted up: rare purchases keep their rate, so that probabilities
     mean what they say; the listwise loss is what tells a list's few wanted items from its many others.
     """
     term = positions(labels.surface, labels.position)
-    shown = labels.shown.float()
-    seen = torch.cat([logits[..., :1] + (term * shown).unsqueeze(-1), logits[..., 1:]], dim=-1)
-    weight = shown * labels.weight
+    impression = labels.impression.float()
+    seen = torch.cat([logits[..., :1] + (term * impression).unsqueeze(-1), logits[..., 1:]], dim=-1)
+    weight = impression * labels.weight
     losses = task_losses(seen, labels.clicked, labels.carted, labels.purchased)
     pointwise = (losses.sum(-1) * weight).sum() / weight.sum().clamp(min=1.0)
     return pointwise + weights.list_loss * _list_loss(logits[..., 0], term, labels, weights)
@@ -54,13 +54,13 @@ def task_losses(logits: Tensor, clicked: Tensor, carted: Tensor, purchased: Tens
     return torch.stack(losses, dim=-1)
 
 
-def _list_loss(click: Tensor, term: Tensor, labels: Labels, weights: LossWeights) -> Tensor:
+def _list_loss(click: Tensor, term: Tensor, labels: TaskLabels, weights: LossWeights) -> Tensor:
     """Softmax of a list's gains over its candidates, the mean over lists with a gain. Those that were not shown stand
     at the list's average slot."""
-    shown = labels.shown.float()
-    average = (term * shown).sum(1, keepdim=True) / shown.sum(1, keepdim=True).clamp(min=1.0)
-    others = torch.where(labels.asked > 0, math.log(weights.asked_others), math.log(weights.unasked_others))
-    listed = torch.where(labels.shown, click + term, click + average + others).masked_fill(~labels.valid, _NEVER)
+    impression = labels.impression.float()
+    average = (term * impression).sum(1, keepdim=True) / impression.sum(1, keepdim=True).clamp(min=1.0)
+    others = torch.where(labels.has_query > 0, math.log(weights.asked_others), math.log(weights.unasked_others))
+    listed = torch.where(labels.impression, click + term, click + average + others).masked_fill(~labels.valid, _NEVER)
     target = labels.gain / labels.gain.sum(1, keepdim=True).clamp(min=1.0)
     of_list = -(target * log_softmax(listed, dim=1)).sum(1)
     return of_list.sum() / (labels.gain > 0).any(1).sum().clamp(min=1)

@@ -21,23 +21,20 @@ from shopfuse.ranking.tensors import TOKEN
 from shopfuse.ranking.user_state import EVENT_CODES
 from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.data.catalogue import Catalogue
-from shopfuse.training.data.co_engagement import session_pairs
 from shopfuse.training.data.event_log import EventLog, Events
 from shopfuse.training.data.snapshot import ItemVectors, take_snapshot
 from shopfuse.training.data.user_histories import UserHistories, user_histories
-from shopfuse.training.examples.impressions import Replay, Shown, shown_lists
+from shopfuse.training.examples.clicks import log_exposure, tower_examples
+from shopfuse.training.examples.impressions import ImpressionList, Replay, newest_impression_lists, with_similar
 from shopfuse.training.examples.item_inputs import ItemInputs, encode_items, item_inputs
 from shopfuse.training.examples.logged_features import write_logged
 from shopfuse.training.examples.ranker_data import RankerData
-from shopfuse.training.examples.similar_seeds import with_similar
-from shopfuse.training.examples.tower_examples import log_exposure, tower_examples
 from shopfuse.training.examples.user_inputs import user_inputs
-from shopfuse.training.fusion.fusion_ranker import LEARNED
-from shopfuse.training.trainers.image_models import image_models
+from shopfuse.training.fusion.ranker import LEARNED
 from shopfuse.training.trainers.ranker import split_lists
 from shopfuse.training.trainers.ranker_choice import AUTO, Fused, choose_ranker, without_training
 from shopfuse.training.trainers.record import training_record
-from shopfuse.training.trainers.shop_images import ShopImages, shop_images
+from shopfuse.training.trainers.shop_images import ShopImages, image_models, session_pairs, shop_images
 from shopfuse.training.trainers.tower_vectors import query_vectors, user_vectors
 from shopfuse.training.trainers.towers import Towers, TowerTask, train_towers
 from shopfuse.training.trainers.tuned_settings import TrainingSettings, settings_of
@@ -69,7 +66,7 @@ class ShopData:
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainedContent:
     """The parts of a trained shop, and the data that the ranker was chosen on."""
 
     images: ShopImages | None
@@ -134,7 +131,9 @@ def shop_data(
     return ShopData(workspace, catalogue, log, histories, text_vectors, encode_texts, seed, progress, settings)
 
 
-def shop_models(data: ShopData, trained: Trained, fused: Fused, metrics: dict[str, Any], lists: int) -> ShopModels:
+def shop_models(
+    data: ShopData, trained: TrainedContent, fused: Fused, metrics: dict[str, Any], lists: int
+) -> ShopModels:
     """Everything that was trained, ready to save; `lists` is how many the rankers were trained and chosen on."""
     return ShopModels(
         query_tower=trained.towers.query.eval(),
@@ -152,7 +151,7 @@ def shop_models(data: ShopData, trained: Trained, fused: Fused, metrics: dict[st
     )
 
 
-def images_of(trained: Trained) -> dict[str, Any]:
+def images_of(trained: TrainedContent) -> dict[str, Any]:
     """The fields of ShopModels that a shop with images has."""
     if trained.images is None:
         return {"image_encoder": None}
@@ -160,7 +159,9 @@ def images_of(trained: Trained) -> dict[str, Any]:
     return image_models(trained.images, vectors)
 
 
-def logged_lists(data: ShopData, cut: float, lists: list[Shown], queries: Queries, trained: Trained) -> Logged:
+def logged_lists(
+    data: ShopData, cut: float, lists: list[ImpressionList], queries: Queries, trained: TrainedContent
+) -> Logged:
     """The lists, all after the cut, as the rankers learn from them; the slowest step."""
     vectors, tokens = encode_items(trained.towers.item, trained.inputs)
     items = ItemVectors(vectors.astype(np.float16), tokens.astype(np.float16), trained.inputs.presence.numpy())
@@ -168,11 +169,11 @@ def logged_lists(data: ShopData, cut: float, lists: list[Shown], queries: Querie
 
 
 def chosen_ranker(
-    data: ShopData, cut: float, queries: Queries, trained: Trained, fusion: str
+    data: ShopData, cut: float, queries: Queries, trained: TrainedContent, fusion: str
 ) -> tuple[Fused, dict[str, Any], int]:
     """(the method `fusion`, metrics, how many lists there were): a score-level one where there are too few to learn."""
-    lists = shown_lists(data.log, cut, MAX_LISTS)
-    if sum(shown.clicked for shown in lists) < MIN_LISTS[fusion]:
+    lists = newest_impression_lists(data.log, cut, MAX_LISTS)
+    if sum(impressions.clicked for impressions in lists) < MIN_LISTS[fusion]:
         return without_training(fusion), {}, len(lists)
     logged = logged_lists(data, cut, lists, queries, trained)
     fused, metrics = choose_ranker(
@@ -204,11 +205,11 @@ class Queries:
 
     def of(self, queries: list[str]) -> NDArray[np.float32]:
         """One embedding for each query, zeros where there is none."""
-        found = np.zeros((len(queries), self.vectors.shape[1]), np.float32)
+        embeddings = np.zeros((len(queries), self.vectors.shape[1]), np.float32)
         for place, query in enumerate(queries):
             if query in self.row:
-                found[place] = self.vectors[self.row[query]]
-        return found
+                embeddings[place] = self.vectors[self.row[query]]
+        return embeddings
 
 
 def encode_queries(data: ShopData) -> Queries:
@@ -222,13 +223,13 @@ def encode_queries(data: ShopData) -> Queries:
     return Queries({query: row for row, query in enumerate(queries)}, vectors.astype(np.float32))
 
 
-def train_content(data: ShopData, cut: float, queries: Queries) -> Trained:
+def train_content(data: ShopData, cut: float, queries: Queries) -> TrainedContent:
     """The image encoder and the towers, from the events before the cut."""
     images, task = tower_task(data, cut, queries)
     towers, metrics = train_towers(task, progress=data.progress)
     behaviour, inputs = towers.behaviour.weight.detach().clone(), task.inputs
     final = ItemInputs(inputs.text, inputs.image, behaviour, inputs.attributes, inputs.presence)
-    return Trained(images, towers, final, (images.metrics if images else {}) | metrics)
+    return TrainedContent(images, towers, final, (images.metrics if images else {}) | metrics)
 
 
 def tower_task(data: ShopData, cut: float, queries: Queries) -> tuple[ShopImages | None, TowerTask]:
@@ -258,7 +259,12 @@ def tower_task(data: ShopData, cut: float, queries: Queries) -> tuple[ShopImages
 
 
 def replay_lists(
-    data: ShopData, cut: float, lists: list[Shown], queries: Queries, trained: Trained, items: ItemVectors
+    data: ShopData,
+    cut: float,
+    lists: list[ImpressionList],
+    queries: Queries,
+    trained: TrainedContent,
+    items: ItemVectors,
 ) -> RankerData:
     """The logged features of these lists, which also go to the workspace's cache as Parquet."""
     snapshot = take_snapshot(
@@ -266,13 +272,15 @@ def replay_lists(
     )
     replayed = with_similar(lists, data.log.requests, data.histories)
     seeds = np.array([seed for _, seed in replayed], np.int32)
-    codes = np.array([shown.request for shown, _ in replayed], np.int32)
-    asked = queries.of([data.log.requests.query[code] for code in codes.tolist()])
+    codes = np.array([impressions.request for impressions, _ in replayed], np.int32)
+    text_embeddings = queries.of([data.log.requests.query[code] for code in codes.tolist()])
     inputs = user_inputs(data.histories, data.log.requests, codes, data.log.scenes)
     users = user_vectors(trained.towers.user, inputs, items.vectors)
-    query = query_vectors(trained.towers.query, asked)
+    query = query_vectors(trained.towers.query, text_embeddings)
     query = np.where(seeds[:, None] >= 0, items.vectors[seeds].astype(np.float32), query)
     replay = Replay(data.catalogue, data.log, data.histories, snapshot, data.seed)
-    logged = replay.run([shown for shown, _ in replayed], asked, query, users, seeds, data.progress)
+    logged = replay.run(
+        [impressions for impressions, _ in replayed], text_embeddings, query, users, seeds, data.progress
+    )
     write_logged(data.workspace.paths.logged_features, logged)
     return RankerData(logged, query, users, inputs)

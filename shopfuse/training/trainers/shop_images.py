@@ -13,11 +13,14 @@ from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.tensors import IMAGE_SIZE
 from shopfuse.training.data.catalogue import Catalogue
+from shopfuse.training.data.event_log import Events
+from shopfuse.training.models.image_tower import fit_image_tower
 from shopfuse.training.models.image_vectors import AnyEncoder, image_vectors, sample_images
 from shopfuse.training.models.text_encoder import EMBEDDED
 from shopfuse.training.models.vision_tower import load_vision_tower
 from shopfuse.training.trainers.image_encoder import WITH_PHOTOS, Images, ImageTraining, train_image_encoder
 
+_REACH = 4  # pairs an event with this many later events of its session, so that long sessions do not dominate
 MAX_IMAGES = 20_000  # the encoder learns from; all are encoded
 
 
@@ -35,6 +38,19 @@ class ShopImages:
         """Which items have an image, [N]."""
         seen: NDArray[np.bool_] = self.vectors.any(1)
         return seen
+
+
+def session_pairs(events: Events) -> NDArray[np.int64]:
+    """Rows of two different items that were engaged with in one session, the earlier first: [pairs, 2]."""
+    engaged = events.engaged
+    engaged = engaged.take(engaged.session >= 0)
+    engaged = engaged.take(np.lexsort((engaged.at, engaged.session)))
+    rows = engaged.row.astype(np.int64)
+    pairs = []
+    for lag in range(1, _REACH + 1):
+        together = (engaged.session[lag:] == engaged.session[:-lag]) & (rows[lag:] != rows[:-lag])
+        pairs.append(np.stack([rows[:-lag][together], rows[lag:][together]], axis=1))
+    return np.concatenate(pairs)
 
 
 def shop_images(
@@ -62,6 +78,21 @@ def shop_images(
     vectors = image_vectors(encoder, images, catalogue)
     assert vectors is not None
     return ShopImages(encoder, source, vectors, metrics)
+
+
+def image_models(images: ShopImages, item_vectors: NDArray[np.float32]) -> dict[str, Any]:
+    """What images add to a shop's models, as fields of ShopModels by name.
+
+    `item_vectors` [N, 128] are what the image tower is fitted to.
+    """
+    seen = images.present
+    return {
+        "image_encoder": images.encoder.eval(),
+        "image_tower": fit_image_tower(images.vectors[seen], item_vectors[seen]),
+        "image_dim": images.encoder.image_dim,
+        "image_size": images.encoder.image_size,
+        "image_source": images.source,
+    }
 
 
 def image_training(workspace: Workspace) -> ImageTraining:

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from shopfuse.core.progress import Progress, silent
 from shopfuse.training.data.snapshot import ItemVectors
-from shopfuse.training.examples.ranker_data import Labels, RankerData, batch_of, batches, labels_of
-from shopfuse.training.fusion.fusion_ranker import FusionRanker
+from shopfuse.training.examples.ranker_data import RankerData, TaskLabels, batch_of, batches, labels_of
+from shopfuse.training.fusion.ranker import FusionRanker
 from shopfuse.training.fusion.stacking import Stacking, surface_of
 from shopfuse.training.trainers.position_term import PositionTerm
 from shopfuse.training.trainers.ranker import split_lists
@@ -37,10 +37,10 @@ class LevelOne:
 
     said: Tensor  # [R, L, LEVEL_ZERO]
     surface: Tensor  # [R, SURFACES]
-    labels: Labels
+    labels: TaskLabels
 
     def take(self, part: slice) -> LevelOne:
-        labels = Labels(**{field.name: getattr(self.labels, field.name)[part] for field in fields(Labels)})
+        labels = TaskLabels(**{field.name: getattr(self.labels, field.name)[part] for field in fields(TaskLabels)})
         return LevelOne(self.said[part], self.surface[part], labels)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,9 +16,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from shopfuse.core.progress import Progress, silent
-from shopfuse.metrics.labels import hierarchical_f1, label_quality, macro_f1
+from shopfuse.metrics.classification import hierarchical_f1, label_quality, macro_f1
 from shopfuse.ranking.labels import Labels, Probabilities
-from shopfuse.training.examples.label_examples import TEST, TRAIN, VALIDATION, LabelExamples
+from shopfuse.training.checkpoints.head_files import TrainedHead
+from shopfuse.training.examples.labelled_texts import TEST, TRAIN, VALIDATION, LabelExamples
 from shopfuse.training.models.text_head import TextHead
 from shopfuse.training.trainers.loop import Schedule, fit
 
@@ -40,13 +40,6 @@ class TextHeadTraining:
     learning_rate: float = 0.005
     weight_decay: float = 0.05
     patience: int = 4
-
-
-@dataclass(frozen=True, slots=True)
-class TrainedHead:
-    module: TextHead
-    labels: Labels
-    metrics: dict[str, Any]
 
 
 def train_text_head(
@@ -155,11 +148,11 @@ def choose_stop(labels: Labels, probabilities: Probabilities, truth: NDArray[np.
 def probabilities_of(head: TextHead, vectors: Floats) -> Probabilities:
     """[n, labels]."""
     with torch.no_grad():
-        found: Probabilities = head.eval()(torch.from_numpy(vectors)).numpy()
-    return found
+        probabilities: Probabilities = head.eval()(torch.from_numpy(vectors)).numpy()
+    return probabilities
 
 
 def _logits(head: TextHead, vectors: Floats) -> Floats:
     with torch.no_grad():
-        found: Floats = head.eval().logits(torch.from_numpy(vectors)).numpy()
-    return found
+        logits: Floats = head.eval().logits(torch.from_numpy(vectors)).numpy()
+    return logits

@@ -67,18 +67,18 @@ def tower_loss(
     return loss
 
 
-def _among_all(asked: Tensor, offered: Tensor, batch: TowerBatch, scale: Tensor, weight: Tensor) -> Tensor:
+def _among_all(anchor: Tensor, items: Tensor, batch: TowerBatch, scale: Tensor, weight: Tensor) -> Tensor:
     """Sampled softmax of the clicked item against the shared negatives, over the examples by their `weight` [B]."""
-    right = (asked * offered[batch.clicked]).sum(-1, keepdim=True) * scale
-    wrong = (asked @ offered[batch.negatives].T * scale).masked_fill(batch.hit, _NEVER)
+    right = (anchor * items[batch.clicked]).sum(-1, keepdim=True) * scale
+    wrong = (anchor @ items[batch.negatives].T * scale).masked_fill(batch.hit, _NEVER)
     return _mean_loss(right, wrong, weight)
 
 
-def _in_its_list(asked: Tensor, offered: Tensor, batch: TowerBatch, heads: TowerHeads, name: str) -> Tensor:
+def _in_its_list(anchor: Tensor, items: Tensor, batch: TowerBatch, heads: TowerHeads, name: str) -> Tensor:
     """Softmax of the clicked item against what was shown beside it and left."""
     scale = heads.scale(name)
-    right = (asked * offered[batch.clicked]).sum(-1, keepdim=True) * scale
-    wrong = torch.einsum("bv,bov->bo", asked, offered[batch.beside]) * scale
+    right = (anchor * items[batch.clicked]).sum(-1, keepdim=True) * scale
+    wrong = torch.einsum("bv,bov->bo", anchor, items[batch.beside]) * scale
     right = right + heads.positions(batch.surface, batch.slot)
     wrong = wrong + heads.positions(batch.surface, batch.beside_slots)
     return _mean_loss(right, wrong.masked_fill(batch.missing, _NEVER), batch.weight)

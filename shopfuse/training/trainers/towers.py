@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from shopfuse.core.progress import Progress, silent
 from shopfuse.ranking.tensors import TOKEN, VECTOR
-from shopfuse.training.distributed import process_group as team
-from shopfuse.training.distributed.messages import announce
+from shopfuse.training.distributed import process_group
+from shopfuse.training.distributed.messages import broadcast
+from shopfuse.training.examples.clicks import TowerExamples, class_balance
 from shopfuse.training.examples.item_inputs import ItemInputs
 from shopfuse.training.examples.tower_batch import TowerBatch, tower_batch
-from shopfuse.training.examples.tower_examples import TowerExamples, class_balance
 from shopfuse.training.models.towers import ItemTower, QueryTower, UserTower
-from shopfuse.training.trainers.loop import History, Schedule, best_hardware, fit, unwatched
+from shopfuse.training.trainers.loop import Schedule, TrainingHistory, best_hardware, fit, unwatched
 from shopfuse.training.trainers.tower_losses import TowerHeads, tower_loss
 
 STAGE, TRAINING = "train towers", "towers"
@@ -77,18 +77,18 @@ class TowerTask:
 def train_towers(
     task: TowerTask, *, progress: Progress = silent, watch: Callable[[int, float], None] = unwatched
 ) -> tuple[Towers, dict[str, Any]]:
-    """Towers and their metrics, with the help of the team's other processes.
+    """Towers and their metrics, with the help of the other ranks.
 
     `watch` is told each epoch's validation loss, as in `fit`, which also says what is raised.
     """
-    announce(TRAINING, task)
+    broadcast(TRAINING, task)
     return take_part(task, progress, watch)
 
 
 def take_part(
     task: TowerTask, progress: Progress = silent, watch: Callable[[int, float], None] = unwatched
 ) -> tuple[Towers, dict[str, Any]]:
-    """What every process of the team does; each has the same towers afterwards."""
+    """What every rank does; each has the same towers afterwards."""
     towers = new_towers(task)
     metrics = _Run(towers, task).fit(progress, watch).metrics("tower")
     return towers, {**metrics, "tower_classes": class_balance(task.examples)}
@@ -117,12 +117,12 @@ class _Run:
         self.device = self.hardware.device
         self.inputs = task.inputs.to(self.device)
         self.queries = torch.from_numpy(task.query_vectors).to(self.device)
-        self.shown = torch.softmax(torch.from_numpy(task.exposure), dim=0)
+        self.exposure = torch.softmax(torch.from_numpy(task.exposure), dim=0)
         self.random = torch.Generator().manual_seed(task.seed)
         self.held_out = int(self.settings.validation_share * len(self.examples))
         self.table = torch.zeros(len(self.inputs) + 1, VECTOR, device=self.device)  # the last row is nobody's
 
-    def fit(self, progress: Progress, watch: Callable[[int, float], None]) -> History:
+    def fit(self, progress: Progress, watch: Callable[[int, float], None]) -> TrainingHistory:
         settings = self.settings
         schedule = Schedule(
             STAGE,
@@ -140,7 +140,7 @@ class _Run:
             self._validation_loss if self.held_out else None,
             groups=self._groups(),
             hardware=self.hardware,
-            together=True,
+            distributed=True,
             progress=progress,
             watch=watch,
         )
@@ -166,7 +166,7 @@ class _Run:
             yield self._batch(order[step * size : (step + 1) * size], negatives, self.random)
 
     def _negatives(self, count: int, random: torch.Generator) -> Tensor:
-        return torch.multinomial(self.shown, count, replacement=True, generator=random)
+        return torch.multinomial(self.exposure, count, replacement=True, generator=random)
 
     def _batch(self, chosen: NDArray[np.int64], negatives: Tensor, random: torch.Generator) -> TowerBatch:
         return tower_batch(self.examples.take(chosen), negatives, self.settings.others, random)
@@ -182,10 +182,10 @@ class _Run:
         item.train(training)
 
     def _training_loss(self, batch: TowerBatch) -> Tensor:
-        """The loss of this process's share of the batch, with less known, and less well, than at serving time."""
+        """The loss of this process's shard of the batch, with less known, and less well, than at serving time."""
         presence = self._with_gaps(self.inputs.presence[batch.rows.to(self.device)].cpu())
         noise = self._noise(len(batch.rows))
-        own, kept = self._forgetful(batch).share(team.share(len(batch.clicked)), team.size())
+        own, kept = self._forgetful(batch).shard(process_group.shard(len(batch.clicked)), process_group.world_size())
         return self._loss(own, presence[kept], None if noise is None else noise[kept])
 
     def _validation_loss(self) -> float:
@@ -194,12 +194,12 @@ class _Run:
         negatives = self._negatives(2 * self.settings.negatives, torch.Generator().manual_seed(0))
         starts = range(self.trained, len(self.examples), _VALIDATION_BLOCK)
         total = 0.0
-        for start in starts[team.place() :: team.size()]:
+        for start in starts[process_group.rank() :: process_group.world_size()]:
             chosen = np.arange(start, min(start + _VALIDATION_BLOCK, len(self.examples)))
             batch = self._batch(chosen, negatives, torch.Generator().manual_seed(start))
             presence = self.inputs.presence[batch.rows.to(self.device)]
             total += float(self._loss(batch, presence)) * len(chosen)
-        return team.mean(total) * team.size() / self.held_out
+        return process_group.mean(total) * process_group.world_size() / self.held_out
 
     def _with_gaps(self, presence: Tensor) -> Tensor:
         """Presence with some modalities dropped at random, but never an item's last one."""

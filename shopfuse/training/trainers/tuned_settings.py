@@ -98,11 +98,11 @@ def settings_of(workspace: Path) -> TrainingSettings:
     return settings
 
 
-def write_tuned(workspace: Path, found: Mapping[str, Values]) -> None:
-    """Replaces the file; without a model in `found` it is removed."""
+def write_tuned(workspace: Path, tuned: Mapping[str, Values]) -> None:
+    """Replaces the file by a table for each model with settings; without any it is removed."""
     tables = [
         f"[{model}]\n" + "".join(f"{name} = {_number(value)}\n" for name, value in values.items())
-        for model, values in found.items()
+        for model, values in tuned.items()
         if values
     ]
     if tables:

@@ -27,7 +27,7 @@ Train = Callable[[TrainingSettings, int, Watch], float]  # settings, seed -> the
 
 
 class TuningError(ShopfuseError):
-    """A search that found nothing."""
+    """A search none of whose trials came to an end."""
 
 
 CONFIRMING_SEEDS = 2
@@ -51,8 +51,8 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a search knows. Losses of the confirmation are means over the same fresh seeds."""
+class SearchResult:
+    """Losses of the confirmation are means over the same fresh seeds."""
 
     model: str
     trials: tuple[Trial, ...]
@@ -66,7 +66,7 @@ class Found:
 
 def search(
     model: str, name: str, train: Train, file: Path, budget: Budget, *, seed: int = 0, progress: Progress = silent
-) -> Found:
+) -> SearchResult:
     """Goes on with the search `name` in `file`, or begins it. One of another name (other data) is left alone."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ def search(
     if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         raise TuningError(f"{stage}: none of {len(study.trials)} trials came to an end; give it more time or trials")
     best = dict(study.best_trial.params)
-    return Found(model, tuple(map(_trial, _ended(study))), best, _confirm(model, best, train, seed, progress))
+    return SearchResult(model, tuple(map(_trial, _ended(study))), best, _confirm(model, best, train, seed, progress))
 
 
 def default_values(model: str) -> dict[str, float]:

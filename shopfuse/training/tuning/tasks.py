@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.training.examples.impressions import shown_lists
+from shopfuse.training.examples.impressions import newest_impression_lists
 from shopfuse.training.trainers.ranker import train_ranker
 from shopfuse.training.trainers.shop import (
     MAX_LISTS,
@@ -43,7 +43,7 @@ def tower_trials(data: ShopData) -> Train:
 def ranker_trials(data: ShopData) -> Train:
     """Trains rankers alone, on lists that are replayed once."""
     cut, queries = cut_moment(data.log), encode_queries(data)
-    lists = shown_lists(data.log, cut, MAX_LISTS)
+    lists = newest_impression_lists(data.log, cut, MAX_LISTS)
     if len(lists) < 10:
         raise ShopfuseError(f"tune ranker: {len(lists)} lists after the towers' clicks are too few to hold some out")
     trained = train_content(data, cut, queries)

@@ -18,7 +18,7 @@ from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.tensors import TOKEN
 from shopfuse.training.checkpoints.model_files import load_models, save_models
 from shopfuse.training.checkpoints.shop_models import ShopModels, fitted_models
-from shopfuse.training.fusion.fusion_ranker import METHODS, FusionRanker
+from shopfuse.training.fusion.ranker import METHODS, FusionRanker
 from shopfuse.training.models.image_encoder import ImageEncoder
 from shopfuse.training.models.towers import ItemTower, QueryTower, UserTower
 
@@ -50,8 +50,8 @@ def fused_by(method: str) -> ShopModels:
 
 
 def same_weights(left: nn.Module, right: nn.Module) -> bool:
-    found, expected = left.state_dict(), right.state_dict()
-    return found.keys() == expected.keys() and all(torch.equal(found[name], expected[name]) for name in found)
+    actual, expected = left.state_dict(), right.state_dict()
+    return actual.keys() == expected.keys() and all(torch.equal(actual[name], expected[name]) for name in actual)
 
 
 @pytest.mark.parametrize("make", [fitted, trained, *(partial(fused_by, method) for method in METHODS)])

@@ -12,10 +12,9 @@ import torch
 from transformers import DistilBertConfig
 
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.training.compression.compress import Compressed, Effort, distill_encoder, prune_encoder
+from shopfuse.training.compression.compress import Compressed, Effort, distill_encoder, fidelity, prune_encoder
 from shopfuse.training.compression.distillation import Distillation, distil, targets_of
 from shopfuse.training.compression.errors import CompressionError
-from shopfuse.training.compression.fidelity import fidelity
 from shopfuse.training.compression.shop_texts import shop_texts
 from shopfuse.training.compression.token_batches import Tokeniser
 from shopfuse.training.models.text_encoder import load_text_encoder
@@ -168,7 +167,7 @@ def test_an_encoder_is_not_compressed_into_itself(tmp_path: Path) -> None:
 def test_too_few_texts_are_refused(tmp_path: Path) -> None:
     shop = write_shop(tmp_path / "shop", write_encoder(tmp_path / "teacher"), items=199)
 
-    with pytest.raises(CompressionError, match=r"items\.parquet: expected at least 200 items .* found 199"):
+    with pytest.raises(CompressionError, match=r"items\.parquet: expected at least 200 items .* measures 199"):
         _prune(shop, tmp_path / "small")
 
     assert not (tmp_path / "small").exists()
@@ -222,8 +221,8 @@ def test_fidelity_counts_shared_neighbours() -> None:
     order = torch.tensor([*range(5), *range(10, 12), *range(5, 10)])  # two of the first ten trade places with others
     query = torch.nn.functional.normalize(torch.arange(12.0, 0.0, -1.0), dim=0)[None]
 
-    found = fidelity(items[order], items, query, query)
+    measures = fidelity(items[order], items, query, query)
 
-    assert found["overlap@10"] == pytest.approx(0.8)
-    assert found["cosine_min"] == 0.0
-    assert found["cosine_mean"] == pytest.approx((5 + 1) / 13)
+    assert measures["overlap@10"] == pytest.approx(0.8)
+    assert measures["cosine_min"] == 0.0
+    assert measures["cosine_mean"] == pytest.approx((5 + 1) / 13)

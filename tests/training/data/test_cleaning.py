@@ -97,10 +97,10 @@ def test_each_sign_of_a_machine_is_seen(rule: str, rows: list[dict[str, object]]
 
 
 def test_clicks_on_what_no_list_showed_are_a_machine_s() -> None:
-    def pair(user: str, number: int, shown: str) -> list[dict[str, object]]:
+    def pair(user: str, number: int, listed_item: str) -> list[dict[str, object]]:
         request: dict[str, object] = {"user_id": user, "request_id": f"{user}-{number}", "position": 0}
         at = 900 * number
-        listed = {"event_name": "view_item_list", "item_id": shown, "at": at}
+        listed = {"event_name": "view_item_list", "item_id": listed_item, "at": at}
         return [{**request, **listed}, {**request, "item_id": "item-1", "at": at + 5}]
 
     honest = [row for user in range(20) for number in range(3) for row in pair(f"shopper-{user}", number, "item-1")]

@@ -9,8 +9,8 @@ from shopfuse.ranking.user_state import EVENT_CODES
 from shopfuse.training.data.event_log import IMPRESSION
 from shopfuse.training.data.item_statistics import item_rows_at
 from shopfuse.training.data.user_histories import user_histories, user_states
-from shopfuse.training.examples.impressions import shown_lists
-from shopfuse.training.examples.tower_examples import tower_examples
+from shopfuse.training.examples.clicks import tower_examples
+from shopfuse.training.examples.impressions import newest_impression_lists
 from shopfuse.training.examples.user_inputs import request_context, user_inputs
 from tests.training.conftest import Shop
 
@@ -68,16 +68,17 @@ def test_replayed_lists_hold_what_was_shown_and_clicked(shop: Shop) -> None:
     since = float(np.quantile(shop.log.events.at, 0.9))
     events = shop.log.events
 
-    lists = shown_lists(shop.log, since, most=50)
+    lists = newest_impression_lists(shop.log, since, most=50)
 
-    clicked = [shown for shown in lists if shown.clicked]
+    clicked = [impressions for impressions in lists if impressions.clicked]
     assert len(clicked) == 50 and 0 < len(lists) - len(clicked) <= 25
-    assert {shown.weight for shown in clicked} == {1.0} and all(shown.weight >= 1.0 for shown in lists)
-    for shown in lists:
-        of_request = events.take(events.request == shown.request)
-        assert set(shown.rows) <= set(of_request.row[of_request.kind == IMPRESSION])
-        assert set(shown.rows[shown.outcome > 0]) == set(of_request.engaged.row)
-        assert shop.log.requests.at[shown.request] >= since
+    assert {impressions.weight for impressions in clicked} == {1.0}
+    assert all(impressions.weight >= 1.0 for impressions in lists)
+    for impressions in lists:
+        of_request = events.take(events.request == impressions.request)
+        assert set(impressions.rows) <= set(of_request.row[of_request.kind == IMPRESSION])
+        assert set(impressions.rows[impressions.outcome > 0]) == set(of_request.engaged.row)
+        assert shop.log.requests.at[impressions.request] >= since
 
 
 def test_stored_users_are_the_histories_at_the_end(shop: Shop) -> None:

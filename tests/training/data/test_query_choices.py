@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import shopfuse.training.data.query_choices as module
+import shopfuse.training.data.snapshot as module
 from shopfuse.recall.lexical import LexicalIndex, build_lexical
 from shopfuse.recall.words.chosen_categories import NO_CHOICES
 from shopfuse.recall.words.query_reading import NO_WORDS
 from shopfuse.training.data.catalogue import catalogue_items
-from shopfuse.training.data.query_choices import query_choices
+from shopfuse.training.data.snapshot import query_choices
 from tests.training.conftest import Shop
 
 

@@ -12,9 +12,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from tests.training.distributed import worker as team_child
+from tests.training.distributed import worker
 
-PROCESSES = 2
+WORLD_SIZE = 2
 
 
 def free_port() -> int:
@@ -24,23 +24,23 @@ def free_port() -> int:
         return port
 
 
-def run_team(out: Path, *words: str) -> list[subprocess.CompletedProcess[str]]:
-    """Starts a team with the variables that torchrun would set, and waits for its end."""
-    shared = {"WORLD_SIZE": str(PROCESSES), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+def run_workers(out: Path, *words: str) -> list[subprocess.CompletedProcess[str]]:
+    """Starts them with the variables that torchrun would set, and waits for their end."""
+    shared = {"WORLD_SIZE": str(WORLD_SIZE), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     root = Path(__file__).parents[3]
     children = [
         subprocess.Popen(
             [sys.executable, "-m", "tests.training.distributed.worker", str(out), *words],
-            env={**os.environ, **shared, "RANK": str(place), "LOCAL_RANK": str(place), "OMP_NUM_THREADS": "1"},
+            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
             cwd=root,
             stderr=subprocess.PIPE,
             text=True,
         )
-        for place in range(PROCESSES)
+        for rank in range(WORLD_SIZE)
     ]
     ends = []
     for child in children:
-        _, errors = child.communicate(timeout=300)  # no claim about speed: it ends a test whose team hangs
+        _, errors = child.communicate(timeout=300)  # no claim about speed: it ends a test whose processes hang
         ends.append(subprocess.CompletedProcess(child.args, child.returncode, "", errors))
     return ends
 
@@ -48,13 +48,13 @@ def run_team(out: Path, *words: str) -> list[subprocess.CompletedProcess[str]]:
 def test_two_processes_train_the_towers_that_one_trains(tmp_path: Path) -> None:
     out = tmp_path / "towers.safetensors"
 
-    ends = run_team(out)
+    ends = run_workers(out)
 
     assert [end.returncode for end in ends] == [0, 0], ends
-    together = load_file(out)
-    alone, metrics = team_child.train()
+    distributed = load_file(out)
+    alone, metrics = worker.train()
     for name, expected in alone.items():
-        assert torch.allclose(together[name], expected, atol=1e-4), name
+        assert torch.allclose(distributed[name], expected, atol=1e-4), name
     with safe_open(out, "pt") as file:
         history = json.loads(file.metadata()["history"].replace("'", '"'))
     assert history["validation"] == pytest.approx(metrics["tower_history"]["validation"], rel=1e-5)
@@ -64,9 +64,9 @@ def test_two_processes_train_the_towers_that_one_trains(tmp_path: Path) -> None:
 def test_a_process_that_dies_ends_the_training_of_the_others(tmp_path: Path) -> None:
     out = tmp_path / "towers.safetensors"
 
-    first, second = run_team(out, "die")
+    first, second = run_workers(out, "die")
 
     assert second.returncode == 9
     assert first.returncode == 1
-    assert "error: train towers: another process of the team is gone" in first.stderr
+    assert "error: train towers: another process of the training is gone" in first.stderr
     assert not out.exists()

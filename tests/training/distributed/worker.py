@@ -1,7 +1,7 @@
-"""One process of a team, as the tests of teams start it: trains towers on random data, alone or with others.
+"""One of several processes that the tests start: trains towers on random data, alone or with others.
 
-`python team_child.py OUT [die]`: the first process writes the towers' vectors to OUT; with `die` the last one leaves
-in the middle of the training.
+`python -m tests.training.distributed.worker OUT [die]`: the leader writes the towers' vectors to OUT; with `die` the
+last rank leaves in the middle of the training.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.features import CONTEXT_FEATURES
 from shopfuse.ranking.tensors import ATTRIBUTE_BUCKETS, ATTRIBUTES, D_IMAGE
 from shopfuse.ranking.user_state import MAX_HISTORY
-from shopfuse.training.distributed import process_group as team
+from shopfuse.training.distributed import process_group
+from shopfuse.training.examples.clicks import OTHERS, TowerExamples
 from shopfuse.training.examples.item_inputs import ItemInputs, encode_items, item_inputs
-from shopfuse.training.examples.tower_examples import OTHERS, TowerExamples
 from shopfuse.training.examples.user_inputs import UserInputs
 from shopfuse.training.trainers import towers as train_towers
-from shopfuse.training.trainers.assist import leading
+from shopfuse.training.trainers.leader import leading
 from shopfuse.training.trainers.towers import TowerTraining
 
 ITEMS, CLICKS, QUERIES, TEXT = 120, 450, 20, 16
@@ -80,14 +80,14 @@ def train() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 def leave_after(steps: int) -> None:
     """This process ends without a word in the step after so many."""
-    original, left = team.share, iter(range(steps))
+    original, left = process_group.shard, iter(range(steps))
 
-    def share(count: int) -> slice:
+    def shard(count: int) -> slice:
         if next(left, None) is None:
             os._exit(9)
         return original(count)
 
-    mock.patch.object(team, "share", share).start()
+    mock.patch.object(process_group, "shard", shard).start()
 
 
 def main(out: Path, dies: bool) -> None:
@@ -98,7 +98,7 @@ def main(out: Path, dies: bool) -> None:
         if not leads:
             return
         tensors, metrics = train()
-        assert team.size() == int(os.environ["WORLD_SIZE"])
+        assert process_group.world_size() == int(os.environ["WORLD_SIZE"])
     save_file(tensors, out, {"history": str(metrics["tower_history"])})
 
 

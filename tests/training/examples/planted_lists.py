@@ -10,7 +10,7 @@ from shopfuse.ranking.features import CONTEXT_FEATURES, FEATURES
 from shopfuse.ranking.tensors import MODALITIES
 from shopfuse.ranking.user_state import MAX_HISTORY
 from shopfuse.training.data.snapshot import ItemVectors
-from shopfuse.training.examples.logged_features import NOT_SHOWN, LoggedLists
+from shopfuse.training.examples.logged_features import NO_POSITION, LoggedLists
 from shopfuse.training.examples.ranker_data import RankerData
 from shopfuse.training.examples.user_inputs import UserInputs
 
@@ -36,7 +36,7 @@ def planted(outcome: Outcome, *, lists: int, length: int = 8, order: Order | Non
     if order is not None:
         rows = np.take_along_axis(rows, order(rng, quality_of(rows)), 1)
     position = np.tile(np.arange(length, dtype=np.int16), (lists, 1))
-    position[:, -2:] = NOT_SHOWN
+    position[:, -2:] = NO_POSITION
     quality = quality_of(rows)
     features = np.zeros((lists, length, len(FEATURES)), np.float32)
     scores = np.zeros((lists, length, len(CHANNELS)), np.float32)

@@ -9,7 +9,7 @@ from shopfuse.ranking.channels import CHANNEL_COLUMN
 from shopfuse.ranking.features import CONTEXT_FEATURES
 from shopfuse.ranking.fusion import FUSION_METHODS, fuse
 from shopfuse.ranking.tensors import TASKS, pad_rows, submodels
-from shopfuse.training.fusion.fusion_ranker import FusionRanker
+from shopfuse.training.fusion.ranker import FusionRanker
 from tests.training.examples.random_tensors import random_inputs
 
 RANKER = submodels(384)["fusion_ranker"]

@@ -60,8 +60,8 @@ def test_photos_of_an_item_lie_by_its_studio_image() -> None:
 
     vectors = encode_pixels(encoder, pixels)
     middles = np.stack([vectors[known & (owner == item)].mean(0) for item in range(10)])
-    found = np.argmax(vectors[~known] @ middles.T, axis=1)
-    assert (found == owner[~known]).mean() > 0.8
+    nearest = np.argmax(vectors[~known] @ middles.T, axis=1)
+    assert (nearest == owner[~known]).mean() > 0.8
 
 
 def test_an_encoder_is_as_deep_as_its_weights_say() -> None:

@@ -83,10 +83,10 @@ def test_a_tower_gives_what_its_checkpoint_gives(kind: str, dim: int, tmp_path: 
     pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 48, 48, 3), np.uint8))
 
     with torch.no_grad():
-        found = loaded.module(pixels)
+        vectors = loaded.module(pixels)
         wanted = expected(kind, folder, pixels)
-    assert (loaded.module.image_dim, loaded.module.image_size) == (dim, 48) == (found.shape[1], 48)
-    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
+    assert (loaded.module.image_dim, loaded.module.image_size) == (dim, 48) == (vectors.shape[1], 48)
+    torch.testing.assert_close(vectors, wanted, atol=1e-5, rtol=1e-4)
     assert str(folder) in loaded.source
 
 

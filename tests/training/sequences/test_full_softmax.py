@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from shopfuse.training.sequences.full_softmax import full_softmax_loss
-from shopfuse.training.sequences.item_sample import ItemSampler
+from shopfuse.training.sequences.next_item_loss import ItemSampler, full_softmax_loss
 
 
 # A block holds about a million scores: the second case has several, the last one short.

@@ -13,7 +13,7 @@ from shopfuse.training.sequences.item_profiles import FEATURES, item_profiles
 from shopfuse.training.sequences.measures import ndcg10
 from shopfuse.training.sequences.scoring import NOWHERE, Scores, ranks
 from shopfuse.training.sequences.split import Cases, Histories
-from shopfuse.training.sequences.stacking import fit_stack
+from shopfuse.training.sequences.stacking import fit_stacked
 from tests.training.sequences.histories import histories, walking_shop
 
 SHOP = walking_shop(items=100)
@@ -29,11 +29,11 @@ def small_fusion(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def following(inputs: Histories) -> NDArray[np.float32]:
     """Counts that are right about what comes next."""
-    found = np.zeros((len(inputs), 100), np.float32)
+    counts = np.zeros((len(inputs), 100), np.float32)
     newest = inputs.events[inputs.ends - 1]
     for step in (1, 2, 3):
-        found[np.arange(len(inputs)), (newest + step) % 100] = 1 / step
-    return found
+        counts[np.arange(len(inputs)), (newest + step) % 100] = 1 / step
+    return counts
 
 
 def misleading(inputs: Histories) -> NDArray[np.float32]:
@@ -46,21 +46,21 @@ def misleading(inputs: Histories) -> NDArray[np.float32]:
 def test_candidates_are_what_channels_name_and_never_what_a_user_has() -> None:
     cases = Cases(histories([[5, 6], [99]]), np.array([7, 50], np.int32))
 
-    found = find_candidates({"following": following}, cases, PROFILES)
+    named = find_candidates({"following": following}, cases, PROFILES)
 
-    assert set(found.items[0][found.items[0] >= 0].tolist()) == {7, 8, 9}
-    assert set(found.items[1][found.items[1] >= 0].tolist()) == {0, 1, 2}
-    assert found.items[0, found.place[0]] == 7
-    assert found.place[1] == -1
-    assert found.features.shape == (2, 24, 2 + len(FEATURES))
+    assert set(named.items[0][named.items[0] >= 0].tolist()) == {7, 8, 9}
+    assert set(named.items[1][named.items[1] >= 0].tolist()) == {0, 1, 2}
+    assert named.items[0, named.place[0]] == 7
+    assert named.place[1] == -1
+    assert named.features.shape == (2, 24, 2 + len(FEATURES))
 
 
 def test_the_ranker_learns_which_channel_to_believe() -> None:
     channels: dict[str, Scores] = {"following": following, "misleading": misleading}
-    stacked = fit_stack(find_candidates(channels, VALIDATION, PROFILES), seed=1)
+    stacked = fit_stacked(find_candidates(channels, VALIDATION, PROFILES), seed=1)
 
-    asked = find_candidates(channels, SHOP.split.test, PROFILES)
-    fused = ndcg10(stacked.ranks(asked))
+    named = find_candidates(channels, SHOP.split.test, PROFILES)
+    fused = ndcg10(stacked.ranks(named))
 
     alone = {name: ndcg10(ranks(scores, SHOP.split.test)) for name, scores in channels.items()}
     assert fused > alone["misleading"] + 0.2
@@ -70,13 +70,13 @@ def test_the_ranker_learns_which_channel_to_believe() -> None:
 
 def test_a_target_that_no_channel_named_is_nowhere() -> None:
     channels: dict[str, Scores] = {"following": following}
-    stacked = fit_stack(find_candidates(channels, VALIDATION, PROFILES), seed=1)
+    stacked = fit_stacked(find_candidates(channels, VALIDATION, PROFILES), seed=1)
     cases = Cases(histories([[5], [5]]), np.array([6, 50], np.int32))
 
-    found = stacked.ranks(find_candidates(channels, cases, PROFILES))
+    of_targets = stacked.ranks(find_candidates(channels, cases, PROFILES))
 
-    assert found[0] <= 3
-    assert found[1] == NOWHERE
+    assert of_targets[0] <= 3
+    assert of_targets[1] == NOWHERE
 
 
 def test_items_with_the_same_rare_attributes_are_alike() -> None:

@@ -15,16 +15,16 @@ def test_ranks_count_every_item_that_is_not_seen_and_ties_against_the_target() -
     scores = np.array([[9.0, 5.0, 5.0, 7.0, 1.0]], np.float32)
     cases = Cases(histories([[0], [3], [4], [1]]), np.array([1, 2, 0, 1], np.int32))
 
-    found = ranks(lambda inputs: np.repeat(scores, len(inputs), 0), cases)
+    actual = ranks(lambda inputs: np.repeat(scores, len(inputs), 0), cases)
 
-    assert found.tolist() == [3, 3, 1, NOWHERE]  # 7 and a tie above 5; 9 and a tie; the best; already seen
+    assert actual.tolist() == [3, 3, 1, NOWHERE]  # 7 and a tie above 5; 9 and a tie; the best; already seen
 
 
 def test_hits_and_gains_follow_from_the_rank_of_the_target() -> None:
-    found = values(np.array([1, 2, 6, 11, NOWHERE], np.int32))
+    actual = values(np.array([1, 2, 6, 11, NOWHERE], np.int32))
 
     gain = 1 / np.log2(3), 1 / np.log2(7), 1 / np.log2(12)
-    assert dict(zip(COLUMNS, found.mean(0), strict=True)) == pytest.approx(
+    assert dict(zip(COLUMNS, actual.mean(0), strict=True)) == pytest.approx(
         {
             "hr@5": 0.4,
             "ndcg@5": (1 + gain[0]) / 5,
@@ -48,19 +48,19 @@ def test_seeds_of_a_user_are_averaged_before_users_are_drawn() -> None:
 def test_interval_of_a_mean_is_as_wide_as_its_standard_error_says() -> None:
     values_ = np.random.default_rng(1).normal(2.0, 1.0, (4000, 1))
 
-    (found,) = intervals(values_)
+    (actual,) = intervals(values_)
 
-    assert found.mean == pytest.approx(values_.mean())
-    assert found.high - found.low == pytest.approx(2 * 1.96 / np.sqrt(4000), rel=0.15)
+    assert actual.mean == pytest.approx(values_.mean())
+    assert actual.high - actual.low == pytest.approx(2 * 1.96 / np.sqrt(4000), rel=0.15)
 
 
 def test_a_lead_is_paired_user_by_user() -> None:
     own = np.random.default_rng(0).integers(2, 40, (1, 500)).astype(np.int32)
 
-    found = row(own, own - 1, {})
+    actual = row(own, own - 1, {})
 
-    assert 0 < float(found["lead_low"]) < float(found["fused_leads_by"]) < float(found["lead_high"])  # type: ignore[arg-type]
-    assert float(found["lead_low"]) > float(found["ndcg@10_low"]) - float(found["ndcg@10"])  # type: ignore[arg-type]
+    assert 0 < float(actual["lead_low"]) < float(actual["fused_leads_by"]) < float(actual["lead_high"])  # type: ignore[arg-type]
+    assert float(actual["lead_low"]) > float(actual["ndcg@10_low"]) - float(actual["ndcg@10"])  # type: ignore[arg-type]
 
 
 def test_groups_of_targets_are_apart_and_complete() -> None:

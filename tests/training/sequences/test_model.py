@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from shopfuse.training.sequences.fit import TrainingSettings, new_model, next_item_loss, train_model
+from shopfuse.training.sequences.fit import SequenceTraining, new_model, train_model
 from shopfuse.training.sequences.model import ModelSettings, SequenceModel
 from shopfuse.training.sequences.model_runs import ROWS
+from shopfuse.training.sequences.next_item_loss import next_item_loss
 from shopfuse.training.sequences.scoring import model_scores
 from tests.training.sequences.histories import histories, walking_shop
 
 SMALL = ModelSettings(width=16, heads=2, dropout=0.2)
 SHOP = walking_shop()
-QUICK = TrainingSettings(epochs=25, least_steps=0, learning_rate=1e-2)
+QUICK = SequenceTraining(epochs=25, least_steps=0, learning_rate=1e-2)
 
 
 def model_of(settings: ModelSettings) -> SequenceModel:

@@ -26,10 +26,10 @@ def test_together_is_the_cosine_over_users() -> None:
             if left != right:
                 counts.update([(left, right), (right, left)])
 
-    found = together(histories(LISTS), 12, shrink=2.0).scores(histories([[item] for item in range(12)]), decay=1.0)
+    near = together(histories(LISTS), 12, shrink=2.0).scores(histories([[item] for item in range(12)]), decay=1.0)
 
     for pair in product(range(12), range(12)):
-        assert found[pair] == pytest.approx(scaled(pair, counts[pair], 2.0), abs=1e-6)
+        assert near[pair] == pytest.approx(scaled(pair, counts[pair], 2.0), abs=1e-6)
 
 
 def test_following_counts_near_steps_more_and_one_direction_only() -> None:
@@ -41,20 +41,20 @@ def test_following_counts_near_steps_more_and_one_direction_only() -> None:
                     counts[left, right] += 1 / step  # type: ignore[assignment]
     singles = histories([[item] for item in range(12)])
 
-    found = following(histories(LISTS), 12, shrink=2.0)
+    near = following(histories(LISTS), 12, shrink=2.0)
 
     for pair in product(range(12), range(12)):
-        assert found.scores(singles, 1.0)[pair] == pytest.approx(scaled(pair, counts[pair], 2.0), abs=1e-6)
-    assert np.allclose(found.reversed().scores(singles, 1.0), found.scores(singles, 1.0).T)
+        assert near.scores(singles, 1.0)[pair] == pytest.approx(scaled(pair, counts[pair], 2.0), abs=1e-6)
+    assert np.allclose(near.reversed().scores(singles, 1.0), near.scores(singles, 1.0).T)
 
 
 def test_older_items_of_a_history_count_less() -> None:
     near = together(histories(LISTS), 12, shrink=0.0)
     one, other = near.scores(histories([[3], [7]]), 1.0)
 
-    found = near.scores(histories([[3, 7]]), decay=0.5)
+    both = near.scores(histories([[3, 7]]), decay=0.5)
 
-    assert np.allclose(found[0], 0.5 * one + other, atol=1e-6)
+    assert np.allclose(both[0], 0.5 * one + other, atol=1e-6)
 
 
 def test_histories_of_single_items_have_no_neighbours() -> None:

@@ -10,8 +10,8 @@ import torch
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.evaluation.offline.demo_rankers import ndcg_table
-from shopfuse.evaluation.offline.truth_cases import Quality
-from shopfuse.metrics.ndcg import bootstrap_interval
+from shopfuse.evaluation.offline.judged_cases import Quality
+from shopfuse.metrics.bootstrap import bootstrap_interval
 from shopfuse.ranking.tensors import submodels
 from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.trainers.build_models import build_models
@@ -47,8 +47,8 @@ def test_the_trained_ranker_can_be_exported_with_free_batch_and_candidates(model
     other = random_inputs(declared, 5, {"candidates": 64}, seed=1)
     with torch.no_grad():
         expected, _ = models.fusion_ranker(**other)
-        found, _ = program.module()(**other)
-    assert torch.allclose(found, expected, atol=1e-6)
+        actual, _ = program.module()(**other)
+    assert torch.allclose(actual, expected, atol=1e-6)
 
 
 def lead(first: Quality, second: Quality) -> tuple[float, float]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from shopfuse.training.trainers.loop import Hardware, History, Schedule, TrainingDiverged, fit
+from shopfuse.training.trainers.loop import Hardware, Schedule, TrainingDiverged, TrainingHistory, fit
 
 CPU = Hardware(torch.device("cpu"), None)
 WANTED = torch.tensor([[1.0, -2.0, 0.5]])
@@ -32,7 +32,7 @@ class Line:
         error: Tensor = self.layer(batch) - batch @ WANTED.T
         return error.square().mean()
 
-    def fit(self, hardware: Hardware = CPU) -> History:
+    def fit(self, hardware: Hardware = CPU) -> TrainingHistory:
         return fit({"layer": self.layer}, SCHEDULE, batches, self.loss, self.validation, hardware=hardware)
 
     def validation(self) -> float:

@@ -34,8 +34,8 @@ def _served(probabilities: NDArray[np.float32], data: RankerData) -> float:
 
 
 def test_clicks_as_logged_would_teach_the_wrong_order(biased: RankerData) -> None:
-    shown = biased.lists.position >= 0
-    quality, clicked = quality_of(biased.lists.rows)[shown], biased.lists.outcome[shown] > 0
+    listed = biased.lists.position >= 0
+    quality, clicked = quality_of(biased.lists.rows)[listed], biased.lists.outcome[listed] > 0
 
     assert clicked[quality > 0.75].mean() < clicked[quality < 0.25].mean() - 0.05
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from shopfuse.training.examples.ranker_data import RankerData
-from shopfuse.training.fusion.fusion_ranker import FusionRanker
+from shopfuse.training.fusion.ranker import FusionRanker
 from shopfuse.training.trainers.position_term import PositionTerm
 from shopfuse.training.trainers.ranker_calibration import calibrate, seen_logits
 from shopfuse.training.trainers.stacking import train_stacking
@@ -22,7 +22,9 @@ def learned() -> tuple[FusionRanker, PositionTerm, RankerData]:
 def _mean_probability(ranker: FusionRanker, positions: PositionTerm, data: RankerData) -> tuple[float, float]:
     """(predicted, observed) share of clicks among what was shown."""
     logits, labels = seen_logits(ranker, positions, data, planted_items(), np.arange(len(data)))
-    return float(torch.sigmoid(logits[..., 0])[labels.shown].mean()), float(labels.clicked[labels.shown].mean())
+    return float(torch.sigmoid(logits[..., 0])[labels.impression].mean()), float(
+        labels.clicked[labels.impression].mean()
+    )
 
 
 def test_a_shifted_ranker_is_put_right(learned: tuple[FusionRanker, PositionTerm, RankerData]) -> None:

@@ -106,9 +106,9 @@ def test_an_item_with_several_images_has_their_middle() -> None:
     red, blue = image("red", 0), image("blue", 1)
 
     def vectors(*images: tuple[str, bytes]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        found = image_vectors(encoder, pl.DataFrame(list(images), IMAGE_SCHEMA, orient="row").lazy(), catalogue)
-        assert found is not None
-        return found
+        vectors = image_vectors(encoder, pl.DataFrame(list(images), IMAGE_SCHEMA, orient="row").lazy(), catalogue)
+        assert vectors is not None
+        return vectors
 
     both = vectors(("a", red), ("b", red), ("b", blue), ("stranger", red))
     alone = vectors(("a", red), ("b", blue))
@@ -127,7 +127,7 @@ def test_the_image_tower_says_what_the_item_tower_says_of_such_items() -> None:
     tower = fit_image_tower(looks[:200], wanted[:200].astype(np.float32))
 
     with torch.no_grad():
-        found = tower(torch.from_numpy(looks[200:])).numpy()
-    assert (found * wanted[200:]).sum(1).min() > 0.9
+        image_queries = tower(torch.from_numpy(looks[200:])).numpy()
+    assert (image_queries * wanted[200:]).sum(1).min() > 0.9
     with pytest.raises(ValueError, match="items with images"):
         fit_image_tower(looks[:0], looks[:0])

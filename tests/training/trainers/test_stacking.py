@@ -5,7 +5,7 @@ import torch
 
 from shopfuse.ranking.tensors import submodels
 from shopfuse.training.examples.ranker_inputs import RankerInputs
-from shopfuse.training.fusion.fusion_ranker import FusionRanker
+from shopfuse.training.fusion.ranker import FusionRanker
 from shopfuse.training.fusion.stacking import LEVEL_ZERO, SURFACES, Stacking, surface_of
 from shopfuse.training.trainers.ranker import split_lists
 from shopfuse.training.trainers.ranker_choice import list_ndcg, list_probabilities
@@ -48,7 +48,7 @@ def test_it_sees_neither_features_nor_the_newest_lists() -> None:
     other.lists.features[:] = 7.0
     other.lists.outcome[newest] = 4 - other.lists.outcome[newest]
 
-    first, second = (train_stacking(given, items, seed=0)[0] for given in (data, other))
+    first, second = (train_stacking(lists, items, seed=0)[0] for lists in (data, other))
 
     assert all(torch.equal(first.state_dict()[name], value) for name, value in second.state_dict().items())
 

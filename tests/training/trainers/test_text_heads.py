@@ -14,12 +14,12 @@ from shopfuse.core.errors import ShopfuseError
 from shopfuse.datasets.schema import ITEM_SCHEMA, REVIEW_SCHEMA
 from shopfuse.evaluation.offline.label_baselines import majority, nearest, tf_idf
 from shopfuse.metrics.calibration import expected_calibration_error
-from shopfuse.metrics.labels import hierarchical_f1, label_quality, macro_f1
+from shopfuse.metrics.classification import label_quality
 from shopfuse.ranking.labels import SENTIMENT_LABELS, Labels
 from shopfuse.ranking.text_heads import CATEGORY_HEAD, SENTIMENT_HEAD
-from shopfuse.training.checkpoints.head_files import load_heads, save_heads
-from shopfuse.training.examples import label_examples
-from shopfuse.training.examples.label_examples import (
+from shopfuse.training.checkpoints.head_files import TrainedHead, load_heads, save_heads
+from shopfuse.training.examples import labelled_texts
+from shopfuse.training.examples.labelled_texts import (
     MIN_OF_LABEL,
     TEST,
     TRAIN,
@@ -31,7 +31,6 @@ from shopfuse.training.examples.label_examples import (
 from shopfuse.training.trainers.text_head import (
     Floats,
     TextHeadTraining,
-    TrainedHead,
     class_weights,
     probabilities_of,
     train_text_head,
@@ -91,13 +90,13 @@ def test_the_same_seed_gives_the_same_head() -> None:
 def test_probabilities_mean_what_they_say(noisy: tuple[LabelExamples, Floats, TrainedHead]) -> None:
     examples, vectors, head = noisy
     rows = examples.rows(TEST)
-    found = probabilities_of(head.module, vectors[rows])
-    hit = found.argmax(1) == examples.label[rows]
-    sharp = found**4 / (found**4).sum(1, keepdims=True)
+    probabilities = probabilities_of(head.module, vectors[rows])
+    hit = probabilities.argmax(1) == examples.label[rows]
+    sharp = probabilities**4 / (probabilities**4).sum(1, keepdims=True)
 
-    assert found.sum(1) == pytest.approx(1.0, abs=1e-5)
-    assert expected_calibration_error(found.max(1), hit) < 0.08
-    assert expected_calibration_error(sharp.max(1), hit) > expected_calibration_error(found.max(1), hit)
+    assert probabilities.sum(1) == pytest.approx(1.0, abs=1e-5)
+    assert expected_calibration_error(probabilities.max(1), hit) < 0.08
+    assert expected_calibration_error(sharp.max(1), hit) > expected_calibration_error(probabilities.max(1), hit)
 
 
 def test_the_head_beats_the_majority(noisy: tuple[LabelExamples, Floats, TrainedHead]) -> None:
@@ -163,7 +162,7 @@ def test_copies_contradictions_and_labels_that_are_no_words_are_left_out() -> No
 
 
 def test_frequent_labels_give_way_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(label_examples, "MOST_EXAMPLES", 70)
+    monkeypatch.setattr(labelled_texts, "MOST_EXAMPLES", 70)
     rows = of(["Home"], 200, "lamp") + of(["Sport"], 90, "ball") + of(["Toys"], 10, "doll")
 
     examples = category_examples(items(rows), seed=0)
@@ -179,7 +178,8 @@ def test_a_shop_without_enough_categories_has_no_head(rows: list[tuple[str, list
 
 def reviews(stars: list[float]) -> pl.DataFrame:
     rows = [
-        {"review_id": f"w{at}", "item_id": "i", "rating": given, "text": f"said {at}"} for at, given in enumerate(stars)
+        {"review_id": f"w{at}", "item_id": "i", "rating": rating, "text": f"said {at}"}
+        for at, rating in enumerate(stars)
     ]
     return pl.DataFrame(rows, REVIEW_SCHEMA)
 
@@ -192,15 +192,6 @@ def test_stars_become_sentiments() -> None:
     assert examples.counts == {"negative": 30, "neutral": 20, "positive": 30}
     assert sentiment_examples(reviews([1, 5] * 60), seed=0) is None
     assert sentiment_examples(reviews([]), seed=0) is None
-
-
-def test_macro_f1_and_hierarchical_f1_by_hand() -> None:
-    found, truth = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])
-
-    assert macro_f1(found, truth, 3) == pytest.approx((2 / 3 + 4 / 5) / 2)
-    answers = [("Home", "Lamps"), ("Home",), ()]
-    true = [("Home", "Sofas"), ("Home", "Sofas"), ("Sport",)]
-    assert hierarchical_f1(answers, true) == pytest.approx(2 * 2 / (3 + 5))
 
 
 def test_terms_come_from_known_texts_alone() -> None:
@@ -221,8 +212,8 @@ def test_heads_are_read_as_they_were_written(noisy: tuple[LabelExamples, Floats,
 
     assert again[CATEGORY_HEAD].labels == head.labels
     for name, expected in ((CATEGORY_HEAD, head), (SENTIMENT_HEAD, sentiment)):
-        given = probabilities_of(again[name].module, vectors[:20])
-        assert np.array_equal(given, probabilities_of(expected.module, vectors[:20]))
+        actual = probabilities_of(again[name].module, vectors[:20])
+        assert np.array_equal(actual, probabilities_of(expected.module, vectors[:20]))
 
 
 def test_heads_of_another_encoder_or_damaged_ones_are_refused(

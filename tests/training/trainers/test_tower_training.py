@@ -8,8 +8,8 @@ import torch
 from torch.nn.functional import normalize
 
 from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR
+from shopfuse.training.examples.clicks import class_balance
 from shopfuse.training.examples.tower_batch import tower_batch
-from shopfuse.training.examples.tower_examples import class_balance
 from shopfuse.training.trainers.tower_losses import TowerHeads, tower_loss
 from shopfuse.training.trainers.towers import TowerTask, train_towers
 from shopfuse.training.trainers.tuned_settings import with_values
@@ -52,8 +52,8 @@ def test_the_newest_clicks_are_held_out_from_training(task: TowerTask) -> None:
     assert last_trained_differs[1] == validation
 
 
-@pytest.mark.parametrize("processes", [2, 3])
-def test_the_mean_over_the_shares_of_a_batch_is_the_loss_of_the_batch(task: TowerTask, processes: int) -> None:
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_the_mean_over_the_shards_of_a_batch_is_the_loss_of_the_batch(task: TowerTask, world_size: int) -> None:
     random = torch.Generator().manual_seed(0)
     size = 64
     batch = tower_batch(task.examples.take(np.arange(size)), torch.arange(0, ITEMS, 4), 8, random)
@@ -65,14 +65,14 @@ def test_the_mean_over_the_shares_of_a_batch_is_the_loss_of_the_batch(task: Towe
 
     with torch.no_grad():
         whole = tower_loss(heads, batch, users, queries, vectors, tokens, **weights)
-        shares = []
-        for place in range(processes):
-            part = slice(size * place // processes, size * (place + 1) // processes)
-            own, kept = batch.share(part, processes)
-            shares.append(tower_loss(heads, own, users[part], queries[part], vectors[kept], tokens[kept], **weights))
+        losses = []
+        for rank in range(world_size):
+            part = slice(size * rank // world_size, size * (rank + 1) // world_size)
+            own, kept = batch.shard(part, world_size)
+            losses.append(tower_loss(heads, own, users[part], queries[part], vectors[kept], tokens[kept], **weights))
             assert len(own.rows) < len(batch.rows)
 
-    assert float(torch.stack(shares).mean()) == pytest.approx(float(whole), rel=1e-5)
+    assert float(torch.stack(losses).mean()) == pytest.approx(float(whole), rel=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -38,12 +38,12 @@ def bowl(settings: TrainingSettings, seed: int, watch: Watch) -> float:
 
 
 def test_the_search_finds_better_settings_and_confirms_them(tmp_path: Path) -> None:
-    found = search("towers", "study", bowl, tmp_path / "towers.log", Budget(30), seed=1)
+    result = search("towers", "study", bowl, tmp_path / "towers.log", Budget(30), seed=1)
 
-    assert found.adopted
-    assert found.trials[0].values == pytest.approx(default_values("towers"))
-    assert abs(math.log(found.best["learning_rate"] / PEAK)) < 0.5
-    assert {trial.state for trial in found.trials} == {"complete", "pruned"}
+    assert result.adopted
+    assert result.trials[0].values == pytest.approx(default_values("towers"))
+    assert abs(math.log(result.best["learning_rate"] / PEAK)) < 0.5
+    assert {trial.state for trial in result.trials} == {"complete", "pruned"}
 
 
 def test_the_same_seed_makes_the_same_trials(tmp_path: Path) -> None:
@@ -63,9 +63,9 @@ def test_a_search_that_was_stopped_goes_on(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         search("towers", "study", stopped, tmp_path / "towers.log", Budget(8))
-    found = search("towers", "study", bowl, tmp_path / "towers.log", Budget(8))
+    result = search("towers", "study", bowl, tmp_path / "towers.log", Budget(8))
 
-    assert len(found.trials) == 8
+    assert len(result.trials) == 8
     other = search("towers", "other data", bowl, tmp_path / "towers.log", Budget(2))
     assert len(other.trials) == 2
 
@@ -75,10 +75,10 @@ def test_luck_with_one_seed_is_not_adopted(tmp_path: Path) -> None:
         loss = bowl(settings, 0, lambda epoch, loss: None)
         return loss if seed == 0 else -loss
 
-    found = search("towers", "study", lucky, tmp_path / "towers.log", Budget(12))
+    result = search("towers", "study", lucky, tmp_path / "towers.log", Budget(12))
 
-    assert found.confirmed is not None
-    assert not found.adopted
+    assert result.confirmed is not None
+    assert not result.adopted
 
 
 def test_a_trial_that_diverges_is_one_that_lost(tmp_path: Path) -> None:
@@ -87,10 +87,10 @@ def test_a_trial_that_diverges_is_one_that_lost(tmp_path: Path) -> None:
             raise TrainingDiverged("train towers: loss nan at step 3")
         return bowl(settings, seed, watch)
 
-    found = search("towers", "study", fragile, tmp_path / "towers.log", Budget(12))
+    result = search("towers", "study", fragile, tmp_path / "towers.log", Budget(12))
 
-    assert "fail" in {trial.state for trial in found.trials}
-    assert found.best["learning_rate"] <= 3e-3
+    assert "fail" in {trial.state for trial in result.trials}
+    assert result.best["learning_rate"] <= 3e-3
 
     def broken(settings: TrainingSettings, seed: int, watch: Watch) -> float:
         raise TrainingDiverged("train towers: loss nan at step 3")
@@ -100,9 +100,9 @@ def test_a_trial_that_diverges_is_one_that_lost(tmp_path: Path) -> None:
 
 
 def test_a_search_ends_when_its_time_is_up(tmp_path: Path) -> None:
-    found = search("towers", "study", bowl, tmp_path / "towers.log", Budget(10_000, minutes=1e-4))
+    result = search("towers", "study", bowl, tmp_path / "towers.log", Budget(10_000, minutes=1e-4))
 
-    assert 1 <= len(found.trials) < 10_000
+    assert 1 <= len(result.trials) < 10_000
 
 
 def test_what_was_found_is_read_back_as_the_settings_of_the_next_training(tmp_path: Path) -> None:
@@ -170,12 +170,12 @@ def test_a_search_leaves_its_settings_in_the_workspace(
     monkeypatch.setitem(TRIALS, "towers", lambda data: bowl)
     write_tuned(data.workspace.root, {"ranker": {"drop": 0.25}})
 
-    found = tune_model(data.workspace, "towers", data, Budget(12), silent)
+    result = tune_model(data.workspace, "towers", data, Budget(12), silent)
 
-    assert found.adopted
-    assert read_tuned(data.workspace.root) == {"towers": pytest.approx(found.best, rel=1e-4), "ranker": {"drop": 0.25}}
-    assert "on fresh seeds the best settings reach a validation loss of" in verdict(found)
-    report(found)
+    assert result.adopted
+    assert read_tuned(data.workspace.root) == {"towers": pytest.approx(result.best, rel=1e-4), "ranker": {"drop": 0.25}}
+    assert "on fresh seeds the best settings reach a validation loss of" in verdict(result)
+    report(result)
     assert "learning_rate 0.0" in capsys.readouterr().out
     assert (data.workspace.root / "tuning" / "towers.log").is_file()
 

@@ -8,8 +8,8 @@ from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.channels import CHANNEL_COLUMN
 from shopfuse.ranking.tensors import TASKS, pad_rows, submodels
 from shopfuse.training.examples.ranker_inputs import RankerInputs
-from shopfuse.training.fusion.fusion_ranker import LEARNED, METHODS, FusionRanker
-from shopfuse.training.fusion.history_attention import HistoryAttention
+from shopfuse.training.fusion.facts import HistoryAttention
+from shopfuse.training.fusion.ranker import LEARNED, METHODS, FusionRanker
 from shopfuse.training.trainers.ranker import RankerTraining, split_lists, train_ranker
 from shopfuse.training.trainers.ranker_choice import choose_ranker, choose_tasks, list_ndcg
 from shopfuse.training.trainers.tower_losses import TowerHeads
@@ -52,7 +52,7 @@ def test_padding_and_other_candidates_change_no_score(method: str) -> None:
     }
     alone = {name: value[:, :1] if name in PER_CANDIDATE else value for name, value in inputs.items()}
 
-    plain, wide, single = (_run(ranker, given)[0] for given in (inputs, padded, alone))
+    plain, wide, single = (_run(ranker, request)[0] for request in (inputs, padded, alone))
 
     assert torch.allclose(plain[0], wide[0, :20], atol=1e-6)
     assert torch.allclose(plain[0, :1], single[0], atol=1e-6)
@@ -145,14 +145,14 @@ def test_auto_takes_a_learned_method_where_it_orders_better_and_a_plain_one_else
     items, heads = planted_items(), TowerHeads()
     unpopular = popular_items_are_clicked(200)
     unpopular.lists.channel_scores[..., POPULAR] *= -1.0  # the channel that the plain methods trust is wrong
-    found, metrics = choose_ranker(unpopular, items, heads, "auto", seed=0)
-    asked, _ = choose_ranker(unpopular, items, heads, "weighted", seed=0)
+    best, metrics = choose_ranker(unpopular, items, heads, "auto", seed=0)
+    plain, _ = choose_ranker(unpopular, items, heads, "weighted", seed=0)
 
     reached = metrics["validation_ndcg"]
     assert set(reached) == set(METHODS)
-    assert found.method in LEARNED and reached[found.method] == max(reached.values())
-    assert reached[found.method] > reached["weighted"] + 0.05
-    assert asked.method == "weighted"
+    assert best.method in LEARNED and reached[best.method] == max(reached.values())
+    assert reached[best.method] > reached["weighted"] + 0.05
+    assert plain.method == "weighted"
 
 
 def test_an_unknown_method_is_refused() -> None:

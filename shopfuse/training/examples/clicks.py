@@ -63,17 +63,17 @@ def tower_examples(log: EventLog, events: Events, histories: UserHistories, quer
 def _unclicked(events: Events, codes: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
     """The first OTHERS unclicked items of the lists of the requests `codes`, and their slots: [n, OTHERS] each."""
     items = int(events.row.max(initial=0)) + 1
-    shown = events.take((events.kind == IMPRESSION) & np.isin(events.request, codes))
+    impressions = events.take((events.kind == IMPRESSION) & np.isin(events.request, codes))
     engaged = events.engaged
     clicked = engaged.request.astype(np.int64) * items + engaged.row
-    shown = shown.take(~np.isin(shown.request.astype(np.int64) * items + shown.row, clicked))
-    shown = shown.take(np.lexsort((shown.position, shown.request)))
-    place = np.arange(len(shown)) - np.searchsorted(shown.request, shown.request)
-    owner = np.searchsorted(codes, shown.request)
+    impressions = impressions.take(~np.isin(impressions.request.astype(np.int64) * items + impressions.row, clicked))
+    impressions = impressions.take(np.lexsort((impressions.position, impressions.request)))
+    place = np.arange(len(impressions)) - np.searchsorted(impressions.request, impressions.request)
+    owner = np.searchsorted(codes, impressions.request)
     kept = place < OTHERS
     rows, positions = np.full((len(codes), OTHERS), -1, np.int32), np.zeros((len(codes), OTHERS), np.int16)
-    rows[owner[kept], place[kept]] = shown.row[kept]
-    positions[owner[kept], place[kept]] = np.maximum(shown.position[kept], 0)
+    rows[owner[kept], place[kept]] = impressions.row[kept]
+    positions[owner[kept], place[kept]] = np.maximum(impressions.position[kept], 0)
     return rows, positions
 
 
@@ -84,8 +84,8 @@ def _outcome_weight(events: Events, clicks: Events) -> NDArray[np.float32]:
     keys = clicks.request.astype(np.int64) * items + clicks.row
     for kind in ("add_to_cart", "purchase"):
         strong = events.take((events.kind == EVENT_CODES[kind]) & (events.request >= 0))
-        found = np.isin(keys, strong.request.astype(np.int64) * items + strong.row)
-        weight[found] = EVENT_WEIGHT[EVENT_CODES[kind]]
+        followed = np.isin(keys, strong.request.astype(np.int64) * items + strong.row)
+        weight[followed] = EVENT_WEIGHT[EVENT_CODES[kind]]
     return weight
 
 
@@ -102,7 +102,7 @@ def class_balance(examples: TowerExamples) -> dict[str, dict[str, float]]:
 
 def log_exposure(events: Events, items: int) -> NDArray[np.float32]:
     """log of how often each item was shown (or, in a log without impressions, engaged with), smoothed: [N]."""
-    shown = events.row[events.kind == IMPRESSION]
-    counted = shown if len(shown) else events.row
+    impressions = events.row[events.kind == IMPRESSION]
+    counted = impressions if len(impressions) else events.row
     exposure: NDArray[np.float32] = np.log(np.bincount(counted, minlength=items) + 1.0).astype(np.float32)
     return exposure

@@ -17,8 +17,8 @@ from shopfuse.ranking.features import FEATURES
 from shopfuse.ranking.fusion import FUSION_METHODS
 from shopfuse.training.examples.ranker_inputs import RankerInputs
 from shopfuse.training.fusion.attention import AttentionFusion
+from shopfuse.training.fusion.facts import RankerFacts
 from shopfuse.training.fusion.moe import MixtureOfExperts
-from shopfuse.training.fusion.ranker_facts import RankerFacts
 from shopfuse.training.fusion.score_level import ScoreFusion
 from shopfuse.training.fusion.stacking import Stacking
 from shopfuse.training.fusion.task_logits import TRAINED_TASKS, TaskLogits, task_probabilities

@@ -1,6 +1,6 @@
-"""Who does what where several processes train: the first runs the command, the others take part in its trainings.
+"""Who does what where several processes train: the leader (rank 0) runs the command, the others join its trainings.
 
-Only the first reads the workspace and writes to it; the others get their data from it and need no files. A model that
+Only the leader reads the workspace and writes to it; the others get their data from it and need no files. A model that
 is trained by one process alone, while the others wait, is not in the table.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from shopfuse.training.distributed import process_group as team
-from shopfuse.training.distributed.messages import Message, Messages, announcing
+from shopfuse.training.distributed import process_group
+from shopfuse.training.distributed.messages import Message, Messages, broadcasting
 from shopfuse.training.trainers import towers as train_towers
 
 TRAININGS: dict[str, Callable[[Message], object]] = {
@@ -21,25 +21,25 @@ _DISMISSED = "dismissed"
 
 @contextmanager
 def leading() -> Iterator[bool]:
-    """True for the process that runs the command, at once; False for the others, once the command has ended well.
+    """True for the leader, at once; False for the other ranks, once the leader's command has ended well.
 
-    Raises TeamError where another process is gone.
+    Raises ProcessGroupError where another process is gone.
     """
-    with team.joined():
-        if team.size() == 1:
+    with process_group.joined():
+        if process_group.world_size() == 1:
             yield True
             return
         messages = Messages()
-        if team.place() > 0:
-            _assist(messages)
+        if process_group.rank() > 0:
+            _take_part(messages)
             yield False
             return
-        with announcing(messages):
+        with broadcasting(messages):
             yield True
         messages.send(_DISMISSED, None)
 
 
-def _assist(messages: Messages) -> None:
+def _take_part(messages: Messages) -> None:
     name, message = messages.receive()
     while name != _DISMISSED:
         TRAININGS[name](message)

@@ -73,8 +73,8 @@ def sentiment_examples(reviews: pl.DataFrame, seed: int) -> LabelExamples | None
     """From a REVIEW_SCHEMA frame; None where there are too few reviews of any one sentiment."""
     left_out: Counter[str] = Counter()
     rows = _drawn(reviews.select("text", "rating"), seed)
-    found = (_Told(classified_text(text), text.casefold(), _sentiment(stars)) for text, stars in rows)
-    told = list(_distinct(found, left_out))
+    labelled = (_Told(classified_text(text), text.casefold(), _sentiment(stars)) for text, stars in rows)
+    told = list(_distinct(labelled, left_out))
     counts = Counter(one.path for one in told)
     if any(counts[path] < MIN_OF_LABEL for path in SENTIMENT_LABELS.paths):
         return None

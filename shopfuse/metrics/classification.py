@@ -1,4 +1,4 @@
-"""How well labels are told: accuracy by level, macro-F1, calibration, and what stopping above a leaf costs and saves.
+"""Quality of a classification: accuracy by level, macro-F1, calibration, and what stopping above a leaf costs.
 
 Intervals are percentile bootstrap over the texts. Measures only.
 """
@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shopfuse.metrics.bootstrap import bootstrap_draws
 from shopfuse.metrics.calibration import expected_calibration_error
-from shopfuse.metrics.ndcg import bootstrap_draws
 from shopfuse.ranking.labels import LabelPath, Labels, Probabilities
 
 ROUNDS = 500
@@ -21,7 +21,7 @@ Truth = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class WithInterval:
     value: float
     low: float
     high: float
@@ -32,9 +32,9 @@ class LabelQuality:
     """Of one classifier on one set of texts."""
 
     texts: int
-    accuracy: Measured
-    macro_f1: Measured
-    ece: Measured  # of the most probable label
+    accuracy: WithInterval
+    macro_f1: WithInterval
+    ece: WithInterval  # of the most probable label
     level_accuracy: tuple[float, ...]  # the true ancestor of each level held the most probability
     answered: float  # share of the texts with an answer
     answers_right: float  # share of the answers that are the true label or one of its ancestors
@@ -46,17 +46,17 @@ class LabelQuality:
 
 def label_quality(labels: Labels, probabilities: Probabilities, truth: Truth, seed: int = 0) -> LabelQuality:
     """`probabilities` [n, labels] against the labels' numbers [n]; n is not 0."""
-    found = probabilities.argmax(1)
+    predicted = probabilities.argmax(1)
     surest = probabilities.max(1)
-    hit = (found == truth).astype(np.float64)
+    hit = (predicted == truth).astype(np.float64)
     count = len(labels)
     measures: tuple[Callable[[NDArray[np.int64]], float], ...] = (
         lambda rows: float(hit[rows].mean()),
-        lambda rows: macro_f1(found[rows], truth[rows], count),
+        lambda rows: macro_f1(predicted[rows], truth[rows], count),
         lambda rows: expected_calibration_error(surest[rows], hit[rows]),
     )
     draws = bootstrap_draws(len(truth), seed=seed, rounds=ROUNDS)
-    accuracy, f1, ece = (_measured(measure, draws) for measure in measures)
+    accuracy, f1, ece = (_with_interval(measure, draws) for measure in measures)
     answers = [path for path, _ in labels.answers(probabilities)]
     true = [labels.paths[label] for label in truth]
     right = [answer == path[: len(answer)] for answer, path in zip(answers, true, strict=True) if answer]
@@ -72,18 +72,18 @@ def label_quality(labels: Labels, probabilities: Probabilities, truth: Truth, se
     )
 
 
-def _measured(measure: Callable[[NDArray[np.int64]], float], draws: NDArray[np.int64]) -> Measured:
+def _with_interval(measure: Callable[[NDArray[np.int64]], float], draws: NDArray[np.int64]) -> WithInterval:
     values = [measure(rows) for rows in draws]
     low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Measured(measure(np.arange(draws.shape[1])), float(low), float(high))
+    return WithInterval(measure(np.arange(draws.shape[1])), float(low), float(high))
 
 
-def macro_f1(found: Truth, truth: Truth, labels: int) -> float:
+def macro_f1(predicted: Truth, truth: Truth, labels: int) -> float:
     """The mean over the labels that occur in `truth` of 2 TP / (2 TP + FP + FN); all arrays [n]."""
-    hits = np.bincount(truth[found == truth], minlength=labels)
-    occur, given = np.bincount(truth, minlength=labels), np.bincount(found, minlength=labels)
+    hits = np.bincount(truth[predicted == truth], minlength=labels)
+    occur, predictions = np.bincount(truth, minlength=labels), np.bincount(predicted, minlength=labels)
     present = occur > 0
-    return float((2 * hits[present] / (occur + given)[present]).mean())
+    return float((2 * hits[present] / (occur + predictions)[present]).mean())
 
 
 def hierarchical_f1(answers: Sequence[LabelPath], truth: Sequence[LabelPath]) -> float:
