@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from shopfuse.recall.channels import applicable_channels, pool
+from shopfuse.recall.item_table import ItemTable
 from shopfuse.v1.item_pb2 import ItemFilter
 from shopfuse.v1.recommendation_pb2 import RecommendRequest, RecommendSimilarItemsRequest
 from shopfuse.v1.search_pb2 import SearchRequest
@@ -42,3 +45,22 @@ async def test_with_every_channel_in_time_candidates_are_those_of_training(
     assert recalled.rows.tolist() == pool(indexes, intent.recall, request_.surface, selection).tolist()
     assert list(recalled.hits) == applicable_channels(indexes, intent.recall, request_.surface)
     assert not trace.degradations and len(recalled.rows) > 5
+
+
+async def test_a_call_that_is_cancelled_while_its_filter_comes_through_ends(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serve() as shop:
+        engine = shop.gateway.engine
+        request = from_recommend(RecommendRequest())
+        call = Call(request, Deadline.start(None, 10.0, 0.0), RequestTrace(shop.gateway.metrics))
+        intent = await encode(engine, call, read_user(engine, call))
+        recalling = asyncio.create_task(recall(engine, call, intent, None))
+
+        def select(*_: object) -> None:
+            recalling.cancel()
+
+        monkeypatch.setattr(ItemTable, "select", select)
+
+        with pytest.raises(asyncio.CancelledError):
+            await recalling
