@@ -31,7 +31,7 @@ from shopfuse_gateway.triton.served_model import ServedModel
 
 
 @dataclass(frozen=True, slots=True)
-class ReleaseModels:
+class ServedModels:
     """The models that answer requests."""
 
     encode_query: ServedModel  # text -> embedding and query vector
@@ -42,7 +42,7 @@ class ReleaseModels:
     encode_image: ServedModel | None  # pixels -> embedding and image vector; None in a shop without images
 
     @classmethod
-    def of(cls, manifest: Manifest) -> ReleaseModels:
+    def of(cls, manifest: Manifest) -> ServedModels:
         declared = manifest.declared()
         text, query, user, fusion = (
             declared[name] for name in ("text_encoder", "query_tower", "user_tower", "fusion_ranker")
@@ -95,7 +95,7 @@ def _joined(first: tuple[Tensor, ...], second: tuple[Tensor, ...], inner: tuple[
 class LoadedRelease:
     manifest: Manifest
     indexes: RecallIndexes
-    models: ReleaseModels
+    models: ServedModels
     tokenizer: Tokenizer  # truncates to the manifest's max_tokens, does not pad
     item_vectors: NDArray[np.float16]  # [items, 128]
     modality_vectors: NDArray[np.float16]  # [items, 3, 64]
@@ -120,7 +120,7 @@ class LoadedRelease:
         release = cls(
             manifest,
             RecallIndexes.open(layout),
-            ReleaseModels.of(manifest),
+            ServedModels.of(manifest),
             _shared_tokenizer(manifest, held) or _tokenizer(layout.tokenizer, manifest.max_tokens),
             open_array(layout.item_vectors, np.float16, 2),
             open_array(layout.modality_vectors, np.float16, 3),

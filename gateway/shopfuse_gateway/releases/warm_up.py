@@ -11,7 +11,7 @@ import numpy as np
 
 from shopfuse.ranking.tensors import COUNT_BUCKETS, LENGTH_BUCKETS, NUMPY_TYPE
 from shopfuse.release.manifest import ReleaseError
-from shopfuse_gateway.releases.loaded_release import ReleaseModels
+from shopfuse_gateway.releases.loaded_release import ServedModels
 from shopfuse_gateway.triton.client import TritonCallError, TritonClient
 from shopfuse_gateway.triton.served_model import ServedModel
 
@@ -24,7 +24,7 @@ class ModelsNotReady(ReleaseError):
     """A release whose models Triton does not serve, or not yet."""
 
 
-async def not_served(triton: TritonClient, models: ReleaseModels) -> list[str]:
+async def not_served(triton: TritonClient, models: ServedModels) -> list[str]:
     """The models that Triton does not serve."""
     ready = await asyncio.gather(*(triton.ready(model, READY_TIMEOUT_S) for model in models.all))
     return [
@@ -32,7 +32,7 @@ async def not_served(triton: TritonClient, models: ReleaseModels) -> list[str]:
     ]
 
 
-async def warm_up(triton: TritonClient, models: ReleaseModels) -> None:
+async def warm_up(triton: TritonClient, models: ServedModels) -> None:
     """Raises ModelsNotReady naming the models that are not there or give no whole answer."""
     if missing := await not_served(triton, models):
         raise ModelsNotReady(f"Triton does not serve {', '.join(missing)}")
