@@ -8,6 +8,8 @@ from typing import Final
 
 import polars as pl
 
+from shopfuse.ranking.user_state import EVENT_CODES
+
 TIMESTAMP: Final = pl.Datetime("us", "UTC")
 ATTRIBUTE: Final = pl.Struct({"name": pl.String(), "value": pl.String()})
 
@@ -62,9 +64,8 @@ REVIEW_SCHEMA: Final = pl.Schema(
     }
 )
 
-EVENT_NAMES: Final = ("view_item_list", "search", "select_item", "view_item", "add_to_cart", "purchase")
+EVENT_NAMES: Final = ("view_item_list", "search", *EVENT_CODES)
 LIST_NAMES: Final = ("search", "recommend")
-DEVICES: Final = ("desktop", "mobile", "app")
 
 ID_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 MAX_TITLE: Final = 512  # code points, as all lengths of text here

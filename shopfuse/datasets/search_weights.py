@@ -39,13 +39,13 @@ def read_search_weights(workspace: Path) -> dict[str, float]:
     if not path.exists():
         return {}
     try:
-        weights = json.loads(path.read_text(encoding="utf-8"))["weights"]
-        found = {str(name): float(weight) for name, weight in weights.items()}
+        content = json.loads(path.read_text(encoding="utf-8"))["weights"]
+        weights = {str(name): float(weight) for name, weight in content.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SearchWeightsError(f"{path}: expected weights by channel ({error!r})") from error
-    for name, weight in found.items():
+    for name, weight in weights.items():
         if name not in CHANNELS:
             raise SearchWeightsError(f"{path}: no channel {name!r}; expected some of {', '.join(CHANNELS)}")
         if not (math.isfinite(weight) and 0.0 <= weight <= MAX_WEIGHT):
             raise SearchWeightsError(f"{path}: weight of {name!r} is {weight}, expected 0 to {MAX_WEIGHT:g}")
-    return found
+    return weights

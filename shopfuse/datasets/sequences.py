@@ -113,9 +113,9 @@ def read_attributes(path: Path, items: tuple[str, ...]) -> ItemAttributes:
     ids: list[int] = []
     lengths: list[int] = []
     for item in items:
-        found = [codes.setdefault(name, len(codes)) for name in dict.fromkeys(table.get(item, []))]
-        ids += found
-        lengths.append(len(found))
+        own = [codes.setdefault(name, len(codes)) for name in dict.fromkeys(table.get(item, []))]
+        ids += own
+        lengths.append(len(own))
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     return ItemAttributes(np.array(ids, np.int32), starts, len(codes), len(table.keys() - set(items)))
 
@@ -127,15 +127,15 @@ def _attribute_table(path: Path) -> dict[str, list[str]]:
         raise SequencesError(f"{path} line {error.lineno}: not JSON ({error.msg})") from None
     if not isinstance(document, dict):
         raise SequencesError(f'{path}: expected {{"item": [attribute, ...]}}, found a {type(document).__name__}')
-    return {item: _names(path, item, found) for item, found in document.items()}
+    return {item: _names(path, item, names) for item, names in document.items()}
 
 
-def _names(path: Path, item: str, found: object) -> list[str]:
-    if not isinstance(found, list) or len(found) > MAX_ATTRIBUTES:
+def _names(path: Path, item: str, names: object) -> list[str]:
+    if not isinstance(names, list) or len(names) > MAX_ATTRIBUTES:
         raise SequencesError(f"{path}: item {item!r}: expected a list of up to {MAX_ATTRIBUTES} attributes")
-    for name in found:
+    for name in names:
         if isinstance(name, bool) or not isinstance(name, str | int) or len(str(name)) > MAX_ID:
             raise SequencesError(
                 f"{path}: item {item!r}: attribute {str(name)[:40]!r} is neither a string nor a number"
             )
-    return [str(name) for name in found]
+    return [str(name) for name in names]

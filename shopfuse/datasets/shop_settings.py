@@ -17,7 +17,7 @@ FUSIONS: Final = ("auto", "weighted", "vote", "softmax", "stacking", "attention"
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?")
 
 
-class SettingsError(ShopfuseError):
+class ShopSettingsError(ShopfuseError):
     """`shop.toml` holds something that shopfuse does not understand."""
 
 
@@ -35,31 +35,33 @@ class ShopSettings:
         for field in fields(self):
             value = getattr(self, field.name)
             if not isinstance(value, str) or not value.strip():
-                raise SettingsError(f"setting '{field.name}': expected a non-empty text, got {value!r}")
+                raise ShopSettingsError(f"setting '{field.name}': expected a non-empty text, got {value!r}")
         if self.fusion not in FUSIONS:
-            raise SettingsError(f"setting 'fusion': expected one of {', '.join(FUSIONS)}, got {self.fusion!r}")
+            raise ShopSettingsError(f"setting 'fusion': expected one of {', '.join(FUSIONS)}, got {self.fusion!r}")
         if not _LANGUAGE.fullmatch(self.language):
-            raise SettingsError(f"setting 'language': expected a code such as 'en' or 'de-AT', got {self.language!r}")
+            raise ShopSettingsError(
+                f"setting 'language': expected a code such as 'en' or 'de-AT', got {self.language!r}"
+            )
         try:
             language_of(self.language)
         except UnknownLanguage as error:
-            raise SettingsError(f"setting 'language': {error}") from error
+            raise ShopSettingsError(f"setting 'language': {error}") from error
 
 
 def read_settings(path: Path) -> ShopSettings:
-    """Read `shop.toml`; SettingsError names the file and the key that is wrong."""
+    """Read `shop.toml`; ShopSettingsError names the file and the key that is wrong."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: not valid TOML: {error}") from error
+        raise ShopSettingsError(f"{path}: not valid TOML: {error}") from error
     known = [field.name for field in fields(ShopSettings)]
     unknown = sorted(set(values) - set(known))
     if unknown:
-        raise SettingsError(f"{path}: unknown setting '{unknown[0]}' (known: {', '.join(known)})")
+        raise ShopSettingsError(f"{path}: unknown setting '{unknown[0]}' (known: {', '.join(known)})")
     try:
         return ShopSettings(**values)
-    except SettingsError as error:
-        raise SettingsError(f"{path}: {error}") from error
+    except ShopSettingsError as error:
+        raise ShopSettingsError(f"{path}: {error}") from error
 
 
 def settings_toml(settings: ShopSettings) -> str:

@@ -35,7 +35,7 @@ class Workspace:
 
     @classmethod
     def open(cls, root: Path) -> "Workspace":
-        """Open an existing workspace; WorkspaceError when it is none, SettingsError when its shop.toml is wrong."""
+        """Open an existing workspace; WorkspaceError when it is none, ShopSettingsError when its shop.toml is wrong."""
         paths = WorkspacePaths(root.absolute())
         if not paths.settings.is_file():
             problem = "no such folder" if not root.exists() else "not a shopfuse workspace (it has no shop.toml)"

@@ -35,13 +35,13 @@ def decode_pixels(image: bytes, size: int = IMAGE_SIZE) -> NDArray[np.uint8]:
     Raises ImageError for what is damaged, truncated, too large, or neither JPEG nor PNG nor WebP. Of an animation
     the first image is taken.
     """
-    with _opened(image) as opened:
+    with open_image(image) as opened:
         return _square(opened, size)
 
 
 def decode_query(image: bytes, size: int = IMAGE_SIZE) -> NDArray[np.uint8]:
     """As decode_pixels, but an animation is refused: which of its images is meant, only the shopper knows."""
-    with _opened(image) as opened:
+    with open_image(image) as opened:
         if (frames := getattr(opened, "n_frames", 1)) > 1:
             raise ImageError(f"an animation of {frames} images, expected one")
         return _square(opened, size)
@@ -54,7 +54,7 @@ def decode_all(images: Iterable[bytes], size: int = IMAGE_SIZE) -> NDArray[np.ui
 
 
 @contextmanager
-def _opened(image: bytes) -> Iterator[Image.Image]:
+def open_image(image: bytes) -> Iterator[Image.Image]:
     """The image, of which no pixel is decoded yet. Errors in the block become ImageErrors too."""
     try:
         with warnings.catch_warnings():

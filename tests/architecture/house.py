@@ -71,22 +71,33 @@ def _dotted(path: Path) -> str:
 @cache
 def modules() -> tuple[Module, ...]:
     """Of the three distributions, written by hand, by name."""
-    found = [
+    return tuple(
         Module(_dotted(path.relative_to(source.parent)), path, path.read_text(encoding="utf-8"))
         for source in SOURCES
         for path in sorted(source.rglob("*.py"))
         if not path.name.endswith(GENERATED)
-    ]
-    return tuple(found)
+    )
+
+
+def package_of(name: str) -> str:
+    """The distribution of a module, or its package in shopfuse; "" for what lies loose in shopfuse."""
+    parts = name.split(".")
+    if parts[0] != "shopfuse":
+        return parts[0]
+    return parts[1] if len(parts) > 1 and parts[1] != "__main__" else ""
+
+
+def of_package(package: str) -> list[Module]:
+    return [module for module in modules() if package_of(module.name) == package]
 
 
 def rooms() -> dict[Path, list[Module]]:
     """Folder -> its loose modules."""
-    found: dict[Path, list[Module]] = defaultdict(list)
+    inside: dict[Path, list[Module]] = defaultdict(list)
     for module in modules():
         if module.path.name != "__init__.py":
-            found[module.path.parent].append(module)
-    return dict(sorted(found.items()))
+            inside[module.path.parent].append(module)
+    return dict(sorted(inside.items()))
 
 
 def small_with_one_importer() -> dict[str, str]:
@@ -94,7 +105,7 @@ def small_with_one_importer() -> dict[str, str]:
     importers: dict[str, list[str]] = defaultdict(list)
     names = {module.name for module in modules()}
     for module in modules():
-        for name in module.imports & names:
+        for name in module.imports & names if module.path.name != "__main__.py" else ():
             importers[name].append(module.name)
     return {
         module.name: importers[module.name][0]

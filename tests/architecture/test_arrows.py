@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.house import ROOT, Module, modules
+from tests.architecture.house import ROOT, Module, modules, of_package, package_of
 
 GATEWAY, EXPORTERS = "shopfuse_gateway", "shopfuse_exporters"
 SERVED = {"core", "ranking", "release", "state", "recall", "v1"}  # what the gateway needs
@@ -25,9 +25,9 @@ ALLOWED: dict[str, set[str]] = {
     "inference": {"core", "ranking", "release"},
     "datasets": {"core", "ranking", "metrics"},
     "training": OFFLINE,
-    "local": {"core", "ranking", "release", "publishing", "triton", "v1", GATEWAY},
+    "local": {"core", "ranking", "release", "publishing", "triton", "v1"},
     "evaluation": OFFLINE | {"state", "training", "inference", "local", "v1"},
-    "loadtest": {"core", "ranking", "datasets", "local", "v1"},
+    "loadtest": {"core", "ranking", "release", "triton", "publishing", "datasets", "local", "v1", GATEWAY},
     GATEWAY: SERVED,
     EXPORTERS: OFFLINE | {"state", "training", "inference", "triton"},
 }
@@ -47,18 +47,6 @@ ROOMS: dict[str, tuple[str, ...]] = {
 }
 BELOW_ROOMS = {"shopfuse.datasets"}  # whose loose modules stand below their rooms, not above
 HEAVY = {"torch", "transformers", "onnx", "onnxruntime", "onnxscript", "polars", "pytriton", "safetensors"}
-
-
-def package_of(name: str) -> str:
-    """The distribution of a module, or its package in shopfuse; "" for what lies loose in shopfuse."""
-    parts = name.split(".")
-    if parts[0] != "shopfuse":
-        return parts[0]
-    return parts[1] if len(parts) > 1 and parts[1] != "__main__" else ""
-
-
-def of_package(package: str) -> list[Module]:
-    return [module for module in modules() if package_of(module.name) == package]
 
 
 def imported_packages(module: Module) -> set[str]:

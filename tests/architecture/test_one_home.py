@@ -10,17 +10,16 @@ from pathlib import Path
 import pytest
 
 from shopfuse.core.workspace_paths import WorkspacePaths
+from tests.architecture.house import modules, of_package, package_of
 
-PACKAGE = Path(__file__).parents[2] / "shopfuse"
-HOME = PACKAGE / "core" / "workspace_paths.py"
+HOME = "shopfuse.core.workspace_paths"
 
 
 def names_in_a_workspace() -> set[str]:
     """Of all folders and files that WorkspacePaths knows, each part of a path for itself."""
     paths = WorkspacePaths(Path("/shop"))
     properties = [name for name, value in vars(WorkspacePaths).items() if isinstance(value, property)]
-    found = [getattr(paths, name) for name in properties]
-    known = [path for path in found if isinstance(path, Path)]
+    known = [path for name in properties if isinstance(path := getattr(paths, name), Path)]
     known += [paths.release("r1"), paths.events_of(date(2024, 5, 1)), paths.trials("ranker")]
     return {part for path in known for part in path.relative_to(paths.root).parts} - {"r1"}
 
@@ -48,13 +47,13 @@ def spelled(source: str) -> Iterator[str]:
             yield node.value
 
 
-@pytest.mark.parametrize("package", sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py")))
+@pytest.mark.parametrize("package", sorted({package_of(module.name) for module in modules()} - {""}))
 def test_no_other_module_spells_a_path_below_a_workspace(package: str) -> None:
     names = names_in_a_workspace()
-    for file in sorted((PACKAGE / package).rglob("*.py")):
-        twice = names & set(spelled(file.read_text())) if file != HOME else set()
+    for module in of_package(package):
+        twice = names & set(spelled(module.source)) if module.name != HOME else set()
 
-        assert not twice, f"{file.relative_to(PACKAGE)} spells {sorted(twice)}: ask WorkspacePaths"
+        assert not twice, f"{module.name} spells {sorted(twice)}: ask WorkspacePaths"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from shopfuse.datasets.parquet import write_parquet
 from shopfuse.datasets.schema import EVENT_SCHEMA, IMAGE_SCHEMA
-from shopfuse.datasets.shop_settings import SettingsError, ShopSettings
+from shopfuse.datasets.shop_settings import ShopSettings, ShopSettingsError
 from shopfuse.datasets.workspace import Workspace, WorkspaceError
 from shopfuse.datasets.workspace_lock import WorkspaceLockedError, workspace_lock
 
@@ -61,7 +61,7 @@ def test_create_refuses_an_existing_workspace_and_open_or_create_opens_it(tmp_pa
 def test_wrong_settings_name_the_key(tmp_path: Path, text: str, problem: str) -> None:
     (tmp_path / "shop.toml").write_text(text)
 
-    with pytest.raises(SettingsError, match=problem) as caught:
+    with pytest.raises(ShopSettingsError, match=problem) as caught:
         Workspace.open(tmp_path)
     assert "shop.toml" in str(caught.value)
 

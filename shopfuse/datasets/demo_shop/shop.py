@@ -108,5 +108,5 @@ def note_purchases(log: DayLog, bought: dict[int, set[int]]) -> None:
     """Add the day's purchases to `bought`: user row -> item rows."""
     row, slot = np.nonzero(log.bought)
     buyers: NDArray[np.intp] = log.requests.people[log.requests.person[row]]
-    for user, item in zip(buyers.tolist(), log.shown[row, slot].tolist(), strict=True):
+    for user, item in zip(buyers.tolist(), log.slates[row, slot].tolist(), strict=True):
         bought.setdefault(user, set()).add(item)

@@ -6,7 +6,7 @@ memory does not grow with the file. Nothing in the workspace changes before all 
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 
@@ -14,24 +14,15 @@ from shopfuse.core.atomic_files import staged_files
 from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.importing.image_runs import ImageRuns, merge_images
 from shopfuse.datasets.importing.import_run import ImportRun, batches, import_run, wanted_roots
-from shopfuse.datasets.importing.item_rows import ItemReader, item_table
+from shopfuse.datasets.importing.item_rows import ItemReader, item_batch
 from shopfuse.datasets.importing.mapping import CatalogueMapping
 from shopfuse.datasets.importing.report import ImportReport
-from shopfuse.datasets.importing.row_merge import MergeCounts, merge_rows
-from shopfuse.datasets.importing.sorted_runs import (
-    RANGE_ROWS,
-    key_ranges,
-    read_columns,
-    read_range,
-    write_run,
-    write_stream,
-)
+from shopfuse.datasets.importing.sorted_runs import write_run
 from shopfuse.datasets.importing.source_file import SourceFileError
-from shopfuse.datasets.importing.source_rows import NumberedRow, RowProblem
+from shopfuse.datasets.importing.source_rows import NumberedRow
+from shopfuse.datasets.importing.table_merge import KeyedTable, merge_table
 from shopfuse.datasets.schema import ITEM_SCHEMA
 from shopfuse.datasets.workspace import Workspace
-
-_RUN_SCHEMA: Final = pl.Schema({"row": pl.UInt32(), **ITEM_SCHEMA})
 
 
 def import_catalogue(
@@ -58,7 +49,8 @@ def import_catalogue(
         run.log.check(max_bad_share)
         images.flush()
         with staged_files(workspace.paths.catalogue) as staging:
-            counts, winners = _merge_items(run, runs, staging / workspace.paths.items.name)
+            items = KeyedTable(workspace.paths.items, ITEM_SCHEMA, "item_id", "id")
+            counts, winners = merge_table(run, items, runs, staging / items.path.name)
             stored = merge_images(workspace.paths.images, images, winners, staging / workspace.paths.images.name)
             run.copy_rejects(staging)
         return run.report(counts, workspace.paths.catalogue_rejects, images=stored)
@@ -73,41 +65,11 @@ def _read_batch(batch: Iterator[NumberedRow], reader: ItemReader, run: ImportRun
     """The good rows of a batch in stored form; bad ones go to the log."""
     values: list[tuple[Any, ...]] = []
     attributes: list[tuple[int, str, str]] = []
-    for number, row in batch:
-        run.log.rows += 1
-        read = reader.read(row)
-        if isinstance(read, RowProblem):
-            run.log.reject(number, read)
-            continue
-        values.append((number, *read.values))
-        attributes += [(number, name, value) for name, value in read.attributes]
-    table = item_table(values, attributes)
-    for number, problem in table.problems:
-        run.log.reject(number, problem)
-    for text, count in table.notes.items():
+    for number, item in run.good_rows(batch, reader.read):
+        values.append((number, *item.values))
+        attributes += [(number, name, value) for name, value in item.attributes]
+    items = item_batch(values, attributes)
+    run.log.reject_all(items.problems)
+    for text, count in items.notes.items():
         run.log.note(text, count)
-    return table.frame
-
-
-def _merge_items(run: ImportRun, runs: list[Path], target: Path) -> tuple[MergeCounts, pl.DataFrame]:
-    """Write the merged catalogue to `target`, or nothing when no item changed; gives the rows that items come from."""
-    old = [run.workspace.paths.items] if run.workspace.has_items else []
-    keys = read_columns([*old, *runs], ITEM_SCHEMA, ["item_id"])["item_id"].unique().sort()
-    ranges = key_ranges(keys, RANGE_ROWS)
-    counts = MergeCounts()
-    winners: list[pl.DataFrame] = []
-
-    def merged() -> Iterator[pl.DataFrame]:
-        for done, key_range in enumerate(ranges):
-            run.progress("merge", done, len(ranges))
-            before = read_range(old, ITEM_SCHEMA, "item_id", key_range).select(list(ITEM_SCHEMA))
-            merge = merge_rows(before, read_range(runs, _RUN_SCHEMA, "item_id", key_range), "item_id")
-            counts.add(merge)
-            winners.append(merge.winners)
-            run.log_superseded(merge, "id")
-            yield merge.frame.sort("item_id")
-
-    write_stream(target, ITEM_SCHEMA, merged())
-    if old and not counts.changed:
-        target.unlink()
-    return counts, pl.concat(winners)
+    return items.frame

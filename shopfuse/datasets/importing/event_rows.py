@@ -26,7 +26,6 @@ from shopfuse.datasets.importing.mapping import EventMapping, Source
 from shopfuse.datasets.importing.source_rows import Row, RowProblem
 from shopfuse.datasets.importing.text_cleaning import clean_text, filled
 from shopfuse.datasets.schema import (
-    DEVICES,
     EVENT_NAMES,
     EVENT_SCHEMA,
     LIST_NAMES,
@@ -35,6 +34,7 @@ from shopfuse.datasets.schema import (
     MAX_QUERY,
     MAX_SCENE,
 )
+from shopfuse.ranking.features import DEVICES
 
 _FIRST_YEAR: Final = 2000
 _RAW_SCHEMA: Final = pl.Schema({"row": pl.UInt32()} | dict(EVENT_SCHEMA) | {"timestamp": pl.Int64()})
@@ -89,11 +89,11 @@ class EventReader:
         event = dict(values)
         for field, convert in self._item_converts:
             try:
-                found = convert(entry)
+                value = convert(entry)
             except BadValueError as error:
                 raise _FieldError(f"items[{slot}].{field}", error) from error
-            if found is not None:
-                event[field] = found
+            if value is not None:
+                event[field] = value
         if event["position"] is None and event["event_name"] == "view_item_list":
             event["position"] = slot
         if event["event_id"]:

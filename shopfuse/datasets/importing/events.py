@@ -1,4 +1,4 @@
-"""Import of an event log: clicks, carts, purchases and lists shown become one Parquet file for each UTC day.
+"""Import of an event log: clicks, carts, purchases and impressions become one Parquet file for each UTC day.
 
 Rows are read in batches and spilled as runs sorted by time, then merged into the days they belong to, one day at a
 time. Nothing in the workspace changes before all of it has been read and merged. It drops no outliers.
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
@@ -19,13 +19,13 @@ from shopfuse.datasets.importing.import_run import ImportRun, batches, import_ru
 from shopfuse.datasets.importing.mapping import EventMapping
 from shopfuse.datasets.importing.report import ImportReport
 from shopfuse.datasets.importing.row_merge import MergeCounts, merge_rows
-from shopfuse.datasets.importing.sorted_runs import read_range, write_run
+from shopfuse.datasets.importing.sorted_runs import read_range, run_schema, write_run
 from shopfuse.datasets.importing.source_file import SourceFileError
-from shopfuse.datasets.importing.source_rows import NumberedRow, RowProblem
+from shopfuse.datasets.importing.source_rows import NumberedRow
 from shopfuse.datasets.schema import EVENT_SCHEMA
 from shopfuse.datasets.workspace import Workspace
 
-_RUN_SCHEMA: Final = pl.Schema({"row": pl.UInt32(), **EVENT_SCHEMA})
+_RUN_SCHEMA: Final = run_schema(EVENT_SCHEMA)
 
 
 @dataclass(slots=True)
@@ -56,8 +56,8 @@ def import_events(
             raise SourceFileError(f"{file}: the file has no rows")
         run.log.check(max_bad_share)
         if not runs.days:
-            raise SourceFileError(f"{file}: none of {run.log.rows} rows is an event of ours: {_shown(run.log.notes)}")
-        unknown = _unknown_items(workspace, runs.items)
+            raise SourceFileError(f"{file}: none of {run.log.rows} rows is an event of ours: {_first(run.log.notes)}")
+        unknown = run.unknown_items(runs.items)
         with staged_files(workspace.paths.events) as staging:
             counts = _merge_days(run, runs, staging)
             run.copy_rejects(staging)
@@ -81,17 +81,9 @@ def _read(run: ImportRun, mapping: EventMapping) -> _Runs:
 
 def _read_batch(batch: Iterator[NumberedRow], reader: EventReader, run: ImportRun) -> pl.DataFrame:
     """The good events of a batch in stored form; bad rows go to the log."""
-    events: list[tuple[Any, ...]] = []
-    for number, row in batch:
-        run.log.rows += 1
-        read = reader.read(row)
-        if isinstance(read, RowProblem):
-            run.log.reject(number, read)
-        else:
-            events += [(number, *event) for event in read]
-    table, problems = event_table(events)
-    for number, problem in problems:
-        run.log.reject(number, problem)
+    read = run.good_rows(batch, reader.read)
+    table, problems = event_table([(number, *event) for number, events in read for event in events])
+    run.log.reject_all(problems)
     return table
 
 
@@ -112,13 +104,5 @@ def _merge_days(run: ImportRun, runs: _Runs, staging: Path) -> MergeCounts:
     return counts
 
 
-def _unknown_items(workspace: Workspace, items: pl.Series) -> int:
-    """How many of these different item ids the catalogue does not hold."""
-    if not workspace.has_items:
-        return len(items)
-    known = workspace.items().select("item_id")
-    return pl.LazyFrame({"item_id": items}).join(known, on="item_id", how="anti").collect().height
-
-
-def _shown(notes: dict[str, int]) -> str:
+def _first(notes: dict[str, int]) -> str:
     return "; ".join(f"{text} ({count})" for text, count in list(notes.items())[:5])

@@ -1,22 +1,28 @@
 """The images of a catalogue import: collected beside the rows, merged into images.parquet once the rows are settled.
 
-Images are far larger than rows, so runs and ranges are bounded by bytes, not by rows.
+Images are found beside the catalogue, checked, and stored as PNG or JPEG bytes. Those at a web address are not fetched:
+an import must not depend on other people's servers. Images are far larger than rows, so runs and ranges are bounded by
+bytes, not by rows.
 """
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import polars as pl
+from PIL import Image
 
-from shopfuse.datasets.importing.item_images import ImageProblemError, is_web_address, read_image
 from shopfuse.datasets.importing.report import RejectLog
-from shopfuse.datasets.importing.sorted_runs import KeyRange, read_range, write_run, write_stream
+from shopfuse.datasets.importing.sorted_runs import KeyRange, read_range, run_schema, write_run, write_stream
 from shopfuse.datasets.importing.source_rows import RowProblem
 from shopfuse.datasets.schema import IMAGE_SCHEMA
+from shopfuse.ranking.images import ImageError, open_image
 
+MAX_IMAGE_BYTES: Final = 8 * 2**20
 RUN_BYTES: Final = 64 * 2**20
-_RUN_SCHEMA: Final = pl.Schema({"row": pl.UInt32(), **IMAGE_SCHEMA})
+_RUN_SCHEMA: Final = run_schema(IMAGE_SCHEMA)
+_STORED: Final = ("PNG", "JPEG")
 
 
 class ImageRuns:
@@ -34,11 +40,11 @@ class ImageRuns:
         broken: list[int] = []
         named = items.filter(pl.col("image_uri").is_not_null()).select("row", "item_id", "image_uri")
         for row, item_id, uri in named.iter_rows():
-            if is_web_address(uri):
+            if uri.casefold().startswith(("http://", "https://")):
                 continue
             try:
-                self._add(row, item_id, read_image(self._folder, uri))
-            except ImageProblemError as error:
+                self._add(row, item_id, _read_image(self._folder, uri))
+            except ImageError as error:
                 broken.append(row)
                 log.leave_out(row, RowProblem("image", str(error), uri[:200]))
         return items.with_columns(pl.when(~pl.col("row").is_in(broken)).then("image_uri"))
@@ -94,3 +100,27 @@ def _ranges(paths: list[Path]) -> list[KeyRange]:
     part = keys.select("item_id", part=pl.col("size").cum_sum() // RUN_BYTES)
     starts = part.unique("part", keep="first", maintain_order=True)["item_id"].to_list()
     return list(zip(starts, [*starts[1:], None], strict=True))
+
+
+def _read_image(folder: Path, name: str) -> bytes:
+    """The bytes of an image inside `folder`, decoded once to prove that they are whole; ImageError if not."""
+    try:
+        path = (folder / name).resolve()
+        if not path.is_relative_to(folder.resolve()):
+            raise ImageError("lies outside the folder of the catalogue file")
+        if not path.is_file():
+            raise ImageError("no such file")
+        if path.stat().st_size > MAX_IMAGE_BYTES:
+            raise ImageError(f"larger than {MAX_IMAGE_BYTES // 2**20} MiB")
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise ImageError(f"cannot be read: {error}") from error
+    with open_image(data) as image:
+        image.load()
+        return data if image.format in _STORED else _as_png(image)
+
+
+def _as_png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, format="PNG")
+    return buffer.getvalue()

@@ -1,6 +1,6 @@
 """What every import does around its rows: lock the workspace, check the file against the mapping, log what is wrong.
 
-It knows nothing of items or events.
+It knows nothing of what the rows hold.
 """
 
 import shutil
@@ -12,6 +12,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+import polars as pl
+
 from shopfuse.core.atomic_files import finish_commit
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress
@@ -20,7 +22,7 @@ from shopfuse.datasets.importing.mapping import CatalogueMapping, EventMapping, 
 from shopfuse.datasets.importing.report import ImportReport, RejectLog
 from shopfuse.datasets.importing.row_merge import MergeCounts, Merged
 from shopfuse.datasets.importing.source_file import SourceFile, SourceFileError, open_source
-from shopfuse.datasets.importing.source_rows import BATCH_ROWS, NumberedRow, RowProblem, column_names, read_rows
+from shopfuse.datasets.importing.source_rows import BATCH_ROWS, NumberedRow, Row, RowProblem, column_names, read_rows
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
 
@@ -46,6 +48,25 @@ class ImportRun:
         if names is not None:
             _require_columns(self.source, names, mapping.sources)
         return read_rows(self.source, mapping.delimiter, wanted, self.scratch, self.progress)
+
+    def good_rows(
+        self, rows: Iterator[NumberedRow], read: Callable[[Row | RowProblem], T | RowProblem]
+    ) -> Iterator[tuple[int, T]]:
+        """What `read` makes of the rows, with their numbers; bad ones go to the log."""
+        for number, row in rows:
+            self.log.rows += 1
+            value = read(row)
+            if isinstance(value, RowProblem):
+                self.log.reject(number, value)
+            else:
+                yield number, value
+
+    def unknown_items(self, item_ids: pl.Series) -> int:
+        """How many of these different ids the catalogue does not hold."""
+        if not self.workspace.has_items:
+            return len(item_ids)
+        known = self.workspace.items().select("item_id")
+        return pl.LazyFrame({"item_id": item_ids}).join(known, on="item_id", how="anti").collect().height
 
     def log_superseded(self, merge: Merged, key: str) -> None:
         """Report the rows that later rows of the same file overrule."""

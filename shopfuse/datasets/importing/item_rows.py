@@ -52,14 +52,14 @@ Convert = Callable[[Row], Any]
 
 @dataclass(frozen=True, slots=True)
 class ItemValues:
-    """One item as its row gives it: the values of _RAW_SCHEMA after `row`, and its (name, value) attributes."""
+    """One item as its row has it: the values of _RAW_SCHEMA after `row`, and its (name, value) attributes."""
 
     values: tuple[Any, ...]
     attributes: Attributes
 
 
 @dataclass(frozen=True, slots=True)
-class ItemTable:
+class ItemBatch:
     """A batch in the stored form: ITEM_SCHEMA and `row`."""
 
     frame: pl.DataFrame
@@ -90,12 +90,12 @@ class ItemReader:
 
     def _attributes(self, row: Row) -> Attributes:
         """The item's attributes in the order of the row; lists give several of one name, objects one for each key."""
-        found: Attributes = []
+        attributes: Attributes = []
         for field, value in row.items():
             name = self.attribute_name(field)
             if name is not None and value is not None:
-                _collect(name, value, found)
-        return found
+                _collect(name, value, attributes)
+        return attributes
 
     def attribute_name(self, field: str) -> str | None:
         """What a field of the export is called as an attribute; None where it is none."""
@@ -108,7 +108,7 @@ class ItemReader:
         return field == pattern or (field not in self._taken and fnmatchcase(field, pattern))
 
 
-def item_table(values: list[tuple[Any, ...]], attributes: list[tuple[int, str, str]]) -> ItemTable:
+def item_batch(values: list[tuple[Any, ...]], attributes: list[tuple[int, str, str]]) -> ItemBatch:
     """Clean a batch. `values` begin with the row number; `attributes` are (row number, name, value)."""
     raw = pl.DataFrame(values, schema=_RAW_SCHEMA, orient="row")
     cleaned = raw.with_columns(
@@ -126,7 +126,7 @@ def item_table(values: list[tuple[Any, ...]], attributes: list[tuple[int, str, s
     frame = frame.with_columns(pl.col("attributes").fill_null([]))
     notes = _cuts(raw) | {f"attributes beyond the first {MAX_ATTRIBUTES} left out": dropped}
     problems = [(row, RowProblem("title", "has no visible character")) for row in nameless]
-    return ItemTable(frame.select("row", *ITEM_SCHEMA), problems, notes)
+    return ItemBatch(frame.select("row", *ITEM_SCHEMA), problems, notes)
 
 
 def _convert(name: str, mapping: CatalogueMapping) -> Convert:
@@ -173,20 +173,20 @@ def _category(gets: list[Convert], separator: str | None, row: Row) -> list[str]
     return levels
 
 
-def _collect(name: str, value: Any, found: Attributes, depth: int = 0) -> None:
+def _collect(name: str, value: Any, attributes: Attributes, depth: int = 0) -> None:
     if depth > _MAX_NESTING:
         return
     if isinstance(value, str | int | float):
         if not isinstance(value, float) or math.isfinite(value):
-            found.append((name, as_text(value) or ""))
+            attributes.append((name, as_text(value) or ""))
     elif isinstance(value, list):
         for entry in value:
-            _collect(name, entry, found, depth + 1)
+            _collect(name, entry, attributes, depth + 1)
     elif isinstance(value, dict):
         pair = (value.get("name"), value.get("value"))
         entries = [pair] if value.keys() == {"name", "value"} else value.items()
         for key, entry in entries:
-            _collect(str(key), entry, found, depth + 1)
+            _collect(str(key), entry, attributes, depth + 1)
 
 
 def _clean_category() -> pl.Expr:

@@ -183,8 +183,8 @@ def _source(path: Path, key: str, entry: object, allowed: tuple[str, ...]) -> So
     _require_known(path, key, options, allowed)
     for option, value in options.items():
         _check_option(path, f"{key}.{option}", option, value)
-    given = [option for option in _TEXT if option in options]
-    if len(given) != 1:
+    sources = [option for option in _TEXT if option in options]
+    if len(sources) != 1:
         raise MappingError(f"{path}: {key}: expected exactly one of {', '.join(o for o in _TEXT if o in allowed)}")
     single = options.pop("field", None)
     fields = (single,) if single is not None else tuple(options.pop("fields", ()))

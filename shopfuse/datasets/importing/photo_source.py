@@ -9,7 +9,7 @@ import csv
 import lzma
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,8 +64,7 @@ def read_labels(path: Path, photo_column: str, item_column: str, only: str = "")
     return list(labels.values())
 
 
-def _check_columns(path: Path, found: object, *wanted: str) -> None:
-    names = list(found)  # type: ignore[call-overload]
+def _check_columns(path: Path, names: Sequence[str], *wanted: str) -> None:
     for column in wanted:
         if column not in names:
             raise PhotoSourceError(f"{path}: no column {column!r} (found: {', '.join(names)})")

@@ -5,7 +5,7 @@ The report is for people and programs alike; printing it is the command line's w
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, TextIO
@@ -76,6 +76,11 @@ class RejectLog:
             self._kinds[problem.field, problem.problem] = [1, row]
         self._write(row, problem, row_kept=False)
 
+    def reject_all(self, problems: Iterable[tuple[int, RowProblem]]) -> None:
+        """Set rows aside."""
+        for row, problem in problems:
+            self.reject(row, problem)
+
     def supersede(self, row: int, problem: RowProblem) -> None:
         """Report a row that a later row of the same file overrules."""
         self.superseded += 1
@@ -100,10 +105,10 @@ class RejectLog:
         too_many = self.rejected >= MIN_BAD_ROWS and self.rejected > max_bad_share * self.rows
         if too_many or self.rejected == self.rows:
             kinds = sorted(self._kinds.items(), key=lambda entry: -entry[1][0])[:3]
-            shown = "; ".join(f"{_label(*kind)} ({count}, first in row {row})" for kind, (count, row) in kinds)
+            reasons = "; ".join(f"{_label(*kind)} ({count}, first in row {row})" for kind, (count, row) in kinds)
             raise TooManyBadRowsError(
                 f"{self._source}: {self.rejected} of {self.rows} rows are bad (allowed: {max_bad_share:.3g} of them), "
-                f"nothing was imported: {shown}"
+                f"nothing was imported: {reasons}"
             )
 
     def _write(self, row: int, problem: RowProblem, row_kept: bool) -> None:

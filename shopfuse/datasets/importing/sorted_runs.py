@@ -10,11 +10,15 @@ from typing import Any, Final
 import polars as pl
 from polars.io.plugins import register_io_source
 
-RANGE_ROWS: Final = 200_000
 _RUN_GROUP: Final = 4_000
 _OUTPUT_GROUP: Final = 20_000
 
 KeyRange = tuple[Any, Any]  # first key, and the first key after the range (None: to the end)
+
+
+def run_schema(schema: pl.Schema) -> pl.Schema:
+    """Of the runs of a table: the row of the source file, then the table's columns."""
+    return pl.Schema({"row": pl.UInt32(), **schema})
 
 
 def write_run(folder: Path, name: str, frame: pl.DataFrame, key: str, group: int = _RUN_GROUP) -> Path:

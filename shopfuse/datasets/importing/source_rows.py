@@ -78,11 +78,11 @@ def _json_row(line: bytes) -> Row | RowProblem:
         # A lone half of a surrogate pair is legal in JSON and in no table; it can only come from an escape.
         row = _without_surrogates(row) if b"\\ud" in line or b"\\uD" in line else row
     except UnicodeDecodeError as error:
-        return RowProblem("", f"not valid UTF-8 at byte {error.start}", _shown(line))
+        return RowProblem("", f"not valid UTF-8 at byte {error.start}", _excerpt(line))
     except (ValueError, RecursionError) as error:
-        return RowProblem("", f"not valid JSON: {error}", _shown(line))
+        return RowProblem("", f"not valid JSON: {error}", _excerpt(line))
     if not isinstance(row, dict):
-        return RowProblem("", f"expected a JSON object, got {_TYPE_NAMES.get(type(row), 'null')}", _shown(line))
+        return RowProblem("", f"expected a JSON object, got {_TYPE_NAMES.get(type(row), 'null')}", _excerpt(line))
     return row
 
 
@@ -124,7 +124,7 @@ def _csv_row(header: list[str], cells: list[str]) -> Row | RowProblem:
         try:
             text.encode()
         except UnicodeEncodeError:
-            return RowProblem("", "not valid UTF-8", _shown(text.encode("utf-8", "surrogateescape")))
+            return RowProblem("", "not valid UTF-8", _excerpt(text.encode("utf-8", "surrogateescape")))
     return dict(zip(header, cells, strict=True))
 
 
@@ -178,5 +178,5 @@ def _readable(source: SourceFile, read: Callable[[], T]) -> T:
         raise SourceFileError(f"{source.path}: not a readable Parquet file: {reason}") from error
 
 
-def _shown(line: bytes) -> str:
+def _excerpt(line: bytes) -> str:
     return line[:200].decode("utf-8", "backslashreplace").strip()

@@ -70,10 +70,10 @@ def flatten(shop: DemoShop, logs: list[DayLog]) -> Seen:
 def _flat_day(shop: DemoShop, log: DayLog) -> Seen:
     row, slot = np.nonzero(log.filled)
     requests = log.requests
-    matches = met(shop, requests.intents, log.shown) * requests.is_search[:, None, None]
+    matches = met(shop, requests.intents, log.slates) * requests.is_search[:, None, None]
     return Seen(
         user=requests.people[requests.person[row]],
-        item=log.shown[row, slot],
+        item=log.slates[row, slot],
         slot=slot,
         day=np.full(len(row), requests.day),
         scene=np.full(len(row), requests.scene),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.datasets.demo_shop.behaviour.reactions import DayLog
-from shopfuse.datasets.demo_shop.truth.graded import Judged, Truth
+from shopfuse.datasets.demo_shop.truth.graded import GradedList, Truth
 from shopfuse.datasets.demo_shop.world.appearance import FloatArray
 from shopfuse.datasets.demo_shop.world.tastes import Rows
 from shopfuse.datasets.demo_shop.world.world import DemoShop
@@ -35,12 +35,12 @@ class LearnedSignals:
     late: Seen  # the rows to explain
     table: FloatArray  # their features, from the memory of the early days: [rows, FEATURES]
 
-    def scorer(self, features: Sequence[str]) -> Callable[[Truth, Judged, Rows], FloatArray]:
+    def scorer(self, features: Sequence[str]) -> Callable[[Truth, GradedList, Rows], FloatArray]:
         """Scores items for a judged search or shopper with these features alone."""
         columns = [FEATURES.index(name) for name in features]
         weights = {is_search: self._fit(columns, is_search) for is_search in (True, False)}
 
-        def score(truth: Truth, judged: Judged, items: Rows) -> FloatArray:
+        def score(truth: Truth, judged: GradedList, items: Rows) -> FloatArray:
             user = np.full(len(items), truth.people[judged.asker])
             matches = np.zeros((len(items), 3), np.float32)
             if truth.intents is not None:

@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from shopfuse.datasets.demo_shop.behaviour.intents import meets_category, meets_wishes
 from shopfuse.datasets.demo_shop.behaviour.reactions import simulate_day
 from shopfuse.datasets.demo_shop.shop import note_purchases
-from shopfuse.datasets.demo_shop.truth.graded import Judged, Truth, recommend_truth, search_truth
+from shopfuse.datasets.demo_shop.truth.graded import GradedList, Truth, recommend_truth, search_truth
 from shopfuse.datasets.demo_shop.world.appearance import FloatArray
 from shopfuse.datasets.demo_shop.world.tastes import ALL_PARTS, BEHAVIOUR_PARTS, IMAGE_PARTS, TEXT_PARTS, Rows, utility
 from shopfuse.datasets.demo_shop.world.world import DemoShop
-from shopfuse.metrics.ndcg import bootstrap_interval, ndcg
+from shopfuse.metrics.bootstrap import bootstrap_interval
+from shopfuse.metrics.ndcg import ndcg
 from tests.datasets.demo_shop.learned_signals import BEHAVIOUR, IMAGE, TEXT, LearnedSignals, learn_signals
 
-Scorer = Callable[[Truth, Judged, Rows], FloatArray]  # scores of the candidate items
+Scorer = Callable[[Truth, GradedList, Rows], FloatArray]  # scores of the candidate items
 _MATCHES = np.float32(100.0)  # larger than any utility: what matches comes first
 
 
@@ -73,7 +74,7 @@ def _scorers(shop: DemoShop, learned: LearnedSignals) -> dict[str, Scorer]:
 def _oracle(shop: DemoShop, parts: Iterable[str], *, words: bool, looks: bool) -> Scorer:
     """Scores by some parts of the true utility. `words`: knows what matches the query; `looks`: stated colours too."""
 
-    def score(truth: Truth, judged: Judged, items: Rows) -> FloatArray:
+    def score(truth: Truth, judged: GradedList, items: Rows) -> FloatArray:
         scene = shop.lifts[judged.scene]
         total = utility(truth.liking, np.array(judged.asker), shop.items, items, scene, sorted(parts))
         if truth.intents is not None and words:

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from shopfuse.datasets.demo_shop import DemoShopError, build_demo_shop
-from shopfuse.datasets.schema import DEVICES, EVENT_NAMES, EVENT_SCHEMA, ID_PATTERN, IMAGE_SCHEMA, ITEM_SCHEMA
+from shopfuse.datasets.schema import EVENT_NAMES, EVENT_SCHEMA, ID_PATTERN, IMAGE_SCHEMA, ITEM_SCHEMA
 from shopfuse.datasets.workspace import Workspace
+from shopfuse.ranking.features import DEVICES
 
 ITEMS, USERS, DAYS = 300, 200, 7
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from shopfuse.datasets.importing import item_images
 from shopfuse.datasets.importing.catalogue import import_catalogue
+from shopfuse.datasets.importing.image_runs import MAX_IMAGE_BYTES
 from shopfuse.datasets.schema import IMAGE_SCHEMA
 from shopfuse.datasets.workspace import Workspace
 from tests.datasets.importing.catalogue_source import MAPPING, image
@@ -20,7 +20,7 @@ def test_images_are_stored_and_broken_ones_left_out_of_their_row(tmp_path: Path,
     image(tmp_path / "pics" / "big.png", size=(6000, 5000))
     (tmp_path / "pics" / "cut.png").write_bytes(png[:-30])
     (tmp_path / "pics" / "text.png").write_text("not an image")
-    (tmp_path / "pics" / "huge.png").write_bytes(png + bytes(item_images.MAX_IMAGE_BYTES))
+    (tmp_path / "pics" / "huge.png").write_bytes(png + bytes(MAX_IMAGE_BYTES))
     names = ["a.png", "b.jpg", "c.webp", "big.png", "cut.png", "text.png", "huge.png", "none.png", "../../etc/passwd"]
     rows = [{"id": n, "title": "t", "image": f"pics/{name}"} for n, name in enumerate(names)]
     rows += [
@@ -39,9 +39,9 @@ def test_images_are_stored_and_broken_ones_left_out_of_their_row(tmp_path: Path,
     assert Image.open(io.BytesIO(images["image"][2])).format == "PNG"
     rejects = read_jsonl(workspace.paths.catalogue_rejects)
     assert [(entry["row"], entry["problem"].split(":")[0]) for entry in rejects] == [
-        (4, "6000 x 5000 is more than 25,000,000 pixels"),
-        (5, "damaged"),
-        (6, "not a PNG, JPEG or WebP image"),
+        (4, "6000 x 5000 pixels, expected at most 25,000,000 in all"),
+        (5, "cannot be decoded"),
+        (6, "not a JPEG, PNG or WebP image"),
         (7, "larger than 8 MiB"),
         (8, "no such file"),
         (9, "lies outside the folder of the catalogue file"),

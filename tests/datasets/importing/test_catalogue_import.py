@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.datasets.importing import catalogue, image_runs, source_rows
+from shopfuse.datasets.importing import image_runs, source_rows, table_merge
 from shopfuse.datasets.importing.catalogue import import_catalogue
 from shopfuse.datasets.importing.report import TooManyBadRowsError
 from shopfuse.datasets.workspace import Workspace
@@ -112,7 +112,7 @@ def test_many_batches_and_ranges_merge_as_one(
 ) -> None:
     monkeypatch.setattr(source_rows, "BATCH_ROWS", 7)
     monkeypatch.setattr("shopfuse.datasets.importing.import_run.BATCH_ROWS", 7)
-    monkeypatch.setattr(catalogue, "RANGE_ROWS", 5)
+    monkeypatch.setattr(table_merge, "RANGE_ROWS", 5)
     monkeypatch.setattr(image_runs, "RUN_BYTES", 200)
     image(tmp_path / "a.png")
     rows = [{"id": n * 37 % 100, "title": f"t{n}", "image": "a.png"} for n in range(150)]

@@ -11,7 +11,8 @@ from shopfuse.datasets.demo_shop.behaviour.reactions import DayLog, Flags
 from shopfuse.datasets.demo_shop.world.period import SCENES
 from shopfuse.datasets.demo_shop.world.seeds import stream
 from shopfuse.datasets.demo_shop.world.world import DemoShop
-from shopfuse.datasets.schema import DEVICES, EVENT_SCHEMA
+from shopfuse.datasets.schema import EVENT_SCHEMA
+from shopfuse.ranking.features import DEVICES
 
 LOCALES = ("en-GB", "en-US", "en-IE")
 
@@ -27,7 +28,7 @@ def user_ids(rows: NDArray[np.intp], count: int) -> pl.Series:
 def event_rows(shop: DemoShop, log: DayLog, item_ids: pl.Series) -> pl.DataFrame:
     """The day's events in EVENT_SCHEMA, sorted by (timestamp, event_id)."""
     day = shop.period.date_of(log.requests.day)
-    slots = np.arange(log.shown.shape[1])
+    slots = np.arange(log.slates.shape[1])
     spent = _LOOK_S * (slots + 1.0)
     parts = [
         _searches(log),
@@ -67,7 +68,7 @@ def _searches(log: DayLog) -> pl.DataFrame:
 def _slot_events(log: DayLog, name: str, step: int, happened: Flags, delay: NDArray[np.float64]) -> pl.DataFrame:
     """One row for each slot where it happened, `delay` seconds after the request."""
     row, slot = np.nonzero(happened)
-    return _frame(name, step, row, log.requests.second[row] + delay[slot], log.shown[row, slot], slot)
+    return _frame(name, step, row, log.requests.second[row] + delay[slot], log.slates[row, slot], slot)
 
 
 def _frame(

@@ -116,6 +116,6 @@ def meets_wishes(items: Items, intents: Intents, chosen: Rows, *, as_written: bo
     met &= (said == UNSAID) | (items.features[chosen] == said[:, :, None]).any(axis=2)
     for wish in ("colour", "pattern"):
         said = getattr(intents, wish)[:, None]
-        shown = getattr(items, wish)[chosen] == said
-        met &= (said == UNSAID) | (shown & items.names_colour[chosen] if as_written else shown)
+        matches = getattr(items, wish)[chosen] == said
+        met &= (said == UNSAID) | (matches & items.names_colour[chosen] if as_written else matches)
     return met

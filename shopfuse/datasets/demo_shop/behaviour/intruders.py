@@ -24,7 +24,7 @@ class _Visit:
     """The lists of one machine on one day: when, what was on them, and which slots it clicked and bought."""
 
     seconds: NDArray[np.float64]  # [n] of the day
-    shown: NDArray[np.int64]  # [n, LIST] items
+    slates: NDArray[np.int64]  # [n, LIST] items
     clicked: NDArray[np.bool_]  # [n, LIST]
     bought: NDArray[np.bool_]  # [n, LIST]
 
@@ -40,12 +40,12 @@ def _crawler(rng: np.random.Generator, items: int) -> _Visit:
 def _booster(rng: np.random.Generator, items: int) -> _Visit:
     """Day and night, every three minutes, clicks on and buys the same few items: those of a seller who pays for it."""
     count = 480
-    shown = rng.integers(0, items, (count, LIST))
-    shown[:, 0] = rng.integers(0, max(1, items // 50), count)
+    slates = rng.integers(0, items, (count, LIST))
+    slates[:, 0] = rng.integers(0, max(1, items // 50), count)
     first = np.arange(LIST) == 0
-    clicked = np.broadcast_to(first, shown.shape).copy()
+    clicked = np.broadcast_to(first, slates.shape).copy()
     return _Visit(
-        180.0 * np.arange(count) + rng.uniform(0, 60, count), shown, clicked, clicked & (rng.random((count, 1)) < 0.3)
+        180.0 * np.arange(count) + rng.uniform(0, 60, count), slates, clicked, clicked & (rng.random((count, 1)) < 0.3)
     )
 
 
@@ -102,7 +102,7 @@ def _rows(visit: _Visit, user: str, day: object, items: pl.Series) -> pl.DataFra
                 {
                     "event_name": pl.repeat(name, len(row), eager=True),
                     "request_id": [f"{user}-{stamp}-{number}" for number in row.tolist()],
-                    "item_id": items.gather(visit.shown[row, slot]),
+                    "item_id": items.gather(visit.slates[row, slot]),
                     "position": slot,
                     "second": second,
                 }

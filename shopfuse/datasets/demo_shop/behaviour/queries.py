@@ -6,7 +6,7 @@ import numpy as np
 
 from shopfuse.datasets.demo_shop.behaviour.intents import UNSAID, Intents
 from shopfuse.datasets.demo_shop.world.appearance import COLOUR_NAMES, COLOURS, PATTERN_NAMES, PATTERNS
-from shopfuse.datasets.demo_shop.world.categories import GROUP_ASKED_AS
+from shopfuse.datasets.demo_shop.world.categories import GROUP_QUERIED_AS
 from shopfuse.datasets.demo_shop.world.items import FEATURE_NAMES, MATERIAL_NAMES, USE_NAMES
 from shopfuse.datasets.demo_shop.world.vocabulary import FEATURES, MATERIALS, USES, Term
 from shopfuse.datasets.demo_shop.world.world import DemoShop
@@ -29,8 +29,8 @@ def query_texts(rng: np.random.Generator, shop: DemoShop, intents: Intents) -> l
 def _query(shop: DemoShop, intents: Intents, row: int, draws: list[float]) -> str:
     noun = _noun(shop, intents, row, draws[0])
     before = [
-        _asked(intents.colour[row], [COLOURS[name][1] for name in COLOUR_NAMES], draws[1]),
-        _asked(intents.pattern[row], [PATTERNS[name][3] for name in PATTERN_NAMES], draws[2]),
+        _word(intents.colour[row], [COLOURS[name][1] for name in COLOUR_NAMES], draws[1]),
+        _word(intents.pattern[row], [PATTERNS[name][3] for name in PATTERN_NAMES], draws[2]),
         _term(intents.material[row], MATERIAL_NAMES, draws[3:5], MATERIALS),
     ]
     after = ""
@@ -50,11 +50,11 @@ def _query(shop: DemoShop, intents: Intents, row: int, draws: list[float]) -> st
 def _noun(shop: DemoShop, intents: Intents, row: int, draw: float) -> str:
     leaf = intents.leaf[row]
     if leaf == UNSAID:
-        return _pick(GROUP_ASKED_AS[shop.shelves.group_names[intents.group[row]]], draw)
-    return _pick(shop.leaves[leaf].asked_as, draw)
+        return _pick(GROUP_QUERIED_AS[shop.shelves.group_names[intents.group[row]]], draw)
+    return _pick(shop.leaves[leaf].queried_as, draw)
 
 
-def _asked(code: int, options: list[tuple[str, ...]], draw: float) -> str:
+def _word(code: int, options: list[tuple[str, ...]], draw: float) -> str:
     return "" if code == UNSAID else _pick(options[code], draw)
 
 
@@ -62,7 +62,7 @@ def _term(code: int, names: tuple[str, ...], draws: list[float], terms: dict[str
     if code == UNSAID:
         return ""
     term = terms[names[code]]
-    return _pick(term.written if draws[0] < _AS_WRITTEN else term.asked_as, draws[1])
+    return _pick(term.written if draws[0] < _AS_WRITTEN else term.queried_as, draws[1])
 
 
 def _misspelled(words: str, draw: float) -> str:

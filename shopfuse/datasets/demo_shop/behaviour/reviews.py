@@ -49,13 +49,13 @@ def review_rows(shop: DemoShop, log: DayLog, item_ids: pl.Series) -> pl.DataFram
     """The reviews of what was bought on a day, in REVIEW_SCHEMA; what would follow the shop's last day is left out."""
     rng = stream(shop.seed, "reviews", log.requests.day)
     row, slot = np.nonzero(log.bought)
-    stars = _stars(rng, shop, log.shown[row, slot])
-    writes = rng.random(len(row)) < np.array([_WRITERS[given] for given in stars.tolist()])
+    stars = _stars(rng, shop, log.slates[row, slot])
+    writes = rng.random(len(row)) < np.array([_WRITERS[count] for count in stars.tolist()])
     row, slot, stars = row[writes], slot[writes], stars[writes]
-    item: Rows = log.shown[row, slot]
+    item: Rows = log.slates[row, slot]
     buyers = log.requests.people[log.requests.person[row]]
-    texts = [_text(rng, shop, which, given) for which, given in zip(item.tolist(), stars.tolist(), strict=True)]
-    given = np.where(rng.random(len(stars)) < _MISTAKEN, 6 - stars, stars)
+    texts = [_text(rng, shop, which, count) for which, count in zip(item.tolist(), stars.tolist(), strict=True)]
+    ratings = np.where(rng.random(len(stars)) < _MISTAKEN, 6 - stars, stars)
     start, end = shop.period.start_of(log.requests.day), shop.period.start_of(shop.period.days - 1) + timedelta(days=1)
     seconds = log.requests.second[row] + rng.exponential(_MEAN_DAYS, len(row)) * 86_400
     stamp = f"{shop.period.date_of(log.requests.day):%Y%m%d}"
@@ -64,7 +64,7 @@ def review_rows(shop: DemoShop, log: DayLog, item_ids: pl.Series) -> pl.DataFram
             "review_id": [f"w{stamp}-{number:06d}" for number in range(len(row))],
             "item_id": item_ids.gather(item),
             "user_id": user_ids(buyers, len(shop.users)),
-            "rating": given.astype(np.float32),
+            "rating": ratings.astype(np.float32),
             "text": pl.Series(texts, dtype=pl.String),
             "timestamp": [start + timedelta(seconds=int(second)) for second in seconds.tolist()],
         },
@@ -101,7 +101,7 @@ def _words(rng: np.random.Generator, shop: DemoShop, item: int) -> dict[str, str
     """What the sentences may name of the item."""
     items = shop.items
     return {
-        "noun": _pick(rng, shop.leaves[items.leaf[item]].asked_as),
+        "noun": _pick(rng, shop.leaves[items.leaf[item]].queried_as),
         "brand": shop.brands.names[items.brand[item]] or "this shop",
         "material": MATERIAL_NAMES[items.material[item]],
         "feature": FEATURE_NAMES[items.features[item, 0]],

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.datasets.demo_shop.behaviour.intents import UNSAID, draw_leaves, meets_category, meets_wishes
-from shopfuse.datasets.demo_shop.behaviour.visits import Requests
+from shopfuse.datasets.demo_shop.behaviour.visits import DayRequests
 from shopfuse.datasets.demo_shop.world.appearance import FloatArray
 from shopfuse.datasets.demo_shop.world.tastes import Rows
 from shopfuse.datasets.demo_shop.world.world import DemoShop
@@ -20,18 +20,20 @@ _ON_TOPIC, _NEARBY, _ANYWHERE = 64, 16, 16  # candidates of a search
 _NOWHERE = np.float32(-1e9)
 
 
-def show_lists(rng: np.random.Generator, shop: DemoShop, requests: Requests) -> tuple[Rows, NDArray[np.bool_]]:
-    """The items shown [requests, SLOTS] and which slots are filled; filled slots come first."""
+def draw_slates(rng: np.random.Generator, shop: DemoShop, requests: DayRequests) -> tuple[Rows, NDArray[np.bool_]]:
+    """The items of the lists [requests, SLOTS] and which slots are filled; filled slots come first."""
     search = np.flatnonzero(requests.is_search)
     home = np.flatnonzero(~requests.is_search)
-    shown = np.zeros((len(requests), SLOTS), np.intp)
+    slates = np.zeros((len(requests), SLOTS), np.intp)
     filled = np.zeros((len(requests), SLOTS), np.bool_)
-    shown[search], filled[search] = _fill(rng, shop, requests.day, *_found(rng, shop, requests, search))
-    shown[home], filled[home] = _fill(rng, shop, requests.day, *_recommended(rng, shop, requests, home))
-    return shown, filled
+    slates[search], filled[search] = _fill(rng, shop, requests.day, *_search_candidates(rng, shop, requests, search))
+    slates[home], filled[home] = _fill(rng, shop, requests.day, *_home_candidates(rng, shop, requests, home))
+    return slates, filled
 
 
-def _found(rng: np.random.Generator, shop: DemoShop, requests: Requests, rows: Rows) -> tuple[Rows, FloatArray]:
+def _search_candidates(
+    rng: np.random.Generator, shop: DemoShop, requests: DayRequests, rows: Rows
+) -> tuple[Rows, FloatArray]:
     """Candidates of searches and how well a word index likes them."""
     intents = requests.intents.take(rows)
     shelves = shop.shelves
@@ -52,7 +54,9 @@ def _found(rng: np.random.Generator, shop: DemoShop, requests: Requests, rows: R
     return pool, (score + rng.gumbel(size=pool.shape)).astype(np.float32)
 
 
-def _recommended(rng: np.random.Generator, shop: DemoShop, requests: Requests, rows: Rows) -> tuple[Rows, FloatArray]:
+def _home_candidates(
+    rng: np.random.Generator, shop: DemoShop, requests: DayRequests, rows: Rows
+) -> tuple[Rows, FloatArray]:
     """Candidates for the home page: what sells, what lies in the shopper's categories, and anything."""
     shelves = shop.shelves
     person = requests.person[rows]

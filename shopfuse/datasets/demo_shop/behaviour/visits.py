@@ -25,8 +25,8 @@ _WEEKDAYS = (1.0, 0.95, 0.95, 0.95, 0.95, 1.1, 1.2)
 
 
 @dataclass(frozen=True, slots=True)
-class Requests:
-    """One row for each request of a day. `person` indexes `people` and the tables of `liking`."""
+class DayRequests:
+    """One row for each request of the day. `person` indexes `people` and the tables of `liking`."""
 
     day: int
     scene: int
@@ -49,7 +49,7 @@ def _start_seconds(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
     return np.asarray(hour * 3600.0 + rng.uniform(0, 3600, count))
 
 
-def draw_requests(rng: np.random.Generator, shop: DemoShop, day: int) -> Requests:
+def draw_requests(rng: np.random.Generator, shop: DemoShop, day: int) -> DayRequests:
     """The requests of one day, session by session."""
     users = shop.users
     per_day = max(_SESSIONS_PER_DAY, _FEWEST_SESSIONS / shop.period.days)
@@ -62,7 +62,7 @@ def draw_requests(rng: np.random.Generator, shop: DemoShop, day: int) -> Request
     liking = shop.liking(people, shop.period.progress(day))
     scene = shop.period.scene_of(day)
     leaf = _topics(rng, shop, liking, person, session, shop.lifts[scene])
-    return Requests(
+    return DayRequests(
         day=day,
         scene=scene,
         lift=shop.lifts[scene],

@@ -15,7 +15,6 @@ from PIL import Image
 from polars.io.plugins import register_io_source
 
 from shopfuse.datasets.demo_shop.catalogue.rows import item_ids
-from shopfuse.datasets.demo_shop.catalogue.silhouettes import MAX_BLOBS, SILHOUETTE_NAMES, blob_table
 from shopfuse.datasets.demo_shop.world.appearance import COLOUR_RGB, PATTERN_NAMES, STYLE_POINTS, FloatArray
 from shopfuse.datasets.demo_shop.world.seeds import stream
 from shopfuse.datasets.demo_shop.world.tastes import Rows
@@ -26,6 +25,42 @@ SIZE = 64
 _CHUNK = 256
 _GRAIN = 16  # the background's grain has this many cells a side
 _EXPONENTS = np.array([1.2, 2.0, 6.0], np.float32)  # of a blob's outline: faceted, rounded, boxy
+
+# Outlines of products: each a handful of blobs, by centre x, centre y, radius x and radius y in a square of -1 .. +1; y
+# points down. How round or angular a blob is comes from the item's style.
+_BLOBS: dict[str, list[tuple[float, float, float, float]]] = {
+    "bag": [(0, 0.15, 0.62, 0.6), (0, -0.55, 0.3, 0.25)],
+    "banner": [(0, 0, 0.5, 0.85)],
+    "bed": [(0, 0.25, 0.85, 0.3), (-0.75, -0.1, 0.12, 0.6), (0.75, 0.1, 0.1, 0.42)],
+    "bicycle": [(-0.5, 0.35, 0.36, 0.38), (0.5, 0.35, 0.36, 0.38), (0, -0.05, 0.5, 0.12), (0.3, -0.4, 0.22, 0.09)],
+    "blade": [(0, -0.3, 0.26, 0.62), (0, 0.55, 0.17, 0.36)],
+    "boot": [(-0.15, -0.25, 0.32, 0.62), (0.15, 0.52, 0.62, 0.26)],
+    "bottle": [(0, 0.25, 0.32, 0.62), (0, -0.62, 0.15, 0.25)],
+    "box": [(0, 0, 0.68, 0.52)],
+    "cushion": [(0, 0, 0.74, 0.66)],
+    "dome": [(0, -0.1, 0.6, 0.52), (0.1, 0.32, 0.8, 0.16)],
+    "dress": [(0, -0.42, 0.28, 0.42), (0, 0.35, 0.6, 0.56)],
+    "dumbbell": [(-0.6, 0, 0.25, 0.46), (0.6, 0, 0.25, 0.46), (0, 0, 0.62, 0.13)],
+    "headphones": [(-0.55, 0.25, 0.24, 0.42), (0.55, 0.25, 0.24, 0.42), (0, -0.45, 0.66, 0.17)],
+    "lamp": [(0, -0.42, 0.56, 0.36), (0, 0.25, 0.1, 0.5), (0, 0.75, 0.4, 0.12)],
+    "laptop": [(0, -0.2, 0.62, 0.42), (0, 0.42, 0.84, 0.14)],
+    "monitor": [(0, -0.18, 0.84, 0.5), (0, 0.5, 0.1, 0.22), (0, 0.74, 0.4, 0.09)],
+    "pair": [(-0.42, 0.1, 0.28, 0.36), (0.42, 0.1, 0.28, 0.36), (-0.42, -0.42, 0.12, 0.24), (0.42, -0.42, 0.12, 0.24)],
+    "pan": [(-0.22, 0.05, 0.56, 0.44), (0.62, 0.05, 0.38, 0.1)],
+    "phone": [(0, 0, 0.4, 0.8)],
+    "rack": [(0, -0.68, 0.62, 0.14), (0, -0.05, 0.62, 0.14), (0, 0.58, 0.62, 0.14), (-0.55, 0, 0.1, 0.85)],
+    "seat": [(0, 0.3, 0.82, 0.32), (0, -0.25, 0.66, 0.42), (-0.76, 0.15, 0.15, 0.4), (0.76, 0.15, 0.15, 0.4)],
+    "shoe": [(0.05, 0.3, 0.84, 0.26), (-0.45, 0, 0.36, 0.36)],
+    "slab": [(0, 0, 0.86, 0.34)],
+    "table": [(0, -0.25, 0.86, 0.17), (-0.62, 0.3, 0.11, 0.52), (0.62, 0.3, 0.11, 0.52)],
+    "tent": [(0, 0.3, 0.86, 0.42), (0, -0.2, 0.48, 0.46)],
+    "top": [(0, 0.15, 0.44, 0.64), (-0.58, -0.2, 0.26, 0.32), (0.58, -0.2, 0.26, 0.32)],
+    "trousers": [(0, -0.5, 0.42, 0.3), (-0.24, 0.22, 0.21, 0.62), (0.24, 0.22, 0.21, 0.62)],
+    "vessel": [(0, 0.12, 0.46, 0.58), (0.5, 0.1, 0.18, 0.28), (0, -0.5, 0.3, 0.16)],
+    "watch": [(0, 0, 0.4, 0.42), (0, -0.6, 0.2, 0.34), (0, 0.6, 0.2, 0.34)],
+}
+_MAX_BLOBS = 4
+_NO_BLOB = (9.0, 9.0, 0.1, 0.1)  # far outside the image
 
 
 def draw_images(shop: DemoShop, first: int, last: int) -> NDArray[np.uint8]:
@@ -56,16 +91,23 @@ def _axes(rng: np.random.Generator, shop: DemoShop, rows: Rows) -> tuple[FloatAr
 
 def _outlines(shop: DemoShop, rows: Rows, x: FloatArray, y: FloatArray) -> FloatArray:
     """1 inside the product, 0 outside, soft at the edge: [n, 64, 64]. A blob is a superellipse."""
-    kind = np.array([SILHOUETTE_NAMES.index(leaf.silhouette) for leaf in shop.leaves])[shop.items.leaf[rows]]
-    blobs = blob_table()[kind]
+    silhouettes = list(_BLOBS)
+    kind = np.array([silhouettes.index(leaf.silhouette) for leaf in shop.leaves])[shop.items.leaf[rows]]
+    blobs = _blob_table()[kind]
     power = _EXPONENTS[STYLE_POINTS[shop.items.style[rows], 0].astype(np.intp) + 1][:, None]
     nearest = np.full((len(rows), SIZE, SIZE), np.inf, np.float32)
-    for blob in range(MAX_BLOBS):
+    for blob in range(_MAX_BLOBS):
         centre_x, centre_y, radius_x, radius_y = (blobs[:, blob, part][:, None] for part in range(4))
         across = np.minimum(np.abs((x - centre_x) / radius_x), 50.0) ** power
         down = np.minimum(np.abs((y - centre_y) / radius_y), 50.0) ** power
         np.minimum(nearest, down[:, :, None] + across[:, None, :], out=nearest)
     return np.clip((1.0 - nearest) * 5.0 + 0.5, 0.0, 1.0)
+
+
+def _blob_table() -> FloatArray:
+    """Centre x, centre y, radius x, radius y: [silhouettes, _MAX_BLOBS, 4]."""
+    padded = [[*blobs, *[_NO_BLOB] * (_MAX_BLOBS - len(blobs))] for blobs in _BLOBS.values()]
+    return np.array(padded, np.float32)
 
 
 # The second colour goes where these are positive; u and v run across and along the pattern.

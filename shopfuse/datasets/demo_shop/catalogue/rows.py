@@ -68,8 +68,8 @@ def _attributes(shop: DemoShop) -> pl.Series:
         ("colour", pl.Series(COLOUR_NAMES).gather(items.colour), items.names_colour),
     ]
     pairs = [
-        pl.when(pl.Series(shown)).then(pl.struct(pl.lit(name).alias("name"), value.alias("value")))
-        for name, value, shown in columns
+        pl.when(pl.Series(present)).then(pl.struct(pl.lit(name).alias("name"), value.alias("value")))
+        for name, value, present in columns
     ]
     lists = pl.concat_list(pairs).list.drop_nulls().cast(pl.List(ATTRIBUTE)).alias("attributes")
     return pl.select(lists).to_series()

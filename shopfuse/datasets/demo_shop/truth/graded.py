@@ -36,7 +36,7 @@ _SECOND_SHARE, _THIRD_SHARE = 0.35, 0.12  # of the relevant items: grade 2 or mo
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class GradedList:
     """One evaluated search or shopper, with every item of grade > 0, best first."""
 
     asker: int  # row in `people` of its Truth
@@ -54,7 +54,7 @@ class Truth:
     people: Rows
     liking: Liking
     intents: Intents | None
-    judged: list[Judged]
+    judged: list[GradedList]
 
 
 def _askers(rng: np.random.Generator, shop: DemoShop, count: int) -> Rows:
@@ -84,13 +84,13 @@ def search_truth(shop: DemoShop) -> Truth:
     leaf = draw_leaves(rng, shop, liking, rows, shop.lifts[scenes])
     intents = draw_intents(rng, shop, leaf, liking, rows, np.zeros(len(shop.leaves), np.float32), shop.period.days)
     queries = query_texts(rng, shop, intents)
-    judged: dict[tuple[str, int, int], Judged] = {}
+    judged: dict[tuple[str, int, int], GradedList] = {}
     for row in range(len(people)):
         answers = _answers(shop, intents.take(np.array([row])))
         key = (queries[row], int(people[row]), int(scenes[row]))
         if len(answers) >= 5 and key not in judged and len(judged) < EVALUATED:
             liked = wanted(utility(liking, np.array(row), shop.items, answers, shop.lifts[scenes[row]]))
-            judged[key] = Judged(row, int(scenes[row]), *graded(liked, answers, _SEARCH_SHARE), queries[row], row)
+            judged[key] = GradedList(row, int(scenes[row]), *graded(liked, answers, _SEARCH_SHARE), queries[row], row)
     return Truth(people, liking, intents, list(judged.values()))
 
 
@@ -116,7 +116,7 @@ def recommend_truth(shop: DemoShop, bought: dict[int, set[int]]) -> Truth:
         open_to[list(bought.get(user, ()))] = False
         candidates = np.flatnonzero(open_to)
         liked = wanted(utility(liking, np.array(row), shop.items, candidates, shop.lifts[scenes[row]]))
-        judged.append(Judged(row, int(scenes[row]), *graded(liked, candidates, _CATALOGUE_SHARE)))
+        judged.append(GradedList(row, int(scenes[row]), *graded(liked, candidates, _CATALOGUE_SHARE)))
     return Truth(people, liking, None, judged)
 
 

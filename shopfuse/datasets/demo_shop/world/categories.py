@@ -1,7 +1,7 @@
 # ruff: noqa: E501  (a row of a table is one line)
 """The demo shop's category tree: what each leaf is called, costs, looks like and is made of.
 
-Titles use `nouns`, shoppers type `asked_as`: the two overlap only in part, so that an encoder which knows that a
+Titles use `nouns`, shoppers type `queried_as`: the two overlap only in part, so that an encoder which knows that a
 couch is a sofa finds more than a word index. This file holds tables only; terms are spelled out in vocabulary.py.
 """
 
@@ -18,7 +18,7 @@ class Leaf:
     group: str
     name: str
     nouns: tuple[str, ...]
-    asked_as: tuple[str, ...]
+    queried_as: tuple[str, ...]
     median_price: float
     silhouette: str
     materials: tuple[str, ...]
@@ -32,7 +32,7 @@ class Leaf:
 
 
 # What shoppers type when they mean a whole group.
-GROUP_ASKED_AS = {
+GROUP_QUERIED_AS = {
     "Shoes": ("shoes", "footwear"),
     "Clothing": ("clothes", "something to wear", "apparel"),
     "Accessories": ("fashion accessories", "accessories"),
@@ -107,13 +107,13 @@ Electronics/Phones/Chargers/charger,charging dock,power bank/charger,power adapt
 
 
 def _leaf(row: str) -> Leaf:
-    department, group, name, nouns, asked_as, price, silhouette, materials, features, uses = row.split("/")
+    department, group, name, nouns, queried_as, price, silhouette, materials, features, uses = row.split("/")
     return Leaf(
         department,
         group,
         name,
         tuple(nouns.split(",")),
-        tuple(asked_as.split(",")),
+        tuple(queried_as.split(",")),
         float(price),
         silhouette,
         tuple(materials.split(",")),
@@ -128,7 +128,7 @@ LEAVES = tuple(_leaf(row) for row in _ROWS.strip().splitlines())
 def leaves_for(items: int) -> tuple[Leaf, ...]:
     """The leaves of a shop of this many items: about 25 items or more each, every group present before any is complete."""
     wanted = min(len(LEAVES), max(12, items // 25))
-    groups = list(GROUP_ASKED_AS)
+    groups = list(GROUP_QUERIED_AS)
     rank_in_group = [sum(other.group == leaf.group for other in LEAVES[:n]) for n, leaf in enumerate(LEAVES)]
     order = sorted(range(len(LEAVES)), key=lambda n: (rank_in_group[n], groups.index(LEAVES[n].group)))
     return tuple(LEAVES[n] for n in sorted(order[:wanted]))

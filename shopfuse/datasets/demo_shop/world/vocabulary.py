@@ -1,7 +1,7 @@
 # ruff: noqa: E501  (a row of a table is one line)
 """What the demo shop's words mean: materials, features and uses, each as the shop writes it and as shoppers ask for it.
 
-`asked_as` holds what titles and descriptions seldom say, so that a match needs meaning and not spelling. Tables only.
+`queried_as` holds what titles and descriptions seldom say, so that a match needs meaning and not spelling. Tables only.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One attribute value. `written` goes into titles, `told` into descriptions, `asked_as` into queries."""
+    """One attribute value. `written` goes into titles, `told` into descriptions, `queried_as` into queries."""
 
     value: str
     written: tuple[str, ...]
     told: tuple[str, ...]
-    asked_as: tuple[str, ...]
+    queried_as: tuple[str, ...]
     theme: tuple[float, float] = (
         0.0,
         0.0,
@@ -26,9 +26,11 @@ class Term:
 def _terms(rows: str) -> dict[str, Term]:
     terms = {}
     for row in rows.strip().splitlines():
-        value, written, told, asked_as, *theme = row.split("|")
+        value, written, told, queried_as, *theme = row.split("|")
         point = (float(theme[0]), float(theme[1])) if theme else (0.0, 0.0)
-        terms[value] = Term(value, tuple(written.split(";")), tuple(told.split(";")), tuple(asked_as.split(";")), point)
+        terms[value] = Term(
+            value, tuple(written.split(";")), tuple(told.split(";")), tuple(queried_as.split(";")), point
+        )
     return terms
 
 
