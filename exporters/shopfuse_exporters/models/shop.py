@@ -44,4 +44,4 @@ def load_shop(workspace: Workspace, catalogue: Catalogue, scenes: tuple[str, ...
     """The state of the shop from which the release's indexes and the store's rows are computed."""
     log = load_event_log(workspace.events(), catalogue, scenes)
     at = last_moment(workspace.events()) or time.time()
-    return Shop(catalogue, log, at, item_rows_at(catalogue, log.events.before(at), at))
+    return Shop(catalogue, log, at, item_rows_at(catalogue, log.events, at))

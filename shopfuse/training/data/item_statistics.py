@@ -23,7 +23,8 @@ _SLOTS = 64  # list positions told apart
 
 
 def item_rows_at(catalogue: Catalogue, events: Events, at: float) -> NDArray[np.void]:
-    """ITEM_ROW [N]; all `events` must be before `at`."""
+    """ITEM_ROW [N] as known at `at`: later events, and those of that very moment, play no part."""
+    events = events.before(at)
     rows = np.zeros(len(catalogue), ITEM_ROW)
     rows["price"] = catalogue.price
     rows["price_percentile"] = price_percentiles(catalogue)

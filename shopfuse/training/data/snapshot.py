@@ -63,7 +63,7 @@ def take_snapshot(
     shutil.rmtree(folder, ignore_errors=True)
     layout = ReleaseLayout(folder)
     known = log.events.before(at)
-    rows = item_rows_at(catalogue, known, at)
+    rows = item_rows_at(catalogue, log.events, at)
     contents = index_contents(catalogue, log.requests, known, rows, text_vectors, items.vectors, image_vectors)
     for _ in build_indexes(layout, contents):
         pass

@@ -196,7 +196,7 @@ class Replay:
         day = int(at // DAY_S)
         if day not in self._mornings:
             start = day * DAY_S
-            self._mornings[day] = item_rows_at(self._catalogue, self._log.events.before(start), start)
+            self._mornings[day] = item_rows_at(self._catalogue, self._log.events, start)
         return self._mornings[day]
 
     def _fill(self, logged: LoggedLists, place: int, impressions: ImpressionList, request: ReplayedRequest) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,9 @@ from shopfuse.ranking.user_state import EVENT_CODES
 from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.data.catalogue import Catalogue
 from shopfuse.training.data.event_log import EventLog, Events
+from shopfuse.training.data.provenance import data_hash
 from shopfuse.training.data.snapshot import ItemVectors, take_snapshot
-from shopfuse.training.data.user_histories import UserHistories, user_histories
+from shopfuse.training.data.user_histories import UserHistories, last_moment, user_histories
 from shopfuse.training.examples.clicks import log_exposure, tower_examples
 from shopfuse.training.examples.impressions import ImpressionList, Replay, newest_impression_lists, with_similar
 from shopfuse.training.examples.item_inputs import ItemInputs, encode_items, item_inputs
@@ -33,11 +34,10 @@ from shopfuse.training.examples.user_inputs import user_inputs
 from shopfuse.training.fusion.ranker import LEARNED
 from shopfuse.training.trainers.ranker import split_lists
 from shopfuse.training.trainers.ranker_choice import AUTO, Fused, choose_ranker, without_training
-from shopfuse.training.trainers.record import training_record
-from shopfuse.training.trainers.shop_images import ShopImages, image_models, session_pairs, shop_images
-from shopfuse.training.trainers.tower_vectors import query_vectors, user_vectors
+from shopfuse.training.trainers.shop_images import ShopImages, image_models, image_training, session_pairs, shop_images
+from shopfuse.training.trainers.tower_vectors import Queries, query_vectors, user_vectors
 from shopfuse.training.trainers.towers import Towers, TowerTask, train_towers
-from shopfuse.training.trainers.tuned_settings import TrainingSettings, settings_of
+from shopfuse.training.trainers.tuned_settings import TrainingSettings, read_tuned, settings_of
 
 EncodeTexts = Callable[[list[str]], NDArray[np.float32]]
 
@@ -67,7 +67,7 @@ class ShopData:
 
 @dataclass(frozen=True, slots=True)
 class TrainedContent:
-    """The parts of a trained shop, and the data that the ranker was chosen on."""
+    """What the rankers build on: image encoder and towers, and what the item tower reads of the catalogue."""
 
     images: ShopImages | None
     towers: Towers
@@ -151,6 +151,21 @@ def shop_models(
     )
 
 
+def training_record(workspace: Workspace, clicks: int, lists: int, settings: TrainingSettings) -> dict[str, Any]:
+    """How the models were made: the settings of every trainer and a hash of what they were trained on."""
+    return {
+        "towers": "trained",
+        "clicks": clicks,
+        "lists": lists,
+        "data": data_hash(workspace),
+        "events_until": last_moment(workspace.events()),  # later events are held out from everything
+        "image_training": asdict(image_training(workspace)),
+        "tower_training": asdict(settings.towers),
+        "ranker_training": asdict(settings.ranker),
+        "tuned": read_tuned(workspace.root),
+    }
+
+
 def images_of(trained: TrainedContent) -> dict[str, Any]:
     """The fields of ShopModels that a shop with images has."""
     if trained.images is None:
@@ -194,22 +209,6 @@ def cut_moment(log: EventLog) -> float:
     """The moment that parts the events for the towers from the requests for the ranker."""
     at = clicks_of(log.events).at
     return float(at[int(TOWER_SHARE * len(at))])
-
-
-@dataclass(frozen=True, slots=True)
-class Queries:
-    """Text embeddings [n, D] of distinct queries; `row` finds them."""
-
-    row: dict[str, int]
-    vectors: NDArray[np.float32]
-
-    def of(self, queries: list[str]) -> NDArray[np.float32]:
-        """One embedding for each query, zeros where there is none."""
-        embeddings = np.zeros((len(queries), self.vectors.shape[1]), np.float32)
-        for place, query in enumerate(queries):
-            if query in self.row:
-                embeddings[place] = self.vectors[self.row[query]]
-        return embeddings
 
 
 def encode_queries(data: ShopData) -> Queries:

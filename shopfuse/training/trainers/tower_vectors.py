@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,6 +14,22 @@ from shopfuse.ranking.tensors import VECTOR
 from shopfuse.training.examples.user_inputs import UserInputs
 
 _BLOCK = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """Text embeddings [n, D] of distinct queries; `row` finds them."""
+
+    row: dict[str, int]
+    vectors: NDArray[np.float32]
+
+    def of(self, queries: list[str]) -> NDArray[np.float32]:
+        """One embedding for each query, zeros where there is none."""
+        embeddings = np.zeros((len(queries), self.vectors.shape[1]), np.float32)
+        for place, query in enumerate(queries):
+            if query in self.row:
+                embeddings[place] = self.vectors[self.row[query]]
+        return embeddings
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ import torch
 from shopfuse.ranking.tensors import submodels
 from shopfuse.training.examples.ranker_inputs import RankerInputs
 from shopfuse.training.fusion.moe import EXPERTS, MixtureOfExperts, uneven_usage, usage
-from tests.training.examples.random_tensors import random_inputs
+from tests.training.random_tensors import random_inputs
 
 INPUTS = RankerInputs(**random_inputs(submodels(64)["fusion_ranker"], 8, {"candidates": 16}))
 

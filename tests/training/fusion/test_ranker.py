@@ -13,8 +13,8 @@ from shopfuse.training.fusion.ranker import LEARNED, METHODS, FusionRanker
 from shopfuse.training.trainers.ranker import RankerTraining, split_lists, train_ranker
 from shopfuse.training.trainers.ranker_choice import choose_ranker, choose_tasks, list_ndcg
 from shopfuse.training.trainers.tower_losses import TowerHeads
-from tests.training.examples.planted_lists import POPULAR, POPULARITY, planted_items, popular_items_are_clicked
-from tests.training.examples.random_tensors import random_inputs
+from tests.training.planted_lists import POPULAR, POPULARITY, planted_items, popular_items_are_clicked
+from tests.training.random_tensors import random_inputs
 
 SEPARATE = ["attention", "moe"]  # methods that judge each candidate by itself
 RANKER = submodels(64)["fusion_ranker"]

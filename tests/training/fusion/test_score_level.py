@@ -10,7 +10,7 @@ from shopfuse.ranking.features import CONTEXT_FEATURES
 from shopfuse.ranking.fusion import FUSION_METHODS, fuse
 from shopfuse.ranking.tensors import TASKS, pad_rows, submodels
 from shopfuse.training.fusion.ranker import FusionRanker
-from tests.training.examples.random_tensors import random_inputs
+from tests.training.random_tensors import random_inputs
 
 RANKER = submodels(384)["fusion_ranker"]
 RELEVANCE = TASKS.index("relevance")

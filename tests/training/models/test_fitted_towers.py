@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from shopfuse.ranking.tensors import submodels
 from shopfuse.training.models.fitted_towers import FittedItemTower, FittedQueryTower, FittedUserTower, fit_projection
-from tests.training.examples.random_tensors import random_inputs
+from tests.training.random_tensors import random_inputs
 
 DIM = 160
 

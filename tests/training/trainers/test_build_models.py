@@ -16,7 +16,7 @@ from shopfuse.ranking.tensors import submodels
 from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.trainers.build_models import build_models
 from tests.training.conftest import TEXT_DIM, Shop, encode_words
-from tests.training.examples.random_tensors import random_inputs
+from tests.training.random_tensors import random_inputs
 
 
 def test_every_module_has_the_declared_signature(models: ShopModels) -> None:

@@ -9,7 +9,7 @@ from shopfuse.training.trainers.ranker import RankerTraining, train_ranker
 from shopfuse.training.trainers.ranker_choice import list_probabilities
 from shopfuse.training.trainers.stacking import train_stacking
 from shopfuse.training.trainers.tower_losses import TowerHeads
-from tests.training.examples.planted_lists import Floats, planted, planted_items, quality_of
+from tests.training.planted_lists import Floats, planted, planted_items, quality_of
 
 
 def _worst_first(rng: np.random.Generator, quality: Floats) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ from shopfuse.training.fusion.ranker import FusionRanker
 from shopfuse.training.trainers.position_term import PositionTerm
 from shopfuse.training.trainers.ranker_calibration import calibrate, seen_logits
 from shopfuse.training.trainers.stacking import train_stacking
-from tests.training.examples.planted_lists import planted_items, popular_items_are_clicked
+from tests.training.planted_lists import planted_items, popular_items_are_clicked
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from shopfuse.training.fusion.stacking import LEVEL_ZERO, SURFACES, Stacking, su
 from shopfuse.training.trainers.ranker import split_lists
 from shopfuse.training.trainers.ranker_choice import list_ndcg, list_probabilities
 from shopfuse.training.trainers.stacking import folds_in_time, train_stacking
-from tests.training.examples.planted_lists import POPULAR, POPULARITY, planted_items, popular_items_are_clicked
-from tests.training.examples.random_tensors import random_inputs
+from tests.training.planted_lists import POPULAR, POPULARITY, planted_items, popular_items_are_clicked
+from tests.training.random_tensors import random_inputs
 
 RANKER = submodels(64)["fusion_ranker"]
 

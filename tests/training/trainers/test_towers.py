@@ -13,7 +13,7 @@ from shopfuse.training.examples.tower_batch import tower_batch
 from shopfuse.training.trainers.tower_losses import TowerHeads, tower_loss
 from shopfuse.training.trainers.towers import TowerTask, train_towers
 from shopfuse.training.trainers.tuned_settings import with_values
-from tests.training.distributed.worker import CLICKS, ITEMS, SETTINGS, random_task
+from tests.training.random_towers import CLICKS, ITEMS, SETTINGS, random_task
 
 # One epoch in which nothing is learned: its losses are those of the first weights.
 STILL = replace(SETTINGS, epochs=1, learning_rate=0.0, behaviour_rate=0.0)
