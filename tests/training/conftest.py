@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from shopfuse.datasets.demo_shop import build_demo_shop
+from shopfuse.datasets.demo_shop.shop import build_demo_shop
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.data.catalogue import Catalogue, load_catalogue

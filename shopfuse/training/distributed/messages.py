@@ -1,4 +1,7 @@
-"""What the leader (rank 0) broadcasts to the other ranks: the data of a training, as JSON and plain arrays.
+"""The leader (rank 0) runs the command, the other ranks join its trainings: what it broadcasts to them, and when.
+
+Only the leader reads the workspace and writes to it; the others get the data of a training from it, as JSON and plain
+arrays, and need no files.
 
 A message is a frozen dataclass whose fields are arrays, tensors, numbers, texts or such dataclasses; the receiver says
 of which class it must be. Nothing else travels, so that no code can arrive with it.
@@ -7,7 +10,7 @@ of which class it must be. Nothing else travels, so that no code can arrive with
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
@@ -91,16 +94,38 @@ def _plain(value: Any, arrays: list[NDArray[Any]]) -> Any:
 
 
 _OUTGOING: ContextVar[Messages | None] = ContextVar("messages to the other ranks", default=None)
+_DISMISSED = "dismissed"
 
 
 @contextmanager
-def broadcasting(messages: Messages) -> Iterator[None]:
-    """Inside, `broadcast` reaches the other ranks."""
-    token = _OUTGOING.set(messages)
-    try:
-        yield
-    finally:
-        _OUTGOING.reset(token)
+def leading(trainings: Mapping[str, Callable[[Message], object]]) -> Iterator[bool]:
+    """True for the leader, at once; False for the other ranks, once the leader's command has ended well.
+
+    `trainings` says how the other ranks take part in each that is broadcast; one that the leader does alone, while they
+    wait, is not among them. Raises ProcessGroupError where another process is gone.
+    """
+    with process_group.joined():
+        if process_group.world_size() == 1:
+            yield True
+            return
+        messages = Messages()
+        if process_group.rank() > 0:
+            _take_part(messages, trainings)
+            yield False
+            return
+        token = _OUTGOING.set(messages)
+        try:
+            yield True
+        finally:
+            _OUTGOING.reset(token)
+        messages.send(_DISMISSED, None)
+
+
+def _take_part(messages: Messages, trainings: Mapping[str, Callable[[Message], object]]) -> None:
+    name, message = messages.receive()
+    while name != _DISMISSED:
+        trainings[name](message)
+        name, message = messages.receive()
 
 
 def broadcast(training: str, message: object) -> None:

@@ -1,7 +1,7 @@
 """The processes that train one model together, as torchrun starts them; one process alone is a group of one.
 
 What a trainer needs: its rank and the world size, the shard of a batch that is its own, and the mean over all ranks.
-What the leader (rank 0) tells the others between trainings is in messages.py.
+Who does what, and what the leader (rank 0) tells the others between trainings, is in messages.py.
 """
 
 from __future__ import annotations

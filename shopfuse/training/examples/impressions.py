@@ -33,13 +33,13 @@ LISTED = 16  # shown items of a list that are kept: the first ones, and every on
 RECALLED = 12  # candidates of the pool that were not shown
 ANYWHERE = 4  # further items from the whole catalogue
 LENGTH = LISTED + RECALLED + ANYWHERE
-RECENT_S = 1800.0
+RECENT_S = 1800.0  # an item looked at so shortly before a recommendation makes it a request for similar items
 NO_SEED = -1
 
 
 @dataclass(frozen=True, slots=True)
 class ImpressionList:
-    """One replayed request: the items shown, where, and the strongest event on each.
+    """The impressions of one logged request: items, slots, and the strongest event on each, [n].
 
     It stands for `weight` requests of its kind.
     """
@@ -61,20 +61,16 @@ def newest_impression_lists(log: EventLog, since: float, most: int) -> list[Impr
     Without the others every probability would be too high. They teach little else: of more than half as many a sample
     is taken, whose lists weigh more.
     """
-    lists = sorted(_all_lists(log, since), key=lambda impressions: float(log.requests.at[impressions.request]))
-    clicked = [impressions for impressions in lists if impressions.clicked][-most:]
+    lists = sorted(_all_lists(log, since), key=lambda one: float(log.requests.at[one.request]))
+    clicked = [one for one in lists if one.clicked][-most:]
     if not clicked:
         return []
     start = float(log.requests.at[clicked[0].request])
-    others = [
-        impressions
-        for impressions in lists
-        if not impressions.clicked and log.requests.at[impressions.request] >= start
-    ]
+    others = [one for one in lists if not one.clicked and log.requests.at[one.request] >= start]
     kept = np.linspace(0, max(len(others) - 1, 0), min(len(others), max(1, len(clicked) // 2))).astype(int)
     weight = len(others) / max(len(kept), 1)
     sampled = [replace(others[place], weight=weight) for place in kept.tolist()]
-    return sorted(clicked + sampled, key=lambda impressions: float(log.requests.at[impressions.request]))
+    return sorted(clicked + sampled, key=lambda one: float(log.requests.at[one.request]))
 
 
 def _all_lists(log: EventLog, since: float) -> Iterator[ImpressionList]:
@@ -215,6 +211,7 @@ class Replay:
         logged.channel_scores[place, :count], logged.channel_mask[place, :count] = scores, mask
 
     def _negatives(self, impressions: ImpressionList, request: ReplayedRequest) -> NDArray[np.int32]:
+        """Candidates of the pool, and a few items from anywhere, that were not shown."""
         others = np.setdiff1d(pool(self._snapshot.indexes, request.query, request.surface), impressions.rows)
         recalled = self._random.choice(others, min(RECALLED, len(others)), replace=False)
         anywhere = self._random.integers(0, len(self._catalogue), ANYWHERE).astype(np.int32)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from shopfuse.core.progress import Progress, silent
 from shopfuse.ranking.tensors import TOKEN, VECTOR
 from shopfuse.training.distributed import process_group
-from shopfuse.training.distributed.messages import broadcast
+from shopfuse.training.distributed.messages import Message, broadcast
 from shopfuse.training.examples.clicks import TowerExamples, class_balance
 from shopfuse.training.examples.item_inputs import ItemInputs
 from shopfuse.training.examples.tower_batch import TowerBatch, tower_batch
@@ -92,6 +92,10 @@ def take_part(
     towers = new_towers(task)
     metrics = _Run(towers, task).fit(progress, watch).metrics("tower")
     return towers, {**metrics, "tower_classes": class_balance(task.examples)}
+
+
+# For the other ranks of a distributed training: how they take part in what the leader broadcasts.
+TRAININGS: dict[str, Callable[[Message], object]] = {TRAINING: lambda message: take_part(message.read(TowerTask))}
 
 
 def new_towers(task: TowerTask) -> Towers:

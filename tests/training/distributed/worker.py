@@ -17,9 +17,9 @@ from safetensors.torch import save_file
 
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.training.distributed import process_group
+from shopfuse.training.distributed.messages import leading
 from shopfuse.training.examples.item_inputs import encode_items
-from shopfuse.training.trainers.leader import leading
-from shopfuse.training.trainers.towers import train_towers
+from shopfuse.training.trainers.towers import TRAININGS, train_towers
 from tests.training.random_towers import random_task
 
 
@@ -47,7 +47,7 @@ def main(out: Path, dies: bool) -> None:
     torch.set_num_threads(1)
     if dies and os.environ["RANK"] == "1":
         leave_after(3)
-    with leading() as leads:
+    with leading(TRAININGS) as leads:
         if not leads:
             return
         tensors, metrics = train()
