@@ -18,7 +18,7 @@ from shopfuse.training.compression.errors import CompressionError
 from shopfuse.training.compression.shop_texts import shop_texts
 from shopfuse.training.compression.token_batches import Tokeniser
 from shopfuse.training.models.text_encoder import load_text_encoder
-from tests.training.compression.compression_shop import write_encoder, write_shop
+from tests.training.compression.tiny_encoder import write_encoder, write_shop
 
 FILES = ("config.json", "meta.json", "model.safetensors", "tokenizer.json")
 SHORT = Effort(epochs=2, items=200)

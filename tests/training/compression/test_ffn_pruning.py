@@ -12,7 +12,7 @@ from shopfuse.training.compression.errors import CompressionError
 from shopfuse.training.compression.ffn_pruning import pruned
 from shopfuse.training.compression.token_batches import Tokeniser, Tokens
 from shopfuse.training.models.text_encoder import LoadedTextEncoder, load_text_encoder
-from tests.training.compression.compression_shop import WORDS, write_encoder
+from tests.training.compression.tiny_encoder import WORDS, write_encoder
 
 IMPORTANT = torch.arange(0, 64, 2)
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from shopfuse.cli.compress import app
 from shopfuse.training.compression.errors import CompressionError
-from tests.training.compression.compression_shop import write_encoder, write_shop
+from tests.training.compression.tiny_encoder import write_encoder, write_shop
 
 
 @pytest.fixture
