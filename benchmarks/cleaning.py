@@ -18,17 +18,17 @@ from unittest import mock
 import numpy as np
 import polars as pl
 
-from shopfuse.datasets.demo_shop import build_demo_shop
 from shopfuse.datasets.demo_shop.behaviour.intruders import with_intruders
+from shopfuse.datasets.demo_shop.shop import build_demo_shop
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.evaluation.offline.demo_rankers import Row, ndcg_table
-from shopfuse.evaluation.offline.demo_shops import open_encoding
+from shopfuse.evaluation.offline.demo_rankers import RankerRow, ndcg_table
 from shopfuse.inference.text_encoding import TextEncoding
-from shopfuse.metrics.ndcg import bootstrap_interval
+from shopfuse.metrics.bootstrap import bootstrap_interval
 from shopfuse.training.data import event_log
 from shopfuse.training.data.catalogue import load_catalogue
 from shopfuse.training.data.cleaning import Cleaning, cleaning_lines
 from shopfuse.training.trainers.build_models import build_models
+from shopfuse_exporters.encoding.encoder import export_encoding
 
 ROWS = ("fused", "popularity", "item_knn")
 
@@ -36,7 +36,7 @@ ROWS = ("fused", "popularity", "item_knn")
 def main() -> None:
     options = _options()
     with tempfile.TemporaryDirectory(prefix="shopfuse-cleaning-") as folder:
-        encoding = open_encoding(Path(folder))
+        encoding = export_encoding(Path(folder))
         seeds = [int(seed) for seed in options.seeds.split(",")]
         pairs = [_rows_of_seed(Path(folder), encoding, seed, options) for seed in seeds]
     for surface in ("search", "recommend"):
@@ -63,7 +63,7 @@ def _options() -> argparse.Namespace:
 
 def _rows_of_seed(
     folder: Path, encoding: TextEncoding, seed: int, options: argparse.Namespace
-) -> tuple[list[Row], list[Row]]:
+) -> tuple[list[RankerRow], list[RankerRow]]:
     """The rows of models trained on the planted log as it is, and on the cleaned one."""
     shop = Workspace.create(folder / f"seed-{seed}")
     build_demo_shop(shop, items=options.items, users=options.users, days=options.days, seed=seed, images=False)

@@ -10,17 +10,17 @@ from typing import Annotated
 import typer
 
 from shopfuse.cli.console import out, print_json, progress_bars
-from shopfuse.cli.options import JsonOption, WorkspaceOption
-from shopfuse.cli.precision_option import PrecisionOption, parse_precisions
-from shopfuse.cli.publication import triton_of
+from shopfuse.cli.options import JsonOption, PrecisionOption, WorkspaceOption, parse_precisions
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress
 from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.datasets.workspace import Workspace
+from shopfuse.local.endpoints import triton_control
 from shopfuse.publishing.publish import publish
 from shopfuse.release.manifest import Manifest
 from shopfuse.training.data.cleaning import cleaning_lines
-from shopfuse.training.trainers.assist import leading
+from shopfuse.training.distributed.messages import leading
+from shopfuse.training.trainers.towers import TRAININGS
 from shopfuse.training.trainers.tuned_settings import settings_of
 from shopfuse_exporters.build import BuildOptions, build_workspace
 
@@ -84,7 +84,7 @@ def build_and_publish(shop: Workspace, options: BuildOptions, progress: Progress
 
 
 def publish_release(workspace: Path, release_id: str, progress: Progress) -> None:
-    with triton_of(workspace, "") as control:
+    with triton_control(workspace) as control:
         publish(
             workspace, release_id, control=control, public_key=WorkspacePaths(workspace).public_key, progress=progress
         )
@@ -113,7 +113,7 @@ def build(
         target=target,
         accepted=parse_reasons(accept or ()),
     )
-    with leading() as leads:
+    with leading(TRAININGS) as leads:
         if not leads:
             return
         with progress_bars() as progress:

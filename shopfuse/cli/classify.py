@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from shopfuse.cli.ask import AddressOption, TimeoutOption, address_of
+from shopfuse.cli.ask import AddressOption, TimeoutOption
 from shopfuse.cli.console import out, print_json, print_table
 from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.local.client import call, connect, document
+from shopfuse.local.endpoints import gateway_address
 from shopfuse.v1 import text_pb2
 
 
@@ -29,15 +30,15 @@ TaskOption = Annotated[list[Task] | None, typer.Option("--task", help="Default: 
 TopOption = Annotated[int, typer.Option("--top", "-k", min=1, max=50, help="Labels for each text.")]
 
 
-def rows_of(text: str, found: text_pb2.TextClassification) -> list[list[object]]:
+def rows_of(text: str, result: text_pb2.TextClassification) -> list[list[object]]:
     """One row for each label; the text stands in the first."""
     rows: list[list[object]] = []
-    if found.HasField("category"):
-        answer = found.category.category or "(none is probable enough)"
-        rows += [["category", answer, label.label, label.probability] for label in found.category.labels]
-    if found.HasField("sentiment"):
-        answer = f"{found.sentiment.sentiment} ({found.sentiment.score:+.2f})"
-        rows += [["sentiment", answer, label.label, label.probability] for label in found.sentiment.labels]
+    if result.HasField("category"):
+        answer = result.category.category or "(none is probable enough)"
+        rows += [["category", answer, label.label, label.probability] for label in result.category.labels]
+    if result.HasField("sentiment"):
+        answer = f"{result.sentiment.sentiment} ({result.sentiment.score:+.2f})"
+        rows += [["sentiment", answer, label.label, label.probability] for label in result.sentiment.labels]
     return [[text if place == 0 else "", *row] for place, row in enumerate(rows)]
 
 
@@ -55,7 +56,7 @@ def classify(
     shopfuse classify "waterproof hiking boots" "Broke after a week" -w myshop
     """
     request = text_pb2.ClassifyTextRequest(texts=texts, tasks=[TASKS[one] for one in task or ()], top_k=top)
-    with connect(address_of(workspace, address)) as client:
+    with connect(gateway_address(workspace, address)) as client:
         response = call(client.texts.ClassifyText, request, timeout_s)
     if json:
         print_json(document(response))
@@ -65,7 +66,7 @@ def classify(
 
 def print_classified(texts: Sequence[str], response: text_pb2.ClassifyTextResponse) -> None:
     pairs = zip(texts, response.classifications, strict=True)
-    rows = [row for text, found in pairs for row in rows_of(text, found)]
+    rows = [row for text, result in pairs for row in rows_of(text, result)]
     print_table("classified", ("text", "task", "answer", "label", "probability"), rows)
-    if cut := sum(found.truncated for found in response.classifications):
+    if cut := sum(result.truncated for result in response.classifications):
         out.print(f"{cut} of the texts were longer than the encoder reads", style="dim")

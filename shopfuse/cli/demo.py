@@ -10,25 +10,23 @@ from typing import Annotated
 import polars as pl
 import typer
 
-from shopfuse.cli.ask import show
+from shopfuse.cli.ask import print_answer
 from shopfuse.cli.build import build_and_publish, print_summary
 from shopfuse.cli.classify import print_classified
 from shopfuse.cli.console import out, progress_bars
 from shopfuse.cli.serve import wait_for_end
 from shopfuse.core.progress import Progress
-from shopfuse.datasets.demo_shop import build_demo_shop
+from shopfuse.datasets.demo_shop.shop import build_demo_shop
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.local.client import Client, call, connect
+from shopfuse.local.requests import rank_request, recommend_request, search_request, similar_request
 from shopfuse.local.stack import local_stack, stable_release
 from shopfuse.release.channels import read_channels
-from shopfuse.v1.item_pb2 import RequestContext
-from shopfuse.v1.recommendation_pb2 import RankItemsRequest, RecommendRequest, RecommendSimilarItemsRequest
-from shopfuse.v1.search_pb2 import SearchRequest
 from shopfuse.v1.text_pb2 import ClassifyTextRequest
 from shopfuse_exporters.build import BuildOptions
 
 TIMEOUT_S = 5.0
-QUESTIONS = 3
+QUESTIONS, PAGE = 3, 5
 TEXTS = ["waterproof hiking boots", "Broke after a week, I want my money back."]
 
 FolderOption = Annotated[Path, typer.Option("--workspace", "-w", help="Folder of the demo shop.", file_okay=False)]
@@ -63,20 +61,20 @@ def ask_everything(shop: Workspace, client: Client) -> None:
     """Searches by words and by image, recommendations, similar items and a rank call, each with reasons and the time
     of every stage; and what two texts are about."""
     for query, user in topics(shop.paths.search_truth, ("query", "user_id")):
-        request = SearchRequest(query=query, user_id=user, page_size=5, explain=True)
-        show(f'search "{query}" for {user}', client.searches.Search, request, TIMEOUT_S, False)
+        search = search_request(query, user=user, page_size=PAGE, explain=True)
+        print_answer(f'search "{query}" for {user}', client.searches.Search, search, TIMEOUT_S, False)
     service = client.recommendations
     for user, scene in topics(shop.paths.recommend_truth, ("user_id", "scene")):
-        wanted = RecommendRequest(user_id=user, context=RequestContext(scene=scene), page_size=5, explain=True)
-        show(f"recommend for {user}", service.Recommend, wanted, TIMEOUT_S, False)
+        recommend = recommend_request(user, scene=scene, page_size=PAGE, explain=True)
+        print_answer(f"recommend for {user}", service.Recommend, recommend, TIMEOUT_S, False)
     ids = shop.items().select("item_id").collect()["item_id"].to_list()
-    similar = RecommendSimilarItemsRequest(item_id=ids[0], page_size=5, explain=True)
-    show(f"similar to {ids[0]}", service.RecommendSimilarItems, similar, TIMEOUT_S, False)
-    ranked = RankItemsRequest(item_ids=ids[:8], user_id=user, explain=True)
-    show(f"rank 8 items for {user}", service.RankItems, ranked, TIMEOUT_S, False)
-    seen = shop.images().select("item_id", "image").head(1).collect().row(0, named=True)
-    imaged = SearchRequest(query_image=seen["image"], page_size=5, explain=True)
-    show(f"search with the image of {seen['item_id']}", client.searches.Search, imaged, TIMEOUT_S, False)
+    similar = similar_request(ids[0], page_size=PAGE, explain=True)
+    print_answer(f"similar to {ids[0]}", service.RecommendSimilarItems, similar, TIMEOUT_S, False)
+    rank = rank_request(ids[:8], user=user, explain=True)
+    print_answer(f"rank 8 items for {user}", service.RankItems, rank, TIMEOUT_S, False)
+    first = shop.images().select("item_id", "image").head(1).collect().row(0, named=True)
+    by_image = search_request(image=first["image"], page_size=PAGE, explain=True)
+    print_answer(f"search with the image of {first['item_id']}", client.searches.Search, by_image, TIMEOUT_S, False)
     print_classified(TEXTS, call(client.texts.ClassifyText, ClassifyTextRequest(texts=TEXTS), TIMEOUT_S))
 
 

@@ -16,7 +16,7 @@ from shopfuse_exporters.encoding.plan import EncodingError, Shard
 from shopfuse_exporters.encoding.run import STAGE
 from shopfuse_exporters.encoding.triton import IN_FLIGHT
 from shopfuse_exporters.encoding.workspace import encode_workspace, merge_workspace
-from shopfuse_exporters.precision.convert import FULL
+from shopfuse_exporters.precision.precisions import FULL
 from shopfuse_exporters.steps import peak_memory_mb
 
 SAY_EVERY_S = 30.0

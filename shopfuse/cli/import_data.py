@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import typer
 
 from shopfuse.cli.console import out, print_json, progress_bars
 from shopfuse.cli.import_photos import photos
 from shopfuse.cli.options import JsonOption, WorkspaceOption
+from shopfuse.core.progress import Progress
 from shopfuse.datasets.importing.catalogue import import_catalogue
 from shopfuse.datasets.importing.events import import_events
 from shopfuse.datasets.importing.mapping import read_catalogue_mapping, read_event_mapping, read_review_mapping
@@ -31,7 +33,15 @@ BadShareOption = Annotated[
 ]
 
 
-def _show(report: ImportReport, as_json: bool) -> None:
+class RowImport(Protocol):
+    """Brings the rows of a file into a workspace."""
+
+    def __call__(self, workspace: Workspace, *, progress: Progress) -> ImportReport: ...
+
+
+def _import(rows: RowImport, workspace: Path, as_json: bool) -> None:
+    with progress_bars() as progress:
+        report = rows(Workspace.open_or_create(workspace), progress=progress)
     if as_json:
         print_json(asdict(report) | {"rejects_path": str(report.rejects_path)})
         return
@@ -67,10 +77,7 @@ def catalog(
     shopfuse import catalog products.jsonl.gz --mapping examples/mappings/icecat.toml -w myshop
     """
     fields = read_catalogue_mapping(mapping)
-    with progress_bars() as progress:
-        shop = Workspace.open_or_create(workspace)
-        report = import_catalogue(file, fields, shop, max_bad_share=max_bad_share, progress=progress)
-    _show(report, json)
+    _import(partial(import_catalogue, file, fields, max_bad_share=max_bad_share), workspace, json)
 
 
 @app.command()
@@ -86,10 +93,7 @@ def events(
     shopfuse import events clicks.csv --mapping examples/mappings/events_csv.toml -w myshop
     """
     fields = read_event_mapping(mapping)
-    with progress_bars() as progress:
-        shop = Workspace.open_or_create(workspace)
-        report = import_events(file, fields, shop, max_bad_share=max_bad_share, progress=progress)
-    _show(report, json)
+    _import(partial(import_events, file, fields, max_bad_share=max_bad_share), workspace, json)
 
 
 @app.command()
@@ -105,7 +109,4 @@ def reviews(
     shopfuse import reviews reviews.csv --mapping examples/mappings/reviews_csv.toml -w myshop
     """
     fields = read_review_mapping(mapping)
-    with progress_bars() as progress:
-        shop = Workspace.open_or_create(workspace)
-        report = import_reviews(file, fields, shop, max_bad_share=max_bad_share, progress=progress)
-    _show(report, json)
+    _import(partial(import_reviews, file, fields, max_bad_share=max_bad_share), workspace, json)

@@ -10,16 +10,14 @@ import sys
 import typer
 
 from shopfuse.cli.ask import rank, recommend, search, similar
-from shopfuse.cli.bench.precisions import precisions
-from shopfuse.cli.bench.rank import app as bench
-from shopfuse.cli.bench.release import bench_release
+from shopfuse.cli.bench import app as bench
 from shopfuse.cli.build import build
 from shopfuse.cli.classify import classify
 from shopfuse.cli.compress import app as compress
 from shopfuse.cli.console import err
 from shopfuse.cli.demo import demo
 from shopfuse.cli.encode import encode
-from shopfuse.cli.evaluate.search import app as evaluate
+from shopfuse.cli.evaluate.report import app as evaluate
 from shopfuse.cli.import_data import app as import_data
 from shopfuse.cli.release import app as release
 from shopfuse.cli.serve import serve
@@ -57,8 +55,6 @@ GROUPS = {
 }
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)
-bench.command("precisions")(precisions)
-bench.command("release")(bench_release)
 
 
 def main() -> None:

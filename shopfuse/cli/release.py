@@ -9,18 +9,18 @@ from typing import Annotated
 import typer
 
 from shopfuse.cli.build import AcceptOption, SeedOption, Target, TargetOption, parse_reasons, print_summary
-from shopfuse.cli.console import out, print_json, print_table, progress_bars
-from shopfuse.cli.options import JsonOption, WorkspaceOption
-from shopfuse.cli.precision_option import PrecisionOption, parse_precisions
-from shopfuse.cli.publication import KeyOption, TritonOption, key_of, print_pruned, print_published, triton_of
+from shopfuse.cli.console import err, out, print_json, print_table, progress_bars
+from shopfuse.cli.options import JsonOption, PrecisionOption, WorkspaceOption, parse_precisions
 from shopfuse.cli.release_page import difference, release_page, roles_of
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
-from shopfuse.publishing.prune import prune
+from shopfuse.local.endpoints import triton_control
+from shopfuse.publishing.prune import Pruned, prune
 from shopfuse.publishing.publish import publish
 from shopfuse.publishing.rollback import promote, rollback
+from shopfuse.publishing.switch import Published
 from shopfuse.release.channels import read_channels
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, ReleaseError
@@ -46,6 +46,12 @@ ReleaseArgument = Annotated[str, typer.Argument(help="Release id such as r1; def
 NewReleaseArgument = Annotated[str, typer.Argument(help="Release id such as r2; default: the newest.")]
 CanaryOption = Annotated[str, typer.Option("--canary", help="Share of users such as 5%; the others keep the old one.")]
 PromoteOption = Annotated[bool, typer.Option("--promote", help="Give the running canary to everybody.")]
+TritonOption = Annotated[
+    str, typer.Option(help="HOST:PORT of the Triton that serves the shop; default: the one that `serve` started.")
+]
+KeyOption = Annotated[
+    Path | None, typer.Option("--public-key", help="Public key to verify with; default: keys/release.pub.")
+]
 KeepOption = Annotated[int, typer.Option(min=0, help="Newest releases to keep beside those in use.")]
 
 
@@ -187,7 +193,7 @@ def publish_release(
     if promotes and (release or canary):
         raise ShopfuseError("--promote stands alone: it gives the running canary to everybody")
     key, share = key_of(workspace, public_key), parse_share(canary) if canary else None
-    with progress_bars() as progress, triton_of(workspace, triton) as control:
+    with progress_bars() as progress, triton_control(workspace, triton) as control:
         if promotes:
             done = promote(workspace, control=control, public_key=key, progress=progress)
         else:
@@ -201,7 +207,7 @@ def roll_back(
     workspace: WorkspaceOption, triton: TritonOption = "", public_key: KeyOption = None, json: JsonOption = False
 ) -> None:
     """End the running canary; without one, back to the release that was stable before."""
-    with progress_bars() as progress, triton_of(workspace, triton) as control:
+    with progress_bars() as progress, triton_control(workspace, triton) as control:
         done = rollback(workspace, control=control, public_key=key_of(workspace, public_key), progress=progress)
     print_published(done, json)
 
@@ -212,7 +218,7 @@ def prune_releases(
 ) -> None:
     """Remove releases and models that no channel names and no gateway holds."""
     # A build links files of earlier releases: the two do not meet.
-    with progress_bars() as progress, workspace_lock(workspace), triton_of(workspace, triton) as control:
+    with progress_bars() as progress, workspace_lock(workspace), triton_control(workspace, triton) as control:
         done = prune(workspace, keep=keep, control=control, progress=progress)
     print_pruned(done, json)
 
@@ -229,3 +235,36 @@ def newest(workspace: Path) -> str:
     if not releases:
         raise ReleaseError(f"{workspace}: no release to publish; run `shopfuse build` or `shopfuse release build`")
     return releases[-1].release_id
+
+
+def key_of(workspace: Path, public_key: Path | None) -> Path:
+    return public_key or WorkspacePaths(workspace).public_key
+
+
+def print_published(done: Published, json: bool) -> None:
+    """What answers whom now, and what a person should look at."""
+    if json:
+        print_json(asdict(done))
+        return
+    for name in done.after.in_use:
+        out.print(f"{name}: {roles_of(name, done.after)}")
+    slowest = sorted(done.step_seconds.items(), key=lambda step: -step[1])[:3]
+    steps = ", ".join(f"{name} {took:.2f}" for name, took in slowest)
+    out.print(f"{done.action} took {done.seconds:.2f} s, of which {steps}")
+    _print_warnings(done.warnings)
+
+
+def print_pruned(done: Pruned, json: bool) -> None:
+    if json:
+        print_json(asdict(done))
+        return
+    for name, why in done.kept.items():
+        out.print(f"{name} stays: {why}", markup=False)
+    removed = ", ".join((*done.removed, *done.removed_models)) or "nothing"
+    out.print(f"removed {removed} in {done.seconds:.2f} s", markup=False, soft_wrap=True)
+    _print_warnings(done.warnings)
+
+
+def _print_warnings(warnings: tuple[str, ...]) -> None:
+    for warning in warnings:
+        err.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)

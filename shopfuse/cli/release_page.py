@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from rich.text import Text
 from shopfuse.release.channels import Channels
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest
-from shopfuse.release.parity_table import parity_table
 
 BAR = 24  # characters of the longest step
 SHORT = 12  # of a hash: enough to tell two apart
@@ -102,6 +102,45 @@ def _parity(manifest: Manifest) -> Table:
     for name in sorted(manifest.models.keys() - manifest.parity.keys()):
         table.add_row(name, *[""] * (len(PARITY_COLUMNS) - 2), Text("not checked", style="red"))
     return table
+
+
+@dataclass(frozen=True, slots=True)
+class ParityRow:
+    """One model; overlap and NDCG loss are None where it ranks nothing."""
+
+    model: str
+    precision: str
+    cases: int
+    max_abs: float
+    cosine_min: float
+    cosine_mean: float
+    overlap: float | None
+    ndcg_loss: float | None
+    neighbours: float
+    padding: float
+    verdict: str  # "passed", or "accepted: why"
+
+
+def parity_table(parity: Mapping[str, Any]) -> list[ParityRow]:
+    """The rows of `manifest.parity`, in the order of the models' names."""
+    return [_parity_row(name, parity[name]) for name in sorted(parity)]
+
+
+def _parity_row(name: str, report: Mapping[str, Any]) -> ParityRow:
+    ranking = report["ranking"] or {}
+    return ParityRow(
+        model=name,
+        precision=report["precision"],
+        cases=report["cases"],
+        max_abs=report["max_abs_diff"],
+        cosine_min=report["cosine_min"],
+        cosine_mean=report["cosine_mean"],
+        overlap=ranking.get("overlap"),
+        ndcg_loss=ranking.get("ndcg_loss"),
+        neighbours=report["neighbours"],
+        padding=report["padding"],
+        verdict="passed" if report["passed"] else f"accepted: {report['accepted']}",
+    )
 
 
 def _quality(manifest: Manifest) -> Table | None:

@@ -1,13 +1,18 @@
-"""Judgments: which items people (or the simulator's truth) found how relevant, from CSV or Parquet."""
+"""Judgments, from CSV or Parquet: how relevant people (or the simulator) say items are; rankings scored by them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from shopfuse.core.errors import ShopfuseError
+from shopfuse.metrics.bootstrap import bootstrap_interval
+from shopfuse.metrics.ndcg import condensed_ndcg, ndcg, recall, reciprocal_rank, unjudged_share
 
 MAX_GRADE = 10
 
@@ -18,7 +23,7 @@ class JudgmentsError(ShopfuseError):
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One thing asked, and the grades of its judged items."""
+    """A query of a user in a scene, each perhaps empty, and the grades of its judged items."""
 
     query: str
     user_id: str
@@ -66,3 +71,43 @@ def load_topics(path: Path, key: str) -> list[Topic]:
     if not topics:
         raise JudgmentsError(f"{path}: no rows")
     return topics
+
+
+@dataclass(frozen=True, slots=True)
+class TopicScores:
+    """Per-topic values, in the order of the answerable topics; arrays [topics]."""
+
+    ndcg: NDArray[np.float64]
+    condensed: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    mrr: NDArray[np.float64]
+    unjudged: NDArray[np.float64]
+
+    def row(self) -> dict[str, float]:
+        """Means, with a 95 % bootstrap interval of NDCG@10 over topics."""
+        low, high = bootstrap_interval(self.ndcg)
+        condensed_low, condensed_high = bootstrap_interval(self.condensed)
+        return {
+            "ndcg@10": float(self.ndcg.mean()),
+            "ndcg@10_low": low,
+            "ndcg@10_high": high,
+            "ndcg@10_condensed": float(self.condensed.mean()),
+            "ndcg@10_condensed_low": condensed_low,
+            "ndcg@10_condensed_high": condensed_high,
+            "recall@100": float(self.recall.mean()),
+            "mrr": float(self.mrr.mean()),
+            "unjudged@10": float(self.unjudged.mean()),
+            "queries": len(self.ndcg),
+        }
+
+
+def score_rankings(topics: Sequence[Topic], rankings: Sequence[Sequence[str]]) -> TopicScores:
+    """TopicScores of answerable topics; a topic without a relevant item says nothing about a ranking."""
+    pairs = [(topic.grades, ranking) for topic, ranking in zip(topics, rankings, strict=True) if topic.answerable]
+
+    def values(measure: Callable[[Sequence[str], Mapping[str, float]], float]) -> NDArray[np.float64]:
+        return np.array([measure(ranking, grades) for grades, ranking in pairs], dtype=np.float64)
+
+    return TopicScores(
+        *(values(measure) for measure in (ndcg, condensed_ndcg, recall, reciprocal_rank, unjudged_share))
+    )

@@ -30,7 +30,7 @@ class SteadyLoad:
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class ObservedCall:
     """One call. `release`, `versions` and `tasks` are what the answer says of itself; empty where it failed."""
 
     sent_at: float  # time.time()
@@ -43,7 +43,7 @@ class Observed:
     degraded: bool
 
 
-async def _observe(stub: SearchServiceStub, request: SearchRequest, timeout_s: float) -> Observed:
+async def _observe(stub: SearchServiceStub, request: SearchRequest, timeout_s: float) -> ObservedCall:
     sent_at, started = time.time(), time.perf_counter()
     try:
         answer = await stub.Search(request, timeout=timeout_s)
@@ -51,7 +51,7 @@ async def _observe(stub: SearchServiceStub, request: SearchRequest, timeout_s: f
     except grpc.aio.AioRpcError as error:
         answer, status = SearchResponse(), error.code().name
     served_by = answer.served_by
-    return Observed(
+    return ObservedCall(
         sent_at,
         time.perf_counter() - started,
         status,
@@ -63,9 +63,9 @@ async def _observe(stub: SearchServiceStub, request: SearchRequest, timeout_s: f
     )
 
 
-async def _run(load: SteadyLoad) -> list[Observed]:
+async def _run(load: SteadyLoad) -> list[ObservedCall]:
     requests = [SearchRequest.FromString(request) for request in load.requests]
-    calls: list[asyncio.Task[Observed]] = []
+    calls: list[asyncio.Task[ObservedCall]] = []
     # The channel closes after the group: the last calls are answered first.
     async with grpc.aio.insecure_channel(load.address) as channel, asyncio.TaskGroup() as group:
         stub = SearchServiceStub(channel)
@@ -77,13 +77,13 @@ async def _run(load: SteadyLoad) -> list[Observed]:
     return [call.result() for call in calls]
 
 
-def _in_process(load: SteadyLoad) -> list[Observed]:
-    observed: list[Observed] = uvloop.run(_run(load))
+def _in_process(load: SteadyLoad) -> list[ObservedCall]:
+    observed: list[ObservedCall] = uvloop.run(_run(load))
     return observed
 
 
 @contextmanager
-def steady_load(load: SteadyLoad) -> Iterator[Future[list[Observed]]]:
+def steady_load(load: SteadyLoad) -> Iterator[Future[list[ObservedCall]]]:
     """The load runs while the block does something else; what was observed is in the future."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         yield pool.submit(_in_process, load)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from shopfuse.core.atomic_files import write_text
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.processes import alive
 from shopfuse.core.workspace_paths import WorkspacePaths
+from shopfuse.triton.model_control import ModelControl
 
 
 class NotServed(ShopfuseError):
@@ -51,3 +54,26 @@ def read_endpoints(workspace: Path) -> Endpoints:
             f"{path}: process {endpoints.pid} is gone; start the shop again with `shopfuse serve -w {workspace}`"
         )
     return endpoints
+
+
+def gateway_address(workspace: Path, address: str) -> str:
+    """`address`, by default that of the gateway that serves the workspace. Raises NotServed where none does."""
+    return address or read_endpoints(workspace).grpc
+
+
+@contextmanager
+def triton_control(workspace: Path, address: str = "") -> Iterator[ModelControl | None]:
+    """The Triton at `address`, by default the one that serves the workspace on this machine; None where none does."""
+    address = address or _local_triton(workspace)
+    if not address:
+        yield None
+        return
+    with ModelControl(address) as control:
+        yield control
+
+
+def _local_triton(workspace: Path) -> str:
+    try:
+        return read_endpoints(workspace).triton_grpc
+    except NotServed:
+        return ""

@@ -18,12 +18,12 @@ from pathlib import Path
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress, silent
 from shopfuse.core.workspace_paths import WorkspacePaths
-from shopfuse.local.endpoints import Endpoints, remove_endpoints, write_endpoints
+from shopfuse.local.endpoints import Endpoints, NotServed, read_endpoints, remove_endpoints, write_endpoints
 from shopfuse.publishing.reconcile import reconcile
 from shopfuse.release.channels import read_channels
 from shopfuse.release.manifest import Manifest, ReleaseError
 from shopfuse.release.verify import verify_release
-from shopfuse.triton.errors import TritonError
+from shopfuse.triton.errors import TritonServerError
 from shopfuse.triton.local_triton import LocalTriton
 from shopfuse.triton.model_control import ModelControl
 
@@ -65,12 +65,15 @@ class Stack:
                 print("Triton died; starting it again", file=sys.stderr, flush=True)
                 try:
                     self.restart_triton()
-                except (TritonError, ReleaseError) as error:
+                except (TritonServerError, ReleaseError) as error:
                     print(f"Triton did not come back, trying again: {error}", file=sys.stderr, flush=True)
 
     def restart_triton(self) -> None:
-        """Starts the local Triton anew with everything that is published. Raises TritonError or ReleaseError, and then
-        leaves none running: one that could not load its models, or hangs while it does, serves nothing."""
+        """Starts the local Triton anew with everything that is published.
+
+        Raises TritonServerError or ReleaseError, and then leaves none running: one that could not load its models, or
+        hangs while it does, serves nothing.
+        """
         if self.triton is not None:
             try:
                 self.triton.restart()
@@ -155,7 +158,7 @@ def _start_gateway(
 
 @contextmanager
 def local_stack(workspace: Path, options: StackOptions | None = None, progress: Progress = silent) -> Iterator[Stack]:
-    """Serves the workspace's stable release inside the block. Raises StackError, ReleaseError or TritonError."""
+    """Serves the workspace's stable release inside the block. Raises StackError, ReleaseError or TritonServerError."""
     options = options or StackOptions()
     workspace = workspace.absolute()
     stable_release(workspace)
@@ -173,3 +176,16 @@ def local_stack(workspace: Path, options: StackOptions | None = None, progress: 
         write_endpoints(workspace, endpoints)
         stack.callback(remove_endpoints, workspace)
         yield Stack(workspace, endpoints, gateway, local)
+
+
+@contextmanager
+def served_workspace(workspace: Path, progress: Progress = silent) -> Iterator[Endpoints]:
+    """Where the workspace answers: by the stack that serves it already, or by one that the block starts, which logs
+    no impressions. Raises what `local_stack` raises."""
+    try:
+        running = read_endpoints(workspace)
+    except NotServed:
+        with local_stack(workspace, StackOptions(log_impressions=False), progress) as stack:
+            yield stack.endpoints
+    else:
+        yield running

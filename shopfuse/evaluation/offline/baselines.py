@@ -1,6 +1,6 @@
 """What every fused ranker must beat: popularity, item-kNN, BM25, plain embeddings, and the score-level fusions.
 
-Scorers of truth_cases: a case in, a score for every item out. They know the same events and texts as the models.
+Scorers of judged cases: a case in, a score for every item out. They know the same events and texts as the models.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.evaluation.offline.truth_cases import Case, Scorer
+from shopfuse.evaluation.offline.judged_cases import JudgedCase, Scorer
 from shopfuse.ranking.fusion import FUSION_METHODS, fuse
 from shopfuse.recall.channels import channel_scores, pool
 from shopfuse.recall.co_visit import CO_VISIT_INDEX
@@ -21,7 +21,7 @@ from shopfuse.recall.word_channels import LEXICAL_INDEX
 from shopfuse.training.data.snapshot import Snapshot
 
 FloatArray = NDArray[np.float32]
-Ask = Callable[[Case], RecallQuery]
+Ask = Callable[[JudgedCase], RecallQuery]
 
 BASELINES = ("popularity", "item_knn", "bm25", "semantic", *FUSION_METHODS)
 OUTSIDE = np.float32(-1e9)  # the score of items that are not in a pool
@@ -33,15 +33,15 @@ def baselines(snapshot: Snapshot, ask: Ask) -> dict[str, Scorer]:
     every = np.arange(len(indexes.items), dtype=np.int32)
     popular = indexes[POPULAR_INDEX].score(every)
 
-    def item_knn(case: Case) -> FloatArray:
+    def item_knn(case: JudgedCase) -> FloatArray:
         query = ask(case)
         related = indexes[CO_VISIT_INDEX].score(query.history_rows, query.history_weights, every)
         return _first(related, popular)
 
-    def bm25(case: Case) -> FloatArray:
+    def bm25(case: JudgedCase) -> FloatArray:
         return _first(indexes[LEXICAL_INDEX].score(case.query, every), popular)
 
-    def semantic(case: Case) -> FloatArray:
+    def semantic(case: JudgedCase) -> FloatArray:
         query = ask(case)
         if query.text_embedding is not None:
             return texts.score(query.text_embedding, every)
@@ -63,7 +63,7 @@ def _first(scores: FloatArray, otherwise: FloatArray) -> FloatArray:
 def _score_fusion(method: str, snapshot: Snapshot, ask: Ask) -> Scorer:
     indexes = snapshot.indexes
 
-    def score(case: Case) -> FloatArray:
+    def score(case: JudgedCase) -> FloatArray:
         query = ask(case)
         rows = pool(indexes, query, case.surface, case.selection)
         relevance, _ = fuse(method, *channel_scores(indexes, rows, query), is_search=bool(case.query))

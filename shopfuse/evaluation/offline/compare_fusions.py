@@ -20,9 +20,9 @@ from shopfuse.evaluation.offline.demo_rankers import rows_of_rankers
 from shopfuse.training.data.catalogue import load_catalogue
 from shopfuse.training.data.event_log import load_event_log
 from shopfuse.training.data.snapshot import ItemVectors
-from shopfuse.training.examples.impressions import shown_lists
+from shopfuse.training.examples.impressions import newest_impression_lists
 from shopfuse.training.examples.ranker_data import RankerData, labels_of
-from shopfuse.training.fusion.fusion_ranker import METHODS
+from shopfuse.training.fusion.ranker import METHODS
 from shopfuse.training.fusion.task_logits import TRAINED_TASKS, task_probabilities
 from shopfuse.training.trainers.ranker import split_lists
 from shopfuse.training.trainers.ranker_calibration import seen_logits
@@ -44,7 +44,7 @@ FEWEST_LISTS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedImpressions:
     """What a method says of the held-out impressions [n]; row-aligned between the methods of one shop."""
 
     list_of: NDArray[np.int64]  # [n] which list an impression belongs to, 0, 1, 2...
@@ -60,7 +60,7 @@ class MethodResult:
 
     truth: Mapping[str, NDArray[np.float64]]  # surface -> NDCG@10 of each case; empty where no truth is known
     lists: NDArray[np.float64]  # NDCG@10 of each held-out list with a click, by its outcomes
-    judged: Judged
+    judged: JudgedImpressions
     tasks: dict[str, float]  # weight of each task in the score
     validation_ndcg: float
     metrics: dict[str, Any]
@@ -83,7 +83,7 @@ def compare_fusions(
     shop = shop_data(workspace, catalogue, log, text_vectors, encode_texts, seed, progress)
     cut, queries = cut_moment(log), encode_queries(shop)
     trained = train_content(shop, cut, queries)
-    logged = logged_lists(shop, cut, shown_lists(log, cut, MAX_LISTS), queries, trained)
+    logged = logged_lists(shop, cut, newest_impression_lists(log, cut, MAX_LISTS), queries, trained)
     older, newest = _split(logged.data, workspace)
     learned_from, heads = logged.data.take(older), trained.towers.heads
     settings = shop.settings.ranker
@@ -125,10 +125,10 @@ def _result(
 
 def judge(
     fused: Fused, served: NDArray[np.float32], data: RankerData, items: ItemVectors, chosen: NDArray[np.int64]
-) -> Judged:
+) -> JudgedImpressions:
     """`served` [n, L, T] are the probabilities of the lists `chosen`."""
     labels = labels_of(data.take(chosen))
-    shown = labels.shown.numpy()
+    shown = labels.impression.numpy()
     probabilities = None
     if fused.positions is None:
         scores = np.repeat(score_of(served, fused.tasks)[..., None], len(TRAINED_TASKS), axis=-1)
@@ -139,4 +139,4 @@ def judge(
     outcome = np.stack([part.numpy() > 0 for part in (labels.clicked, labels.carted, labels.purchased)], axis=-1)
     list_of = np.broadcast_to(np.arange(len(shown))[:, None], shown.shape)[shown]
     weight = np.broadcast_to(labels.weight.numpy(), shown.shape)[shown].astype(np.float64)
-    return Judged(list_of, weight, outcome[shown], scores[shown].astype(np.float64), probabilities)
+    return JudgedImpressions(list_of, weight, outcome[shown], scores[shown].astype(np.float64), probabilities)

@@ -1,5 +1,5 @@
 """NDCG@10 against the demo shop's true relevance, in this process: the fused ranker, the same with modalities taken
-away, and the baselines. No printing, no serving; nothing is retrained for a row.
+away, and the baselines; of one shop or pooled over several. No printing, no serving; nothing is retrained for a row.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.evaluation.offline.baselines import BASELINES, baselines
+from shopfuse.evaluation.offline.judged_cases import JudgedCase, Quality, Scorer, load_cases, quality
 from shopfuse.evaluation.offline.offline_shop import Models, ServedShop, World
-from shopfuse.evaluation.offline.truth_cases import Case, Quality, Scorer, load_cases, quality
+from shopfuse.evaluation.offline.seed_shops import EncodedShop
+from shopfuse.metrics.bootstrap import bootstrap_interval
 from shopfuse.ranking.tensors import MODALITIES
 from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.data.catalogue import Catalogue, load_catalogue
@@ -27,9 +29,11 @@ from shopfuse.training.data.event_log import load_event_log
 from shopfuse.training.data.user_histories import last_moment, user_histories
 from shopfuse.training.examples.item_inputs import ItemInputs, item_inputs
 from shopfuse.training.models.image_vectors import AnyEncoder, image_vectors
+from shopfuse.training.trainers.build_models import build_models
 
 EncodeTexts = Callable[[list[str]], NDArray[np.float32]]
 STAGE = "evaluate"
+SURFACES = ("search", "recommend")
 # Rows of the fused ranker: which modalities are masked, in the item tower's presence, the ranker's masks, and the
 # channels and features that are computed from them.
 ABLATIONS: dict[str, tuple[str, ...]] = {
@@ -41,7 +45,7 @@ ROWS = (*ABLATIONS, *BASELINES)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class RankerRow:
     """One way to rank, on both surfaces."""
 
     name: str
@@ -56,13 +60,13 @@ def ndcg_table(
     encode_texts: EncodeTexts,
     names: Sequence[str] = ROWS,
     progress: Progress = silent,
-) -> list[Row]:
+) -> list[RankerRow]:
     """The rows called `names`, in the order of ROWS. ShopfuseError where the workspace knows no truth."""
     if unknown := sorted(set(names) - set(ROWS)):
         raise ShopfuseError(f"evaluation row {unknown[0]!r}: expected one of {', '.join(ROWS)}")
     with tempfile.TemporaryDirectory(prefix="shopfuse-evaluate-") as folder:
         bench = _Bench.open(workspace, models, text_vectors, encode_texts, Path(folder))
-        rows: list[Row] = []
+        rows: list[RankerRow] = []
         for name in (name for name in ROWS if name in names):
             progress(STAGE, len(rows), len(names))
             served = bench.served(ABLATIONS.get(name, ()))
@@ -79,12 +83,12 @@ def rows_of_rankers(
     text_vectors: NDArray[np.float32],
     encode_texts: EncodeTexts,
     progress: Progress = silent,
-) -> list[Row]:
+) -> list[RankerRow]:
     """A row for each ranker with its weights of the tasks, all over the towers and indexes of `models`."""
     with tempfile.TemporaryDirectory(prefix="shopfuse-evaluate-") as folder:
         bench = _Bench.open(workspace, models, text_vectors, encode_texts, Path(folder))
         served = bench.served(())
-        rows: list[Row] = []
+        rows: list[RankerRow] = []
         for name, (ranker, tasks) in rankers.items():
             progress(STAGE, len(rows), len(rankers))
             rows.append(bench.row(name, served.with_ranker(ranker, tasks).scorer()))
@@ -112,8 +116,8 @@ class _Bench:
     world: World
     models: Models
     inputs: ItemInputs
-    search: list[Case]
-    recommend: list[Case]
+    search: list[JudgedCase]
+    recommend: list[JudgedCase]
     queries: NDArray[np.float32]  # text embeddings of the searches
     folder: Path
 
@@ -148,5 +152,50 @@ class _Bench:
         shop.prepare(self.recommend, np.zeros((len(self.recommend), self.queries.shape[1]), np.float32))
         return shop
 
-    def row(self, name: str, scorer: Scorer) -> Row:
-        return Row(name, quality(self.search, scorer), quality(self.recommend, scorer))
+    def row(self, name: str, scorer: Scorer) -> RankerRow:
+        return RankerRow(name, quality(self.search, scorer), quality(self.recommend, scorer))
+
+
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """One row over all seeds: NDCG@10 of every case, and the mean of each seed."""
+
+    values: NDArray[np.float64]
+    seed_means: tuple[float, ...]
+
+    def summary(self, fused: Pooled) -> dict[str, object]:
+        low, high = bootstrap_interval(self.values)
+        lead_low, lead_high = bootstrap_interval(fused.values - self.values)
+        return {
+            "ndcg@10": float(self.values.mean()),
+            "low": low,
+            "high": high,
+            "seeds": list(self.seed_means),
+            "fused_leads_by": float((fused.values - self.values).mean()),
+            "lead_low": lead_low,
+            "lead_high": lead_high,
+        }
+
+
+def trained_rows(shop: EncodedShop, progress: Progress) -> list[RankerRow]:
+    """Trains the shop's models and ranks every case in every way."""
+    encode = shop.encoding.encode
+    models = build_models(shop.workspace, shop.vectors, encode, seed=shop.seed, fusion="attention", progress=progress)
+    return ndcg_table(shop.workspace, models, shop.vectors, encode, progress=progress)
+
+
+def _pooled(tables: Sequence[Sequence[RankerRow]], surface: str) -> dict[str, Pooled]:
+    names = [row.name for row in tables[0]]
+    result = {}
+    for at, name in enumerate(names):
+        parts = [getattr(table[at], surface) for table in tables]
+        result[name] = Pooled(np.concatenate([part.values for part in parts]), tuple(part.mean for part in parts))
+    return result
+
+
+def summaries_by_surface(tables: Sequence[Sequence[RankerRow]]) -> dict[str, dict[str, dict[str, object]]]:
+    """surface -> row -> its figures over all seeds; `tables` are the rows of each seed's shop."""
+    pooled = {surface: _pooled(tables, surface) for surface in SURFACES}
+    return {
+        surface: {name: row.summary(rows["fused"]) for name, row in rows.items()} for surface, rows in pooled.items()
+    }

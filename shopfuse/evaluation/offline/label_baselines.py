@@ -13,9 +13,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.metrics.labels import macro_f1
+from shopfuse.metrics.classification import macro_f1
 from shopfuse.ranking.labels import Probabilities
-from shopfuse.training.examples.label_examples import TRAIN, VALIDATION, LabelExamples
+from shopfuse.training.examples.labelled_texts import TRAIN, VALIDATION, LabelExamples
 from shopfuse.training.trainers.text_head import LINEAR, Floats, TextHeadTraining, probabilities_of, train_text_head
 
 NEIGHBOURS = (1, 5, 15)  # candidates

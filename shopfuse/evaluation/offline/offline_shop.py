@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from shopfuse.evaluation.offline.baselines import OUTSIDE, spread
-from shopfuse.evaluation.offline.truth_cases import NO_SEED, Case, Scorer
+from shopfuse.evaluation.offline.judged_cases import NO_SEED, JudgedCase, Scorer
 from shopfuse.ranking.channels import CHANNEL_COLUMN, TABLE
 from shopfuse.ranking.features import FEATURES, Context, History, candidate_features, context_features
 from shopfuse.ranking.history import history_tensors
@@ -31,7 +31,7 @@ from shopfuse.training.data.snapshot import ItemVectors, Snapshot, take_snapshot
 from shopfuse.training.data.user_histories import UserHistories
 from shopfuse.training.examples.item_inputs import ItemInputs, encode_items
 from shopfuse.training.examples.user_inputs import user_inputs
-from shopfuse.training.fusion.fusion_ranker import FusionRanker
+from shopfuse.training.fusion.ranker import FusionRanker
 from shopfuse.training.trainers.tower_vectors import query_vectors, user_vectors
 
 # An absent modality takes with it the channels and features that are computed from it. The vectors of the behaviour
@@ -96,7 +96,7 @@ class ServedShop:
             self.snapshot = _without_choices(self.snapshot)
         self._asked: dict[int, _Asked] = {}
 
-    def prepare(self, cases: Sequence[Case], query_embeddings: NDArray[np.float32]) -> None:
+    def prepare(self, cases: Sequence[JudgedCase], query_embeddings: NDArray[np.float32]) -> None:
         """Encodes the cases' queries (embeddings [n, D], zeros for none) and users, all at once."""
         world = self._world
         count = len(cases)
@@ -132,10 +132,10 @@ class ServedShop:
         other._world, other._asked = replace(self._world, histories=histories), {}
         return other
 
-    def _moment(self, case: Case) -> float:
+    def _moment(self, case: JudgedCase) -> float:
         return self._world.at if case.at is None else case.at
 
-    def ask(self, case: Case) -> RecallQuery:
+    def ask(self, case: JudgedCase) -> RecallQuery:
         """The case as recall sees it."""
         if case.seed != NO_SEED:
             return query_like(self.snapshot.indexes, case.seed)
@@ -143,7 +143,7 @@ class ServedShop:
         vector = asked.query if case.query else asked.user
         return RecallQuery.of_user(asked.history, case.query, asked.text, vector if vector.any() else None)
 
-    def vectors(self, case: Case) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def vectors(self, case: JudgedCase) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The case's query and user vectors, [128] each."""
         asked = self._asked[id(case)]
         return asked.query, asked.user
@@ -151,7 +151,7 @@ class ServedShop:
     def scorer(self) -> Scorer:
         return lambda case: self._score(case)
 
-    def _score(self, case: Case) -> NDArray[np.float32]:
+    def _score(self, case: JudgedCase) -> NDArray[np.float32]:
         query = self.ask(case)
         rows = pool(self.snapshot.indexes, query, case.surface, case.selection, self._channels)
         if len(rows) == 0:
@@ -162,7 +162,7 @@ class ServedShop:
 
     @torch.no_grad()
     def rank(
-        self, case: Case, query: RecallQuery, rows: NDArray[np.int32]
+        self, case: JudgedCase, query: RecallQuery, rows: NDArray[np.int32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(task probabilities [c, T], modality weights [c, M]) of the candidates `rows`."""
         asked, items = self._asked[id(case)], self.items

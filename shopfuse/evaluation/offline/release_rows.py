@@ -6,6 +6,7 @@ would make; nothing is trained here and nothing reads a judgement.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.core.workspace_paths import WorkspacePaths
+from shopfuse.datasets.search_weights import write_search_weights
 from shopfuse.evaluation.judgments import Topic
-from shopfuse.evaluation.offline.weight_search import JudgedPool
+from shopfuse.evaluation.offline.weight_search import JudgedPool, WeightSearch, search_weights
 from shopfuse.inference.onnx_model import OnnxModel
-from shopfuse.inference.text_encoding import TextEncoding, open_tokenizer
-from shopfuse.ranking.channels import SEARCH
+from shopfuse.inference.release_models import ReleaseModels
+from shopfuse.inference.text_encoding import TextEncoding
+from shopfuse.local.stack import stable_release
+from shopfuse.ranking.channels import CHANNELS, SEARCH
 from shopfuse.ranking.features import History
 from shopfuse.ranking.filter import NO_FILTER
-from shopfuse.ranking.fusion import FUSION_METHODS, fuse, normalise
-from shopfuse.ranking.tensors import submodels
+from shopfuse.ranking.fusion import FUSION_METHODS, channel_weights, fuse, normalise
 from shopfuse.ranking.text import normalise_query
 from shopfuse.ranking.user_state import UNKNOWN_USER
 from shopfuse.recall.channels import POOL, channel_scores, pool, search
@@ -35,7 +38,7 @@ from shopfuse.recall.user_history import user_history
 from shopfuse.recall.vector_channels import TEXT_INDEX
 from shopfuse.recall.word_channels import LEXICAL_INDEX
 from shopfuse.release.layout import ReleaseLayout
-from shopfuse.release.manifest import Manifest, model_file
+from shopfuse.release.manifest import Manifest
 from shopfuse.state.lmdb_store import LmdbStore
 
 Rankings = dict[str, list[list[str]]]  # row -> one ranking of item ids for each topic
@@ -132,15 +135,28 @@ class OfflineRows:
 def open_offline_rows(workspace: Path, manifest: Manifest, store: LmdbStore) -> OfflineRows:
     """Raises ReleaseError or ExportError where a part of the release cannot be opened."""
     layout = ReleaseLayout(WorkspacePaths(workspace).release(manifest.release_id))
-    declared = submodels(manifest.text_dim)
-
-    def model(name: str) -> OnnxModel:
-        return OnnxModel(declared[name], layout.root / model_file(manifest.models[name]))
-
+    models = ReleaseModels(layout, manifest)
     return OfflineRows(
-        RecallIndexes.open(layout),
-        store,
-        TextEncoding(model("text_encoder"), open_tokenizer(layout.tokenizer, manifest.max_tokens)),
-        model("query_tower"),
-        manifest.search_weights,
+        RecallIndexes.open(layout), store, models.text_encoding(), models.open("query_tower"), manifest.search_weights
     )
+
+
+def cross_validate_weights(workspace: Path, topics: Sequence[Topic], folds: int) -> WeightSearch:
+    """Chooses weights for the served release's channels. Raises WeightSearchError where there are too few topics."""
+    manifest = stable_release(workspace)
+    with LmdbStore.open(WorkspacePaths(workspace).store) as store:
+        pools = open_offline_rows(workspace, manifest, store).judged_pools([t for t in topics if t.answerable])
+    in_use = channel_weights(is_search=True, learned=manifest.search_weights)
+    return search_weights(pools, dict(zip(CHANNELS, in_use.tolist(), strict=True)), folds)
+
+
+def keep_weights(workspace: Path, search: WeightSearch, judgments: Path) -> Path:
+    """Keeps the chosen weights for the next build; gives the file that holds them."""
+    made_by = {
+        "judgments_sha256": hashlib.sha256(judgments.read_bytes()).hexdigest(),
+        "queries": sum(fold.queries for fold in search.folds),
+        "folds": len(search.folds),
+        "ndcg@10_held_out": search.held_out,
+        "ndcg@10_of_the_weights_before": search.in_use,
+    }
+    return write_search_weights(workspace, search.chosen, made_by)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from shopfuse.evaluation.report.bench import FUSED, SURFACES
-from shopfuse.evaluation.report.context import SURFACE_NAMES, Context
-from shopfuse.evaluation.report.rankings import Scored
+from shopfuse.evaluation.report.context import SURFACE_NAMES, ReportContext
+from shopfuse.evaluation.report.rankings import ScoredCases
 from shopfuse.evaluation.report.section import Bars, Cell, Section, Table
 from shopfuse.ranking.tensors import MODALITIES
 
@@ -16,7 +16,7 @@ _READING = (
 )
 
 
-def ablation_section(context: Context) -> Section:
+def ablation_section(context: ReportContext) -> Section:
     parts = [part for surface in SURFACES if (part := context.of(surface)) is not None]
     presence = context.bench.inputs.presence.mean(0).tolist()
     absent = [name for name, share in zip(MODALITIES, presence, strict=True) if share == 0]
@@ -31,7 +31,7 @@ def ablation_section(context: Context) -> Section:
     )
 
 
-def _plot(context: Context, part: Scored) -> Bars:
+def _plot(context: ReportContext, part: ScoredCases) -> Bars:
     ways = {"without it": "without {}", "alone": "{} only", "shuffled": "shuffled {}"}
     fused = context.mean(part.measures[FUSED].ndcg)
     series = {
@@ -42,7 +42,7 @@ def _plot(context: Context, part: Scored) -> Bars:
     return Bars(SURFACE_NAMES[part.cases.surface].capitalize(), "NDCG@10", (FUSED, *MODALITIES), whole | series)
 
 
-def _table(context: Context, part: Scored) -> Table:
+def _table(context: ReportContext, part: ScoredCases) -> Table:
     names = [name for name in part.measures if _is_variant(name)]
     fused = part.measures[FUSED].ndcg
     rows: list[tuple[Cell, ...]] = []

@@ -18,10 +18,10 @@ from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.evaluation.offline.baselines import BASELINES, baselines
 from shopfuse.evaluation.offline.demo_rankers import ABLATIONS, shop_inputs
+from shopfuse.evaluation.offline.judged_cases import JudgedCase, Scorer, load_cases, load_similar_cases
 from shopfuse.evaluation.offline.offline_shop import Models, ServedShop, World
-from shopfuse.evaluation.offline.truth_cases import Case, Scorer, load_cases, load_similar_cases
 from shopfuse.evaluation.report.held_out import HeldOut, held_out, request_cases, visit_cases
-from shopfuse.evaluation.report.rankings import CaseSet, Ranking, Scored, rank_all, scored
+from shopfuse.evaluation.report.rankings import CaseSet, Ranking, ScoredCases, rank_all, scored
 from shopfuse.ranking.tensors import MODALITIES
 from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.data.catalogue import Catalogue, load_catalogue
@@ -140,7 +140,7 @@ def _case_sets(workspace: Workspace, bench: Bench) -> Iterator[CaseSet]:
                 yield case_set(bench, surface, source, cases)
 
 
-def case_set(bench: Bench, surface: str, source: str, cases: list[Case]) -> CaseSet:
+def case_set(bench: Bench, surface: str, source: str, cases: list[JudgedCase]) -> CaseSet:
     """Cases with the text embeddings of their queries."""
     queries = np.zeros((len(cases), bench.end.text_vectors.shape[1]), np.float32)
     if any(case.query for case in cases):
@@ -148,7 +148,7 @@ def case_set(bench: Bench, surface: str, source: str, cases: list[Case]) -> Case
     return CaseSet(surface, source, cases, queries)
 
 
-def _truth(workspace: Workspace, bench: Bench, surface: str) -> list[Case]:
+def _truth(workspace: Workspace, bench: Bench, surface: str) -> list[JudgedCase]:
     paths = {
         "search": workspace.paths.search_truth,
         "recommend": workspace.paths.recommend_truth,
@@ -161,7 +161,7 @@ def _truth(workspace: Workspace, bench: Bench, surface: str) -> list[Case]:
     return load_cases(paths[surface], bench.catalogue, bench.end.log)[: bench.sizes.cases]
 
 
-def _logged(bench: Bench, surface: str) -> list[Case]:
+def _logged(bench: Bench, surface: str) -> list[JudgedCase]:
     if bench.held_out is None:
         return []
     log, since, most = bench.end.log, bench.held_out.since, bench.sizes.cases
@@ -170,7 +170,7 @@ def _logged(bench: Bench, surface: str) -> list[Case]:
     return request_cases(log, bench.catalogue, since, surface, most, bench.seed)
 
 
-def score_rows(bench: Bench, progress: Progress) -> tuple[Scored, ...]:
+def score_rows(bench: Bench, progress: Progress) -> tuple[ScoredCases, ...]:
     """Every set of cases, ranked by the fused ranker and the simple rows; the main source by the ablations, too."""
     rankings: dict[str, dict[str, list[Ranking]]] = {cases.name: {} for cases in bench.sets}
     plan = [(source, name) for source in _sources(bench) for name in _variants(bench, source)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from shopfuse.evaluation.report.bench import FUSED, SIMPLE, SURFACES
-from shopfuse.evaluation.report.context import SOURCES, SURFACE_NAMES, Context
-from shopfuse.evaluation.report.rankings import K, Scored
+from shopfuse.evaluation.report.context import SOURCES, SURFACE_NAMES, ReportContext
+from shopfuse.evaluation.report.rankings import K, ScoredCases
 from shopfuse.evaluation.report.section import Bars, Estimate, Section, Table
 from shopfuse.metrics.diversity import coverage, entropy, exposure, gini, intra_list_diversity, novelty, surprise
 
@@ -19,7 +19,7 @@ _READING = (
 )
 
 
-def beyond_accuracy_section(context: Context) -> Section:
+def beyond_accuracy_section(context: ReportContext) -> Section:
     parts = [part for surface in SURFACES if (part := context.of(surface)) is not None]
     return Section(
         key="beyond-accuracy",
@@ -32,14 +32,14 @@ def beyond_accuracy_section(context: Context) -> Section:
     )
 
 
-def _table(context: Context, part: Scored) -> Table:
+def _table(context: ReportContext, part: ScoredCases) -> Table:
     rows = [(name, *_measured(context, part, name)) for name in _rows(part)]
     columns = ("row", "coverage", "Gini", "novelty (bits)", "diversity", "category entropy (bits)")
     title = f"{SURFACE_NAMES[part.cases.surface].capitalize()}, lists asked for by {SOURCES[part.cases.source]}"
     return Table(title, columns, tuple(rows))
 
 
-def _plot(context: Context, part: Scored) -> Bars:
+def _plot(context: ReportContext, part: ScoredCases) -> Bars:
     rows = _rows(part)
     measured = [_measured(context, part, name) for name in rows]
     series = {
@@ -50,7 +50,7 @@ def _plot(context: Context, part: Scored) -> Bars:
     return Bars(SURFACE_NAMES[part.cases.surface].capitalize(), "0 to 1", rows, series)
 
 
-def _rows(part: Scored) -> tuple[str, ...]:
+def _rows(part: ScoredCases) -> tuple[str, ...]:
     return (FUSED, *SIMPLE[part.cases.surface])
 
 
@@ -58,7 +58,9 @@ def _exactly(value: float) -> Estimate:
     return Estimate(value, value, value, 1)
 
 
-def _measured(context: Context, part: Scored, name: str) -> tuple[float, float, Estimate, Estimate, Estimate]:
+def _measured(
+    context: ReportContext, part: ScoredCases, name: str
+) -> tuple[float, float, Estimate, Estimate, Estimate]:
     """Coverage, Gini, novelty, diversity, entropy of the first K items of a row's lists."""
     bench = context.bench
     world, catalogue = bench.world(part.cases.source), bench.catalogue

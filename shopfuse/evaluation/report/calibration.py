@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.evaluation.report.context import Context
+from shopfuse.evaluation.report.context import ReportContext
 from shopfuse.evaluation.report.judged_lists import JudgedLists
 from shopfuse.evaluation.report.section import Cell, Estimate, Line, Lines, Section, Table
+from shopfuse.metrics.auc import auc
 from shopfuse.metrics.calibration import (
     expected_calibration_error,
     log_loss,
@@ -19,7 +20,6 @@ from shopfuse.metrics.calibration import (
     reliability,
     wilson_interval,
 )
-from shopfuse.metrics.ndcg import auc
 from shopfuse.ranking.tensors import TASKS
 from shopfuse.ranking.user_state import EVENT_CODES
 
@@ -35,7 +35,7 @@ _READING = (
 
 
 @dataclass(frozen=True, slots=True)
-class Impressions:
+class TaskImpressions:
     """Shown items of one task: [n] each."""
 
     task: str
@@ -45,7 +45,7 @@ class Impressions:
     of_list: NDArray[np.int64]
 
 
-def calibration_section(context: Context, judged: JudgedLists | None) -> Section:
+def calibration_section(context: ReportContext, judged: JudgedLists | None) -> Section:
     reason = _why_not(judged)
     parts = [] if judged is None or reason else list(impressions(judged))
     empty = [f"{part.task}, {part.where}: it never happened" for part in parts if not part.happened.any()]
@@ -71,26 +71,26 @@ def _why_not(judged: JudgedLists | None) -> str:
     return ""
 
 
-def impressions(judged: JudgedLists) -> Iterator[Impressions]:
+def impressions(judged: JudgedLists) -> Iterator[TaskImpressions]:
     """The impressions of every task, at the first slot and at all slots."""
     lists = judged.data.lists
     for task, least in LEAST.items():
         for where, chosen in ((FIRST_SLOT, lists.position == 0), (ALL_SLOTS, lists.position >= 0)):
             of_list, slot = np.nonzero(chosen & (lists.rows >= 0))
             probability = judged.probabilities[of_list, slot, TASKS.index(task)]
-            yield Impressions(task, where, probability, lists.outcome[of_list, slot] >= least, of_list)
+            yield TaskImpressions(task, where, probability, lists.outcome[of_list, slot] >= least, of_list)
 
 
-def _of(parts: list[Impressions], task: str) -> bool:
+def _of(parts: list[TaskImpressions], task: str) -> bool:
     return any(part.task == task for part in parts)
 
 
-def _plot(task: str, parts: list[Impressions]) -> Lines:
+def _plot(task: str, parts: list[TaskImpressions]) -> Lines:
     lines = tuple(_curve(part) for part in parts)
     return Lines(f"{task.capitalize()}: predicted and observed", "predicted", "observed", lines, diagonal=True)
 
 
-def _curve(part: Impressions) -> Line:
+def _curve(part: TaskImpressions) -> Line:
     table = reliability(part.probability, part.happened, BINS)
     points = [
         Estimate(float(share), *wilson_interval(round(share * count), count), int(count))
@@ -99,7 +99,7 @@ def _curve(part: Impressions) -> Line:
     return Line(part.where, tuple(table.predicted.tolist()), tuple(points))
 
 
-def _table(context: Context, parts: list[Impressions]) -> Table:
+def _table(context: ReportContext, parts: list[TaskImpressions]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for part in parts:
         low, high = observed_ratio_interval(part.probability, part.happened, part.of_list, seed=context.seed)

@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from shopfuse.evaluation.offline.baselines import baselines
+from shopfuse.evaluation.offline.judged_cases import JudgedCase
 from shopfuse.evaluation.offline.offline_shop import World
-from shopfuse.evaluation.offline.truth_cases import Case
 from shopfuse.evaluation.report.bench import FUSED
 from shopfuse.evaluation.report.cold_users import BEHAVIOUR_ONLY, WITHOUT
-from shopfuse.evaluation.report.context import SURFACE_NAMES, Context
-from shopfuse.evaluation.report.rankings import Ranking, Scored, measures, rank_all
+from shopfuse.evaluation.report.context import SURFACE_NAMES, ReportContext
+from shopfuse.evaluation.report.rankings import Ranking, ScoredCases, measures, rank_all
 from shopfuse.evaluation.report.section import Bars, Cell, Table
 from shopfuse.ranking.tensors import MODALITIES
 from shopfuse.training.data.user_histories import user_histories
@@ -26,7 +26,7 @@ SIMPLE = ("semantic",)
 ROWS = (FUSED, BEHAVIOUR_ONLY, *SIMPLE)
 
 
-def cold_items(context: Context) -> tuple[Bars, Table] | None:
+def cold_items(context: ReportContext) -> tuple[Bars, Table] | None:
     """How well new items are ranked among themselves and found among all; None where no case wants one."""
     found = {}
     for surface in SURFACES:
@@ -48,7 +48,7 @@ def cold_items(context: Context) -> tuple[Bars, Table] | None:
     return Bars(title, "NDCG@10 among new items", labels, series), Table(title, columns, tuple(rows))
 
 
-def _measured(context: Context, part: Scored) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+def _measured(context: ReportContext, part: ScoredCases) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """(NDCG@10 when only new items may be shown, recall@100 of new items among all) of the rows, by case."""
     bench = context.bench
     random = np.random.default_rng(context.seed)
@@ -64,7 +64,7 @@ def _measured(context: Context, part: Scored) -> dict[str, tuple[NDArray[np.floa
     return {name: (measures(among, first[name]).ndcg, measures(everywhere, second[name]).recall) for name in ROWS}
 
 
-def _wanting(case: Case, cold: NDArray[np.bool_]) -> Case:
+def _wanting(case: JudgedCase, cold: NDArray[np.bool_]) -> JudgedCase:
     """The case, of which only new items count."""
     return replace(case, grades=np.where(cold & case.allowed, case.grades, 0.0).astype(np.float32))
 
@@ -80,7 +80,12 @@ def without_events(world: World, inputs: ItemInputs, cold: NDArray[np.bool_]) ->
 
 
 def _rankings(
-    context: Context, part: Scored, world: World, inputs: ItemInputs, cases: list[Case], places: list[int]
+    context: ReportContext,
+    part: ScoredCases,
+    world: World,
+    inputs: ItemInputs,
+    cases: list[JudgedCase],
+    places: list[int],
 ) -> dict[str, list[Ranking]]:
     shops = {
         FUSED: context.bench.served(world, inputs, []),

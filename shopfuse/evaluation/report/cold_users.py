@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from shopfuse.evaluation.offline.baselines import baselines
+from shopfuse.evaluation.offline.judged_cases import JudgedCase
 from shopfuse.evaluation.offline.offline_shop import ServedShop
-from shopfuse.evaluation.offline.truth_cases import Case
 from shopfuse.evaluation.report.bench import FUSED
-from shopfuse.evaluation.report.context import Context
+from shopfuse.evaluation.report.context import ReportContext
 from shopfuse.evaluation.report.rankings import Ranking, measures, rank_all
 from shopfuse.evaluation.report.section import Cell, Estimate, Line, Lines, Table
 from shopfuse.recall.vector_channels import TEXT_INDEX
@@ -23,7 +23,7 @@ WITHOUT = ("text", "image")
 SIMPLE = ("item_knn", "popularity")
 
 
-def cold_users(context: Context) -> tuple[Lines, Table] | None:
+def cold_users(context: ReportContext) -> tuple[Lines, Table] | None:
     """NDCG@10 by events known, of the same shoppers at every point; None where nobody has enough to take away."""
     part, bench = context.of("recommend"), context.bench
     if part is None:
@@ -51,13 +51,13 @@ def _drawn(points: dict[str, list[Estimate]]) -> tuple[Lines, Table]:
     return plot, Table(f"{title}, NDCG@10", ("row", *(f"{depth} events" for depth in DEPTHS)), rows)
 
 
-def _events(histories: UserHistories, case: Case, end: float) -> int:
+def _events(histories: UserHistories, case: JudgedCase, end: float) -> int:
     return len(histories.entries(case.user, end if case.at is None else case.at))
 
 
 def cut_histories(
-    histories: UserHistories, cases: Sequence[Case], end: float, depth: int
-) -> tuple[UserHistories, list[Case]]:
+    histories: UserHistories, cases: Sequence[JudgedCase], end: float, depth: int
+) -> tuple[UserHistories, list[JudgedCase]]:
     """Histories of the newest `depth` events before each case, one shopper a case, and the cases of these shoppers."""
     kept = []
     for case in cases:
@@ -69,7 +69,7 @@ def cut_histories(
 
 
 def _rankings(
-    fused: ServedShop, behaviour: ServedShop, histories: UserHistories, cases: list[Case]
+    fused: ServedShop, behaviour: ServedShop, histories: UserHistories, cases: list[JudgedCase]
 ) -> dict[str, list[Ranking]]:
     queries = np.zeros((len(cases), fused.snapshot.indexes[TEXT_INDEX].vectors.shape[1]), np.float32)
     shops = {FUSED: fused.with_histories(histories), BEHAVIOUR_ONLY: behaviour.with_histories(histories)}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.evaluation.report.bench import Bench
-from shopfuse.evaluation.report.rankings import Scored
+from shopfuse.evaluation.report.rankings import ScoredCases
 from shopfuse.evaluation.report.section import Estimate, estimate
 
 SOURCES = {"truth": "true relevance", "held-out": "held-out events"}
@@ -16,9 +16,9 @@ SURFACE_NAMES = {"search": "search", "recommend": "recommendations", "similar": 
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class ReportContext:
     bench: Bench
-    scored: tuple[Scored, ...]
+    scored: tuple[ScoredCases, ...]
     command: str
     data: str  # sha256 of catalogue, images and events
 
@@ -26,7 +26,7 @@ class Context:
     def seed(self) -> int:
         return self.bench.seed
 
-    def of(self, surface: str, source: str | None = None) -> Scored | None:
+    def of(self, surface: str, source: str | None = None) -> ScoredCases | None:
         """The scored cases of a surface; without a source, those of the main one."""
         wanted = (surface, source or self.bench.main_source)
         return next((part for part in self.scored if (part.cases.surface, part.cases.source) == wanted), None)

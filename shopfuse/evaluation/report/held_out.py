@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.evaluation.offline.truth_cases import Case
+from shopfuse.evaluation.offline.judged_cases import JudgedCase
 from shopfuse.ranking.user_state import EVENT_CODES
 from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.data.catalogue import Catalogue
 from shopfuse.training.data.event_log import IMPRESSION, EventLog, Events
-from shopfuse.training.examples.impressions import LISTED, Shown
+from shopfuse.training.examples.impressions import LISTED, ImpressionList
 from shopfuse.training.examples.ranker_data import GAIN
 
 NEWEST = 0.15  # of the requests with a click, where nothing says what was held out
@@ -61,7 +61,9 @@ def _clicked_at(log: EventLog) -> NDArray[np.float64]:
     return moments
 
 
-def request_cases(log: EventLog, catalogue: Catalogue, since: float, surface: str, most: int, seed: int) -> list[Case]:
+def request_cases(
+    log: EventLog, catalogue: Catalogue, since: float, surface: str, most: int, seed: int
+) -> list[JudgedCase]:
     """Held-out searches or recommendations with at least one event, by time; `most` of them, drawn with the seed.
 
     An item's grade is the gain of the strongest event on it. Only what was shown could be clicked, so that a row which
@@ -80,12 +82,12 @@ def request_cases(log: EventLog, catalogue: Catalogue, since: float, surface: st
         if grades.any():
             requests = log.requests
             cases.append(
-                Case(requests.query[code], user, requests.scene[code], grades, allowed, at, requests.device[code])
+                JudgedCase(requests.query[code], user, requests.scene[code], grades, allowed, at, requests.device[code])
             )
     return cases
 
 
-def visit_cases(log: EventLog, catalogue: Catalogue, since: float, most: int, seed: int) -> list[Case]:
+def visit_cases(log: EventLog, catalogue: Catalogue, since: float, most: int, seed: int) -> list[JudgedCase]:
     """Held-out visits as requests for similar items: the first item stands for the seed, the others are relevant.
 
     This is held-out co-engagement: what shoppers looked at, put in the cart or bought in the same visit.
@@ -106,11 +108,11 @@ def visit_cases(log: EventLog, catalogue: Catalogue, since: float, most: int, se
         grades = _grades(outcomes[session], allowed)
         if grades.any():
             scene = scenes[int(late.scene[start]) + 1]
-            cases.append(Case("", int(late.user[start]), scene, grades, allowed, at, seed=like))
+            cases.append(JudgedCase("", int(late.user[start]), scene, grades, allowed, at, seed=like))
     return cases
 
 
-def impression_lists(log: EventLog, since: float, most: int, seed: int) -> list[Shown]:
+def impression_lists(log: EventLog, since: float, most: int, seed: int) -> list[ImpressionList]:
     """Held-out lists as shown, clicked or not, by time: `most` of them, and at most LISTED first items of each."""
     events = log.events
     late = events.take((events.request >= 0) & (events.at >= since))
@@ -124,10 +126,10 @@ def impression_lists(log: EventLog, since: float, most: int, seed: int) -> list[
     return sorted(lists, key=lambda shown: float(log.requests.at[shown.request]))
 
 
-def _shown(code: int, listed: Events, part: slice, outcomes: dict[int, dict[int, int]]) -> Shown:
+def _shown(code: int, listed: Events, part: slice, outcomes: dict[int, dict[int, int]]) -> ImpressionList:
     rows = listed.row[part][:LISTED]
     outcome = np.array([outcomes.get(code, {}).get(row, 0) for row in rows.tolist()], np.int8)
-    return Shown(code, rows, listed.position[part][:LISTED], outcome)
+    return ImpressionList(code, rows, listed.position[part][:LISTED], outcome)
 
 
 def _outcomes(engaged: Events, by: str) -> dict[int, dict[int, int]]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shopfuse.core.progress import Progress
-from shopfuse.evaluation.report.context import Context
+from shopfuse.evaluation.report.context import ReportContext
 from shopfuse.evaluation.report.judged_lists import JudgedLists
 from shopfuse.evaluation.report.rankings import ndcg_of
 from shopfuse.evaluation.report.section import Bars, Cell, Estimate, Section, Table
@@ -73,7 +73,7 @@ def ranker_inputs() -> list[Input]:
     ]
 
 
-def importance_section(context: Context, judged: JudgedLists | None, progress: Progress) -> Section:
+def importance_section(context: ReportContext, judged: JudgedLists | None, progress: Progress) -> Section:
     falls = {} if judged is None else importance(context, judged, progress)
     order = sorted(falls, key=lambda part: -falls[part].mean)
     count = 0 if judged is None else min(len(judged.clicked), MOST_LISTS)
@@ -97,7 +97,7 @@ def importance_section(context: Context, judged: JudgedLists | None, progress: P
     )
 
 
-def importance(context: Context, judged: JudgedLists, progress: Progress) -> dict[Input, Estimate]:
+def importance(context: ReportContext, judged: JudgedLists, progress: Progress) -> dict[Input, Estimate]:
     """The fall of NDCG@10 for every input of the ranker."""
     chosen = judged.clicked[-MOST_LISTS:]
     if len(chosen) == 0:

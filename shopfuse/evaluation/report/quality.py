@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shopfuse.evaluation.report.bench import FUSED, SIMPLE, SURFACES
-from shopfuse.evaluation.report.context import SOURCES, SURFACE_NAMES, Context
-from shopfuse.evaluation.report.rankings import Scored
+from shopfuse.evaluation.report.context import SOURCES, SURFACE_NAMES, ReportContext
+from shopfuse.evaluation.report.rankings import ScoredCases
 from shopfuse.evaluation.report.section import Bars, Cell, Section, Table
 
 _READING = (
@@ -18,7 +18,7 @@ _READING = (
 )
 
 
-def quality_section(context: Context) -> Section:
+def quality_section(context: ReportContext) -> Section:
     surfaces = [surface for surface in SURFACES if any(part.cases.surface == surface for part in context.scored)]
     return Section(
         key="quality",
@@ -31,7 +31,7 @@ def quality_section(context: Context) -> Section:
     )
 
 
-def _sets(context: Context, surface: str) -> list[Scored]:
+def _sets(context: ReportContext, surface: str) -> list[ScoredCases]:
     found = (context.of(surface, source) for source in SOURCES)
     return [part for part in found if part is not None]
 
@@ -40,7 +40,7 @@ def _rows(surface: str) -> tuple[str, ...]:
     return (FUSED, *SIMPLE[surface])
 
 
-def _plot(context: Context, surface: str) -> Bars:
+def _plot(context: ReportContext, surface: str) -> Bars:
     rows = _rows(surface)
     series = {
         SOURCES[part.cases.source]: tuple(context.mean(part.measures[name].ndcg) for name in rows)
@@ -49,25 +49,25 @@ def _plot(context: Context, surface: str) -> Bars:
     return Bars(SURFACE_NAMES[surface].capitalize(), "NDCG@10", rows, series)
 
 
-def _table(context: Context, surface: str) -> Table:
+def _table(context: ReportContext, surface: str) -> Table:
     rows = [_row(context, part, name) for part in _sets(context, surface) for name in _rows(surface)]
     columns = ("measured on", "row", "NDCG@10", "recall@100", "MRR", "fused leads NDCG@10 by")
     return Table(SURFACE_NAMES[surface].capitalize(), columns, tuple(rows))
 
 
-def _row(context: Context, part: Scored, name: str) -> tuple[Cell, ...]:
+def _row(context: ReportContext, part: ScoredCases, name: str) -> tuple[Cell, ...]:
     own, fused = part.measures[name], part.measures[FUSED]
     lead = None if name == FUSED else context.mean(fused.ndcg - own.ndcg)
     values = (context.mean(own.ndcg), context.mean(own.recall), context.mean(own.reciprocal_rank))
     return (SOURCES[part.cases.source], name, *values, lead)
 
 
-def _held_out_line(context: Context) -> str:
+def _held_out_line(context: ReportContext) -> str:
     late = context.bench.held_out
     return "nothing held out" if late is None else f"held out: {late.what}"
 
 
-def _missing(context: Context) -> Sequence[str]:
+def _missing(context: ReportContext) -> Sequence[str]:
     reasons = []
     sources = {part.cases.source for part in context.scored}
     if "truth" not in sources:

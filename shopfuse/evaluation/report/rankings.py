@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.evaluation.offline.baselines import OUTSIDE
-from shopfuse.evaluation.offline.truth_cases import Case, Scorer
+from shopfuse.evaluation.offline.judged_cases import JudgedCase, Scorer
 from shopfuse.metrics.ndcg import dcg
 from shopfuse.recall.channels import POOL
 
@@ -24,7 +24,7 @@ class CaseSet:
 
     surface: str
     source: str
-    cases: list[Case]
+    cases: list[JudgedCase]
     queries: NDArray[np.float32]  # text embeddings [n, D], zeros where there is no query
 
     @property
@@ -44,14 +44,14 @@ class Measures:
     reciprocal_rank: NDArray[np.float64]
 
 
-def best_rows(case: Case, scores: NDArray[np.float32], most: int = POOL) -> Ranking:
+def best_rows(case: JudgedCase, scores: NDArray[np.float32], most: int = POOL) -> Ranking:
     """The allowed items that were scored, best first, at most `most`; equal scores keep the order of the rows."""
     rows = np.flatnonzero(case.allowed & (scores > OUTSIDE)).astype(np.int32)
     best: Ranking = rows[np.argsort(-scores[rows], kind="stable")[:most]]
     return best
 
 
-def rank_all(cases: Sequence[Case], scorer: Scorer) -> list[Ranking]:
+def rank_all(cases: Sequence[JudgedCase], scorer: Scorer) -> list[Ranking]:
     return [best_rows(case, scorer(case)) for case in cases]
 
 
@@ -66,7 +66,7 @@ def recall_of(grades: NDArray[np.float32], ranking: Ranking, depth: int = DEEP) 
     return float((grades[ranking[:depth]] > 0).sum()) / relevant if relevant else 0.0
 
 
-def measures(cases: Sequence[Case], rankings: Sequence[Ranking]) -> Measures:
+def measures(cases: Sequence[JudgedCase], rankings: Sequence[Ranking]) -> Measures:
     pairs = [(case.grades, ranking) for case, ranking in zip(cases, rankings, strict=True)]
     return Measures(
         np.array([ndcg_of(*pair) for pair in pairs], np.float64),
@@ -81,7 +81,7 @@ def _reciprocal_rank(grades: NDArray[np.float32], ranking: Ranking) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoredCases:
     """A set of cases with the rankings and measures of every row."""
 
     cases: CaseSet
@@ -89,5 +89,5 @@ class Scored:
     measures: Mapping[str, Measures]
 
 
-def scored(cases: CaseSet, rankings: Mapping[str, list[Ranking]]) -> Scored:
-    return Scored(cases, rankings, {name: measures(cases.cases, found) for name, found in rankings.items()})
+def scored(cases: CaseSet, rankings: Mapping[str, list[Ranking]]) -> ScoredCases:
+    return ScoredCases(cases, rankings, {name: measures(cases.cases, found) for name, found in rankings.items()})

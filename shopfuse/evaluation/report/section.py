@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.metrics.ndcg import bootstrap_interval
+from shopfuse.metrics.bootstrap import bootstrap_interval
 
 FEW = 30  # cases, below which a figure says little and is marked
 

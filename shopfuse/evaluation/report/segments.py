@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shopfuse.evaluation.offline.judged_cases import JudgedCase
 from shopfuse.evaluation.offline.offline_shop import World
-from shopfuse.evaluation.offline.truth_cases import Case
 from shopfuse.evaluation.report.bench import FUSED, SURFACES
-from shopfuse.evaluation.report.context import SOURCES, SURFACE_NAMES, Context
-from shopfuse.evaluation.report.rankings import Scored
+from shopfuse.evaluation.report.context import SOURCES, SURFACE_NAMES, ReportContext
+from shopfuse.evaluation.report.rankings import ScoredCases
 from shopfuse.evaluation.report.section import FEW, Bars, Cell, Section, Table
 from shopfuse.ranking.item import CATEGORY_SEPARATOR
 
@@ -30,10 +30,10 @@ class Cut:
     """One way to cut cases into segments; `of` names a case's segment."""
 
     name: str
-    of: Callable[[Case], str]
+    of: Callable[[JudgedCase], str]
 
 
-def segments_section(context: Context) -> Section:
+def segments_section(context: ReportContext) -> Section:
     parts = [part for surface in SURFACES for source in SOURCES if (part := context.of(surface, source)) is not None]
     tables = [_table(context, part) for part in parts]
     main = [part for surface in SURFACES if (part := context.of(surface)) is not None]
@@ -52,7 +52,7 @@ def segments_section(context: Context) -> Section:
     )
 
 
-def cuts(world: World, part: Scored) -> list[Cut]:
+def cuts(world: World, part: ScoredCases) -> list[Cut]:
     """The ways to cut these cases that mean something on their surface."""
     found = [
         Cut("device", lambda case: case.device or UNKNOWN),
@@ -66,11 +66,11 @@ def cuts(world: World, part: Scored) -> list[Cut]:
     return found
 
 
-def _events(world: World, case: Case) -> int:
+def _events(world: World, case: JudgedCase) -> int:
     return len(world.histories.entries(case.user, world.at if case.at is None else case.at))
 
 
-def _knownness(world: World, case: Case) -> str:
+def _knownness(world: World, case: JudgedCase) -> str:
     return "known" if _events(world, case) else "new"
 
 
@@ -83,7 +83,7 @@ def _words(count: int) -> str:
     return f"{count} words" if count > 1 else "1 word"
 
 
-def _categories(world: World, part: Scored) -> Callable[[Case], str]:
+def _categories(world: World, part: ScoredCases) -> Callable[[JudgedCase], str]:
     """The category that holds most of what a case wants, by gain; rare ones together."""
     paths = world.catalogue.frame["category"].to_list()
     names = [CATEGORY_SEPARATOR.join(path[:2]) if path else UNKNOWN for path in paths]
@@ -95,14 +95,14 @@ def _categories(world: World, part: Scored) -> Callable[[Case], str]:
     return lambda case: wanted[id(case)] if wanted[id(case)] in frequent else OTHERS
 
 
-def _main_category(case: Case, names: list[str]) -> str:
+def _main_category(case: JudgedCase, names: list[str]) -> str:
     gains: dict[str, float] = {}
     for row in np.flatnonzero(case.grades > 0).tolist():
         gains[names[row]] = gains.get(names[row], 0.0) + float(case.grades[row])
     return max(sorted(gains), key=lambda name: gains[name], default=UNKNOWN)
 
 
-def _segments(context: Context, part: Scored) -> list[tuple[str, str, list[int]]]:
+def _segments(context: ReportContext, part: ScoredCases) -> list[tuple[str, str, list[int]]]:
     """(cut, segment, places of its cases), cuts with one segment left out."""
     found = []
     for cut in cuts(context.bench.world(part.cases.source), part):
@@ -114,7 +114,7 @@ def _segments(context: Context, part: Scored) -> list[tuple[str, str, list[int]]
     return found
 
 
-def _table(context: Context, part: Scored) -> Table:
+def _table(context: ReportContext, part: ScoredCases) -> Table:
     fused, beside = part.measures[FUSED], part.measures[BESIDE]
     rows: list[tuple[Cell, ...]] = []
     for cut, name, places in _segments(context, part):
@@ -127,7 +127,7 @@ def _table(context: Context, part: Scored) -> Table:
     return Table(title, columns, tuple(rows))
 
 
-def _plot(context: Context, part: Scored) -> Bars:
+def _plot(context: ReportContext, part: ScoredCases) -> Bars:
     found = _segments(context, part)
     labels = tuple(f"{cut}: {name} ({len(places)})" for cut, name, places in found)
     values = tuple(context.mean(part.measures[FUSED].ndcg[places]) for _, _, places in found)

@@ -3,17 +3,16 @@
 import numpy as np
 import pytest
 
-from shopfuse.evaluation.offline.compare_fusions import Judged, MethodResult, judge
-from shopfuse.evaluation.offline.fusion_summary import summaries
-from shopfuse.evaluation.offline.judged_measures import auc_draws, ece_draws
+from shopfuse.evaluation.offline.compare_fusions import JudgedImpressions, MethodResult, judge
+from shopfuse.evaluation.offline.fusion_summary import auc_draws, ece_draws, summaries
+from shopfuse.metrics.auc import auc
 from shopfuse.metrics.calibration import expected_calibration_error
-from shopfuse.metrics.ndcg import auc
 from shopfuse.training.trainers.ranker_choice import Fused, list_probabilities, without_training
 from shopfuse.training.trainers.stacking import train_stacking
-from tests.training.examples.planted_lists import planted_items, popular_items_are_clicked
+from tests.training.planted_lists import planted_items, popular_items_are_clicked
 
 
-def _judged(quality: float, seed: int = 0, probabilities: bool = True) -> Judged:
+def _judged(quality: float, seed: int = 0, probabilities: bool = True) -> JudgedImpressions:
     """Impressions of 60 lists whose clicks follow scores, more or less."""
     rng = np.random.default_rng(seed)
     list_of = np.repeat(np.arange(60), 6)
@@ -21,7 +20,7 @@ def _judged(quality: float, seed: int = 0, probabilities: bool = True) -> Judged
     outcome = rng.random(chance.shape) < chance
     scores = quality * chance + (1 - quality) * rng.random(chance.shape)
     weight = 1.0 + (list_of % 2)
-    return Judged(list_of, weight, outcome, scores, scores if probabilities else None)
+    return JudgedImpressions(list_of, weight, outcome, scores, scores if probabilities else None)
 
 
 def test_auc_and_ece_are_those_of_the_plain_definitions_with_lists_repeated_by_their_weight() -> None:
@@ -29,7 +28,7 @@ def test_auc_and_ece_are_those_of_the_plain_definitions_with_lists_repeated_by_t
     repeated = np.repeat(np.arange(len(judged.list_of)), judged.weight.astype(int))
 
     assert auc_draws(judged, 0)[0] == pytest.approx(auc(judged.scores[repeated, 0], judged.outcome[repeated, 0]))
-    level = Judged(judged.list_of, np.ones_like(judged.weight), judged.outcome, judged.scores, judged.scores)
+    level = JudgedImpressions(judged.list_of, np.ones_like(judged.weight), judged.outcome, judged.scores, judged.scores)
     expected = expected_calibration_error(judged.scores[:, 1], judged.outcome[:, 1])
     assert ece_draws(level, 1)[0] == pytest.approx(expected, abs=1e-9)
 

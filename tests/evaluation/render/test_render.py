@@ -5,8 +5,8 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from shopfuse.evaluation.render.cells import written
+from shopfuse.evaluation.render.files import markdown
 from shopfuse.evaluation.render.html import html
-from shopfuse.evaluation.render.markdown import markdown
 from shopfuse.evaluation.render.plots import svg
 from shopfuse.evaluation.report.section import Bars, Estimate, Headline, Line, Lines, Report, Section, Table
 

@@ -13,11 +13,11 @@ from shopfuse.evaluation.report.ablation import ablation_section
 from shopfuse.evaluation.report.bench import FUSED, Bench, Sizes, open_bench, score_rows, shuffled
 from shopfuse.evaluation.report.calibration import FIRST_SLOT, calibration_section
 from shopfuse.evaluation.report.cold_items import without_events
+from shopfuse.evaluation.report.cold_start import SLICES, slice_of
 from shopfuse.evaluation.report.cold_users import cut_histories
 from shopfuse.evaluation.report.compose import compose
-from shopfuse.evaluation.report.context import Context
+from shopfuse.evaluation.report.context import ReportContext
 from shopfuse.evaluation.report.importance import importance
-from shopfuse.evaluation.report.item_slices import SLICES, slice_of
 from shopfuse.evaluation.report.judged_lists import JudgedLists, judged_lists
 from shopfuse.evaluation.report.section import Estimate, Report
 from shopfuse.ranking.features import FEATURES
@@ -50,8 +50,8 @@ def judged(bench: Bench) -> JudgedLists:
     return found
 
 
-def _context(bench: Bench) -> Context:
-    return Context(bench, (), COMMAND, "d" * 64)
+def _context(bench: Bench) -> ReportContext:
+    return ReportContext(bench, (), COMMAND, "d" * 64)
 
 
 def test_every_section_says_where_its_figures_come_from(report: Report) -> None:
@@ -85,23 +85,23 @@ def test_the_same_seed_gives_the_same_figures(bench: Bench) -> None:
 
 
 @pytest.fixture(scope="module")
-def wordy(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Context:
+def wordy(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> ReportContext:
     """A shop whose models know texts alone: image and behaviour embeddings are planted as useless."""
     models = fitted_models(shop.text_vectors, shop.log.scenes, "weighted")
     folder: Path = tmp_path_factory.mktemp("wordy")
     bench = open_bench(shop.workspace, models, shop.text_vectors, encode_words, folder, seed=3, sizes=Sizes(40, 60))
     bench = replace(bench, sets=tuple(cases for cases in bench.sets if cases.name == "search, truth"))
-    return Context(bench, score_rows(bench, _silent), COMMAND, "d" * 64)
+    return ReportContext(bench, score_rows(bench, _silent), COMMAND, "d" * 64)
 
 
-def test_taking_a_useless_modality_away_changes_nothing(wordy: Context) -> None:
+def test_taking_a_useless_modality_away_changes_nothing(wordy: ReportContext) -> None:
     scored = wordy.scored[0]
 
     for name in ("without image", "shuffled image", "shuffled behaviour"):
         assert np.array_equal(scored.measures[name].ndcg, scored.measures[FUSED].ndcg), name
 
 
-def test_shuffling_embeddings_that_are_used_costs_quality(wordy: Context) -> None:
+def test_shuffling_embeddings_that_are_used_costs_quality(wordy: ReportContext) -> None:
     scored = wordy.scored[0]
     fused = scored.measures[FUSED].ndcg
 
@@ -111,7 +111,7 @@ def test_shuffling_embeddings_that_are_used_costs_quality(wordy: Context) -> Non
     assert [line.split(":")[0] for line in missing] == ["what image is worth", "what behaviour is worth"]
 
 
-def test_a_score_fusion_promises_no_probabilities(wordy: Context, bench: Bench) -> None:
+def test_a_score_fusion_promises_no_probabilities(wordy: ReportContext, bench: Bench) -> None:
     section = calibration_section(wordy, judged_lists(wordy.bench, _silent))
 
     assert section.plots == ()

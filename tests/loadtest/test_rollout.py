@@ -1,4 +1,4 @@
-"""What `bench release` counts: errors, answers that mix releases, users who go back and forth."""
+"""What is counted of a rollout under load: errors, answers that mix releases, users who go back and forth."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import replace
 import grpc
 import pytest
 
-from shopfuse.cli.bench.release import is_mixed, row_of, unsteady
-from shopfuse.loadtest.open_loop import Observed, SteadyLoad, steady_load
+from shopfuse.loadtest.open_loop import ObservedCall, SteadyLoad, steady_load
+from shopfuse.loadtest.rollout import is_mixed, row_of, unsteady
 from shopfuse.release.manifest import Manifest, ModelVersion
 from shopfuse.v1.item_pb2 import RankedItem, ServedBy
 from shopfuse.v1.search_pb2 import SearchRequest, SearchResponse
@@ -24,7 +24,7 @@ def manifest(release_id: str, version: int, task: str) -> Manifest:
 
 
 RELEASES = {"r1": manifest("r1", 1, "relevance"), "r2": manifest("r2", 2, "click")}
-CALL = Observed(1.0, 0.01, "OK", "anna", "r1", (("ranker", 1),), ("relevance",), degraded=False)
+CALL = ObservedCall(1.0, 0.01, "OK", "anna", "r1", (("ranker", 1),), ("relevance",), degraded=False)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ CALL = Observed(1.0, 0.01, "OK", "anna", "r1", (("ranker", 1),), ("relevance",),
         (replace(CALL, release="r3"), True),
     ],
 )
-def test_an_answer_is_mixed_where_it_has_parts_of_another_release(call: Observed, mixed: bool) -> None:
+def test_an_answer_is_mixed_where_it_has_parts_of_another_release(call: ObservedCall, mixed: bool) -> None:
     assert is_mixed(call, RELEASES) == mixed
 
 

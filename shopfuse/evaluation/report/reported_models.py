@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.inference.onnx_model import OnnxModel
-from shopfuse.inference.text_encoding import TextEncoding, open_tokenizer
+from shopfuse.inference.release_models import ReleaseModels
+from shopfuse.inference.text_encoding import TextEncoding
 from shopfuse.local.stack import stable_release
-from shopfuse.ranking.tensors import submodels
 from shopfuse.recall.vectors import VectorIndex
 from shopfuse.release.layout import ReleaseLayout
-from shopfuse.release.manifest import Manifest, model_file
+from shopfuse.release.manifest import Manifest
 from shopfuse.training.checkpoints.model_files import load_models
 from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.data.catalogue import load_catalogue
@@ -25,7 +24,7 @@ from shopfuse.training.data.provenance import data_hashes, provenance
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class ReportedModels:
     """The models, and the vectors [N, D] of the catalogue's texts by the encoder that also encodes the queries."""
 
     manifest: Manifest
@@ -39,25 +38,25 @@ class Measured:
         return all(self.manifest.metrics.get(name) == value for name, value in self.models.metrics.items())
 
 
-def open_measured(workspace: Workspace, progress: Progress) -> Measured:
+def open_reported(workspace: Workspace, progress: Progress) -> ReportedModels:
     """Raises a ShopfuseError where nothing is released or trained yet."""
     manifest = stable_release(workspace.root)
     layout = ReleaseLayout(workspace.paths.release(manifest.release_id))
-    encoding = _encoding(layout, manifest)
+    encoding = ReleaseModels(layout, manifest).text_encoding()
     catalogue = load_catalogue(workspace.items().collect(), language=workspace.settings.language)
     vectors = _released_vectors(workspace, layout, manifest)
     if vectors is None or len(vectors) != len(catalogue):
         vectors = encoding.encode(catalogue.texts(), progress)
-    return Measured(manifest, load_models(workspace.paths.checkpoints, catalogue.ids), encoding, vectors)
+    return ReportedModels(manifest, load_models(workspace.paths.checkpoints, catalogue.ids), encoding, vectors)
 
 
-def facts_of(workspace: Workspace, measured: Measured, seed: int, data: str) -> tuple[tuple[str, str], ...]:
+def facts_of(workspace: Workspace, reported: ReportedModels, seed: int, data: str) -> tuple[tuple[str, str], ...]:
     """The lines at the top of a report."""
-    manifest, record = measured.manifest, provenance(workspace)
+    manifest, record = reported.manifest, provenance(workspace)
     models = (
-        f"checkpoints of training run {measured.models.made_by.get('training_run', 'unknown')}, run in this process"
+        f"checkpoints of training run {reported.models.made_by.get('training_run', 'unknown')}, run in this process"
     )
-    other = "" if measured.is_release else ": NOT those that the release was built from"
+    other = "" if reported.is_release else ": NOT those that the release was built from"
     libraries = {**record["libraries"], "matplotlib": version("matplotlib"), "polars": version("polars")}
     return (
         ("release", f"{manifest.release_id} of {manifest.created_at}, fusion {manifest.fusion}"),
@@ -67,12 +66,6 @@ def facts_of(workspace: Workspace, measured: Measured, seed: int, data: str) -> 
         ("libraries", ", ".join(f"{name} {number}" for name, number in libraries.items())),
         ("measured", f"{datetime.now(UTC).isoformat(timespec='seconds')}, {record['cpus']} CPUs, seed {seed}"),
     )
-
-
-def _encoding(layout: ReleaseLayout, manifest: Manifest) -> TextEncoding:
-    released = manifest.models["text_encoder"]
-    model = OnnxModel(submodels(manifest.text_dim)["text_encoder"], layout.root / model_file(released))
-    return TextEncoding(model, open_tokenizer(layout.tokenizer, manifest.max_tokens))
 
 
 def _released_vectors(workspace: Workspace, layout: ReleaseLayout, manifest: Manifest) -> NDArray[np.float32] | None:

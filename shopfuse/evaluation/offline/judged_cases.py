@@ -11,7 +11,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.metrics.ndcg import bootstrap_interval, dcg
+from shopfuse.metrics.bootstrap import bootstrap_interval
+from shopfuse.metrics.ndcg import dcg
 from shopfuse.ranking.channels import RECOMMEND, SEARCH, SIMILAR, Surface
 from shopfuse.ranking.text import normalise_query
 from shopfuse.ranking.user_state import EVENT_CODES
@@ -24,7 +25,7 @@ NO_SEED = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class JudgedCase:
     """One search (with a query), items like one item (with a `seed`), or one shopper's recommendations.
 
     `user` is -1 for a stranger.
@@ -50,7 +51,7 @@ class Case:
         return Selection(self.allowed)
 
 
-Scorer = Callable[[Case], NDArray[np.float32]]  # a score for every item [N]; higher is better
+Scorer = Callable[[JudgedCase], NDArray[np.float32]]  # a score for every item [N]; higher is better
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Quality:
     values: NDArray[np.float64]
 
 
-def load_cases(path: Path, catalogue: Catalogue, log: EventLog) -> list[Case]:
+def load_cases(path: Path, catalogue: Catalogue, log: EventLog) -> list[JudgedCase]:
     """The cases of a judgements file in order. Recommendations leave out what the shopper bought, searches do not."""
     if not path.is_file():
         raise ShopfuseError(f"{path}: no judgements; only the demo shop knows the true relevance")
@@ -81,11 +82,11 @@ def load_cases(path: Path, catalogue: Catalogue, log: EventLog) -> list[Case]:
         allowed = catalogue.available.copy()
         if not has_query:
             allowed[_bought(log, user)] = False
-        cases.append(Case(query, user, str(key[-1] or ""), grades, allowed))
+        cases.append(JudgedCase(query, user, str(key[-1] or ""), grades, allowed))
     return cases
 
 
-def load_similar_cases(path: Path, catalogue: Catalogue) -> list[Case]:
+def load_similar_cases(path: Path, catalogue: Catalogue) -> list[JudgedCase]:
     """The cases of a file of judged similar items (seed_item_id, item_id, grade) in order; a stranger asks."""
     frame = pl.read_parquet(path)
     cases = []
@@ -97,7 +98,7 @@ def load_similar_cases(path: Path, catalogue: Catalogue) -> list[Case]:
             grades[places[places >= 0]] = rows["grade"].to_numpy()[places >= 0]
             allowed = catalogue.available.copy()
             allowed[seed] = False
-            cases.append(Case("", -1, "", grades, allowed, seed=seed))
+            cases.append(JudgedCase("", -1, "", grades, allowed, seed=seed))
     return cases
 
 
@@ -107,14 +108,14 @@ def _bought(log: EventLog, user: int) -> NDArray[np.int32]:
     return bought
 
 
-def quality(cases: list[Case], scorer: Scorer, *, seed: int = 0) -> Quality:
+def quality(cases: list[JudgedCase], scorer: Scorer, *, seed: int = 0) -> Quality:
     """NDCG@10 of the ranking of all allowed items by the scorer; equal scores keep the order of the rows."""
     values = np.array([_ndcg(case, scorer(case)) for case in cases], np.float64)
     low, high = bootstrap_interval(values, seed=seed)
     return Quality(float(values.mean()) if len(values) else 0.0, low, high, values)
 
 
-def _ndcg(case: Case, scores: NDArray[np.float32]) -> float:
+def _ndcg(case: JudgedCase, scores: NDArray[np.float32]) -> float:
     ranked = np.argsort(-np.where(case.allowed, scores, -np.inf), kind="stable")[:K]
     ideal = dcg(np.sort(case.grades)[::-1][:K].tolist())
     return dcg(case.grades[ranked].tolist()) / ideal if ideal > 0 else 0.0

@@ -8,11 +8,11 @@ import typer
 from transformers import BertConfig
 from typer.testing import CliRunner
 
-from shopfuse.cli.bench.precisions import precisions
+from shopfuse.cli.bench import precisions
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.training.compression.compress import Effort, prune_encoder
 from shopfuse.training.models.hub_checkpoint import CheckpointError
-from tests.training.compression.compression_shop import TINY, write_encoder, write_shop
+from tests.training.compression.tiny_encoder import TINY, write_encoder, write_shop
 
 APP = typer.Typer()
 APP.command()(precisions)

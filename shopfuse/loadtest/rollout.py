@@ -1,4 +1,4 @@
-"""`shopfuse bench release`: publish, canary, promote and roll back under load, and what it costs the callers: nothing.
+"""Two releases in turn under steady load: publish, canary, promote and roll back, and what the callers see of it.
 
 Every answer is held against the manifest of the release that it names: an answer whose models or tasks are another
 release's is counted as mixed.
@@ -12,16 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import typer
 
-from shopfuse.cli.console import out, print_json, print_table, progress_bars
-from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.core.progress import Progress, silent
 from shopfuse.core.workspace_paths import WorkspacePaths
-from shopfuse.loadtest.open_loop import Observed, SteadyLoad, steady_load
+from shopfuse.loadtest.open_loop import ObservedCall, SteadyLoad, steady_load
 from shopfuse.loadtest.requests import search_requests
 from shopfuse.local.stack import Stack, StackOptions, local_stack
 from shopfuse.publishing.publish import publish
@@ -31,27 +27,8 @@ from shopfuse.release.verify import read_manifest
 from shopfuse.triton.model_control import ModelControl
 from shopfuse.v1.search_pb2 import SearchRequest
 
-COLUMNS = (
-    "name",
-    "step_s",
-    "requests",
-    "errors",
-    "mixed",
-    "degraded",
-    "unsteady_users",
-    "p50_ms",
-    "p99_ms",
-    "answers",
-)
 USERS = 500  # so that a canary has a share to take
 CANARY = 0.05
-
-RateOption = Annotated[float, typer.Option(min=1, help="Requests a second.")]
-MinuteOption = Annotated[
-    float, typer.Option(min=4, help="Seconds of load for each step; the step is taken after a third.")
-]
-FirstArgument = Annotated[str, typer.Argument(help="Release that is served at the beginning, such as r1.")]
-SecondArgument = Annotated[str, typer.Argument(help="Release that is published, such as r2.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +37,18 @@ class Step:
     take: Callable[[], object]
 
 
-def bench_release(
-    workspace: WorkspaceOption,
-    first: FirstArgument,
-    second: SecondArgument,
-    rate: RateOption = 50.0,
-    seconds: MinuteOption = 60.0,
-    json: JsonOption = False,
-) -> None:
-    """Publish, roll back, canary (5 % of users), promote, roll back again: two releases in turn, under steady load."""
+def roll_releases(
+    workspace: Path, first: str, second: str, rate: float, seconds: float, progress: Progress = silent
+) -> list[dict[str, object]]:
+    """One row for each step, taken from `first` to `second` and back, each under its own load: `rate` searches a
+    second for `seconds`."""
     manifests = {name: read_manifest(WorkspacePaths(workspace).release(name)) for name in (first, second)}
-    with progress_bars() as progress:
-        publish(workspace, first, control=None, public_key=WorkspacePaths(workspace).public_key)
-        with local_stack(workspace, StackOptions(log_impressions=False), progress) as stack:
-            rows = measured(stack, workspace, manifests, second, rate, seconds, progress)
-    if json:
-        print_json({"rows": rows})
-    else:
-        print_table(f"{rate:g} searches a second, {seconds:g} s a step", COLUMNS, [list(row.values()) for row in rows])
-        out.print("step_s: from the command to the last gateway's answer with the new pointer")
+    publish(workspace, first, control=None, public_key=WorkspacePaths(workspace).public_key)
+    with local_stack(workspace, StackOptions(log_impressions=False), progress) as stack:
+        return _measured(stack, workspace, manifests, second, rate, seconds, progress)
 
 
-def measured(
+def _measured(
     stack: Stack,
     workspace: Path,
     manifests: Mapping[str, Manifest],
@@ -90,7 +57,6 @@ def measured(
     seconds: float,
     progress: Progress,
 ) -> list[dict[str, object]]:
-    """One row for each step."""
     rows = []
     requests = tuple(request.SerializeToString() for request in many_users(workspace))
     with ModelControl(stack.endpoints.triton_grpc) as control:
@@ -107,8 +73,8 @@ def measured(
 
 def many_users(workspace: Path) -> list[SearchRequest]:
     """The shop's searches, each asked by several users."""
-    asked = search_requests(workspace)
-    return [SearchRequest(query=asked[at % len(asked)].query, user_id=f"user-{at:06d}") for at in range(USERS)]
+    seen = search_requests(workspace)
+    return [SearchRequest(query=seen[at % len(seen)].query, user_id=f"user-{at:06d}") for at in range(USERS)]
 
 
 def steps(workspace: Path, second: str, control: ModelControl) -> tuple[Step, ...]:
@@ -122,7 +88,7 @@ def steps(workspace: Path, second: str, control: ModelControl) -> tuple[Step, ..
     )
 
 
-def _take(step: Step, load: Future[list[Observed]], after_s: float) -> float:
+def _take(step: Step, load: Future[list[ObservedCall]], after_s: float) -> float:
     """Takes the step in the midst of the load; gives its seconds."""
     begins = time.monotonic() + after_s
     while not load.done() and time.monotonic() < begins:
@@ -133,7 +99,7 @@ def _take(step: Step, load: Future[list[Observed]], after_s: float) -> float:
 
 
 def row_of(
-    name: str, took_s: float, observed: Sequence[Observed], manifests: Mapping[str, Manifest]
+    name: str, took_s: float, observed: Sequence[ObservedCall], manifests: Mapping[str, Manifest]
 ) -> dict[str, object]:
     milliseconds = np.array([call.latency_s for call in observed]) * 1e3
     answered = [call for call in observed if call.status == "OK"]
@@ -152,7 +118,7 @@ def row_of(
     }
 
 
-def is_mixed(call: Observed, manifests: Mapping[str, Manifest]) -> bool:
+def is_mixed(call: ObservedCall, manifests: Mapping[str, Manifest]) -> bool:
     """Whether an answer has models or tasks that the release it names does not have."""
     manifest = manifests.get(call.release)
     if manifest is None:
@@ -161,7 +127,7 @@ def is_mixed(call: Observed, manifests: Mapping[str, Manifest]) -> bool:
     return call.versions != versions or not set(call.tasks) <= manifest.tasks.keys()
 
 
-def unsteady(answered: Sequence[Observed]) -> int:
+def unsteady(answered: Sequence[ObservedCall]) -> int:
     """Users who went from one release to another more than once: the flip moves each at most one time."""
     changes: Counter[str] = Counter()
     last: dict[str, str] = {}

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from shopfuse.cli.evaluate.search import app
-from shopfuse.cli.evaluate.sequences import ROW_ORDER
+from shopfuse.cli.evaluate.report import app
 from shopfuse.datasets.sequences import SequencesError
+from shopfuse.evaluation.offline.sequence_rows import ROW_ORDER
 from shopfuse.training.sequences import candidates, stacking
 
 ITEMS = 30

@@ -1,11 +1,34 @@
-"""A report as Markdown; its plots are SVG files in a folder beside it."""
+"""A report as files: one page that is enough alone, Markdown with its plots beside it, and every figure as JSON."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
+from shopfuse.core.atomic_files import write_text
 from shopfuse.evaluation.render.cells import is_numeric, written
+from shopfuse.evaluation.render.html import html
+from shopfuse.evaluation.render.plots import svg
 from shopfuse.evaluation.report.section import Report, Section, Table
+
+PLOTS = "plots"
+
+
+def write_report(report: Report, folder: Path) -> None:
+    """report.html (alone enough), report.md with plots/*.svg, and report.json with every figure."""
+    drawn = {
+        section.key: [svg(plot, f"{section.key}-{number}") for number, plot in enumerate(section.plots)]
+        for section in report.sections
+    }
+    files = {key: [f"{PLOTS}/{key}-{number}.svg" for number in range(len(plots))] for key, plots in drawn.items()}
+    (folder / PLOTS).mkdir(parents=True, exist_ok=True)
+    for key, plots in drawn.items():
+        for name, plot in zip(files[key], plots, strict=True):
+            write_text(folder / name, plot)
+    write_text(folder / "report.md", markdown(report, files))
+    write_text(folder / "report.html", html(report, drawn))
+    write_text(folder / "report.json", json.dumps(report.document(), indent=1) + "\n")
 
 
 def markdown(report: Report, plots: Mapping[str, list[str]]) -> str:

@@ -1,0 +1,1 @@
+"""A served shop, asked as its callers ask it, and its answers judged."""
