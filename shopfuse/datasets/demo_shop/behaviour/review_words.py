@@ -2,7 +2,7 @@
 """What buyers of the demo shop say: aspects with words of praise and of complaint, and the sentences that they go into.
 
 Tables only. Words of praise occur in complaints and the other way round ("not as sturdy as I hoped"), so that a
-list of good and bad words does not tell the two apart.
+list of good and bad words does not tell the two apart. They speak as people do, not as the glossary does.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ASPECTS = _aspects("""
 quality,workmanship,build,finish|solid,excellent,better than expected,flawless,impressive,sturdy,first class|poor,sloppy,cheap,disappointing,flimsy,rough,uneven
 material,{material},surface,feel of the {material}|lovely,soft,pleasant,robust,high grade,beautiful to touch,thick|thin,scratchy,plasticky,stiff,smelly,brittle,unpleasant
 size,fit,shape,cut|perfect,just right,true to the description,generous,spot on,ideal|off,too tight,smaller than stated,awkward,nothing like the table says,far too big
-look,colour,design,style|gorgeous,elegant,exactly as in the image,stylish,beautiful,timeless|dull,nothing like the image,ugly,faded,garish,dated
+look,colour,design,style|gorgeous,elegant,exactly as in the picture,stylish,beautiful,timeless|dull,nothing like the picture,ugly,faded,garish,dated
 delivery,shipping,packaging|fast,prompt,careful,a day early,without a scratch|late,slow,careless,a mess,three weeks late,damaged
 price,value,value for money|fair,great,unbeatable,more than fair,a bargain|too high,a joke,steep,out of proportion,hard to justify
 customer service,support,hotline|helpful,friendly,quick,generous,patient|rude,useless,unreachable,slow to answer,stubborn
@@ -59,7 +59,7 @@ OVERALL_MIXED = (
     "Fine for now", "I have mixed feelings", "I expected a bit more", "Good enough for {use}", "Might keep it, might not", "Half happy", "Acceptable with some weak points",
 )  # fmt: skip
 OVERALL_BAD = (
-    "It goes back", "I would not buy it again", "Waste of money", "Never again", "Do not be fooled by the images", "I regret this {noun}", "Two thumbs down",
+    "It goes back", "I would not buy it again", "Waste of money", "Never again", "Do not be fooled by the pictures", "I regret this {noun}", "Two thumbs down",
     "Hard to recommend", "I wish I had read the reviews", "My old {noun} was better", "Did not survive the first week", "I expected a good {noun}, I got this", "Save your money",
     "Great, another thing for the bin", "Thanks for nothing", "The only good thing was the refund",
 )  # fmt: skip
