@@ -35,7 +35,7 @@ class Requirement:
     def parse(cls, text: str) -> Requirement:
         match = re.fullmatch(r"([\w.-]+)(?:\[([\w,-]+)\])?(?:==(.+))?", text)
         assert match, f"{text!r}: expected name[extras]==version"
-        return cls(normal(match[1]), tuple((match[2] or "").split(",")) if match[2] else (), match[3] or "")
+        return cls(normal(match[1]), tuple(match[2].split(",")) if match[2] else (), match[3] or "")
 
 
 def normal(name: str) -> str:
@@ -94,7 +94,7 @@ def installed() -> Mapping[str, list[str]]:
 
 def constraints() -> dict[str, str]:
     lines = (ROOT / "constraints.txt").read_text("utf-8").split()
-    return {wanted.name: wanted.version for wanted in map(Requirement.parse, lines)}
+    return {pinned.name: pinned.version for pinned in map(Requirement.parse, lines)}
 
 
 def test_the_three_have_one_version() -> None:
@@ -106,7 +106,7 @@ def test_the_three_have_one_version() -> None:
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_every_pin_is_the_constraint_s(name: str) -> None:
+def test_every_pin_is_that_of_the_constraints(name: str) -> None:
     pinned = constraints()
     for needed in requirements(name, *project(name).get("optional-dependencies", {})):
         if needed.name not in FOLDERS:
@@ -119,9 +119,8 @@ def test_what_is_imported_is_declared(name: str) -> None:
     code = (module for module in modules() if module.name.split(".")[0] == name.replace("-", "_"))
     extras = [extra for extra in project(name).get("optional-dependencies", {}) if extra != DEV]
 
-    declared = declared_by(name, *extras)
-
-    undeclared = {needed: module for needed, module in third_parties(code).items() if needed not in declared}
+    needed, declared = third_parties(code), declared_by(name, *extras)
+    undeclared = {party: module for party, module in needed.items() if party not in declared}
 
     assert not undeclared
 

@@ -9,7 +9,7 @@ import pytest
 
 from shopfuse.cli.build import build_and_publish
 from shopfuse.core.progress import silent
-from shopfuse.datasets.demo_shop import build_demo_shop
+from shopfuse.datasets.demo_shop.shop import build_demo_shop
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.local.client import Client, connect
 from shopfuse.local.endpoints import write_endpoints

@@ -182,9 +182,9 @@ def write_ensemble(models: Path, name: str, versions: dict[str, ModelVersion]) -
     config = _config(("x", "y"), name=name, platform="ensemble")
     for model, version in versions.items():
         added = config.ensemble_scheduling.step.add(model_name=version.model, model_version=version.version)
-        given, wanted = TENSORS[model]
-        added.input_map[given] = given
-        added.output_map[wanted] = wanted
+        source, target = TENSORS[model]
+        added.input_map[source] = source
+        added.output_map[target] = target
     (models / name / "1").mkdir(parents=True)
     (models / name / "1" / "README").write_text("An ensemble has no file.\n")
     (models / name / "config.pbtxt").write_text(text_format.MessageToString(config))
@@ -193,13 +193,13 @@ def write_ensemble(models: Path, name: str, versions: dict[str, ModelVersion]) -
 def write_golden(path: Path, encoded: float, ranked: float) -> None:
     """One case: of x = 1 the encoder makes v = encoded, and the tower of that y = ranked."""
     values = {"x": 1.0, "v": encoded, "y": ranked}
-    asked = {**TENSORS, "rank": ("x", "y")}
+    tensors_of = {**TENSORS, "rank": ("x", "y")}
     bound = {"max_abs": 1e-4, "cosine_min": 0.9999}
     metadata = {
         "format": 1,
         "cases": [{"name": "one", "sizes": {}}],
         "axes": {},
-        "models": {name: {"inputs": [given], "outputs": {wanted: bound}} for name, (given, wanted) in asked.items()},
+        "models": {name: {"inputs": [x], "outputs": {y: bound}} for name, (x, y) in tensors_of.items()},
     }
     tensors = {f"0/{name}": np.array([value], np.float32) for name, value in values.items()}
     path.write_bytes(save(tensors, {"golden": json.dumps(metadata)}))

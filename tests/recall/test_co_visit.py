@@ -48,7 +48,7 @@ def counted(sessions: Sessions) -> dict[int, list[tuple[float, int]]]:
         if row != other:
             cosine = product / ((products[row, row] * products[other, other]) ** 0.5 + SHRINKAGE)
             neighbours[row].append((-cosine, other))
-    return {row: sorted(found) for row, found in neighbours.items()}
+    return {row: sorted(pairs) for row, pairs in neighbours.items()}
 
 
 def build(folder: Path, sessions: Sessions) -> CoVisitIndex:
@@ -67,11 +67,11 @@ def test_neighbours_and_scores_are_those_of_counting(
     expected = counted(sessions)
     assert len(expected) > 50
     for row in range(ITEMS):
-        found = index.search(np.array([row], np.int32), np.ones(1, np.float32), 1000)
+        hits = index.search(np.array([row], np.int32), np.ones(1, np.float32), 1000)
         best = np.array([-score for score, _ in expected.get(row, [])[:NEIGHBOURS]])
-        np.testing.assert_allclose(found.scores, best, rtol=1e-5)
+        np.testing.assert_allclose(hits.scores, best, rtol=1e-5)
         scores = {other: -score for score, other in expected.get(row, [])}
-        np.testing.assert_allclose(found.scores, [scores[int(other)] for other in found.rows], rtol=1e-5)
+        np.testing.assert_allclose(hits.scores, [scores[int(other)] for other in hits.rows], rtol=1e-5)
     assert index.neighbour_scores.min() > 0
     assert index.neighbour_scores.max() <= 1
 
@@ -80,19 +80,19 @@ def test_a_history_sums_its_items_shares_and_leaves_unknown_ones_out(tmp_path: P
     index = build(tmp_path, random_sessions(2000, 200))
     history, weights = np.array([3, -1, 8], np.int32), np.array([0.5, 0.2, 0.3], np.float32)
     everything = np.arange(ITEMS, dtype=np.int32)
-    found = index.search(history, weights, 10)
+    hits = index.search(history, weights, 10)
 
     expected = 0.5 * single(index, 3) + 0.3 * single(index, 8)
     scores = index.score(history, weights, everything)
     np.testing.assert_allclose(scores, expected, rtol=1e-5)
-    assert found.rows.tolist() == np.lexsort((everything, -scores))[:10].tolist()
-    np.testing.assert_allclose(found.scores, scores[found.rows])
+    assert hits.rows.tolist() == np.lexsort((everything, -scores))[:10].tolist()
+    np.testing.assert_allclose(hits.scores, scores[hits.rows])
 
 
 def single(index: CoVisitIndex, row: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     scores = np.zeros(ITEMS, np.float32)
-    found = index.search(np.array([row], np.int32), np.ones(1, np.float32), ITEMS)
-    scores[found.rows] = found.scores
+    hits = index.search(np.array([row], np.int32), np.ones(1, np.float32), ITEMS)
+    scores[hits.rows] = hits.scores
     return scores
 
 

@@ -85,13 +85,13 @@ def test_a_filtered_search_is_the_search_among_the_selected_rows(
 ) -> None:
     selection = table.select(wanted, np.array([1, 2, 3], np.int32))
     assert selection is not None
-    found = index.search(QUERY, k, selection)
+    hits = index.search(QUERY, k, selection)
 
     everything = index.search(QUERY, len(ITEMS))
     kept = selection.mask[everything.rows]
     assert selection.count > 0
-    assert found.rows.tolist() == everything.rows[kept][:k].tolist()
-    np.testing.assert_allclose(found.scores, everything.scores[kept][:k], rtol=1e-5)
+    assert hits.rows.tolist() == everything.rows[kept][:k].tolist()
+    np.testing.assert_allclose(hits.scores, everything.scores[kept][:k], rtol=1e-5)
 
 
 def test_selections_of_any_size_without_a_filter_behind_them_are_exact(index: LexicalIndex) -> None:
@@ -138,9 +138,9 @@ def test_score_gives_the_scores_of_search(index: LexicalIndex, count: int) -> No
     ],
 )
 def test_any_text_is_a_query(index: LexicalIndex, query: str) -> None:
-    found = index.search(query, 10)
+    hits = index.search(query, 10)
 
-    assert np.isfinite(found.scores).all()
+    assert np.isfinite(hits.scores).all()
     assert np.isfinite(index.score(query, np.arange(5, dtype=np.int32))).all()
 
 

@@ -27,11 +27,11 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> PopularIndex:
 @pytest.mark.parametrize("k", [1, 200, ITEMS, 0])
 def test_the_most_popular_selected_items_come_first(index: PopularIndex, share: float, k: int) -> None:
     mask = np.random.default_rng(1).random(ITEMS) < share
-    found = index.search(k, None if share == 1 else Selection(mask))
+    hits = index.search(k, None if share == 1 else Selection(mask))
 
     expected = RANKING[mask[RANKING]][:k]
-    assert found.rows.tolist() == expected.tolist()
-    np.testing.assert_array_equal(found.scores, SCORES[expected])
+    assert hits.rows.tolist() == expected.tolist()
+    np.testing.assert_array_equal(hits.scores, SCORES[expected])
 
 
 def test_score_looks_rows_up(index: PopularIndex) -> None:

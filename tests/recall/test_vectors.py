@@ -55,12 +55,12 @@ def random_selection(share: float) -> Selection:
 def test_a_scan_is_exact(scan: VectorIndex, share: float) -> None:
     selection = random_selection(share) if share < 1 else None
     for query in QUERIES[:10]:
-        found = scan.search(query, 100, selection)
+        hits = scan.search(query, 100, selection)
 
         expected = reference(query, random_selection(share).mask, 100)
         products = VECTORS[expected].astype(np.float32) @ query
-        np.testing.assert_allclose(found.scores, products, atol=1e-5)
-        assert len(np.intersect1d(found.rows, expected)) >= len(expected) - 1  # neighbours closer than fp32 rounding
+        np.testing.assert_allclose(hits.scores, products, atol=1e-5)
+        assert len(np.intersect1d(hits.rows, expected)) >= len(expected) - 1  # neighbours closer than fp32 rounding
 
 
 @pytest.mark.parametrize("share", [1.0, 0.6, 0.2, 0.02])
@@ -69,10 +69,10 @@ def test_the_graph_finds_nearly_all_of_the_nearest(graph: VectorIndex, share: fl
     mask = np.ones(ITEMS, np.bool_) if selection is None else selection.mask
     recalls = []
     for query in QUERIES:
-        found = graph.search(query, 100, selection)
-        assert mask[found.rows].all()
-        assert (np.diff(found.scores) <= 0).all()
-        recalls.append(len(np.intersect1d(found.rows, reference(query, mask, 100))) / min(100, mask.sum()))
+        hits = graph.search(query, 100, selection)
+        assert mask[hits.rows].all()
+        assert (np.diff(hits.scores) <= 0).all()
+        recalls.append(len(np.intersect1d(hits.rows, reference(query, mask, 100))) / min(100, mask.sum()))
 
     assert np.mean(recalls) >= 0.97
 

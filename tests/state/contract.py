@@ -66,12 +66,12 @@ class FeatureStoreContract:
     def test_users_come_back_with_their_history(self, store: Store) -> None:
         state = user_state([("a", "view_item", 5.0), ("b", "purchase", 3.0)])
         store.put_users({"mia@example.org": state, "Jürgen": user_state([])})
-        found = store.users(["mia@example.org", "nobody", "", "u" * 5000, "Jürgen"])
+        users = store.users(["mia@example.org", "nobody", "", "u" * 5000, "Jürgen"])
 
-        assert found[0].entries.tobytes() == state.entries.tobytes()
-        assert found[0].item_ids.tolist() == [b"b", b"a"]
-        assert found[1:4] == [UNKNOWN_USER] * 3
-        assert not found[4].present
+        assert users[0].entries.tobytes() == state.entries.tobytes()
+        assert users[0].item_ids.tolist() == [b"b", b"a"]
+        assert users[1:4] == [UNKNOWN_USER] * 3
+        assert not users[4].present
 
     def test_a_full_history_fits(self, store: Store) -> None:
         store.put_users({"u": user_state([("a" * 64, "view_item", float(at)) for at in range(200)])})

@@ -57,8 +57,8 @@ def met(shop: DemoShop, intents: Intents, chosen: Rows) -> FloatArray:
     """Category met, all wishes met as far as the text tells, wishes met that only the image tells: [n, k, 3]."""
     category = meets_category(shop, intents, chosen)
     written = meets_wishes(shop.items, intents, chosen, as_written=True)
-    shown = meets_wishes(shop.items, intents, chosen)
-    return np.stack([category, category & written, shown & ~written], axis=2).astype(np.float32)
+    matches = meets_wishes(shop.items, intents, chosen)
+    return np.stack([category, category & written, matches & ~written], axis=2).astype(np.float32)
 
 
 def flatten(shop: DemoShop, logs: list[DayLog]) -> Seen:
@@ -140,8 +140,8 @@ def _co_clicks(clicks: FloatArray) -> FloatArray:
 
 def _scene_lift(shop: DemoShop, seen: Seen) -> FloatArray:
     shape = (len(SCENES), len(shop.leaves))
-    shown, clicked = np.full(shape, 10.0), np.ones(shape)
-    np.add.at(shown, (seen.scene, shop.items.leaf[seen.item]), 1.0)
-    np.add.at(clicked, (seen.scene, shop.items.leaf[seen.item]), seen.clicked)
-    rate = np.log(clicked / shown)
+    impressions, clicks = np.full(shape, 10.0), np.ones(shape)
+    np.add.at(impressions, (seen.scene, shop.items.leaf[seen.item]), 1.0)
+    np.add.at(clicks, (seen.scene, shop.items.leaf[seen.item]), seen.clicked)
+    rate = np.log(clicks / impressions)
     return np.asarray(rate - rate[0], np.float32)

@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from shopfuse.datasets.demo_shop import DemoShopError, build_demo_shop
+from shopfuse.datasets.demo_shop.shop import build_demo_shop
+from shopfuse.datasets.demo_shop.world.world import DemoShopError
 from shopfuse.datasets.schema import EVENT_NAMES, EVENT_SCHEMA, ID_PATTERN, IMAGE_SCHEMA, ITEM_SCHEMA
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.features import DEVICES
@@ -113,10 +114,10 @@ def test_a_list_has_up_to_twelve_distinct_items_in_slots_from_zero(events: pl.Da
 
 def test_what_follows_a_list_was_shown_in_it_at_that_slot(events: pl.DataFrame) -> None:
     key = ["request_id", "item_id", "position", "user_id", "session_id", "list_name"]
-    shown = events.filter(event_name="view_item_list").select(key)
+    impressions = events.filter(event_name="view_item_list").select(key)
     clicks = events.filter(event_name="select_item").select(key)
 
-    assert clicks.join(shown, on=key, how="anti").is_empty()
+    assert clicks.join(impressions, on=key, how="anti").is_empty()
     for later, earlier in (("view_item", "select_item"), ("add_to_cart", "view_item"), ("purchase", "add_to_cart")):
         followed = events.filter(event_name=later).select(key)
         assert len(followed) > 0
@@ -136,10 +137,10 @@ def test_only_searches_have_queries_and_only_sales_have_prices(events: pl.DataFr
 def test_nothing_is_shown_before_it_is_published_nor_when_it_is_unavailable(
     shop: Workspace, events: pl.DataFrame
 ) -> None:
-    shown = events.filter(event_name="view_item_list").join(shop.items().collect(), on="item_id")
+    impressions = events.filter(event_name="view_item_list").join(shop.items().collect(), on="item_id")
 
-    assert (shown["timestamp"].dt.date() >= shown["published_at"].dt.date()).all()
-    assert shown["available"].all()
+    assert (impressions["timestamp"].dt.date() >= impressions["published_at"].dt.date()).all()
+    assert impressions["available"].all()
     assert shop.items().collect()["published_at"].max() > datetime(2026, 6, 24, tzinfo=UTC)  # type: ignore[operator]
 
 

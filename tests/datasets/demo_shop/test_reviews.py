@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from shopfuse.datasets.demo_shop import build_demo_shop
+from shopfuse.datasets.demo_shop.shop import build_demo_shop
 from shopfuse.datasets.schema import REVIEW_SCHEMA
 from shopfuse.datasets.workspace import Workspace
 

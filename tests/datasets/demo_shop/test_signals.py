@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from shopfuse.datasets.demo_shop import simulate_shop
+from shopfuse.datasets.demo_shop.world.world import simulate_shop
 from tests.datasets.demo_shop.signals import signal_report
 
 TASKS = ("search", "recommend")

@@ -33,14 +33,14 @@ def after(index: ChosenCategories, key: int) -> tuple[list[float], int]:
     return shares.tolist(), count
 
 
-def index_of(folder: Path, given: Choices) -> CategoryIndex:
-    build_categories(folder, CODES, VECTORS, given)
+def index_of(folder: Path, log: Choices) -> CategoryIndex:
+    build_categories(folder, CODES, VECTORS, log)
     return CategoryIndex.open(folder)
 
 
 def test_choices_are_counted_by_query_and_category(tmp_path: Path) -> None:
-    given = choices((APPLE, 0), (APPLE, 1), (APPLE, 0), (APPLE, 3), (OTHER, 2), (APPLE, 4), (NO_WORDS, 0))
-    chosen = index_of(tmp_path, given).chosen
+    log = choices((APPLE, 0), (APPLE, 1), (APPLE, 0), (APPLE, 3), (OTHER, 2), (APPLE, 4), (NO_WORDS, 0))
+    chosen = index_of(tmp_path, log).chosen
 
     shares, count = after(chosen, APPLE)
     assert shares == pytest.approx([1 / 3, 1.0]) and count == 4

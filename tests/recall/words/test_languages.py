@@ -11,7 +11,7 @@ import pytest
 
 from shopfuse.datasets.importing.catalogue import import_catalogue
 from shopfuse.datasets.importing.mapping import read_catalogue_mapping
-from shopfuse.datasets.shop_settings import SettingsError, ShopSettings
+from shopfuse.datasets.shop_settings import ShopSettings, ShopSettingsError
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.filter import ItemFilter
 from shopfuse.ranking.item import CatalogueItem
@@ -63,7 +63,7 @@ def words(analyser: Analyser, query: str) -> set[str]:
     return {analyser.stem(word) for word in analyser.surface(query)}
 
 
-def found(index: LexicalIndex, query: str) -> list[str]:
+def hits(index: LexicalIndex, query: str) -> list[str]:
     return [TITLES[row][0] for row in index.search(normalise_query(query), 10).rows]
 
 
@@ -84,7 +84,7 @@ def found(index: LexicalIndex, query: str) -> list[str]:
     ],
 )
 def test_a_chinese_query_finds_its_product_first(index: LexicalIndex, query: str, best: str) -> None:
-    assert found(index, query)[0] == best
+    assert hits(index, query)[0] == best
 
 
 def test_the_import_keeps_chinese_text_as_it_was_written(items: list[CatalogueItem]) -> None:
@@ -94,7 +94,7 @@ def test_the_import_keeps_chinese_text_as_it_was_written(items: list[CatalogueIt
 
 
 def test_traditional_and_simplified_are_different_words(index: LexicalIndex) -> None:
-    assert "p7" not in found(index, "华为")
+    assert "p7" not in hits(index, "华为")
 
 
 def test_a_longer_query_is_covered_by_the_items_that_hold_its_words(index: LexicalIndex) -> None:
@@ -172,7 +172,7 @@ def test_an_index_of_other_words_is_not_opened(tmp_path: Path, content: str | No
 
 
 def test_a_shop_in_an_unknown_language_is_refused() -> None:
-    with pytest.raises(SettingsError, match="setting 'language': language 'ja': expected one of ar, da"):
+    with pytest.raises(ShopSettingsError, match="setting 'language': language 'ja': expected one of ar, da"):
         ShopSettings(language="ja")
 
 

@@ -90,12 +90,12 @@ def test_the_encoder_also_reads_a_word_as_the_catalogue_writes_it(index: Lexical
 
 @pytest.mark.parametrize("query", ["smart watch", "smartwatch", "SmartWatch"])
 def test_compounds_are_found_in_all_their_spellings(index: LexicalIndex, query: str) -> None:
-    found = index.search(query, 20)
-    coverage = index.coverage(query, found.rows)
+    hits = index.search(query, 20)
+    coverage = index.coverage(query, hits.rows)
 
-    assert sorted(TITLES[row] for row in found.rows) == ["Smart watch black", "Smart watch white", "Smartwatch"]
+    assert sorted(TITLES[row] for row in hits.rows) == ["Smart watch black", "Smart watch white", "Smartwatch"]
     np.testing.assert_allclose(coverage, 1.0, atol=1e-6)
-    np.testing.assert_allclose(index.score(query, found.rows), found.scores, rtol=1e-6)
+    np.testing.assert_allclose(index.score(query, hits.rows), hits.scores, rtol=1e-6)
 
 
 def test_half_a_compound_is_half_of_the_query(index: LexicalIndex) -> None:
@@ -145,9 +145,9 @@ def test_every_word_within_reach_is_found(tmp_path: Path, seed: int) -> None:
         edits = 2 if len(typed) >= 8 else 1
         # Words and slips of different lengths may allow different numbers of edits: one edit is always within reach.
         near = min((OSA.distance(typed, word) for word in words), default=9)
-        found = spelling.correction(typed)
-        assert (found is not None) or near > 1
-        assert found is None or near <= OSA.distance(typed, found) <= edits
+        correction = spelling.correction(typed)
+        assert (correction is not None) or near > 1
+        assert correction is None or near <= OSA.distance(typed, correction) <= edits
 
 
 @pytest.mark.parametrize(

@@ -107,14 +107,14 @@ def _item_text(shop: DemoShop, item: int, draws: NDArray[np.float64]) -> tuple[s
     title = _title(noun, shop.brands.names[items.brand[item]], model, feature, material, draws[4:7])
     description = _described(shop, item, noun, model, draws[7:16])
     if items.names_colour[item]:
-        look = _look(shop, item, draws[16])
+        appearance = _appearance(shop, item, draws[16])
         if draws[17] < 0.5:
-            return f"{title}, {look}", description
-        return title, f"{description} {_pick(_COLOURED, draws[18]).format(colour=look)}"
+            return f"{title}, {appearance}", description
+        return title, f"{description} {_pick(_COLOURED, draws[18]).format(colour=appearance)}"
     return title, description
 
 
-def _look(shop: DemoShop, item: int, draw: float) -> str:
+def _appearance(shop: DemoShop, item: int, draw: float) -> str:
     """The colour's name, and the pattern's for half of the patterned items."""
     colour = COLOURS[COLOUR_NAMES[shop.items.colour[item]]][1][0]
     pattern = PATTERN_NAMES[shop.items.pattern[item]]

@@ -1,7 +1,7 @@
 """The demo shop's shoppers: latent tastes that drift, and the true utility of an item to a shopper.
 
-Utility is a weighted sum of standardised parts. `parts` leaves some out, which is how the oracles of signals.py ask
-what a modality is worth. Nothing here knows of queries or of what was shown.
+Utility is a weighted sum of standardised parts. `parts` leaves some out, which is how the oracles of the tests
+(signals.py) measure what a modality is worth. Nothing here knows of queries or of what was shown.
 """
 
 from __future__ import annotations
