@@ -1,4 +1,4 @@
-"""Texts become the vectors that the graph gives them, whatever their order, and a rebuild encodes only what changed."""
+"""Texts become the vectors that the graph gives them, whatever their order and company."""
 
 from __future__ import annotations
 
@@ -9,20 +9,15 @@ import pytest
 
 from shopfuse.inference.onnx_model import ModelFileError, OnnxModel
 from shopfuse.inference.text_encoding import TextEncoding, open_tokenizer, padded
-from shopfuse_exporters.encoding.run import encode_texts
-from shopfuse_exporters.encoding.vector_cache import VectorCache
 from tests.exporters.small_shop import WORDS, save_tokenizer
-from tests.exporters.tiny_models import ENCODER, TINY
+from tests.exporters.tiny_models import ENCODER, TINY, TinyEncoder, exported
 
 
-@pytest.fixture(scope="session")
-def tokenizer_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tokenizer(tmp_path_factory.mktemp("tokenizer") / "tokenizer.json")
-
-
-@pytest.fixture
-def encoding(encoder_file: Path, tokenizer_file: Path) -> TextEncoding:
-    return TextEncoding(OnnxModel(ENCODER, encoder_file), open_tokenizer(tokenizer_file, max_tokens=16))
+@pytest.fixture(scope="module")
+def encoding(tmp_path_factory: pytest.TempPathFactory) -> TextEncoding:
+    folder = tmp_path_factory.mktemp("encoder")
+    tokenizer = open_tokenizer(save_tokenizer(folder / "tokenizer.json"), max_tokens=16)
+    return TextEncoding(OnnxModel(ENCODER, exported(ENCODER, TinyEncoder(), folder)), tokenizer)
 
 
 def _texts(count: int) -> list[str]:
@@ -57,16 +52,6 @@ def test_progress_counts_up_to_all_texts(encoding: TextEncoding) -> None:
     encoding.encode(_texts(60), lambda stage, done, total: calls.append((stage, done, total)))
     assert [done for _, done, _ in calls] == sorted(done for _, done, _ in calls)
     assert calls[-1] == ("encode texts", 60, 60)
-
-
-def test_a_rebuild_encodes_only_new_texts(encoding: TextEncoding, tmp_path: Path) -> None:
-    first, computed = encode_texts(["red lamp", "oak chair", "red lamp"], encoding, VectorCache(tmp_path, TINY))
-    again, computed_again = encode_texts(["oak chair", "blue lamp"], encoding, VectorCache(tmp_path, TINY))
-
-    assert (computed, computed_again) == (2, 1)
-    np.testing.assert_array_equal(first[0], first[2])
-    np.testing.assert_array_equal(first[1], again[0])
-    np.testing.assert_allclose(again[1], encoding.encode(["blue lamp"])[0], atol=1e-3)
 
 
 @pytest.mark.parametrize(("contents", "problem"), [(None, "no tokenizer"), ("{}", "not a tokenizer")])

@@ -5,11 +5,14 @@ Publishing it is another step: see shopfuse.publishing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from tokenizers import Tokenizer
 
 from shopfuse.core.atomic_files import atomic_folder, write_bytes
 from shopfuse.core.progress import Progress
@@ -17,27 +20,35 @@ from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.channels import CHANNELS
 from shopfuse.ranking.features import schema_hash
+from shopfuse.ranking.item import CatalogueItem
 from shopfuse.ranking.labels import labels_json
-from shopfuse.recall.indexes import RecallIndexes
+from shopfuse.recall.arrays import write_array
+from shopfuse.recall.indexes import RecallIndexes, build_indexes
 from shopfuse.release.ids import next_release_id
 from shopfuse.release.ingredients import built_with
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, ModelVersion
 from shopfuse.release.signature import create_keys, sign
 from shopfuse.release.verify import file_hashes
+from shopfuse.state.lmdb_store import LmdbStore
+from shopfuse.state.store import Display
 from shopfuse.training.checkpoints.head_files import TrainedHead
 from shopfuse.training.checkpoints.shop_models import ShopModels
+from shopfuse.training.data.catalogue import catalogue_items
+from shopfuse.training.data.snapshot import index_contents
+from shopfuse.training.data.user_histories import user_states
 from shopfuse_exporters.encoding.catalogue import EncodedItems
 from shopfuse_exporters.models.ranking_gate import GatedModels
 from shopfuse_exporters.models.shop import Shop
 from shopfuse_exporters.models.text_encoder import EncodedTexts
 from shopfuse_exporters.models.text_heads import label_counts
 from shopfuse_exporters.release.golden_set import write_golden
-from shopfuse_exporters.release.shop_contents import write_indexes, write_online_rows
 from shopfuse_exporters.steps import StepTimes, peak_memory_mb
 from shopfuse_exporters.triton.ensembles import ensemble_config, roles_of
 from shopfuse_exporters.triton.repository import known_models, put_ensemble, put_models
 from shopfuse_exporters.verify.verified_model import VerifiedModel
+
+ROWS_AT_ONCE = 20_000  # of one transaction: readers see a mix of old and new items for a moment, never half a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +79,7 @@ def make_release(workspace: Workspace, parts: ReleaseParts, times: StepTimes, pr
     with atomic_folder(workspace.paths.release(release_id)) as staged:
         layout = ReleaseLayout(staged)
         with times.step("write indexes"):
-            write_indexes(layout, parts.shop, parts.items, parts.texts.encoder.tokenizer, progress)
+            _write_indexes(layout, parts.shop, parts.items, parts.texts.encoder.tokenizer, progress)
             RecallIndexes.open(layout)  # what cannot be opened here is not released
         with times.step("write models"):
             known = known_models(workspace.paths.releases, workspace.paths.model_repository)
@@ -92,7 +103,7 @@ def make_release(workspace: Workspace, parts: ReleaseParts, times: StepTimes, pr
             write_bytes(layout.manifest, manifest.to_json().encode())
             write_bytes(layout.signature, sign(manifest.to_json().encode(), key))
     with times.step("write feature store"):
-        write_online_rows(workspace.paths.store, parts.shop, progress)
+        _write_online_rows(workspace.paths.store, parts.shop, progress)
     return manifest
 
 
@@ -102,6 +113,47 @@ def _signing_key(workspace: Path) -> Path:
     if not private.exists() and not WorkspacePaths(workspace).public_key.exists():
         create_keys(private.parent)
     return private
+
+
+def _write_indexes(
+    layout: ReleaseLayout, shop: Shop, items: EncodedItems, tokenizer: Tokenizer, progress: Progress
+) -> None:
+    """Fills an empty release folder with everything but models, golden queries and manifest."""
+    write_array(layout.item_vectors, items.item_vectors)
+    write_array(layout.modality_vectors, items.modality_vectors)
+    write_array(layout.modality_mask, items.modality_mask)
+    catalogue, rows = shop.catalogue, shop.item_rows
+    contents = index_contents(
+        catalogue, shop.log.requests, shop.known, rows, items.text_vectors, items.item_vectors, items.image_vectors
+    )
+    for done, total in build_indexes(layout, contents):
+        progress("write indexes", done, total)
+    # As it is used: the file that came with a checkpoint often carries a padding to its longest input.
+    tokenizer.save(str(layout.tokenizer))
+
+
+def _write_online_rows(path: Path, shop: Shop, progress: Progress) -> None:
+    """Items, what is shown of them, and users' histories, to the store at `path`, which all releases share: rows are
+    replaced, none is removed. Raises StoreError."""
+    ids = shop.catalogue.ids
+    with LmdbStore.open(path, readonly=False) as store:
+        store.put_users(user_states(shop.log, ids, shop.at))
+        start = 0
+        for part in _parts(catalogue_items(shop.catalogue.frame)):
+            keys = [item.item_id.encode("ascii") for item in part]
+            store.put_items(keys, shop.item_rows[start : start + len(part)])
+            store.put_display(dict(zip(keys, map(_display, part), strict=True)))
+            start += len(part)
+            progress("write feature store", start, len(ids))
+
+
+def _parts(items: Iterator[CatalogueItem]) -> Iterator[list[CatalogueItem]]:
+    while part := list(islice(items, ROWS_AT_ONCE)):
+        yield part
+
+
+def _display(item: CatalogueItem) -> Display:
+    return Display(item.title, item.price, item.currency, item.image_uri, item.brand, item.category)
 
 
 def _put_ensembles(

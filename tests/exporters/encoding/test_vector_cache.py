@@ -7,7 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shopfuse.inference.onnx_model import OnnxModel
+from shopfuse.inference.text_encoding import TextEncoding, open_tokenizer
+from shopfuse_exporters.encoding.run import encode_texts
 from shopfuse_exporters.encoding.vector_cache import VectorCache, Vectors, encoder_folder, keys_of, places_among
+from tests.exporters.small_shop import save_tokenizer
+from tests.exporters.tiny_models import ENCODER, TINY
 
 DIMS = 4
 
@@ -85,3 +90,16 @@ def test_each_encoder_tokenizer_and_truncation_has_its_folder(tmp_path: Path) ->
     }
 
     assert len(folders) == 4
+
+
+def test_a_rebuild_encodes_only_new_texts(encoder_file: Path, tmp_path: Path) -> None:
+    tokenizer = open_tokenizer(save_tokenizer(tmp_path / "tokenizer.json"), 16)
+    encoding = TextEncoding(OnnxModel(ENCODER, encoder_file), tokenizer)
+
+    first, computed = encode_texts(["red lamp", "oak chair", "red lamp"], encoding, VectorCache(tmp_path, TINY))
+    again, computed_again = encode_texts(["oak chair", "blue lamp"], encoding, VectorCache(tmp_path, TINY))
+
+    assert (computed, computed_again) == (2, 1)
+    np.testing.assert_array_equal(first[0], first[2])
+    np.testing.assert_array_equal(first[1], again[0])
+    np.testing.assert_allclose(again[1], encoding.encode(["blue lamp"])[0], atol=1e-3)
