@@ -54,8 +54,8 @@ class HistoryAttention(nn.Module):
         absent = (inputs.history_mask.unsqueeze(1) - 1.0) * _FAR  # [B, 1, 50]
         weights = torch.softmax(likeness + (preferred.transpose(1, 2) + absent).unsqueeze(1), dim=-1)
         values = torch.tanh(self.value(history) + meaning)  # [B, 50, VALUE]
-        said = torch.unflatten(weights.flatten(1, 2) @ values, 1, (-1, HEADS)).flatten(2)  # [B, C, HEADS * VALUE]
-        matches = torch.cat([(weights * likeness).sum(-1), said], dim=-1)
+        answers = torch.unflatten(weights.flatten(1, 2) @ values, 1, (-1, HEADS)).flatten(2)  # [B, C, HEADS * VALUE]
+        matches = torch.cat([(weights * likeness).sum(-1), answers], dim=-1)
         return matches * inputs.history_mask.amax(1)[:, None, None]
 
 

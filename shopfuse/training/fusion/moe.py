@@ -52,8 +52,8 @@ class MixtureOfExperts(nn.Module):
         scale, shift = self.request(request).unsqueeze(1).chunk(2, dim=-1)
         hidden = self.dropout(gelu(self.candidate(facts) * (1.0 + scale) + shift))
         hidden = hidden.unflatten(-1, (EXPERTS, HIDDEN)).transpose(1, 2)  # [B, EXPERTS, C, HIDDEN]
-        said: Tensor = hidden @ self.expert + self.expert_bias
-        return said.transpose(1, 2)
+        outputs: Tensor = hidden @ self.expert + self.expert_bias
+        return outputs.transpose(1, 2)
 
 
 def usage(gates: Tensor, valid: Tensor) -> Tensor:

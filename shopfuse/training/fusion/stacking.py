@@ -30,25 +30,25 @@ class Stacking(nn.Module):
         self.bias = nn.Parameter(torch.zeros(len(SURFACES), len(TRAINED_TASKS)))
 
     def forward(self, inputs: RankerInputs) -> TaskLogits:
-        said, shares = self.level_zero(inputs)
-        return TaskLogits(self.level_one(said, surface_of(inputs.is_search, inputs.query_present)), shares)
+        opinions, shares = self.level_zero(inputs)
+        return TaskLogits(self.level_one(opinions, surface_of(inputs.is_search, inputs.query_present)), shares)
 
     def level_zero(self, inputs: RankerInputs) -> tuple[Tensor, Tensor]:
         """(what the methods and channels say [B, C, LEVEL_ZERO], the methods' mean modality weights [B, C, M])."""
         scores, mask = known_channels(inputs)
-        said, shares = [], []
+        relevances, shares = [], []
         for name, method in self.methods.items():
             assert isinstance(method, ScoreFusion)
             relevance, share = method.relevance(OPINIONS[name](scores, mask), mask, inputs.is_search)
-            said.append(relevance)
+            relevances.append(relevance)
             shares.append(share)
-        opinions = torch.cat([torch.stack(said, dim=-1), normalise(scores, mask), mask], dim=-1)
+        opinions = torch.cat([torch.stack(relevances, dim=-1), normalise(scores, mask), mask], dim=-1)
         return opinions, torch.stack(shares).mean(0)
 
-    def level_one(self, said: Tensor, surface: Tensor) -> Tensor:
+    def level_one(self, opinions: Tensor, surface: Tensor) -> Tensor:
         """Logits [B, C, 3] from level 0 [B, C, LEVEL_ZERO] and one-hot surfaces [B, SURFACES]."""
         weight = torch.einsum("bs,stl->blt", surface, self.weight)
-        return said @ weight + (surface @ self.bias).unsqueeze(1)
+        return opinions @ weight + (surface @ self.bias).unsqueeze(1)
 
 
 def surface_of(is_search: Tensor, query_present: Tensor) -> Tensor:

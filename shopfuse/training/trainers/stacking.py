@@ -35,13 +35,13 @@ _STEPS = 25  # of L-BFGS
 class LevelOne:
     """What level 1 learns from: level 0 of lists by time."""
 
-    said: Tensor  # [R, L, LEVEL_ZERO]
+    opinions: Tensor  # [R, L, LEVEL_ZERO] of the methods and channels
     surface: Tensor  # [R, SURFACES]
     labels: TaskLabels
 
     def take(self, part: slice) -> LevelOne:
         labels = TaskLabels(**{field.name: getattr(self.labels, field.name)[part] for field in fields(TaskLabels)})
-        return LevelOne(self.said[part], self.surface[part], labels)
+        return LevelOne(self.opinions[part], self.surface[part], labels)
 
 
 def train_stacking(
@@ -67,12 +67,12 @@ def train_stacking(
 @torch.no_grad()
 def level_one(stacking: Stacking, data: RankerData, items: ItemVectors, chosen: NDArray[np.int64]) -> LevelOne:
     """Level 0 of the lists at these places."""
-    said, surfaces = [], []
+    opinions, surfaces = [], []
     for part in batches(len(chosen), _BLOCK):
         inputs = batch_of(data, items, chosen[part]).inputs
-        said.append(stacking.level_zero(inputs)[0])
+        opinions.append(stacking.level_zero(inputs)[0])
         surfaces.append(surface_of(inputs.is_search, inputs.query_present))
-    return LevelOne(torch.cat(said), torch.cat(surfaces), labels_of(data.take(chosen)))
+    return LevelOne(torch.cat(opinions), torch.cat(surfaces), labels_of(data.take(chosen)))
 
 
 def folds_in_time(count: int) -> Sequence[tuple[slice, slice]]:
@@ -84,7 +84,7 @@ def folds_in_time(count: int) -> Sequence[tuple[slice, slice]]:
 def out_of_time_loss(learned: LevelOne, penalty: float) -> float:
     """Mean loss of the folds, none of which its model has seen."""
     losses = []
-    for past, following in folds_in_time(len(learned.said)):
+    for past, following in folds_in_time(len(learned.opinions)):
         stacking, positions = fit_level_one(learned.take(past), penalty)
         with torch.no_grad():
             losses.append(float(_loss(stacking, positions, learned.take(following))))
@@ -107,5 +107,5 @@ def fit_level_one(learned: LevelOne, penalty: float) -> tuple[Stacking, Position
 
 
 def _loss(stacking: Stacking, positions: PositionTerm, learned: LevelOne) -> Tensor:
-    logits = stacking.level_one(learned.said, learned.surface)
+    logits = stacking.level_one(learned.opinions, learned.surface)
     return ranker_loss(logits, positions, learned.labels, LossWeights())

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from shopfuse.core.errors import ShopfuseError
+from shopfuse.core.progress import Progress
+from shopfuse.datasets.workspace import Workspace
+from shopfuse.training.data.provenance import data_hash
 from shopfuse.training.examples.impressions import newest_impression_lists
 from shopfuse.training.trainers.ranker import train_ranker
 from shopfuse.training.trainers.shop import (
@@ -21,8 +24,8 @@ from shopfuse.training.trainers.shop import (
     train_content,
 )
 from shopfuse.training.trainers.towers import train_towers
-from shopfuse.training.trainers.tuned_settings import TrainingSettings
-from shopfuse.training.tuning.search import Train, Watch
+from shopfuse.training.trainers.tuned_settings import TrainingSettings, read_tuned, settings_of, write_tuned
+from shopfuse.training.tuning.search import Budget, SearchResult, Train, Watch, search
 
 METHOD = "attention"  # the ranker whose settings are searched; the others of its kind use the same
 
@@ -60,3 +63,14 @@ def ranker_trials(data: ShopData) -> Train:
 
 
 TRIALS: dict[str, Callable[[ShopData], Train]] = {"towers": tower_trials, "ranker": ranker_trials}
+
+
+def tune_model(shop: Workspace, name: str, data: ShopData, budget: Budget, progress: Progress) -> SearchResult:
+    """Searches one model's settings and writes them down where they prove better, else removes older ones."""
+    data = replace(data, settings=settings_of(shop.root))
+    train = TRIALS[name](data)
+    study = f"{name} {data_hash(shop)[:16]} seed {data.seed}"
+    result = search(name, study, train, shop.paths.trials(name), budget, seed=data.seed, progress=progress)
+    tables = {model: values for model, values in read_tuned(shop.root).items() if model != name}
+    write_tuned(shop.root, {**tables, **({name: result.best} if result.adopted else {})})
+    return result

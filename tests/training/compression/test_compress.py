@@ -167,7 +167,7 @@ def test_an_encoder_is_not_compressed_into_itself(tmp_path: Path) -> None:
 def test_too_few_texts_are_refused(tmp_path: Path) -> None:
     shop = write_shop(tmp_path / "shop", write_encoder(tmp_path / "teacher"), items=199)
 
-    with pytest.raises(CompressionError, match=r"items\.parquet: expected at least 200 items .* measures 199"):
+    with pytest.raises(CompressionError, match=r"items\.parquet: expected at least 200 items .* found 199"):
         _prune(shop, tmp_path / "small")
 
     assert not (tmp_path / "small").exists()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from shopfuse.evaluation.offline.label_baselines import majority, nearest, tf_idf
+from shopfuse.evaluation.offline.text_head_rows import majority, nearest, tf_idf
 from shopfuse.metrics.calibration import expected_calibration_error
 from shopfuse.metrics.classification import label_quality
 from shopfuse.ranking.labels import Labels

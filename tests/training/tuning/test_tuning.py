@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from shopfuse.cli.main import app
-from shopfuse.cli.tune import report, tune_model, verdict
+from shopfuse.cli.tune import report, verdict
 from shopfuse.core.progress import silent
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.training.data.user_histories import user_histories
@@ -23,7 +23,7 @@ from shopfuse.training.trainers.tuned_settings import (
     write_tuned,
 )
 from shopfuse.training.tuning.search import Budget, TuningError, Watch, default_values, search
-from shopfuse.training.tuning.tasks import TRIALS, tower_trials
+from shopfuse.training.tuning.tasks import TRIALS, tower_trials, tune_model
 from tests.training.conftest import Shop, encode_words
 
 PEAK = 6e-3  # the learning rate that the bowl below wants
