@@ -77,6 +77,5 @@ MAX_ID: Final = 128  # user, session and request ids, which come from elsewhere 
 MAX_SCENE: Final = 64
 MAX_LOCALE: Final = 35
 MAX_CATEGORY_DEPTH: Final = 6
-MAX_QUERY: Final = 512
 MAX_URI: Final = 2048
 MAX_REVIEW: Final = 4096

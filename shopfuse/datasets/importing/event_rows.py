@@ -31,10 +31,10 @@ from shopfuse.datasets.schema import (
     LIST_NAMES,
     MAX_ID,
     MAX_LOCALE,
-    MAX_QUERY,
     MAX_SCENE,
 )
 from shopfuse.ranking.features import DEVICES
+from shopfuse.ranking.text import MAX_QUERY
 
 _FIRST_YEAR: Final = 2000
 _RAW_SCHEMA: Final = pl.Schema({"row": pl.UInt32()} | dict(EVENT_SCHEMA) | {"timestamp": pl.Int64()})
