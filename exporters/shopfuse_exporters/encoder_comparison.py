@@ -5,9 +5,12 @@ Catalogue and queries are encoded by each anew; all are compared to the shop's o
 
 from __future__ import annotations
 
+import tempfile
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +18,15 @@ from numpy.typing import NDArray
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
+from shopfuse.inference.onnx_model import OnnxModel
 from shopfuse.inference.text_encoding import TextEncoding, open_tokenizer
+from shopfuse.ranking.tensors import LENGTH_BUCKETS, submodels
 from shopfuse.ranking.text import normalise_query
 from shopfuse.training.models.text_encoder import LoadedTextEncoder, load_text_encoder
 from shopfuse_exporters.encoding.encoder import export_text_encoder
 from shopfuse_exporters.models.shop import load_catalogue_of
+from shopfuse_exporters.onnx.export import export_submodel
+from shopfuse_exporters.onnx.sample_inputs import random_inputs
 from shopfuse_exporters.precision.calibration import title_queries
 from shopfuse_exporters.precision.measure import (
     Encoded,
@@ -34,6 +41,8 @@ from shopfuse_exporters.precision.measure import (
 from shopfuse_exporters.precision.precisions import FULL
 from shopfuse_exporters.verify.verified_model import VerifiedModel
 
+LENGTH = LENGTH_BUCKETS[0]  # tokens of the query that is timed
+ROUNDS, WARM_UP = 200, 20
 TITLES = 100  # of which queries are made where none are given
 Ndcg = Callable[[list[list[str]]], float]  # of the rankings of a sample's queries, as item ids
 
@@ -166,3 +175,39 @@ def _rows(
             }
         )
     return rows
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSize:
+    """In fp32, as torch exports it."""
+
+    megabytes: float
+    milliseconds: float  # of a query of LENGTH tokens
+
+
+def encoder_sizes(encoders: Sequence[LoadedTextEncoder], progress: Progress) -> list[EncoderSize]:
+    """Of each encoder; timed with one thread and in turns, so that what else the machine does slows all alike."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{number}.onnx" for number in range(len(encoders))]
+        models = [_exported_plain(*pair) for pair in zip(encoders, paths, strict=True)]
+        times = _times_in_turns(models, progress)
+        return [EncoderSize(path.stat().st_size / 1e6, median(own)) for path, own in zip(paths, times, strict=True)]
+
+
+def _exported_plain(encoder: LoadedTextEncoder, path: Path) -> OnnxModel:
+    declaration = submodels(encoder.text_dim)["text_encoder"]
+    return OnnxModel(declaration, export_submodel(declaration, encoder.module, path))
+
+
+def _times_in_turns(models: list[OnnxModel], progress: Progress) -> list[list[float]]:
+    """Milliseconds of each call of each model."""
+    inputs = random_inputs(models[0].declaration, 1, {"length": LENGTH}, np.random.default_rng(0))
+    times: list[list[float]] = [[] for _ in models]
+    for turn in range(WARM_UP + ROUNDS):
+        for model, own in zip(models, times, strict=True):
+            start = time.perf_counter()
+            model.run(inputs)
+            if turn >= WARM_UP:
+                own.append(1e3 * (time.perf_counter() - start))
+        progress("time both", turn + 1, WARM_UP + ROUNDS)
+    return times

@@ -102,6 +102,7 @@ def search(
 ) -> None:
     """Items that answer words, an image, or both, best first.
 
+    \b
     shopfuse search "red running shoes" -w myshop --user u42 --max-price 80
     shopfuse search --image photo.jpg "running shoes" -w myshop
     """

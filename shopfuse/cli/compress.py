@@ -13,7 +13,7 @@ from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.training.compression.compress import Compressed, Effort, distill_encoder, prune_encoder
-from shopfuse_exporters.onnx.encoder_sizes import LENGTH, EncoderSize, encoder_sizes
+from shopfuse_exporters.encoder_comparison import LENGTH, EncoderSize, encoder_sizes
 
 app = typer.Typer(no_args_is_help=True, help="Make a smaller text encoder from the shop's own.", rich_markup_mode=None)
 

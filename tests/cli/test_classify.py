@@ -9,12 +9,12 @@ HALF = LabelProbability(label="Home > Sofas", probability=0.5)
 
 
 def test_rows_show_the_text_once_and_every_label() -> None:
-    found = TextClassification(
+    result = TextClassification(
         category=TextCategory(category="Home", probability=0.9, labels=[HALF, LabelProbability(label="Home > Lamps")]),
         sentiment=TextSentiment(sentiment="positive", score=0.25, labels=[LabelProbability(label="positive")]),
     )
 
-    rows = rows_of("red", found)
+    rows = rows_of("red", result)
 
     assert [row[0] for row in rows] == ["red", "", ""]
     assert rows[0][1:] == ["category", "Home", "Home > Sofas", 0.5]

@@ -48,20 +48,20 @@ def evaluate(*arguments: object) -> dict[str, Any]:
 def test_every_row_is_measured_over_every_seed(tmp_path: Path) -> None:
     file, attributes = write_shop(tmp_path)
 
-    found = evaluate(file, "--attributes", attributes, "--seeds", "1,2", "--workers", 1)
+    document = evaluate(file, "--attributes", attributes, "--seeds", "1,2", "--workers", 1)
 
-    assert set(found["rows"]) == set(ROW_ORDER)
-    for name, row in found["rows"].items():
+    assert set(document["rows"]) == set(ROW_ORDER)
+    for name, row in document["rows"].items():
         assert row["ndcg@10_low"] <= row["ndcg@10"] <= row["ndcg@10_high"]
         assert row["lead_low"] <= row["fused_leads_by"] <= row["lead_high"]
-        assert sum(part["users"] for part in row["targets"].values()) == found["data"]["users"] == 81
+        assert sum(part["users"] for part in row["targets"].values()) == document["data"]["users"] == 81
         assert row["ndcg@10"] == pytest.approx(np.mean([seed["ndcg@10"] for seed in row["seeds"]])), name
-    assert found["data"]["users_left_out"] == 2
-    assert found["data"]["unreachable_targets"] == 1
-    assert found["data"]["unknown_items_with_attributes"] == 2
-    assert found["rows"]["fused"]["ndcg@10"] > found["rows"]["popularity"]["ndcg@10"] + 0.2
-    assert found["rows"]["sasrec"]["seconds_per_epoch"] > 0
-    assert len(found["chosen"]["fusion"]) == 2
+    assert document["data"]["users_left_out"] == 2
+    assert document["data"]["unreachable_targets"] == 1
+    assert document["data"]["unknown_items_with_attributes"] == 2
+    assert document["rows"]["fused"]["ndcg@10"] > document["rows"]["popularity"]["ndcg@10"] + 0.2
+    assert document["rows"]["sasrec"]["seconds_per_epoch"] > 0
+    assert len(document["chosen"]["fusion"]) == 2
 
 
 def test_without_attributes_there_is_nothing_but_ids(tmp_path: Path) -> None:
@@ -77,10 +77,10 @@ def test_three_users_with_three_items_each_are_enough_to_run(tmp_path: Path) -> 
     file = tmp_path / "tiny.txt"
     file.write_text("a x y z\nb y z x\nc z x w\n")
 
-    found = evaluate(file, "--seeds", "5", "--workers", 1)
+    document = evaluate(file, "--seeds", "5", "--workers", 1)
 
-    assert found["data"]["users"] == 3
-    assert found["rows"]["fused"]["targets"]["cold"]["users"] == 1
+    assert document["data"]["users"] == 3
+    assert document["rows"]["fused"]["targets"]["cold"]["users"] == 1
 
 
 @pytest.mark.parametrize("seeds", ["one", "1,1", "-1", ""])

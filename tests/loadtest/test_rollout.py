@@ -79,8 +79,8 @@ async def address() -> AsyncIterator[str]:
 
 
 async def test_the_load_keeps_its_rate_and_notes_every_answer(address: str) -> None:
-    asked = tuple(SearchRequest(query=word, user_id=word).SerializeToString() for word in ("yes", "no"))
-    with steady_load(SteadyLoad(address, asked, per_s=40.0, seconds=0.5, timeout_s=30.0)) as future:
+    requests = tuple(SearchRequest(query=word, user_id=word).SerializeToString() for word in ("yes", "no"))
+    with steady_load(SteadyLoad(address, requests, per_s=40.0, seconds=0.5, timeout_s=30.0)) as future:
         calls = await asyncio.wait_for(asyncio.wrap_future(future), 120)
 
     assert len(calls) == 20

@@ -21,20 +21,20 @@ from shopfuse.recall.word_channels import LEXICAL_INDEX
 from shopfuse.training.data.snapshot import Snapshot
 
 FloatArray = NDArray[np.float32]
-Ask = Callable[[JudgedCase], RecallQuery]
+AsQuery = Callable[[JudgedCase], RecallQuery]
 
 BASELINES = ("popularity", "item_knn", "bm25", "semantic", *FUSION_METHODS)
 OUTSIDE = np.float32(-1e9)  # the score of items that are not in a pool
 
 
-def baselines(snapshot: Snapshot, ask: Ask) -> dict[str, Scorer]:
-    """Every baseline by name. `ask` gives a case as recall sees it. A shopper without history gets what is popular."""
+def baselines(snapshot: Snapshot, as_query: AsQuery) -> dict[str, Scorer]:
+    """Every baseline by name. `as_query` gives a case as recall sees it; without history it gets what is popular."""
     indexes, texts = snapshot.indexes, snapshot.indexes[TEXT_INDEX]
     every = np.arange(len(indexes.items), dtype=np.int32)
     popular = indexes[POPULAR_INDEX].score(every)
 
     def item_knn(case: JudgedCase) -> FloatArray:
-        query = ask(case)
+        query = as_query(case)
         related = indexes[CO_VISIT_INDEX].score(query.history_rows, query.history_weights, every)
         return _first(related, popular)
 
@@ -42,7 +42,7 @@ def baselines(snapshot: Snapshot, ask: Ask) -> dict[str, Scorer]:
         return _first(indexes[LEXICAL_INDEX].score(case.query, every), popular)
 
     def semantic(case: JudgedCase) -> FloatArray:
-        query = ask(case)
+        query = as_query(case)
         if query.text_embedding is not None:
             return texts.score(query.text_embedding, every)
         if not len(query.history_rows):
@@ -50,7 +50,7 @@ def baselines(snapshot: Snapshot, ask: Ask) -> dict[str, Scorer]:
         taste = query.history_weights @ texts.vectors[query.history_rows].astype(np.float32)
         return texts.score(taste.astype(np.float32), every)
 
-    fused = {method: _score_fusion(method, snapshot, ask) for method in FUSION_METHODS}
+    fused = {method: _score_fusion(method, snapshot, as_query) for method in FUSION_METHODS}
     return {"popularity": lambda case: popular, "item_knn": item_knn, "bm25": bm25, "semantic": semantic, **fused}
 
 
@@ -60,11 +60,11 @@ def _first(scores: FloatArray, otherwise: FloatArray) -> FloatArray:
     return ordered
 
 
-def _score_fusion(method: str, snapshot: Snapshot, ask: Ask) -> Scorer:
+def _score_fusion(method: str, snapshot: Snapshot, as_query: AsQuery) -> Scorer:
     indexes = snapshot.indexes
 
     def score(case: JudgedCase) -> FloatArray:
-        query = ask(case)
+        query = as_query(case)
         rows = pool(indexes, query, case.surface, case.selection)
         relevance, _ = fuse(method, *channel_scores(indexes, rows, query), is_search=bool(case.query))
         return spread(rows, relevance, len(indexes.items))

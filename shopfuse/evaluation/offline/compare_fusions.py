@@ -91,11 +91,11 @@ def compare_fusions(
     truth: dict[str, dict[str, NDArray[np.float64]]] = {}
     if workspace.paths.search_truth.is_file():
         models = shop_models(shop, trained, fused[next(iter(fused))], {}, len(older))
-        rankers = {name: (found.ranker, found.tasks) for name, found in fused.items()}
+        rankers = {name: (method.ranker, method.tasks) for name, method in fused.items()}
         rows = rows_of_rankers(workspace, models, rankers, text_vectors, encode_texts, progress)
         truth = {row.name: {"search": row.search.values, "recommend": row.recommend.values} for row in rows}
     return {
-        name: _result(found, truth.get(name, {}), logged.data, logged.items, newest) for name, found in fused.items()
+        name: _result(method, truth.get(name, {}), logged.data, logged.items, newest) for name, method in fused.items()
     }
 
 
@@ -128,15 +128,15 @@ def judge(
 ) -> JudgedImpressions:
     """`served` [n, L, T] are the probabilities of the lists `chosen`."""
     labels = labels_of(data.take(chosen))
-    shown = labels.impression.numpy()
+    impression = labels.impression.numpy()
     probabilities = None
     if fused.positions is None:
         scores = np.repeat(score_of(served, fused.tasks)[..., None], len(TRAINED_TASKS), axis=-1)
     else:
         scores = served[..., : len(TRAINED_TASKS)]
         logits, _ = seen_logits(fused.ranker, fused.positions, data, items, chosen)
-        probabilities = task_probabilities(logits).numpy()[..., : len(TRAINED_TASKS)][shown].astype(np.float64)
+        probabilities = task_probabilities(logits).numpy()[..., : len(TRAINED_TASKS)][impression].astype(np.float64)
     outcome = np.stack([part.numpy() > 0 for part in (labels.clicked, labels.carted, labels.purchased)], axis=-1)
-    list_of = np.broadcast_to(np.arange(len(shown))[:, None], shown.shape)[shown]
-    weight = np.broadcast_to(labels.weight.numpy(), shown.shape)[shown].astype(np.float64)
-    return JudgedImpressions(list_of, weight, outcome[shown], scores[shown].astype(np.float64), probabilities)
+    list_of = np.broadcast_to(np.arange(len(impression))[:, None], impression.shape)[impression]
+    weight = np.broadcast_to(labels.weight.numpy(), impression.shape)[impression].astype(np.float64)
+    return JudgedImpressions(list_of, weight, outcome[impression], scores[impression].astype(np.float64), probabilities)

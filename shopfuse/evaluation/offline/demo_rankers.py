@@ -70,7 +70,7 @@ def ndcg_table(
         for name in (name for name in ROWS if name in names):
             progress(STAGE, len(rows), len(names))
             served = bench.served(ABLATIONS.get(name, ()))
-            scorer = served.scorer() if name in ABLATIONS else baselines(served.snapshot, served.ask)[name]
+            scorer = served.scorer() if name in ABLATIONS else baselines(served.snapshot, served.recall_query)[name]
             rows.append(bench.row(name, scorer))
         progress(STAGE, len(names), len(names))
     return rows

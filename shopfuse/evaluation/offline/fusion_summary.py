@@ -44,11 +44,11 @@ class Summary:
     def document(self) -> dict[str, Any]:
         """For JSON; what is not defined is null."""
         parts = {"figures": self.figures, "reference_leads_by": self.leads}
-        found = {
+        documents = {
             kind: {name: {key: _plain(value) for key, value in asdict(figure).items()} for name, figure in part.items()}
             for kind, part in parts.items()
         }
-        return {**found, "validation_ndcg": self.validation_ndcg}
+        return {**documents, "validation_ndcg": self.validation_ndcg}
 
 
 def _plain(value: Any) -> Any:
@@ -64,14 +64,14 @@ def summaries(tables: Sequence[Table]) -> tuple[str, dict[str, Summary]]:
     reference = max(methods, key=lambda name: validation[name])
     values = {name: _values(tables, name) for name in methods}
     draws = {name: _draws(tables, name) for name in methods}
-    found = {}
+    by_method = {}
     for name in methods:
         figures = {key: _of_cases(parts) for key, parts in values[name].items()}
         figures |= {key: _of_draws(parts) for key, parts in draws[name].items()}
         leads = {key: _of_cases(_minus(parts, values[name][key])) for key, parts in values[reference].items()}
         leads |= {key: _of_draws(_minus(parts, draws[name][key])) for key, parts in draws[reference].items()}
-        found[name] = Summary(figures, leads, validation[name])
-    return reference, found
+        by_method[name] = Summary(figures, leads, validation[name])
+    return reference, by_method
 
 
 def _values(tables: Sequence[Table], name: str) -> dict[str, list[Floats]]:
@@ -84,11 +84,11 @@ def _values(tables: Sequence[Table], name: str) -> dict[str, list[Floats]]:
 def _draws(tables: Sequence[Table], name: str) -> dict[str, list[Floats]]:
     """AUC and ECE of all lists and of draws of lists, one array for each seed."""
     judged = [table[name].judged for table in tables]
-    found = {}
+    draws = {}
     for place, task in enumerate(TRAINED_TASKS):
-        found[f"auc_{task}"] = [auc_draws(part, place) for part in judged]
-        found[f"ece_{task}"] = [ece_draws(part, place) for part in judged]
-    return found
+        draws[f"auc_{task}"] = [auc_draws(part, place) for part in judged]
+        draws[f"ece_{task}"] = [ece_draws(part, place) for part in judged]
+    return draws
 
 
 def _minus(first: list[Floats], second: list[Floats]) -> list[Floats]:

@@ -94,7 +94,7 @@ class ServedShop:
             self.snapshot = with_vectors(base, folder, world.text_vectors, self.items, images)
         if "behaviour" in without:
             self.snapshot = _without_choices(self.snapshot)
-        self._asked: dict[int, _Asked] = {}
+        self._prepared: dict[int, _PreparedCase] = {}
 
     def prepare(self, cases: Sequence[JudgedCase], query_embeddings: NDArray[np.float32]) -> None:
         """Encodes the cases' queries (embeddings [n, D], zeros for none) and users, all at once."""
@@ -118,7 +118,7 @@ class ServedShop:
             history = world.histories.history(case.user, at, self.snapshot.item_rows)
             text = query_embeddings[place] if case.query else None
             query = queries[place] if case.seed == NO_SEED else self.items.vectors[case.seed].astype(np.float32)
-            self._asked[id(case)] = _Asked(context, history, text, query, users[place])
+            self._prepared[id(case)] = _PreparedCase(context, history, text, query, users[place])
 
     def with_ranker(self, ranker: nn.Module, tasks: dict[str, float]) -> ServedShop:
         """The same shop with the same cases prepared, ranked by another ranker."""
@@ -129,30 +129,30 @@ class ServedShop:
     def with_histories(self, histories: UserHistories) -> ServedShop:
         """The same models and indexes, before shoppers of whom something else is known. Prepares no case."""
         other = copy(self)
-        other._world, other._asked = replace(self._world, histories=histories), {}
+        other._world, other._prepared = replace(self._world, histories=histories), {}
         return other
 
     def _moment(self, case: JudgedCase) -> float:
         return self._world.at if case.at is None else case.at
 
-    def ask(self, case: JudgedCase) -> RecallQuery:
+    def recall_query(self, case: JudgedCase) -> RecallQuery:
         """The case as recall sees it."""
         if case.seed != NO_SEED:
             return query_like(self.snapshot.indexes, case.seed)
-        asked = self._asked[id(case)]
-        vector = asked.query if case.query else asked.user
-        return RecallQuery.of_user(asked.history, case.query, asked.text, vector if vector.any() else None)
+        prepared = self._prepared[id(case)]
+        vector = prepared.query if case.query else prepared.user
+        return RecallQuery.of_user(prepared.history, case.query, prepared.text, vector if vector.any() else None)
 
     def vectors(self, case: JudgedCase) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The case's query and user vectors, [128] each."""
-        asked = self._asked[id(case)]
-        return asked.query, asked.user
+        prepared = self._prepared[id(case)]
+        return prepared.query, prepared.user
 
     def scorer(self) -> Scorer:
         return lambda case: self._score(case)
 
     def _score(self, case: JudgedCase) -> NDArray[np.float32]:
-        query = self.ask(case)
+        query = self.recall_query(case)
         rows = pool(self.snapshot.indexes, query, case.surface, case.selection, self._channels)
         if len(rows) == 0:
             return np.full(len(self._world.catalogue), OUTSIDE, np.float32)
@@ -165,21 +165,21 @@ class ServedShop:
         self, case: JudgedCase, query: RecallQuery, rows: NDArray[np.int32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(task probabilities [c, T], modality weights [c, M]) of the candidates `rows`."""
-        asked, items = self._asked[id(case)], self.items
+        prepared, items = self._prepared[id(case)], self.items
         scores, mask = channel_scores(self.snapshot.indexes, rows, query)
         mask[:, [CHANNEL_COLUMN[name] for name in self._channels]] = 0.0
         features = candidate_features(
-            rows, self.snapshot.item_rows[rows], asked.history, asked.context, self._world.log.scenes
+            rows, self.snapshot.item_rows[rows], prepared.history, prepared.context, self._world.log.scenes
         )
         features[:, self._features] = self._neutral()
-        context = context_features(asked.context, len(asked.history.rows), self._world.log.scenes)
+        context = context_features(prepared.context, len(prepared.history.rows), self._world.log.scenes)
         arrays = (
-            asked.query,
-            np.array([asked.query.any()], np.float32),
-            asked.user,
-            np.array([asked.user.any()], np.float32),
+            prepared.query,
+            np.array([prepared.query.any()], np.float32),
+            prepared.user,
+            np.array([prepared.user.any()], np.float32),
             context,
-            *history_tensors(asked.history, items.vectors, asked.context.at).values(),
+            *history_tensors(prepared.history, items.vectors, prepared.context.at).values(),
             items.vectors[rows],
             items.tokens[rows],
             items.mask[rows],
@@ -200,7 +200,7 @@ class ServedShop:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _PreparedCase:
     context: Context
     history: History
     text: NDArray[np.float32] | None

@@ -84,9 +84,9 @@ def search_weights(pools: Sequence[JudgedPool], in_use: Weights, folds: int, see
     measured = np.array([[pool.measure(_array(weights)) for pool in pools] for weights in tried])  # [tried, queries, 2]
     parts = np.array_split(np.random.default_rng(seed).permutation(len(pools)), folds)
     every = np.arange(len(pools))
-    found = [_fold(tried, measured, np.setdiff1d(every, part), part) for part in parts]
+    held_out = [_fold(tried, measured, np.setdiff1d(every, part), part) for part in parts]
     best = choose(measured)
-    return WeightSearch(tuple(found), tried[best], _means(measured[best]), _means(measured[0]))
+    return WeightSearch(tuple(held_out), tried[best], _means(measured[best]), _means(measured[0]))
 
 
 def _fold(

@@ -178,7 +178,7 @@ def score_rows(bench: Bench, progress: Progress) -> tuple[ScoredCases, ...]:
         progress(STAGE, done, len(plan))
         sets = [cases for cases in bench.sets if cases.source == source]
         shop = _variant(bench, source, name, sets)
-        rows = {name: shop.scorer()} | (baselines(shop.snapshot, shop.ask) if name == FUSED else {})
+        rows = {name: shop.scorer()} | (baselines(shop.snapshot, shop.recall_query) if name == FUSED else {})
         for cases in sets:
             for row, scorer in _wanted(rows, cases.surface):
                 rankings[cases.name][row] = rank_all(cases.cases, scorer)

@@ -65,7 +65,7 @@ def _measured(
     bench = context.bench
     world, catalogue = bench.world(part.cases.source), bench.catalogue
     lists = [ranking[:K] for ranking in part.rankings[name]]
-    shown = exposure(lists, len(catalogue))[catalogue.available]
+    exposures = exposure(lists, len(catalogue))[catalogue.available]
     events = world.log.events.before(world.at).engaged
     bits = surprise(np.bincount(events.row, minlength=len(catalogue)))
     each = [
@@ -78,4 +78,4 @@ def _measured(
     ]
     columns = np.array(each, np.float64).reshape(len(lists), 3).T
     novel, varied, mixed = (context.mean(column) for column in columns)
-    return coverage(shown), gini(shown), novel, varied, mixed
+    return coverage(exposures), gini(exposures), novel, varied, mixed

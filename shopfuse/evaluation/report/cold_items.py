@@ -28,17 +28,17 @@ ROWS = (FUSED, BEHAVIOUR_ONLY, *SIMPLE)
 
 def cold_items(context: ReportContext) -> tuple[Bars, Table] | None:
     """How well new items are ranked among themselves and found among all; None where no case wants one."""
-    found = {}
+    measured = {}
     for surface in SURFACES:
         part = context.of(surface)
         if part is not None and (values := _measured(context, part)):
-            found[surface] = values
-    if not found:
+            measured[surface] = values
+    if not measured:
         return None
-    labels = tuple(SURFACE_NAMES[surface] for surface in found)
-    series = {name: tuple(context.mean(found[surface][name][0]) for surface in found) for name in ROWS}
+    labels = tuple(SURFACE_NAMES[surface] for surface in measured)
+    series = {name: tuple(context.mean(measured[surface][name][0]) for surface in measured) for name in ROWS}
     rows: list[tuple[Cell, ...]] = []
-    for surface, values in found.items():
+    for surface, values in measured.items():
         for name in ROWS:
             among, recalled = values[name]
             lead = None if name == FUSED else context.mean(values[FUSED][0] - among)
@@ -93,6 +93,6 @@ def _rankings(
     }
     for shop in shops.values():
         shop.prepare(cases, part.cases.queries[places])
-    simple = baselines(shops[FUSED].snapshot, shops[FUSED].ask)
+    simple = baselines(shops[FUSED].snapshot, shops[FUSED].recall_query)
     rows = {name: shop.scorer() for name, shop in shops.items()} | {name: simple[name] for name in SIMPLE}
     return {name: rank_all(cases, scorer) for name, scorer in rows.items()}

@@ -73,8 +73,8 @@ def head_and_tail(context: ReportContext, part: ScoredCases) -> tuple[Bars, Tabl
     )
     cells: list[tuple[Cell, ...]] = []
     for place, name in ((place, name) for place in range(len(SLICES)) for name in rows):
-        shown = exposure([ranking[:K] for ranking in part.rankings[name]], len(catalogue))
-        share = float(shown[slices == place].sum()) / max(int(shown.sum()), 1)
+        slots = exposure([ranking[:K] for ranking in part.rankings[name]], len(catalogue))
+        share = float(slots[slices == place].sum()) / max(int(slots.sum()), 1)
         cells.append((SLICES[place], int((slices == place).sum()), name, recalled[name][place], share))
     columns = ("slice", "items", "row", "recall@100", "share of the first ten places")
     return plot, Table(title, columns, tuple(cells))

@@ -75,6 +75,6 @@ def _rankings(
     shops = {FUSED: fused.with_histories(histories), BEHAVIOUR_ONLY: behaviour.with_histories(histories)}
     for shop in shops.values():
         shop.prepare(cases, queries)
-    simple = baselines(shops[FUSED].snapshot, shops[FUSED].ask)
+    simple = baselines(shops[FUSED].snapshot, shops[FUSED].recall_query)
     rows = {name: shop.scorer() for name, shop in shops.items()} | {name: simple[name] for name in SIMPLE}
     return {name: rank_all(cases, scorer) for name, scorer in rows.items()}

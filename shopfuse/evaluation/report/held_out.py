@@ -123,7 +123,7 @@ def impression_lists(log: EventLog, since: float, most: int, seed: int) -> list[
     ends = np.append(starts[1:], len(listed))
     drawn = _drawn(list(range(len(codes))), most, seed)
     lists = [_shown(int(codes[n]), listed, slice(starts[n], ends[n]), outcomes) for n in drawn]
-    return sorted(lists, key=lambda shown: float(log.requests.at[shown.request]))
+    return sorted(lists, key=lambda one: float(log.requests.at[one.request]))
 
 
 def _shown(code: int, listed: Events, part: slice, outcomes: dict[int, dict[int, int]]) -> ImpressionList:

@@ -43,13 +43,16 @@ def judged_lists(bench: Bench, progress: Progress) -> JudgedLists | None:
     if not lists:
         return None
     shop = bench.served(bench.past, bench.inputs, [])
-    codes = np.array([shown.request for shown in lists], np.int32)
+    codes = np.array([one.request for one in lists], np.int32)
     queries = [log.requests.query[code] for code in codes.tolist()]
-    asked = bench.encode_texts(queries).astype(np.float32) * np.array([[bool(query)] for query in queries])
+    embeddings = bench.encode_texts(queries).astype(np.float32) * np.array([[bool(query)] for query in queries])
     inputs = user_inputs(bench.past.histories, log.requests, codes, log.scenes)
-    query, user = query_vectors(models.query_tower, asked), user_vectors(models.user_tower, inputs, shop.items.vectors)
+    query, user = (
+        query_vectors(models.query_tower, embeddings),
+        user_vectors(models.user_tower, inputs, shop.items.vectors),
+    )
     replay = Replay(bench.catalogue, log, bench.past.histories, shop.snapshot, bench.seed)
-    logged = replay.run(lists, asked, query, user, np.full(len(lists), -1, np.int32), progress)
+    logged = replay.run(lists, embeddings, query, user, np.full(len(lists), -1, np.int32), progress)
     data = RankerData(logged, query, user, inputs)
     return JudgedLists(
         data, shop.items, list_probabilities(models.fusion_ranker, data, shop.items, np.arange(len(lists)))

@@ -32,8 +32,8 @@ def quality_section(context: ReportContext) -> Section:
 
 
 def _sets(context: ReportContext, surface: str) -> list[ScoredCases]:
-    found = (context.of(surface, source) for source in SOURCES)
-    return [part for part in found if part is not None]
+    sets = (context.of(surface, source) for source in SOURCES)
+    return [part for part in sets if part is not None]
 
 
 def _rows(surface: str) -> tuple[str, ...]:

@@ -90,4 +90,4 @@ class ScoredCases:
 
 
 def scored(cases: CaseSet, rankings: Mapping[str, list[Ranking]]) -> ScoredCases:
-    return ScoredCases(cases, rankings, {name: measures(cases.cases, found) for name, found in rankings.items()})
+    return ScoredCases(cases, rankings, {name: measures(cases.cases, row) for name, row in rankings.items()})

@@ -54,7 +54,7 @@ def segments_section(context: ReportContext) -> Section:
 
 def cuts(world: World, part: ScoredCases) -> list[Cut]:
     """The ways to cut these cases that mean something on their surface."""
-    found = [
+    ways = [
         Cut("device", lambda case: case.device or UNKNOWN),
         Cut("scene", lambda case: case.scene or "ordinary day"),
         Cut("shopper", lambda case: _knownness(world, case)),
@@ -62,8 +62,8 @@ def cuts(world: World, part: ScoredCases) -> list[Cut]:
         Cut("category", _categories(world, part)),
     ]
     if part.cases.surface == "search":
-        found.append(Cut("query length", lambda case: _words(len(case.query.split()))))
-    return found
+        ways.append(Cut("query length", lambda case: _words(len(case.query.split()))))
+    return ways
 
 
 def _events(world: World, case: JudgedCase) -> int:
@@ -104,14 +104,14 @@ def _main_category(case: JudgedCase, names: list[str]) -> str:
 
 def _segments(context: ReportContext, part: ScoredCases) -> list[tuple[str, str, list[int]]]:
     """(cut, segment, places of its cases), cuts with one segment left out."""
-    found = []
+    segments = []
     for cut in cuts(context.bench.world(part.cases.source), part):
         places: dict[str, list[int]] = {}
         for place, case in enumerate(part.cases.cases):
             places.setdefault(cut.of(case), []).append(place)
         if len(places) > 1:
-            found += [(cut.name, name, places[name]) for name in sorted(places)]
-    return found
+            segments += [(cut.name, name, places[name]) for name in sorted(places)]
+    return segments
 
 
 def _table(context: ReportContext, part: ScoredCases) -> Table:
@@ -128,8 +128,8 @@ def _table(context: ReportContext, part: ScoredCases) -> Table:
 
 
 def _plot(context: ReportContext, part: ScoredCases) -> Bars:
-    found = _segments(context, part)
-    labels = tuple(f"{cut}: {name} ({len(places)})" for cut, name, places in found)
-    values = tuple(context.mean(part.measures[FUSED].ndcg[places]) for _, _, places in found)
+    segments = _segments(context, part)
+    labels = tuple(f"{cut}: {name} ({len(places)})" for cut, name, places in segments)
+    values = tuple(context.mean(part.measures[FUSED].ndcg[places]) for _, _, places in segments)
     title = f"{SURFACE_NAMES[part.cases.surface].capitalize()}, {SOURCES[part.cases.source]}"
     return Bars(title, "NDCG@10 of the fused ranker", labels, {"NDCG@10": values})

@@ -34,14 +34,19 @@ def recommend_answer(client: Client, topic: Topic) -> list[str]:
     return _all_pages(client.recommendations.Recommend, request)
 
 
+def page(method: Any, request: Any) -> tuple[list[str], str]:
+    """(the item ids of one page, the token of the next one: "" after the last)."""
+    response = call(method, request, TIMEOUT_S)
+    return [item.item_id for item in response.items], response.next_page_token
+
+
 def _all_pages(method: Any, request: Any) -> list[str]:
-    ids: list[str] = []
-    while True:
-        response = call(method, request, TIMEOUT_S)
-        ids += [item.item_id for item in response.items]
-        if not response.next_page_token:
-            return ids
-        request.page_token = response.next_page_token
+    ids, token = page(method, request)
+    while token:
+        request.page_token = token
+        more, token = page(method, request)
+        ids += more
+    return ids
 
 
 def score_served(

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +18,13 @@ from numpy.typing import NDArray
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.importing.photo_source import Label, PhotoSourceError, open_photos
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.local.client import Client, call, connect
+from shopfuse.evaluation.served.answers import page
+from shopfuse.local.client import Client, connect
 from shopfuse.local.requests import search_request
 from shopfuse.local.stack import served_workspace
 from shopfuse.metrics.bootstrap import bootstrap_interval
 from shopfuse.v1.item_pb2 import ItemFilter
 
-TIMEOUT_S = 10.0
 DEPTH = 5
 MAX_LEVELS = 2  # of a category, from the top, that are tried as words
 EVERYTHING = ItemFilter(include_unavailable=True)
@@ -91,9 +90,7 @@ def _rows(client: Client, photos: Sequence[Photo], workspace: Workspace, progres
 
 
 def _answer(client: Client, image: bytes, words: str) -> list[str]:
-    request = search_request(words, image=image, page_size=DEPTH, items=EVERYTHING)
-    response: Any = call(client.searches.Search, request, TIMEOUT_S)
-    return [item.item_id for item in response.items]
+    return page(client.searches.Search, search_request(words, image=image, page_size=DEPTH, items=EVERYTHING))[0]
 
 
 def _most_shown(workspace: Workspace) -> list[str]:

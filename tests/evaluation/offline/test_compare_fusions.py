@@ -45,14 +45,14 @@ def _result(quality: float, lists: float, validation: float, seed: int) -> Metho
 def test_leads_are_over_the_same_cases_of_the_method_that_validation_chooses() -> None:
     tables = [{"weighted": _result(0.2, 0.3, 0.4, seed), "moe": _result(0.8, 0.32, 0.5, seed)} for seed in (1, 2)]
 
-    reference, found = summaries(tables)
+    reference, methods = summaries(tables)
 
-    lead = found["weighted"].leads
+    lead = methods["weighted"].leads
     assert reference == "moe"
     assert lead["search"].low > 0 and lead["search"].high - lead["search"].low < 0.01  # the cases' own spread is gone
     assert lead["auc_click"].low > 0
-    assert found["moe"].leads["search"].mean == 0
-    assert found["moe"].document()["figures"]["auc_click"]["seeds"][0] > 0.5
+    assert methods["moe"].leads["search"].mean == 0
+    assert methods["moe"].document()["figures"]["auc_click"]["seeds"][0] > 0.5
 
 
 def test_probabilities_are_judged_at_their_slots_and_scores_whatever_the_slot() -> None:
@@ -62,12 +62,14 @@ def test_probabilities_are_judged_at_their_slots_and_scores_whatever_the_slot() 
     learned = Fused(ranker, {"click": 1.0}, 0.5, positions)
     plain = without_training("weighted")
 
-    found = judge(learned, list_probabilities(ranker, data, items, chosen), data, items, chosen)
+    judged_fused = judge(learned, list_probabilities(ranker, data, items, chosen), data, items, chosen)
     relevance = judge(plain, list_probabilities(plain.ranker, data, items, chosen), data, items, chosen)
 
     first = data.lists.position[chosen][data.lists.position[chosen] >= 0] == 0
-    assert found.probabilities is not None and relevance.probabilities is None
-    assert np.allclose(found.probabilities[first], found.scores[first], atol=1e-6)
-    assert not np.allclose(found.probabilities[~first], found.scores[~first], atol=1e-3)
-    assert np.array_equal(found.outcome, relevance.outcome)
-    assert float(found.probabilities[:, 0].mean()) == pytest.approx(float(found.outcome[:, 0].mean()), abs=0.08)
+    assert judged_fused.probabilities is not None and relevance.probabilities is None
+    assert np.allclose(judged_fused.probabilities[first], judged_fused.scores[first], atol=1e-6)
+    assert not np.allclose(judged_fused.probabilities[~first], judged_fused.scores[~first], atol=1e-3)
+    assert np.array_equal(judged_fused.outcome, relevance.outcome)
+    assert float(judged_fused.probabilities[:, 0].mean()) == pytest.approx(
+        float(judged_fused.outcome[:, 0].mean()), abs=0.08
+    )
