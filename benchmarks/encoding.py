@@ -87,22 +87,22 @@ def timed(label: str, workspace: Workspace, chunks: int, kill_at: int | None = N
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--items", type=int, default=100_000)
-    options.add_argument("--folder", type=Path, default=Path("encoding-benchmark"), help="Made, then removed.")
-    asked = options.parse_args()
-    chunks = -(-asked.items // CHUNK)  # the demo shop's texts all differ
-    print(f"{asked.items} items, {len(os.sched_getaffinity(0))} processors, {chunks} chunks of {CHUNK}", flush=True)
-    unbroken = make_workspace(asked.folder.absolute() / "unbroken", asked.items)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--items", type=int, default=100_000)
+    parser.add_argument("--folder", type=Path, default=Path("encoding-benchmark"), help="Made, then removed.")
+    options = parser.parse_args()
+    chunks = -(-options.items // CHUNK)  # the demo shop's texts all differ
+    print(f"{options.items} items, {len(os.sched_getaffinity(0))} processors, {chunks} chunks of {CHUNK}", flush=True)
+    unbroken = make_workspace(options.folder.absolute() / "unbroken", options.items)
     try:
-        broken = make_workspace(asked.folder.absolute() / "broken", asked.items)
+        broken = make_workspace(options.folder.absolute() / "broken", options.items)
         timed("unbroken run", unbroken, chunks)
         timed("run killed half-way", broken, chunks, chunks // 2)
         timed("resumed run", broken, chunks)
         equal = sha256_of_vectors(unbroken) == sha256_of_vectors(broken)
         print(f"vectors {sha256_of_vectors(unbroken)[:16]}: {'the same bytes' if equal else 'DIFFERENT BYTES'}")
     finally:
-        shutil.rmtree(asked.folder, ignore_errors=True)
+        shutil.rmtree(options.folder, ignore_errors=True)
     sys.exit(0 if equal else 1)
 
 

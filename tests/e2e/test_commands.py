@@ -39,13 +39,13 @@ def test_clients_print_tables_and_json(
 ) -> None:
     workspace = str(shop.root)
     table = shopfuse("recommend", "-w", workspace, "--user", users[0], "-n", "3")
-    found = document(shopfuse("search", "sofa", "-w", workspace, "--json"))
+    searched = document(shopfuse("search", "sofa", "-w", workspace, "--json"))
     similar = document(shopfuse("similar", item_ids[0], "-w", workspace, "--json"))
     ranked = document(shopfuse("rank", *item_ids[:5], "-w", workspace, "--user", users[0], "--json"))
 
     assert table.returncode == 0
     assert "recommend for" in table.stdout
-    assert found["served_by"] == similar["served_by"] == ranked["served_by"]
+    assert searched["served_by"] == similar["served_by"] == ranked["served_by"]
     assert len(ranked["items"]) == 5  # type: ignore[arg-type]
 
 
@@ -66,13 +66,13 @@ def test_evaluations_have_the_rows_that_scripts_rely_on(found_stack: Stack, shop
 
 def test_releases_are_listed_shown_and_verified(shop: Workspace, workspace_copy: Path) -> None:
     listed = document(shopfuse("release", "list", "-w", str(shop.root), "--json"))
-    shown = document(shopfuse("release", "show", "-w", str(shop.root), "--json"))
+    manifest = document(shopfuse("release", "show", "-w", str(shop.root), "--json"))
     whole = shopfuse("release", "verify", "-w", str(shop.root))
     (workspace_copy / "releases" / "r1" / "tokenizer.json").write_text("{}")
     damaged = shopfuse("release", "verify", "-w", str(workspace_copy))
 
     assert listed["releases"][0]["channel"] == "stable"  # type: ignore[index]
-    assert shown["release_id"] == "r1"
+    assert manifest["release_id"] == "r1"
     assert whole.returncode == 0
     assert damaged.returncode == 1
     assert "tokenizer.json" in damaged.stdout

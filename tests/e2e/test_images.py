@@ -27,10 +27,10 @@ def images(shop: Workspace) -> list[tuple[str, bytes]]:
 
 def looks(response: object) -> dict[str, float]:
     return {
-        item.item_id: found.score
+        item.item_id: recalled.score
         for item in response.items  # type: ignore[attr-defined]
-        for found in item.recall_channels
-        if found.channel == "visual"
+        for recalled in item.recall_channels
+        if recalled.channel == "visual"
     }
 
 
@@ -51,7 +51,7 @@ def test_words_beside_a_image_count(client: Client, images: list[tuple[str, byte
     both = call(client.searches.Search, SearchRequest(query="sofa", query_image=image), TIMEOUT_S)
 
     assert [item.item_id for item in alone.items] != [item.item_id for item in both.items]
-    assert {found.channel for item in both.items for found in item.recall_channels} >= {"semantic", "visual"}
+    assert {recalled.channel for item in both.items for recalled in item.recall_channels} >= {"semantic", "visual"}
 
 
 def test_similar_items_look_alike(client: Client, images: list[tuple[str, bytes]]) -> None:
@@ -71,7 +71,7 @@ def test_the_commands_take_images(
         (tmp_path / f"{at}.png").write_bytes(image)
         labels.append(f"{at}.png,{item_id}")
     (tmp_path / "labels.csv").write_text("\n".join(labels))
-    found = document(shopfuse("search", "--image", str(tmp_path / "0.png"), "-w", workspace, "--json"))
+    answer = document(shopfuse("search", "--image", str(tmp_path / "0.png"), "-w", workspace, "--json"))
     measured = document(
         shopfuse(
             "evaluate", "images", str(tmp_path), "--labels", str(tmp_path / "labels.csv"), "-w", workspace, "--json"
@@ -79,7 +79,7 @@ def test_the_commands_take_images(
     )
     missing = shopfuse("search", "--image", str(tmp_path / "none.png"), "-w", workspace)
 
-    assert found["items"]
+    assert answer["items"]
     rows: dict[str, dict[str, float]] = measured["rows"]  # type: ignore[assignment]
     assert {"image", "words, level 1", "image and words, level 1"} <= set(rows)
     assert rows["image"]["photos"] == SHOWN

@@ -46,21 +46,21 @@ def test_a_pool_is_measured_as_a_ranking_is() -> None:
 
 
 def test_weights_follow_the_channel_that_tells_the_grades() -> None:
-    found = search_weights([pool(seed, "lexical") for seed in range(20)], IN_USE, folds=4)
+    search = search_weights([pool(seed, "lexical") for seed in range(20)], IN_USE, folds=4)
 
-    assert all(fold.weights["lexical"] > fold.weights["semantic"] for fold in found.folds)
-    assert found.held_out[0] > found.in_use[0] + 0.1
-    assert sum(fold.queries for fold in found.folds) == 20
-    assert set(found.chosen) == set(IN_USE)
+    assert all(fold.weights["lexical"] > fold.weights["semantic"] for fold in search.folds)
+    assert search.held_out[0] > search.in_use[0] + 0.1
+    assert sum(fold.queries for fold in search.folds) == 20
+    assert set(search.chosen) == set(IN_USE)
 
 
 def test_held_out_queries_do_not_choose_their_weights() -> None:
     """One fold a query: what is chosen for the odd query out is chosen by the others, however bad that is for it."""
     pools = [pool(seed, "lexical") for seed in range(15)]
     odd = pool(99, "semantic")
-    found = search_weights([*pools, odd], IN_USE, folds=16)
+    search = search_weights([*pools, odd], IN_USE, folds=16)
 
-    left_out = min(found.folds, key=lambda fold: fold.held_out[0])
+    left_out = min(search.folds, key=lambda fold: fold.held_out[0])
     assert left_out.weights["lexical"] > left_out.weights["semantic"]
     assert left_out.held_out[0] == pytest.approx(odd.measure(as_array(left_out.weights))[0])
 

@@ -42,10 +42,10 @@ def test_the_page_is_well_formed_and_holds_every_plot_table_and_provenance(
     page = ElementTree.fromstring(html(report, drawn).split("\n", 1)[1])
 
     assert len(page.findall(f".//{SVG}svg")) == 2
-    assert [found.get("id") for found in page.findall(f".//{HTML}section")] == ["quality", "curves"]
+    assert [element.get("id") for element in page.findall(f".//{HTML}section")] == ["quality", "curves"]
     cells = ["".join(cell.itertext()) for cell in page.findall(f".//{HTML}td")]
     assert cells == ["fused | <b>", "0.500 [0.480, 0.530]", "bm25", "0.250 [0.230, 0.280] (few: 7)"]
-    provenance = [found.text for found in page.findall(f".//{HTML}p") if found.get("class") == "provenance"]
+    provenance = [element.text for element in page.findall(f".//{HTML}p") if element.get("class") == "provenance"]
     assert provenance == ["seed 7, data abc"] * 2
     assert "no cart was logged" in "".join(page.itertext())
 

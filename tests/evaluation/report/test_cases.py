@@ -92,9 +92,9 @@ def test_a_visit_asks_for_what_it_went_on_to(shop: Shop, since: float) -> None:
 def test_lists_are_taken_clicked_or_not(shop: Shop, since: float) -> None:
     lists = impression_lists(shop.log, since, most=200, seed=0)
 
-    clicked = [shown.outcome.any() for shown in lists]
+    clicked = [one.outcome.any() for one in lists]
     events = shop.log.events
-    asked = np.unique(events.request[(events.kind == IMPRESSION) & (events.at >= since)])
+    requests = np.unique(events.request[(events.kind == IMPRESSION) & (events.at >= since)])
     assert 0 < sum(clicked) < len(lists)
-    assert np.mean(clicked) == pytest.approx(_clicked(shop, since) / len(asked), abs=0.15)
-    assert all((np.diff(shown.position) > 0).all() for shown in lists)
+    assert np.mean(clicked) == pytest.approx(_clicked(shop, since) / len(requests), abs=0.15)
+    assert all((np.diff(one.position) > 0).all() for one in lists)

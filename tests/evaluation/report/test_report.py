@@ -45,9 +45,9 @@ def report(bench: Bench) -> Report:
 
 @pytest.fixture(scope="module")
 def judged(bench: Bench) -> JudgedLists:
-    found = judged_lists(bench, _silent)
-    assert found is not None
-    return found
+    lists = judged_lists(bench, _silent)
+    assert lists is not None
+    return lists
 
 
 def _context(bench: Bench) -> ReportContext:
