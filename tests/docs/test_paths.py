@@ -23,8 +23,9 @@ ROOMS = (
     ),
     *("shopfuse_exporters", "shopfuse_gateway"),
 )
-# Where the README's images start from, beside the root.
-BASES = tuple(ROOT / base for base in (".", "protos", "gateway", "gateway/shopfuse_gateway", "exporters"))
+# Where the paths of pages start from: the root, or the package that a page is about.
+PACKAGES = ("shopfuse", "gateway/shopfuse_gateway", "exporters/shopfuse_exporters")
+BASES = tuple(ROOT / base for base in (".", "protos", "gateway", "exporters", *PACKAGES[1:]))
 LONGEST_README = 150  # lines: it is a map
 PAGES = sorted(
     page
@@ -74,6 +75,18 @@ def tree_rooms() -> list[Path]:
     return rooms
 
 
+def rooms(package: str) -> set[str]:
+    """Every folder of a package that holds code, as written below it: `training/data/`."""
+    return {f"{init.parent.relative_to(ROOT / package)}/" for init in (ROOT / package).glob("*/**/__init__.py")}
+
+
+def table_of_rooms(page: Path) -> set[str]:
+    """The files and folders in the first column of the tables under the heading "Rooms" or "The rooms"."""
+    section = re.split(r"^## (?:The r|R)ooms$", page.read_text(), flags=re.MULTILINE)[1].partition("\n## ")[0]
+    cells = re.findall(r"^\| ([^|]*) \|", section, flags=re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`([\w./]+)`", cell)}
+
+
 def packages() -> set[str]:
     return {path.name for path in (ROOT / "shopfuse").iterdir() if any(path.glob("*.py"))}
 
@@ -100,9 +113,16 @@ def test_the_tree_in_the_readme_is_the_tree() -> None:
 
 
 def test_architecture_has_a_line_for_every_room() -> None:
-    rooms = set(re.findall(r"^\| `(\w+)/` \|", (ROOT / "docs" / "architecture.md").read_text(), flags=re.MULTILINE))
+    assert table_of_rooms(ROOT / "docs" / "architecture.md") == rooms("shopfuse") | rooms("gateway") | rooms(
+        "exporters"
+    )
 
-    assert rooms == packages() | {"gateway", "exporters"}
+
+@pytest.mark.parametrize("package", PACKAGES[1:])
+def test_page_of_a_distribution_has_a_line_for_all_that_is_in_its_package(package: str) -> None:
+    modules = {path.name for path in (ROOT / package).glob("*.py") if not path.name.startswith("__")}
+
+    assert table_of_rooms((ROOT / package).parent / "README.md") == modules | rooms(package)
 
 
 def test_the_readme_is_a_map_that_fits_in_one_look() -> None:
