@@ -45,7 +45,7 @@ def test_an_items_own_image_finds_it_first(client: Client, images: list[tuple[st
         assert answer.items[0].explanation.modality_weights["image"] > 0.5
 
 
-def test_words_beside_a_image_count(client: Client, images: list[tuple[str, bytes]]) -> None:
+def test_words_beside_an_image_count(client: Client, images: list[tuple[str, bytes]]) -> None:
     _, image = images[0]
     alone = call(client.searches.Search, SearchRequest(query_image=image), TIMEOUT_S)
     both = call(client.searches.Search, SearchRequest(query="sofa", query_image=image), TIMEOUT_S)

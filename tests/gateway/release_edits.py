@@ -67,6 +67,27 @@ def take_foreign_images(workspace: Path, release_id: str) -> None:
     edit_manifest(workspace, release_id, built_with=built_with)
 
 
+def lose_encode_image(workspace: Path, release_id: str) -> None:
+    """A release of a version that had another name for it."""
+    ensembles = manifest_of(workspace, release_id)["ensembles"]
+    del ensembles["encode_image"]
+    edit_manifest(workspace, release_id, ensembles=ensembles)
+
+
+def lose_images(workspace: Path, release_id: str) -> None:
+    """A shop without an image encoder."""
+    manifest = manifest_of(workspace, release_id)
+    names = {"image_encoder", "image_tower", "encode_image"}
+    made_with = {
+        path: {name: sha for name, sha in made.items() if name not in names}
+        for path, made in manifest["built_with"].items()
+    }
+    left = {
+        part: {name: manifest[part][name] for name in manifest[part].keys() - names} for part in ("models", "ensembles")
+    }
+    edit_manifest(workspace, release_id, **left, built_with=made_with)
+
+
 def take_foreign_tokenizer(workspace: Path, release_id: str) -> None:
     """An encoder that was made for another tokenizer."""
     manifest = manifest_of(workspace, release_id)
@@ -135,6 +156,10 @@ BREAKS: dict[Damage, tuple[str, str]] = {
     change_after_signing: ("signature", "the manifest was changed"),
     take_foreign_index: ("incompatible", "indexes/semantic.faiss was computed with text_encoder 12ab12ab12ab"),
     take_foreign_images: ("incompatible", "indexes/visual.faiss was computed with image_encoder 12ab12ab12ab"),
+    lose_encode_image: (
+        "incompatible",
+        "it has an image encoder and no ensemble encode_image: build the release again",
+    ),
     take_foreign_tokenizer: ("incompatible", "was computed with tokenizer.json 12ab12ab12ab"),
     hide_ingredients: ("incompatible", "does not say which text_encoder indexes/semantic.faiss was computed with"),
     take_foreign_model: ("incompatible", "query_tower is 12ab12ab12ab, its file models/query_tower/"),

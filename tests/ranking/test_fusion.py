@@ -65,7 +65,7 @@ def test_votes_are_reciprocal_ranks_and_ties_share_a_rank() -> None:
     assert ballot == pytest.approx([61 / 62, 1.0, 61 / 62, 0.0])
 
 
-def test_a_image_counts_as_much_as_all_words() -> None:
+def test_an_image_counts_as_much_as_all_words() -> None:
     words = sum(channel.search_weight for channel in TABLE if channel.modality == "text")
 
     assert TABLE[CHANNEL_COLUMN["visual"]].search_weight == words

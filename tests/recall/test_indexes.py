@@ -108,7 +108,7 @@ def test_unknown_candidates_are_masked(layout: ReleaseLayout) -> None:
     assert mask[1].all()
 
 
-def test_only_items_with_a_image_are_found_by_images(layout: ReleaseLayout) -> None:
+def test_only_items_with_an_image_are_found_by_images(layout: ReleaseLayout) -> None:
     indexes = RecallIndexes.open(layout)
     hits = search(indexes, "visual", QUERY, ITEMS)
 

@@ -23,7 +23,7 @@ class IncompatibleRelease(ReleaseError):
 
 def check_compatible(manifest: Manifest) -> None:
     """Raises IncompatibleRelease naming the first parts that do not belong."""
-    checks = (_schema_problems, _model_problems, _head_problems, _ingredient_problems)
+    checks = (_schema_problems, _model_problems, _image_problems, _head_problems, _ingredient_problems)
     if problems := [problem for check in checks for problem in check(manifest)]:
         raise IncompatibleRelease(f"release {manifest.release_id} cannot be served: {'; '.join(problems[:3])}")
 
@@ -42,6 +42,12 @@ def _model_problems(manifest: Manifest) -> Iterator[str]:
         path, expected = model_file(manifest.models[name]), manifest.models[name].sha256
         if (actual := manifest.files.get(path)) != expected:
             yield f"{name} is {expected[:DIGITS]}, its file {path} is {_short(actual)}"
+
+
+def _image_problems(manifest: Manifest) -> Iterator[str]:
+    """Without the ensemble, searches by image would be refused as those of a shop without images are."""
+    if "image_encoder" in manifest.models and "encode_image" not in manifest.ensembles:
+        yield "it has an image encoder and no ensemble encode_image: build the release again"
 
 
 def _head_problems(manifest: Manifest) -> Iterator[str]:

@@ -80,7 +80,7 @@ def test_text_names_the_colour_of_few_items(shop: Workspace) -> None:
     assert 0.05 < named / ITEMS < 0.30
 
 
-def test_every_item_has_a_image_of_64_by_64_with_a_product_on_it(shop: Workspace) -> None:
+def test_every_item_has_an_image_of_64_by_64_with_a_product_on_it(shop: Workspace) -> None:
     images = shop.images().collect()
     pixels = np.stack([np.asarray(Image.open(io.BytesIO(image))) for image in images["image"]])
 

@@ -15,7 +15,7 @@ from shopfuse.v1.recommendation_pb2 import RecommendSimilarItemsResponse
 from shopfuse.v1.search_pb2 import SearchRequest, SearchResponse
 from shopfuse_gateway.pipeline import encode
 from tests.gateway.answers import degradations, refused
-from tests.gateway.release_edits import edit_manifest, manifest_of
+from tests.gateway.release_edits import lose_images
 from tests.gateway.shop import Serve
 from tests.gateway.tiny_release import IMAGE_SIZE
 
@@ -33,7 +33,7 @@ def by_channel(response: SearchResponse | RecommendSimilarItemsResponse, channel
     }
 
 
-async def test_a_image_finds_what_looks_like_it(serve: Serve) -> None:
+async def test_an_image_finds_what_looks_like_it(serve: Serve) -> None:
     async with serve(per_channel=5) as shop:
         response = await shop.search(SearchRequest(query_image=image_of(7), explain=True, page_size=100))
     looks = by_channel(response, "visual")
@@ -49,7 +49,7 @@ async def test_a_image_finds_what_looks_like_it(serve: Serve) -> None:
     )
 
 
-async def test_words_and_a_image_are_looked_for_together(serve: Serve) -> None:
+async def test_words_and_an_image_are_looked_for_together(serve: Serve) -> None:
     async with serve(per_channel=5) as shop:
         message = SearchRequest(query="red shoes", query_image=image_of(7), explain=True, page_size=100)
         response = await shop.search(message)
@@ -66,7 +66,7 @@ async def test_words_and_a_image_are_looked_for_together(serve: Serve) -> None:
     assert {"MATCHES_QUERY", "LOOKS_ALIKE"} <= codes
 
 
-async def test_items_without_a_image_are_not_found_by_one(serve: Serve) -> None:
+async def test_items_without_an_image_are_not_found_by_one(serve: Serve) -> None:
     async with serve() as shop:
         response = await shop.search(SearchRequest(query_image=image_of(7), page_size=100))
 
@@ -74,7 +74,7 @@ async def test_items_without_a_image_are_not_found_by_one(serve: Serve) -> None:
     assert len(by_channel(response, "visual")) == 54
 
 
-async def test_pages_of_a_image_continue(serve: Serve) -> None:
+async def test_pages_of_an_image_continue(serve: Serve) -> None:
     async with serve() as shop:
         message = SearchRequest(query_image=image_of(7), page_size=10)
         first = await shop.search(message)
@@ -88,7 +88,7 @@ async def test_pages_of_a_image_continue(serve: Serve) -> None:
     assert (refusal.reason, refusal.fields) == ("INVALID_PAGE_TOKEN", ("page_token",))
 
 
-async def test_a_image_is_encoded_once(serve: Serve) -> None:
+async def test_an_image_is_encoded_once(serve: Serve) -> None:
     async with serve() as shop:
         for item in (7, 7, 8):
             await shop.search(SearchRequest(query_image=image_of(item)))
@@ -128,7 +128,7 @@ async def test_what_is_no_image_is_the_callers_fault(serve: Serve, image: bytes,
     )
 
 
-async def test_a_image_of_too_many_bytes_is_refused_unread(serve: Serve) -> None:
+async def test_an_image_of_too_many_bytes_is_refused_unread(serve: Serve) -> None:
     async with serve() as shop:
         refusal = await refused(shop.search(SearchRequest(query_image=bytes((2 << 20) + 1))))
 
@@ -136,16 +136,14 @@ async def test_a_image_of_too_many_bytes_is_refused_unread(serve: Serve) -> None
 
 
 async def test_a_shop_without_images_says_so(copied: Path, serve: Serve) -> None:
-    ensembles = manifest_of(copied, "r1")["ensembles"]
-    del ensembles["encode_image"]
-    edit_manifest(copied, "r1", ensembles=ensembles)
+    lose_images(copied, "r1")
     async with serve() as shop:
         refusal = await refused(shop.search(SearchRequest(query="shoes", query_image=image_of(7))))
 
     assert refusal.code == grpc.StatusCode.UNIMPLEMENTED and (refusal.reason, refusal.fields) == ("UNSUPPORTED", ())
 
 
-async def test_without_triton_words_beside_a_image_still_answer(serve: Serve) -> None:
+async def test_without_triton_words_beside_an_image_still_answer(serve: Serve) -> None:
     async with serve() as shop:
         await shop.triton.stop()
         both = await shop.search(SearchRequest(query="red shoes", query_image=image_of(7)))
@@ -156,7 +154,7 @@ async def test_without_triton_words_beside_a_image_still_answer(serve: Serve) ->
     assert alone.items[0].item_id == "item-000"  # the most popular
 
 
-async def test_a_image_that_takes_too_long_degrades(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_image_that_takes_too_long_degrades(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     async with serve(reserve_s=0.3) as shop:
         done = threading.Event()
         monkeypatch.setattr(encode, "decode_query", lambda *_: done.wait(20))
