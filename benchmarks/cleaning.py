@@ -2,8 +2,8 @@
 
     python benchmarks/cleaning.py --items 600 --users 900 --days 14 --seeds 1,2
 
-Each seed draws a shop and plants machines and repeated events in its log (demo_shop/intruders.py); models are trained
-on the planted log as it is, and on the same log cleaned. The truth is the shop's own in both.
+Each seed draws a shop and plants machines and repeated events in its log (demo_shop/behaviour/intruders.py); models are
+trained on the planted log as it is, and on the same log cleaned. The truth is the shop's own in both.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The pure core of ranking: types, features, tensors, text, policy and metrics. numpy only, no input or output."""
+"""The pure core of ranking: features, tensors, channels, fusion, filters, text, pixels. No files, no network."""

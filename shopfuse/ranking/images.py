@@ -40,10 +40,10 @@ def decode_pixels(image: bytes, size: int = IMAGE_SIZE) -> NDArray[np.uint8]:
 
 
 def decode_query(image: bytes, size: int = IMAGE_SIZE) -> NDArray[np.uint8]:
-    """As decode_pixels, but an animation is refused: which of its images is meant, only the shopper knows."""
+    """As decode_pixels, but an animation is refused: which of its frames is meant, only the shopper knows."""
     with open_image(image) as opened:
         if (frames := getattr(opened, "n_frames", 1)) > 1:
-            raise ImageError(f"an animation of {frames} images, expected one")
+            raise ImageError(f"an animation of {frames} frames, expected a still image")
         return _square(opened, size)
 
 

@@ -1,1 +1,1 @@
-"""Models: fitted and trained torch modules, their trainers, baselines and evaluation. Exports and serves nothing."""
+"""Models: fitted and trained torch modules, their trainers and baselines. Exports, evaluates and serves nothing."""

@@ -103,7 +103,7 @@ def test_what_is_no_whole_image_is_refused(image: bytes, problem: str) -> None:
 def test_an_animation_is_no_query(form: str) -> None:
     moving = encoded(two_halves(), form, save_all=True, append_images=[Image.new("RGB", (40, 20), RED)])
 
-    with pytest.raises(ImageError, match="an animation of 2 images"):
+    with pytest.raises(ImageError, match="an animation of 2 frames"):
         decode_query(moving)
     assert decode_pixels(moving).shape == (64, 64, 3)
 

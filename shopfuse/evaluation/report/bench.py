@@ -1,6 +1,6 @@
 """The shop as every section of the report sees it: its models, two moments, and the cases to rank at each.
 
-The models run in this process (see training.served_shop). Each way to rank is opened once, ranks every case, and is
+The models run in this process (offline/offline_shop.py). Each way to rank is opened once, ranks every case, and is
 dropped; sections read the rankings. Nothing is retrained and nothing is chosen here.
 """
 

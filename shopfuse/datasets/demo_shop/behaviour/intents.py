@@ -1,6 +1,6 @@
 """What shoppers have in mind when they search: a category and at most two stated wishes. Tastes stay unsaid.
 
-wording.py turns intents into queries; truth.py grades items against them.
+queries.py turns intents into queries; truth/graded.py grades items against them.
 """
 
 from __future__ import annotations
