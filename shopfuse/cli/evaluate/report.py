@@ -19,7 +19,7 @@ from shopfuse.evaluation.render.files import write_report
 from shopfuse.evaluation.report.bench import CASES, LISTS, Sizes
 from shopfuse.evaluation.report.compose import make_report
 
-app = typer.Typer(no_args_is_help=True, help="Measure the quality of the served answers.", rich_markup_mode=None)
+app = typer.Typer(no_args_is_help=True, help="Measure how good answers are, served and offline.", rich_markup_mode=None)
 
 OutOption = Annotated[Path | None, typer.Option("--out", help="Folder of the report. Default: WORKSPACE/report.")]
 SeedOption = Annotated[int, typer.Option(help="Draws cases, new items and permutations.")]
