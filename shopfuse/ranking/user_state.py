@@ -6,7 +6,6 @@ never disagree with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,13 +42,6 @@ class UserState:
 
 
 UNKNOWN_USER = UserState(np.zeros(0, dtype=ENTRY))
-
-
-def user_state(events: Iterable[tuple[str, str, float]]) -> UserState:
-    """A user's state from (item_id, event_name, at) in any order; keeps the last 50."""
-    rows = [(item.encode("ascii"), EVENT_CODES[name], at) for item, name, at in events]
-    entries = np.array(rows, dtype=ENTRY)
-    return UserState(entries[np.argsort(entries["at"], kind="stable")][-MAX_HISTORY:])
 
 
 def pack_user(state: UserState) -> bytes:

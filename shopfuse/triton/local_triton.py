@@ -127,10 +127,6 @@ class LocalTriton:
         self._running().unload(name)
         self._loaded.pop(name, None)
 
-    def is_ready(self, name: str, version: str = "") -> bool:
-        """Whether a version (none given: any) answers inferences now; False while the server is down."""
-        return self._control is not None and self._control.is_ready(name, version)
-
     def ready_models(self) -> tuple[ModelIndexEntry, ...]:
         """The versions that answer inferences now."""
         return self._running().ready_models()

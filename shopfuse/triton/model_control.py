@@ -104,16 +104,6 @@ class ModelControl:
                 )
             time.sleep(LOOK_EVERY_S)
 
-    def is_ready(self, name: str, version: str = "") -> bool:
-        """Whether a version (none given: any) answers inferences; False where Triton is down or knows no such model."""
-        try:
-            request = service_pb2.ModelReadyRequest(name=name, version=version)
-            return bool(self.stub.ModelReady(request, timeout=min(ANSWER_TIMEOUT_S, self.timeout_s)).ready)
-        except grpc.RpcError as error:
-            if error.code() in GONE:
-                return False
-            raise ModelControlError(f"Triton at {self.address} does not answer: {reason_of(error)}") from error
-
     def index(self) -> tuple[ModelIndexEntry, ...]:
         """Every model in the repository with its state; a model never loaded has neither version nor state."""
         try:

@@ -14,7 +14,6 @@ from shopfuse.ranking.channels import CHANNELS
 from shopfuse.ranking.features import missing_item_row, schema_hash, text_code
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR, submodels
-from shopfuse.ranking.user_state import user_state
 from shopfuse.recall.categories import build_categories
 from shopfuse.recall.co_visit import build_co_visit
 from shopfuse.recall.item_table import build_item_table
@@ -29,6 +28,7 @@ from shopfuse.release.signature import create_keys, sign
 from shopfuse.release.verify import sha256_file
 from shopfuse.state.lmdb_store import LmdbStore
 from shopfuse.state.store import Display
+from tests.user_states import user_state
 
 ITEMS = 60
 TEXT_DIM = 8

@@ -14,6 +14,7 @@ from shopfuse.release.ids import release_ids
 from shopfuse.release.leases import EXPIRED_S
 from shopfuse.triton.model_control import ModelControl
 from tests.publishing.tiny_release import Scaling, Shop, ask, write_lease
+from tests.tritons import is_ready
 
 
 @pytest.fixture
@@ -48,8 +49,8 @@ def test_what_no_channel_names_goes_and_the_rest_answers(many: Shop, control: Mo
         f"{many.name('rank')}_r2/1",
         f"{many.name('rank')}_r3/1",
     }
-    assert not control.is_ready(f"{many.name('rank')}_r1")
-    assert not control.is_ready(many.name("encoder"), "1")
+    assert not is_ready(control.address, f"{many.name('rank')}_r1")
+    assert not is_ready(control.address, many.name("encoder"), "1")
     assert (ask(control, many, "r2"), ask(control, many, "r3")) == (10, 21)
     assert result.kept == {"r3": "stable", "r2": "previous", "r4": result.kept["r4"]}
     assert "the latest" in result.kept["r4"]
@@ -83,7 +84,7 @@ def test_a_model_that_no_release_in_use_has_goes_altogether(many: Shop, control:
     prune(many.root, keep=0, control=control)
 
     assert not (many.repository / other.name("encoder")).exists()
-    assert not control.is_ready(other.name("encoder"))
+    assert not is_ready(control.address, other.name("encoder"))
 
 
 def test_a_folder_that_no_release_explains_is_left_alone(many: Shop, control: ModelControl) -> None:

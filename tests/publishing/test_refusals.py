@@ -25,7 +25,7 @@ from shopfuse.triton.local_triton import LocalTriton
 from shopfuse.triton.model_control import ModelControl
 from tests.publishing.publishing_child import REFUSED, run_child
 from tests.publishing.tiny_release import Scaling, Shop, ask, new_shop
-from tests.tritons import QUICK
+from tests.tritons import QUICK, is_ready
 from tests.waiting import wait_until
 
 FAILED: dict[str, object] = {"passed": False, "max_abs_diff": 0.25}
@@ -186,8 +186,8 @@ def test_golden_queries_that_fail_take_the_release_back(served: Shop, control: M
     with refused(served, r"'golden', nothing changed: .*tower.* differs .*0\.5.*do not publish"):
         publish(served.root, "r3", control=control, public_key=served.key)
 
-    assert not control.is_ready(f"{served.name('rank')}_r3")
-    assert not control.is_ready(served.name("encoder"), "3")
+    assert not is_ready(control.address, f"{served.name('rank')}_r3")
+    assert not is_ready(control.address, served.name("encoder"), "3")
 
 
 def test_what_was_taken_back_can_be_published_later(shop: Shop, control: ModelControl) -> None:

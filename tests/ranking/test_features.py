@@ -21,7 +21,7 @@ from shopfuse.ranking.features import (
     text_code,
 )
 from shopfuse.ranking.history import history_tensors
-from shopfuse.ranking.user_state import MAX_HISTORY, pack_user, unpack_user, user_state
+from shopfuse.ranking.user_state import ENTRY, MAX_HISTORY, UserState, pack_user, unpack_user
 
 NOW = 1_780_000_000.0
 SCENES = ("campaign", "holiday")
@@ -102,11 +102,12 @@ def test_text_codes_fold_case_and_keep_zero_for_nothing() -> None:
 
 
 def test_user_round_trips_and_keeps_the_newest_events() -> None:
-    state = user_state((f"item-{n}", "select_item", NOW - n) for n in range(80))
+    entries = np.array([(f"item-{n}".encode(), 1, NOW - n) for n in reversed(range(80))], ENTRY)
 
-    assert len(state.entries) == MAX_HISTORY
-    assert state.item_ids[-1] == b"item-0"
-    assert np.array_equal(unpack_user(pack_user(state)).entries, state.entries)
+    kept = unpack_user(pack_user(UserState(entries)))
+
+    assert np.array_equal(kept.entries, entries[-MAX_HISTORY:])
+    assert kept.item_ids[-1] == b"item-0"
 
 
 def test_a_damaged_user_row_is_refused() -> None:

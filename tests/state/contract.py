@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from shopfuse.ranking.features import ITEM_ROW, missing_item_row
-from shopfuse.ranking.user_state import MAX_HISTORY, UNKNOWN_USER, UserState, user_state
+from shopfuse.ranking.user_state import MAX_HISTORY, UNKNOWN_USER, UserState
 from shopfuse.state.store import Display, FeatureStore, StoreError
+from tests.user_states import user_state
 
 LAMP = Display("Lämp", 12.5, "EUR", "https://shop/lamp.png", "Nordlicht", ("Home", "Light"))
 SHOE = Display("Shoe")

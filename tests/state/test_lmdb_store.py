@@ -10,10 +10,11 @@ from pathlib import Path
 import lmdb
 import pytest
 
-from shopfuse.ranking.user_state import UNKNOWN_USER, user_state
+from shopfuse.ranking.user_state import UNKNOWN_USER
 from shopfuse.state.lmdb_store import FORMAT_KEY, LmdbStore
 from shopfuse.state.store import StoreError
 from tests.state.contract import LAMP, FeatureStoreContract, item_rows
+from tests.user_states import user_state
 
 READ_IN_ANOTHER_PROCESS = """
 import sys

@@ -32,7 +32,7 @@ from tests.triton.tiny_models import (
     infer,
     processes_mentioning,
 )
-from tests.tritons import QUICK
+from tests.tritons import QUICK, is_ready
 from tests.waiting import wait_until
 
 ONE = np.ones((1, 1), np.float32)
@@ -86,8 +86,8 @@ def test_a_bad_second_version_leaves_the_first_serving(
     with pytest.raises(ModelControlError, match="cannot load 'stays'"):
         triton.load("stays")
 
-    assert triton.is_ready("stays", "1")
-    assert not triton.is_ready("stays", "2")
+    assert is_ready(triton.address, "stays", "1")
+    assert not is_ready(triton.address, "stays", "2")
     assert infer(stub, "stays", 1, x=ONE)["y"].item() == 2.0
 
 
@@ -97,7 +97,7 @@ def test_an_unloaded_model_is_gone_when_unload_returns(triton: LocalTriton, repo
 
     triton.unload("leaves")
 
-    assert not triton.is_ready("leaves")
+    assert not is_ready(triton.address, "leaves")
     assert not processes_mentioning(str(repository / "leaves" / "1"))
 
 
@@ -128,7 +128,6 @@ def test_killed_it_leaves_nothing_and_restarts_with_its_models_and_ports(own_tri
         os.kill(triton.pid, signal.SIGKILL)
 
         wait_until(lambda: not triton.alive)
-        assert not triton.is_ready("double")
         assert not processes_mentioning(str(own_triton.model_repository))
         assert not any(region.exists() for region in memory)
         triton.restart()

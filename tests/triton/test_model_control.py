@@ -31,9 +31,8 @@ def test_an_unreachable_triton_is_named_with_its_address(call: str) -> None:
     assert "127.0.0.1:1" in str(failure.value)
 
 
-def test_nothing_is_ready_where_no_triton_is() -> None:
+def test_nothing_is_live_where_no_triton_is() -> None:
     with ModelControl("127.0.0.1:1") as control:
-        assert not control.is_ready("double")
         assert not control.is_live(timeout_s=0.1)
 
 
@@ -43,14 +42,13 @@ def thread_states(pid: int) -> set[str]:
     return {text.rpartition(")")[2].split()[0] for text in stats}
 
 
-def test_a_frozen_triton_is_an_error_and_not_an_unready_model(triton: LocalTriton) -> None:
+def test_a_frozen_triton_is_an_error_and_not_one_without_models(triton: LocalTriton) -> None:
     with ModelControl(triton.address, timeout_s=0.3) as control:
-        assert not control.is_ready("double")
         os.kill(triton.pid, signal.SIGSTOP)
         try:
             wait_until(lambda: thread_states(triton.pid) == {"T"})  # until then it may answer on
-            with pytest.raises(ModelControlError, match="does not answer"):
-                control.is_ready("double")
+            with pytest.raises(ModelControlError, match="cannot unload 'double'"):
+                control.unload("double")
         finally:
             os.kill(triton.pid, signal.SIGCONT)
 
@@ -71,4 +69,4 @@ def test_loading_reports_its_progress(triton: LocalTriton, repository: Path) -> 
         control.load("one", "two", progress=lambda *progress: told.append(progress))
 
         assert told == [("load models", 0, 2), ("load models", 1, 2), ("load models", 2, 2)]
-        assert control.is_ready("one") and control.is_ready("two")
+        assert {entry.name for entry in control.ready_models()} >= {"one", "two"}

@@ -27,6 +27,7 @@ from tests.triton.tiny_models import (
     processes_mentioning,
     write_config,
 )
+from tests.tritons import is_ready
 
 WAIT_FOR_A_BATCH = "dynamic_batching { preferred_batch_size: 16 max_queue_delay_microseconds: 300000 }"
 
@@ -109,7 +110,7 @@ def test_an_ensemble_passes_tensors_from_step_to_step(
 
     answer = infer(stub, "times_fifteen", x=np.array([[1.0, -2.0]], np.float32))["y"]
     np.testing.assert_array_equal(answer, [[15.0, -30.0]])
-    assert triton.is_ready("times_three", "1")
+    assert is_ready(triton.address, "times_three", "1")
 
 
 ENSEMBLE = """

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shopfuse.ranking.user_state import user_state
 from shopfuse.state.lmdb_store import LmdbStore
 from shopfuse.v1.recommendation_pb2 import RecommendRequest, RecommendResponse
 from shopfuse.v1.search_pb2 import SearchRequest, SearchResponse
@@ -21,6 +20,7 @@ from shopfuse_gateway.errors import InvalidPageToken, PageTokenExpired
 from shopfuse_gateway.releases.page_token import MAX_CHARS, Page, PageTokens, capacity, digest, read_key
 from tests.gateway.answers import ids, refused
 from tests.gateway.shop import Method, Serve
+from tests.user_states import user_state
 
 REQUEST = digest("a request")
 RequestT = TypeVar("RequestT", SearchRequest, RecommendRequest)

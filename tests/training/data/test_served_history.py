@@ -17,7 +17,7 @@ from shopfuse.ranking.features import Context
 from shopfuse.ranking.history import history_vectors
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.ranking.tensors import VECTOR
-from shopfuse.ranking.user_state import EVENT_CODES, MAX_HISTORY, user_state
+from shopfuse.ranking.user_state import EVENT_CODES, MAX_HISTORY
 from shopfuse.recall.item_table import ItemTable, build_item_table
 from shopfuse.state.lmdb_store import LmdbStore
 from shopfuse.training.data.event_log import Events, Requests
@@ -26,6 +26,7 @@ from shopfuse.training.examples.user_inputs import user_inputs
 from shopfuse_gateway.pipeline.call import Call
 from shopfuse_gateway.pipeline.user import read_user, user_tensors
 from shopfuse_gateway.releases.engine import Engine
+from tests.user_states import user_state
 
 NOW = 1_790_000_000.0
 DAY_S = 86400.0

@@ -1,0 +1,16 @@
+"""A user's state as a test writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from shopfuse.ranking.user_state import ENTRY, EVENT_CODES, MAX_HISTORY, UserState
+
+
+def user_state(events: Iterable[tuple[str, str, float]]) -> UserState:
+    """A user's state from (item_id, event_name, at) in any order; keeps the last 50."""
+    rows = [(item.encode("ascii"), EVENT_CODES[name], at) for item, name, at in events]
+    entries = np.array(rows, dtype=ENTRY)
+    return UserState(entries[np.argsort(entries["at"], kind="stable")][-MAX_HISTORY:])
