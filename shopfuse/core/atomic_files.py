@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _STAGING = ".staging"
+_EARLIER = ".earlier"
 _COMMIT = ".commit"
 
 
@@ -71,21 +72,31 @@ def _ends_a_line(descriptor: int, size: int) -> bool:
 def atomic_folder(target: Path) -> Iterator[Path]:
     """Gives an empty folder beside `target`; on a clean exit its files are on disk and it takes the name `target`.
 
-    What a crash leaves behind is hidden, and removed by the next attempt.
+    A folder of that name moves aside first; where a crash comes between the two, the next attempt begins by moving it
+    back. What else a crash leaves behind is hidden, and removed by the next attempt.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    staged = target.with_name(f"{_STAGING}-{target.name}")
+    staged, earlier = (target.with_name(f"{prefix}-{target.name}") for prefix in (_STAGING, _EARLIER))
+    _put_back(earlier, target)
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir()
     try:
         yield staged
         sync_tree(staged)
         if target.exists():
-            shutil.rmtree(target)
+            target.rename(earlier)
         staged.rename(target)
+        sync(target.parent)
     finally:
+        _put_back(earlier, target)
         shutil.rmtree(staged, ignore_errors=True)
-    sync(target.parent)
+
+
+def _put_back(earlier: Path, target: Path) -> None:
+    """Under its name again where nothing took it, else gone."""
+    if earlier.exists() and not target.exists():
+        earlier.rename(target)
+    shutil.rmtree(earlier, ignore_errors=True)
 
 
 @contextmanager

@@ -110,6 +110,20 @@ def test_killed_writer_leaves_the_old_folder_and_its_rest_goes_at_the_next_attem
     assert os.listdir(tmp_path) == ["r1"]
 
 
+def test_folder_whose_replacement_fails_or_is_cut_short_comes_back(tmp_path: Path) -> None:
+    folder = tmp_path / "r1"
+    with atomic_folder(folder) as staged:
+        (staged / "old").write_text("old")
+    folder.rename(tmp_path / ".earlier-r1")  # where a crash leaves it, just before the new one takes the name
+
+    with pytest.raises(OSError), atomic_folder(folder) as staged:
+        assert os.listdir(folder) == ["old"]
+        staged.rmdir()  # so that there is nothing to rename
+
+    assert os.listdir(folder) == ["old"]
+    assert os.listdir(tmp_path) == ["r1"]
+
+
 def test_staged_files_appear_together_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), staged_files(tmp_path) as staging:
         (staging / "a").write_text("new")

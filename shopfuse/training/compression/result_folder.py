@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from shopfuse.core.atomic_files import sync, sync_tree
+from shopfuse.core.atomic_files import atomic_folder
 from shopfuse.training.checkpoints.files import META
 from shopfuse.training.compression.errors import CompressionError
 
@@ -40,32 +39,9 @@ def check_result_folder(folder: Path, command: str) -> None:
 def write_result(folder: Path, encoder: nn.Module, tokenizer: Path, meta: Mapping[str, Any]) -> None:
     """Writes config.json, model.safetensors, tokenizer.json and meta.json, replacing an earlier result."""
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        with atomic_folder(folder) as staging:
+            encoder.save_pretrained(staging, max_shard_size="1TB")  # type: ignore[operator]
+            shutil.copyfile(tokenizer, staging / TOKENIZER)
+            (staging / META).write_text(json.dumps(meta, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     except OSError as error:
         raise CompressionError(f"{folder}: cannot be written ({error})") from error
-    try:
-        encoder.save_pretrained(staging, max_shard_size="1TB")  # type: ignore[operator]
-        shutil.copyfile(tokenizer, staging / TOKENIZER)
-        (staging / META).write_text(json.dumps(meta, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        staging.chmod(0o755)
-        sync_tree(staging)
-        _take_place(staging, folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    sync(folder.parent)
-
-
-def _take_place(staging: Path, folder: Path) -> None:
-    """Renames `staging` to `folder`; an earlier result moves aside first, and back where that fails."""
-    if not folder.exists():
-        staging.rename(folder)
-        return
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as aside:
-        earlier = Path(aside) / folder.name
-        folder.rename(earlier)
-        try:
-            staging.rename(folder)
-        except OSError:
-            earlier.rename(folder)
-            raise

@@ -104,7 +104,7 @@ def test_a_crash_while_writing_leaves_nothing(shop: Workspace, tmp_path: Path, m
     out = tmp_path / "out"
     out.mkdir()
 
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(CompressionError, match="disk full"):
         _prune(shop, out / "small", replace(SHORT, epochs=0))
 
     assert list(out.iterdir()) == []
@@ -118,7 +118,7 @@ def test_a_crash_while_replacing_leaves_the_earlier_result(
     before = {path.name: path.read_bytes() for path in (out / "small").iterdir()}
     monkeypatch.setattr(shutil, "copyfile", _full_disk)
 
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(CompressionError, match="disk full"):
         prune_encoder(shop, out / "small", 0.25, replace(SHORT, epochs=0))
 
     assert {path.name: path.read_bytes() for path in (out / "small").iterdir()} == before
