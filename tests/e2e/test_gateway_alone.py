@@ -84,6 +84,16 @@ def test_it_brings_no_library_of_training_or_export(installed: Path) -> None:
     assert not names & OFFLINE
 
 
+def test_commands_that_need_more_say_so_in_one_line(installed: Path) -> None:
+    done = subprocess.run(
+        [installed / "shopfuse", "build"], env=clean_environment(), capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "is not installed here: pip install" in done.stderr
+
+
 def test_it_answers_as_the_gateway_of_this_environment(
     installed: Path, stack: Stack, client: Client, item_ids: list[str], users: list[str], tmp_path: Path
 ) -> None:
