@@ -25,9 +25,9 @@ ALLOWED: dict[str, set[str]] = {
     "inference": {"core", "ranking", "release"},
     "datasets": {"core", "ranking", "metrics"},
     "training": OFFLINE,
-    "local": {"core", "ranking", "release", "publishing", "triton", "v1"},
+    "local": {"core", "ranking", "release", "publishing", "triton", "v1", GATEWAY},
     "evaluation": OFFLINE | {"state", "training", "inference", "local", "v1"},
-    "loadtest": {"core", "ranking", "release", "triton", "publishing", "datasets", "local", "v1", GATEWAY},
+    "loadtest": {"core", "ranking", "release", "triton", "publishing", "datasets", "local", "v1"},
     GATEWAY: SERVED,
     EXPORTERS: OFFLINE | {"state", "training", "inference", "triton"},
 }

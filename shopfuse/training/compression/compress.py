@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,19 +16,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from shopfuse.core.atomic_files import atomic_folder
 from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.workspace import Workspace
+from shopfuse.training.checkpoints.files import META
 from shopfuse.training.compression.bert_layers import bert_layers, ffn_size, with_layers
 from shopfuse.training.compression.distillation import Distillation, Targets, distil, targets_of
 from shopfuse.training.compression.errors import CompressionError
 from shopfuse.training.compression.ffn_pruning import pruned
-from shopfuse.training.compression.result_folder import check_result_folder, write_result
 from shopfuse.training.compression.shop_texts import ShopTexts, shop_texts
 from shopfuse.training.compression.token_batches import Tokeniser, Tokens, encode
 from shopfuse.training.models.text_encoder import LoadedTextEncoder, PooledEncoder, load_text_encoder
 
 PRUNE, DISTILL = "prune", "distill"
 NEAREST = 10
+TOKENIZER = "tokenizer.json"
 _JUDGED_ON = 500  # items and their queries, to rank neurons by
 
 MakeStudent = Callable[[LoadedTextEncoder, Tokeniser, ShopTexts], PooledEncoder]
@@ -89,7 +92,7 @@ def distill_encoder(
 def _compress(
     workspace: Workspace, folder: Path, command: str, make: MakeStudent, effort: Effort, progress: Progress
 ) -> Compressed:
-    check_result_folder(folder, command)
+    _check_folder(folder, command)
     teacher = _teacher(workspace, folder)
     tokeniser = Tokeniser.of(teacher)
     texts = shop_texts(workspace, effort.items, effort.seed)
@@ -99,7 +102,7 @@ def _compress(
     metrics = _train(student, teacher, tokeniser, texts, held_out, effort, progress)
     metrics |= _fidelity(student, tokeniser, texts, held_out)
     meta = _meta(command, teacher, student, texts, effort, metrics)
-    write_result(folder, student.encoder, teacher.tokenizer_json, meta)
+    _write(folder, student.encoder, teacher.tokenizer_json, meta)
     return Compressed(teacher, load_text_encoder(str(folder.absolute())), meta)
 
 
@@ -193,3 +196,30 @@ def _meta(
         "training": asdict(Distillation(effort.epochs)),
         "metrics": metrics,
     }
+
+
+def _check_folder(folder: Path, command: str) -> None:
+    """Raises CompressionError where `folder` is taken by something else than an earlier result of `command`."""
+    if not (folder.exists() or folder.is_symlink()):
+        return
+    if not folder.is_dir() or folder.is_symlink():
+        raise CompressionError(f"{folder}: a file or link of this name is in the way")
+    try:
+        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        meta = None
+    if not isinstance(meta, dict) or meta.get("compression") != command:
+        raise CompressionError(
+            f"{folder}: exists already and holds no earlier result of '{command}'; name a new folder"
+        )
+
+
+def _write(folder: Path, encoder: nn.Module, tokenizer: Path, meta: Mapping[str, Any]) -> None:
+    """Writes config.json, model.safetensors, tokenizer.json and meta.json, replacing an earlier result."""
+    try:
+        with atomic_folder(folder) as staging:
+            encoder.save_pretrained(staging, max_shard_size="1TB")  # type: ignore[operator]
+            shutil.copyfile(tokenizer, staging / TOKENIZER)
+            (staging / META).write_text(json.dumps(meta, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise CompressionError(f"{folder}: cannot be written ({error})") from error
