@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
+import shopfuse.inference
 import shopfuse_exporters
 from shopfuse.core.atomic_files import sync_tree
 from shopfuse.ranking.tensors import Submodel
@@ -79,8 +80,9 @@ def _key(declaration: Submodel, module: nn.Module, precision: str) -> str:
 
 def _sources(module: nn.Module) -> list[bytes]:
     """The code that makes and judges the file: a release of shopfuse that exports or gates otherwise does so anew."""
-    package = Path(shopfuse_exporters.__path__[0])
-    return [path.read_bytes() for path in (Path(inspect.getfile(type(module))), *sorted(package.rglob("*.py")))]
+    packages = (Path(package.__path__[0]) for package in (shopfuse_exporters, shopfuse.inference))
+    code = (path for package in packages for path in sorted(package.rglob("*.py")))
+    return [path.read_bytes() for path in (Path(inspect.getfile(type(module))), *code)]
 
 
 def _write_record(folder: Path, model: VerifiedModel) -> None:

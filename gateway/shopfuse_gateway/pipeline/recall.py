@@ -66,8 +66,11 @@ async def _search(engine: Engine, call: Call, query: RecallQuery) -> dict[str, H
     if not names:
         return {}
     loop = asyncio.get_running_loop()
+    budget_s = call.deadline.budget_s(SHARE)
     try:
-        async with asyncio.timeout(call.deadline.budget_s(SHARE)):
+        if budget_s <= 0:  # nothing is begun that nobody waits for
+            raise TimeoutError
+        async with asyncio.timeout(budget_s):
             selection = await _selection(engine, call)
     except TimeoutError:
         call.trace.degrade("recall", "FILTER_LATE")

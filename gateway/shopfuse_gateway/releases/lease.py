@@ -64,6 +64,6 @@ class _Lease:
             self._path = renew(self._workspace, stable, canary, held)
             self._problem = ""
         except OSError as error:
-            if str(error) != self._problem:  # once, not every few seconds
+            if (error.strerror or "") != self._problem:  # once, not every few seconds; each try names another file
                 log.error("no lease of this gateway, so releases may be pruned under it: %s", error)
-            self._problem = str(error)
+            self._problem = error.strerror or ""

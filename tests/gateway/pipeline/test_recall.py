@@ -11,6 +11,7 @@ from shopfuse.recall.item_table import ItemTable
 from shopfuse.v1.item_pb2 import ItemFilter
 from shopfuse.v1.recommendation_pb2 import RecommendRequest, RecommendSimilarItemsRequest
 from shopfuse.v1.search_pb2 import SearchRequest
+from shopfuse_gateway.pipeline import recall as recall_module
 from shopfuse_gateway.pipeline.call import Call, Deadline
 from shopfuse_gateway.pipeline.encode import encode
 from shopfuse_gateway.pipeline.recall import recall
@@ -64,3 +65,16 @@ async def test_a_call_that_is_cancelled_while_its_filter_comes_through_ends(
 
         with pytest.raises(asyncio.CancelledError):
             await recalling
+
+
+async def test_without_time_left_no_search_is_begun(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[object] = []
+    monkeypatch.setattr(recall_module, "search", lambda *arguments: searched.append(arguments))
+    async with serve() as shop:
+        engine, trace = shop.gateway.engine, RequestTrace(shop.gateway.metrics)
+        call = Call(from_recommend(RecommendRequest()), Deadline.start(0.0, 10.0, 0.0), trace)
+        intent = await encode(engine, call, read_user(engine, call))
+        recalled = await recall(engine, call, intent, None)
+
+    assert trace.degradations == [("recall", "FILTER_LATE")]
+    assert not searched and len(recalled.rows) == 0

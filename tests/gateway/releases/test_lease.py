@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -65,10 +66,20 @@ async def test_lease_is_renewed_without_a_change(
         assert only(workspace).stable == "r1"
 
 
+def a_file_where_the_folder_should_be(workspace: Path) -> None:
+    (workspace / "run").write_text("")
+
+
+def a_folder_that_takes_no_files(workspace: Path) -> None:
+    (workspace / "run").mkdir()
+    (workspace / "run" / "gateways").symlink_to("/proc")
+
+
+@pytest.mark.parametrize("obstacle", [a_file_where_the_folder_should_be, a_folder_that_takes_no_files])
 async def test_workspace_that_cannot_be_written_costs_the_lease_only(
-    serve: Serve, workspace: Path, caplog: pytest.LogCaptureFixture
+    serve: Serve, workspace: Path, caplog: pytest.LogCaptureFixture, obstacle: Callable[[Path], None]
 ) -> None:
-    (workspace / "run").write_text("a file where the folder should be")
+    obstacle(workspace)
     async with serve() as shop:
         await shop.publish(Channels(stable="r2"))
         response = await shop.search(SearchRequest(query="red shoes"))
