@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from safetensors import SafetensorError
+
 from shopfuse.core.progress import Progress
 from shopfuse_exporters.errors import BuildError
 
@@ -38,6 +40,8 @@ def disk_errors_named(step: str) -> Iterator[None]:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         raise BuildError(f"{step}: {where}{error.strerror or error}") from error
+    except SafetensorError as error:  # what safetensors raises for a full disk
+        raise BuildError(f"{step}: {error}") from error
 
 
 def peak_memory_mb() -> int:

@@ -2,18 +2,21 @@
 
 `atomic_file` replaces one file, `atomic_folder` a whole folder. `staged_files` replaces several files of one folder
 together: a crash before the commit leaves the old files, a crash during the commit is finished by `finish_commit`
-before the next one. It does not lock: any number of processes may replace one file at once, the last one wins; of a
-folder there is one writer at a time.
+before the next one. It does not lock: any number of processes may replace one file or folder at once, the last one
+wins; files of one folder are staged by one writer at a time.
 """
 
 from __future__ import annotations
 
+import glob
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from shopfuse.core.processes import alive
 
 _STAGING = ".staging"
 _EARLIER = ".earlier"
@@ -73,23 +76,43 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     """Gives an empty folder beside `target`; on a clean exit its files are on disk and it takes the name `target`.
 
     A folder of that name moves aside first; where a crash comes between the two, the next attempt begins by moving it
-    back. What else a crash leaves behind is hidden, and removed by the next attempt.
+    back. What else a crash leaves behind is hidden, and removed by the next attempt. Of several processes of this
+    machine that write one folder at once, the last one wins.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    staged, earlier = (target.with_name(f"{prefix}-{target.name}") for prefix in (_STAGING, _EARLIER))
-    _put_back(earlier, target)
-    shutil.rmtree(staged, ignore_errors=True)
+    for left in _left_behind(target, _EARLIER):
+        _put_back(left, target)
+    for left in _left_behind(target, _STAGING):
+        shutil.rmtree(left, ignore_errors=True)
+    staged, earlier = (target.with_name(f"{name}-{target.name}.{os.getpid()}") for name in (_STAGING, _EARLIER))
     staged.mkdir()
     try:
         yield staged
         sync_tree(staged)
-        if target.exists():
-            target.rename(earlier)
-        staged.rename(target)
+        _take_name(staged, target, earlier)
         sync(target.parent)
     finally:
         _put_back(earlier, target)
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def _left_behind(target: Path, name: str) -> list[Path]:
+    """Of writers that are no more, and of this process."""
+    pids = {path: path.suffix[1:] for path in target.parent.glob(f"{name}-{glob.escape(target.name)}.*")}
+    return [path for path, pid in pids.items() if pid.isdecimal() and (int(pid) == os.getpid() or not alive(int(pid)))]
+
+
+def _take_name(staged: Path, target: Path, earlier: Path) -> None:
+    while True:
+        if target.exists():
+            shutil.rmtree(earlier, ignore_errors=True)
+            target.rename(earlier)
+        try:
+            staged.rename(target)
+            return
+        except OSError:
+            if not target.exists():  # otherwise another writer took the name in between
+                raise
 
 
 def _put_back(earlier: Path, target: Path) -> None:

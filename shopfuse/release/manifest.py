@@ -66,8 +66,11 @@ class Manifest:
     format: int = FORMAT
 
     def declared(self) -> dict[str, Submodel]:
-        """The tensors of this release's submodels."""
-        return submodels(self.text_dim, self.image_dim, self.image_size) | text_heads(self.text_dim, self.labels)
+        """The tensors of this release's submodels. Raises ReleaseError for a model that this program does not know."""
+        declared = submodels(self.text_dim, self.image_dim, self.image_size) | text_heads(self.text_dim, self.labels)
+        if unknown := sorted(self.models.keys() - declared.keys()):
+            raise ReleaseError(f"release {self.release_id}: unknown models {unknown}: train and build it again")
+        return declared
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"

@@ -114,7 +114,9 @@ def test_folder_whose_replacement_fails_or_is_cut_short_comes_back(tmp_path: Pat
     folder = tmp_path / "r1"
     with atomic_folder(folder) as staged:
         (staged / "old").write_text("old")
-    folder.rename(tmp_path / ".earlier-r1")  # where a crash leaves it, just before the new one takes the name
+    folder.rename(
+        tmp_path / f".earlier-r1.{os.getpid()}"
+    )  # where a crash leaves it, just before the new one takes the name
 
     with pytest.raises(OSError), atomic_folder(folder) as staged:
         assert os.listdir(folder) == ["old"]
@@ -122,6 +124,37 @@ def test_folder_whose_replacement_fails_or_is_cut_short_comes_back(tmp_path: Pat
 
     assert os.listdir(folder) == ["old"]
     assert os.listdir(tmp_path) == ["r1"]
+
+
+def test_of_two_writers_of_a_folder_each_writes_its_own_and_the_last_one_wins(tmp_path: Path) -> None:
+    folder = tmp_path / "r1"
+    other = subprocess.Popen(
+        [sys.executable, "-c", OTHER_WRITER, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "writing\n"
+        with atomic_folder(folder) as staged:
+            (staged / "ours").write_text("whole")
+        assert os.listdir(folder) == ["ours"]
+
+        other.communicate("go on\n")
+
+    assert other.returncode == 0
+    assert sorted(os.listdir(folder)) == ["a", "b"]
+    assert os.listdir(tmp_path) == ["r1"]
+
+
+OTHER_WRITER = """
+import sys
+from pathlib import Path
+from shopfuse.core.atomic_files import atomic_folder
+with atomic_folder(Path(sys.argv[1])) as staged:
+    (staged / "a").write_text("")
+    print("writing", flush=True)
+    sys.stdin.readline()
+    (staged / "b").write_text("")
+"""
 
 
 def test_staged_files_appear_together_or_not_at_all(tmp_path: Path) -> None:

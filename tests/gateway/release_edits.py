@@ -158,7 +158,7 @@ BREAKS: dict[Damage, tuple[str, str]] = {
     take_foreign_images: ("incompatible", "indexes/visual.faiss was computed with image_encoder 12ab12ab12ab"),
     lose_encode_image: (
         "incompatible",
-        "it has an image encoder and no ensemble encode_image: build the release again",
+        "it has an image encoder and no ensemble encode_image: train and build it again (shopfuse build)",
     ),
     take_foreign_tokenizer: ("incompatible", "was computed with tokenizer.json 12ab12ab12ab"),
     hide_ingredients: ("incompatible", "does not say which text_encoder indexes/semantic.faiss was computed with"),

@@ -120,7 +120,7 @@ def test_history_tensors_put_the_newest_event_last_and_mask_unknown_items() -> N
     history = History(
         np.array([2, -1, 0], np.int32), rows, np.array([1, 1, 4]), np.array([NOW - 7200, NOW - 50, NOW - 3600])
     )
-    vectors = np.ones((3, 128), np.float16)
+    vectors = np.arange(1, 4, dtype=np.float16).repeat(128).reshape(3, 128)
 
     tensors = history_tensors(history, vectors, NOW)
 
@@ -128,6 +128,8 @@ def test_history_tensors_put_the_newest_event_last_and_mask_unknown_items() -> N
     assert tensors["history_events"][-1] == 4
     assert tensors["history_gaps"][-1] == pytest.approx(np.log1p(1.0))
     assert tensors["history_mask"][-3] == 0
+    assert tensors["history_vectors"][-2:, 0].tolist() == [3.0, 1.0]  # of rows 2 and 0
+    assert not tensors["history_vectors"][:-2].any()
 
 
 def test_item_row_has_a_fixed_width() -> None:

@@ -47,7 +47,7 @@ def _model_problems(manifest: Manifest) -> Iterator[str]:
 def _image_problems(manifest: Manifest) -> Iterator[str]:
     """Without the ensemble, searches by image would be refused as those of a shop without images are."""
     if "image_encoder" in manifest.models and "encode_image" not in manifest.ensembles:
-        yield "it has an image encoder and no ensemble encode_image: build the release again"
+        yield "it has an image encoder and no ensemble encode_image: train and build it again (shopfuse build)"
 
 
 def _head_problems(manifest: Manifest) -> Iterator[str]:

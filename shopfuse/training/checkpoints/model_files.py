@@ -80,6 +80,8 @@ def load_models(folder: Path, item_ids: Sequence[str]) -> ShopModels:
     comes from another training.
     """
     names = [*REQUIRED, *(name for name in IMAGES if (folder / name / META).is_file())]
+    if len(lonely := [name for name in IMAGES if name in names]) == 1:
+        raise ShopfuseError(f"{folder}: expected {' and '.join(IMAGES)}, found {lonely[0]} alone; train again")
     loaded = {name: _load(folder / name) for name in names}
     modules = {name: module for name, (module, _) in loaded.items()}
     meta = loaded["fusion_ranker"][1]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from shopfuse.core.atomic_files import atomic_folder
@@ -221,5 +222,5 @@ def _write(folder: Path, encoder: nn.Module, tokenizer: Path, meta: Mapping[str,
             encoder.save_pretrained(staging, max_shard_size="1TB")  # type: ignore[operator]
             shutil.copyfile(tokenizer, staging / TOKENIZER)
             (staging / META).write_text(json.dumps(meta, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise CompressionError(f"{folder}: cannot be written ({error})") from error

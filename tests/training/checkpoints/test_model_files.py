@@ -15,11 +15,12 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.ranking.tensors import TOKEN
+from shopfuse.ranking.tensors import D_IMAGE, TOKEN
 from shopfuse.training.checkpoints.model_files import load_models, save_models
 from shopfuse.training.checkpoints.shop_models import ShopModels, fitted_models
 from shopfuse.training.fusion.ranker import METHODS, FusionRanker
 from shopfuse.training.models.image_encoder import ImageEncoder
+from shopfuse.training.models.image_tower import ImageTower
 from shopfuse.training.models.towers import ItemTower, QueryTower, UserTower
 
 IDS = ["a", "b", "c"]
@@ -38,6 +39,7 @@ def trained() -> ShopModels:
         user_tower=UserTower().eval(),
         fusion_ranker=FusionRanker().eval(),
         image_encoder=ImageEncoder().eval(),
+        image_tower=ImageTower(D_IMAGE).eval(),
         behaviour_embeddings=np.arange(3 * TOKEN, dtype=np.float32).reshape(3, TOKEN),
         behaviour_present=np.array([True, False, True]),
         fusion="attention",
@@ -79,9 +81,17 @@ def test_embeddings_follow_their_items_when_the_catalogue_changes(tmp_path: Path
 
 def test_a_shop_without_images_forgets_the_image_encoder_of_before(tmp_path: Path) -> None:
     save_models(tmp_path, trained(), IDS, seed=1)
-    save_models(tmp_path, replace(trained(), image_encoder=None), IDS, seed=2)
+    save_models(tmp_path, replace(trained(), image_encoder=None, image_tower=None), IDS, seed=2)
 
     assert load_models(tmp_path, IDS).image_encoder is None
+
+
+def test_an_image_encoder_without_its_tower_is_refused(tmp_path: Path) -> None:
+    save_models(tmp_path, trained(), IDS, seed=1)
+    (tmp_path / "image_tower").rename(tmp_path / "picture_tower")  # as it was called once
+
+    with pytest.raises(ShopfuseError, match="expected image_encoder and image_tower, found image_encoder alone"):
+        load_models(tmp_path, IDS)
 
 
 def damage(folder: Path, kind: str) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import resource
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from transformers import DistilBertConfig
 
 from shopfuse.datasets.workspace import Workspace
@@ -108,6 +110,19 @@ def test_a_crash_while_writing_leaves_nothing(shop: Workspace, tmp_path: Path, m
         _prune(shop, out / "small", replace(SHORT, epochs=0))
 
     assert list(out.iterdir()) == []
+
+
+def test_weights_that_find_no_room_are_told_with_the_folder(shop: Workspace, tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))  # bytes that a file may have: config.json fits
+    try:
+        with pytest.raises(CompressionError, match="small: cannot be written") as failure:
+            _prune(shop, tmp_path / "small", replace(SHORT, epochs=0))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert isinstance(failure.value.__cause__, SafetensorError)
+    assert not (tmp_path / "small").exists()
 
 
 def test_a_crash_while_replacing_leaves_the_earlier_result(
