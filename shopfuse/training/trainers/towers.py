@@ -187,7 +187,8 @@ class _Run:
 
     def _training_loss(self, batch: TowerBatch) -> Tensor:
         """The loss of this process's shard of the batch, with less known, and less well, than at serving time."""
-        presence = self._with_gaps(self.inputs.presence[batch.rows.to(self.device)].cpu())
+        rates = (self.settings.drop_content, self.settings.drop_content, self.settings.drop_behaviour)
+        presence = with_gaps(self.inputs.presence[batch.rows.to(self.device)].cpu(), rates, self.random)
         noise = self._noise(len(batch.rows))
         own, kept = self._forgetful(batch).shard(process_group.shard(len(batch.clicked)), process_group.world_size())
         return self._loss(own, presence[kept], None if noise is None else noise[kept])
@@ -204,12 +205,6 @@ class _Run:
             presence = self.inputs.presence[batch.rows.to(self.device)]
             total += float(self._loss(batch, presence)) * len(chosen)
         return process_group.mean(total) * process_group.world_size() / self.held_out
-
-    def _with_gaps(self, presence: Tensor) -> Tensor:
-        """Presence with some modalities dropped at random, but never an item's last one."""
-        rates = [self.settings.drop_content, self.settings.drop_content, self.settings.drop_behaviour]
-        kept = (torch.rand(presence.shape, generator=self.random) >= torch.tensor(rates)).float() * presence
-        return torch.where(kept.sum(1, keepdim=True) > 0, kept, presence)
 
     def _noise(self, items: int) -> Tensor | None:
         """What blurs the embeddings of so many items: [items, D_TEXT + D_IMAGE]."""
@@ -248,3 +243,9 @@ class _Run:
         rows, *others = (torch.from_numpy(array).to(self.device) for array in arrays)
         vectors: Tensor = self.towers.user(self.table[rows], *others)
         return vectors
+
+
+def with_gaps(presence: Tensor, rates: tuple[float, float, float], random: torch.Generator) -> Tensor:
+    """Presence [n, 3] with modalities dropped at random, each at its rate, but never an item's last one."""
+    kept = (torch.rand(presence.shape, generator=random) >= torch.tensor(rates)).float() * presence
+    return torch.where(kept.sum(1, keepdim=True) > 0, kept, presence)

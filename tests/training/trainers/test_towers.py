@@ -11,7 +11,7 @@ from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR
 from shopfuse.training.examples.clicks import class_balance
 from shopfuse.training.examples.tower_batch import tower_batch
 from shopfuse.training.trainers.tower_losses import TowerHeads, tower_loss
-from shopfuse.training.trainers.towers import TowerTask, train_towers
+from shopfuse.training.trainers.towers import TowerTask, train_towers, with_gaps
 from shopfuse.training.trainers.tuned_settings import with_values
 from tests.training.random_towers import CLICKS, ITEMS, SETTINGS, random_task
 
@@ -93,6 +93,17 @@ def test_an_item_never_loses_its_last_modality(task: TowerTask) -> None:
 
     assert gaps != whole
     assert everything_lost == whole  # so that nothing is
+
+
+def test_gaps_only_take_and_leave_each_item_something() -> None:
+    random = torch.Generator().manual_seed(0)
+    presence = (torch.rand(1000, len(MODALITIES), generator=random) < 0.7).float()
+
+    kept = with_gaps(presence, (0.5, 0.5, 0.5), random)
+
+    assert ((kept.sum(1) > 0) == (presence.sum(1) > 0)).all()
+    assert float(kept.sum()) < 0.8 * float(presence.sum())
+    assert (kept <= presence).all()
 
 
 def test_rare_outcomes_count_more_and_the_record_says_how_much(task: TowerTask) -> None:
