@@ -288,7 +288,8 @@ def test_a_full_disk_at_any_step_leaves_the_last_release(
 
 
 def test_what_a_crash_left_behind_is_cleared_by_the_next_build(workspace: Workspace) -> None:
-    for name in (".build/text_encoder.onnx", "releases/.staging-r2/items/ids.npy"):
+    no_process = 2**22 + 1  # above the highest id of one
+    for name in (".build/text_encoder.onnx", f"releases/.staging-r2.{no_process}/items/ids.npy"):
         (workspace.root / name).parent.mkdir(parents=True)
         (workspace.root / name).write_bytes(b"half")
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -67,6 +68,6 @@ def test_a_process_that_dies_ends_the_training_of_the_others(tmp_path: Path) -> 
     first, second = run_workers(out, "die")
 
     assert second.returncode == 9
-    assert first.returncode == 1
+    assert first.returncode in (1, -signal.SIGABRT)  # torch may abort, on its way out, a process whose peer is gone
     assert "error: train towers: another process of the training is gone" in first.stderr
     assert not out.exists()
