@@ -98,7 +98,9 @@ def atomic_folder(target: Path) -> Iterator[Path]:
 
 def _left_behind(target: Path, name: str) -> list[Path]:
     """Of writers that are no more, and of this process."""
-    pids = {path: path.suffix[1:] for path in target.parent.glob(f"{name}-{glob.escape(target.name)}.*")}
+    stem = f"{name}-{target.name}"
+    left = [path for path in target.parent.glob(f"{glob.escape(stem)}.*") if path.stem == stem]  # not those of r1.old
+    pids = {path: path.suffix[1:] for path in left}
     return [path for path, pid in pids.items() if pid.isdecimal() and (int(pid) == os.getpid() or not alive(int(pid)))]
 
 

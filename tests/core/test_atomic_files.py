@@ -126,6 +126,16 @@ def test_folder_whose_replacement_fails_or_is_cut_short_comes_back(tmp_path: Pat
     assert os.listdir(tmp_path) == ["r1"]
 
 
+def test_what_is_left_of_a_folder_goes_to_none_of_a_shorter_name(tmp_path: Path) -> None:
+    left = tmp_path / f".earlier-r1.old.{os.getpid()}"
+    left.mkdir()
+
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "r1"):
+        raise RuntimeError
+
+    assert list(tmp_path.iterdir()) == [left]
+
+
 def test_of_two_writers_of_a_folder_each_writes_its_own_and_the_last_one_wins(tmp_path: Path) -> None:
     folder = tmp_path / "r1"
     other = subprocess.Popen(
