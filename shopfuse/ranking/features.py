@@ -70,6 +70,10 @@ CONTEXT_FEATURES = (
     *(f"scene_{slot}" for slot in range(SCENE_SLOTS)),
 )
 
+_IS_SEARCH, _QUERY_WORDS, _HISTORY_LENGTH, _HOUR_SIN, _HOUR_COS, _WEEKEND = range(6)  # columns of CONTEXT_FEATURES
+_DEVICES = slice(6, 6 + len(DEVICES))
+_SCENES = slice(_DEVICES.stop, _DEVICES.stop + SCENE_SLOTS)
+
 AFFINITY_HALF_LIFE_S = 7 * 86400.0
 FRESHNESS_S = 30 * 86400.0
 DAY_S = 86400.0
@@ -186,19 +190,28 @@ def candidate_features(
 
 def context_features(context: Context, history_length: int, scenes: tuple[str, ...]) -> NDArray[np.float32]:
     """Features of the request, [len(CONTEXT_FEATURES)]."""
-    day, second = divmod(context.at, DAY_S)
+    slot = scenes.index(context.scene) if context.scene in scenes else -1
+    features = moment_features(np.array([context.at]), np.array([history_length]), np.array([slot]))[0]
+    features[_IS_SEARCH], features[_QUERY_WORDS] = context.is_search, min(context.query_words, 16) / 16
+    features[_DEVICES] = [context.device == device for device in DEVICES]
+    return features
+
+
+def moment_features(
+    at: NDArray[np.float64], history_lengths: NDArray[np.integer[Any]], scene_slots: NDArray[np.integer[Any]]
+) -> NDArray[np.float32]:
+    """context_features at many moments [n] without a query, on an unknown device: [n, len(CONTEXT_FEATURES)].
+
+    A scene slot of -1 is an ordinary day.
+    """
+    features = np.zeros((len(at), len(CONTEXT_FEATURES)), np.float32)
+    day, second = np.divmod(at, DAY_S)
     hour = 2 * np.pi * second / DAY_S
-    values = [
-        float(context.is_search),
-        min(context.query_words, 16) / 16,
-        min(history_length, MAX_HISTORY) / MAX_HISTORY,
-        np.sin(hour),
-        np.cos(hour),
-        float((int(day) + EPOCH_WEEKDAY) % 7 >= 5),
-        *(float(context.device == device) for device in DEVICES),
-        *(float(slot < len(scenes) and scenes[slot] == context.scene) for slot in range(SCENE_SLOTS)),
-    ]
-    return np.array(values, dtype=np.float32)
+    features[:, _HISTORY_LENGTH] = np.minimum(history_lengths, MAX_HISTORY) / MAX_HISTORY
+    features[:, _HOUR_SIN], features[:, _HOUR_COS] = np.sin(hour), np.cos(hour)
+    features[:, _WEEKEND] = (day + EPOCH_WEEKDAY) % 7 >= 5
+    features[:, _SCENES] = scene_slots[:, None] == np.arange(SCENE_SLOTS)
+    return features
 
 
 def schema_hash(scenes: tuple[str, ...], channels: tuple[str, ...]) -> str:
