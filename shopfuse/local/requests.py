@@ -12,6 +12,7 @@ from shopfuse.v1.search_pb2 import SearchRequest
 
 MAX_IMAGE_BYTES = 2 << 20  # what the gateway takes
 NO_FILTER = ItemFilter()
+EVERYTHING = ItemFilter(include_unavailable=True)
 
 
 def read_image(path: Path) -> bytes:
@@ -43,12 +44,21 @@ def item_filter(
     return chosen
 
 
+def context(scene: str = "", at: float | None = None) -> RequestContext:
+    """`at` is the moment that the request is of, in seconds since the epoch; None means now."""
+    circumstances = RequestContext(scene=scene)
+    if at is not None:
+        circumstances.time.FromMicroseconds(round(at * 1e6))
+    return circumstances
+
+
 def search_request(
     query: str = "",
     *,
     image: bytes = b"",
     user: str = "",
     scene: str = "",
+    at: float | None = None,
     items: ItemFilter = NO_FILTER,
     page_size: int = 10,
     page_token: str = "",
@@ -59,7 +69,7 @@ def search_request(
         query=query,
         query_image=image,
         user_id=user,
-        context=RequestContext(scene=scene),
+        context=context(scene, at),
         filter=items,
         page_size=page_size,
         page_token=page_token,
@@ -71,15 +81,18 @@ def recommend_request(
     user: str = "",
     *,
     scene: str = "",
+    at: float | None = None,
     items: ItemFilter = NO_FILTER,
+    without: Sequence[str] = (),
     page_size: int = 10,
     page_token: str = "",
     explain: bool = False,
 ) -> RecommendRequest:
     return RecommendRequest(
         user_id=user,
-        context=RequestContext(scene=scene),
+        context=context(scene, at),
         filter=items,
+        exclude_item_ids=without,
         page_size=page_size,
         page_token=page_token,
         explain=explain,
@@ -87,16 +100,26 @@ def recommend_request(
 
 
 def similar_request(
-    item: str, *, user: str = "", page_size: int = 10, page_token: str = "", explain: bool = False
+    item: str,
+    *,
+    user: str = "",
+    at: float | None = None,
+    page_size: int = 10,
+    page_token: str = "",
+    explain: bool = False,
 ) -> RecommendSimilarItemsRequest:
     return RecommendSimilarItemsRequest(
-        item_id=item, user_id=user, page_size=page_size, page_token=page_token, explain=explain
+        item_id=item, user_id=user, context=context(at=at), page_size=page_size, page_token=page_token, explain=explain
     )
 
 
 def rank_request(
-    items: Sequence[str], *, query: str = "", user: str = "", scene: str = "", explain: bool = False
+    items: Sequence[str],
+    *,
+    query: str = "",
+    user: str = "",
+    scene: str = "",
+    at: float | None = None,
+    explain: bool = False,
 ) -> RankItemsRequest:
-    return RankItemsRequest(
-        item_ids=items, query=query, user_id=user, context=RequestContext(scene=scene), explain=explain
-    )
+    return RankItemsRequest(item_ids=items, query=query, user_id=user, context=context(scene, at), explain=explain)

@@ -1,4 +1,7 @@
+import datetime
+
 from buf.validate import validate_pb2 as _validate_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -20,14 +23,16 @@ DEVICE_MOBILE: Device
 DEVICE_APP: Device
 
 class RequestContext(_message.Message):
-    __slots__ = ("scene", "device", "locale")
+    __slots__ = ("scene", "device", "locale", "time")
     SCENE_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     LOCALE_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
     scene: str
     device: Device
     locale: str
-    def __init__(self, scene: _Optional[str] = ..., device: _Optional[_Union[Device, str]] = ..., locale: _Optional[str] = ...) -> None: ...
+    time: _timestamp_pb2.Timestamp
+    def __init__(self, scene: _Optional[str] = ..., device: _Optional[_Union[Device, str]] = ..., locale: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ItemFilter(_message.Message):
     __slots__ = ("brands", "categories", "attributes", "min_price", "max_price", "include_unavailable")

@@ -107,7 +107,8 @@ def _searchable(query: str) -> str:
 
 
 def _context(message: item_pb2.RequestContext, query: str) -> Context:
-    return Context(time.time(), message.scene, DEVICE_NAMES.get(message.device, ""), len(query.split()))
+    at = message.time.ToMicroseconds() / 1e6 if message.HasField("time") else time.time()
+    return Context(at, message.scene, DEVICE_NAMES.get(message.device, ""), len(query.split()))
 
 
 def _item_filter(message: item_pb2.ItemFilter) -> ItemFilter:

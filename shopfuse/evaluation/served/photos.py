@@ -20,14 +20,12 @@ from shopfuse.datasets.importing.photo_source import Label, PhotoSourceError, op
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.evaluation.served.answers import page
 from shopfuse.local.client import Client, connect
-from shopfuse.local.requests import search_request
+from shopfuse.local.requests import EVERYTHING, search_request
 from shopfuse.local.stack import served_workspace
 from shopfuse.metrics.bootstrap import bootstrap_interval
-from shopfuse.v1.item_pb2 import ItemFilter
 
 DEPTH = 5
 MAX_LEVELS = 2  # of a category, from the top, that are tried as words
-EVERYTHING = ItemFilter(include_unavailable=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,14 @@ import asyncio
 import grpc
 import numpy as np
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from shopfuse.v1 import item_pb2
 from shopfuse.v1 import recommendation_pb2 as recommendation
 from shopfuse.v1.search_pb2 import SearchRequest
 from tests.gateway.answers import codes, ids, refused
 from tests.gateway.shop import Serve
+from tests.gateway.tiny_release import NOW
 
 RankRequest = recommendation.RankItemsRequest
 
@@ -72,6 +74,23 @@ async def test_known_user_is_recommended_what_is_like_the_history(serve: Serve) 
     assert not response.degraded
     assert {"SIMILAR_TO_HISTORY", "OFTEN_TOGETHER", "BRAND_YOU_LIKE"} <= reasons
     assert shop.triton.fake.calls == ["user_tower", "fusion_ranker"]
+
+
+async def test_a_request_of_an_earlier_moment_knows_nothing_that_came_after(serve: Serve) -> None:
+    before_all = recommendation.RecommendRequest(
+        user_id="ann", context=item_pb2.RequestContext(time=Timestamp(seconds=int(NOW))), page_size=100
+    )
+    after_all = recommendation.RecommendRequest(
+        user_id="ann", context=item_pb2.RequestContext(time=Timestamp(seconds=int(NOW) + 61)), page_size=100
+    )
+    async with serve() as shop:
+        stranger = await shop.recommend(recommendation.RecommendRequest(page_size=100))
+        earlier = await shop.recommend(before_all)
+        calls_before = list(shop.triton.fake.calls)
+        await shop.recommend(after_all)
+
+    assert ids(earlier) == ids(stranger)
+    assert "user_tower" not in calls_before and "user_tower" in shop.triton.fake.calls
 
 
 async def test_search_of_a_known_user_takes_one_call_for_user_and_rank(serve: Serve) -> None:

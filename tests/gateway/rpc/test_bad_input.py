@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from shopfuse.v1 import item_pb2
 from shopfuse.v1 import recommendation_pb2 as recommendation
@@ -12,6 +15,10 @@ from tests.gateway.answers import refused
 from tests.gateway.shop import Serve
 
 SEARCH = "/shopfuse.v1.SearchService/Search"
+
+
+def in_days(days: int) -> Timestamp:
+    return Timestamp(seconds=int(time.time()) + days * 86_400)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +36,8 @@ SEARCH = "/shopfuse.v1.SearchService/Search"
         (SearchRequest(query="x", filter=item_pb2.ItemFilter(max_price=float("inf"))), ["filter.max_price"]),
         (SearchRequest(query="x", filter=item_pb2.ItemFilter(brands=["b"] * 65)), ["filter.brands"]),
         (SearchRequest(query="x", context=item_pb2.RequestContext(scene="s" * 65)), ["context.scene"]),
+        (SearchRequest(query="x", context=item_pb2.RequestContext(time=Timestamp(seconds=1))), ["context.time"]),
+        (SearchRequest(query="x", context=item_pb2.RequestContext(time=in_days(2))), ["context.time"]),
         (SearchRequest(query="x", page_token="t" * 1025), ["page_token"]),
     ],
 )
