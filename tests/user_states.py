@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from shopfuse.ranking.user_state import ENTRY, EVENT_CODES, MAX_HISTORY, UserState
+from shopfuse.ranking.user_state import ENTRY, EVENT_CODES, UserState
 
 
 def user_state(events: Iterable[tuple[str, str, float]]) -> UserState:
-    """A user's state from (item_id, event_name, at) in any order; keeps the last 50."""
+    """A user's state from (item_id, event_name, at) in any order."""
     rows = [(item.encode("ascii"), EVENT_CODES[name], at) for item, name, at in events]
     entries = np.array(rows, dtype=ENTRY)
-    return UserState(entries[np.argsort(entries["at"], kind="stable")][-MAX_HISTORY:])
+    return UserState.of(entries[np.argsort(entries["at"], kind="stable")])

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.ranking.user_state import EVENT_CODES, EVENT_WEIGHT, MAX_HISTORY
+from shopfuse.ranking.repeats import DAY_S, NO_MEMORY, Memory
+from shopfuse.ranking.user_state import EVENT_WEIGHT, MAX_HISTORY
 
 SCENE_SLOTS = 4
 
@@ -76,7 +77,6 @@ _SCENES = slice(_DEVICES.stop, _DEVICES.stop + SCENE_SLOTS)
 
 AFFINITY_HALF_LIFE_S = 7 * 86400.0
 FRESHNESS_S = 30 * 86400.0
-DAY_S = 86400.0
 EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday (Monday = 0)
 
 
@@ -97,12 +97,13 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A user's history beside the items it speaks of, oldest first; arrays of one length h <= 50."""
+    """A user's history beside the items it speaks of, oldest first: arrays of one length h <= 50; and their memory."""
 
     rows: NDArray[np.int32]  # the item's row in the release, -1 where unknown
     items: NDArray[np.void]  # ITEM_ROW
     events: NDArray[np.int64]  # user_state.EVENT_CODES
     at: NDArray[np.float64]
+    memory: Memory = NO_MEMORY  # of the items of the release, over all time
 
     def weights(self) -> NDArray[np.float32]:
         """Event weight times recency (half-life one week), summing to 1 where there is a history.
@@ -180,7 +181,7 @@ def candidate_features(
         "parent_affinity": _share(items["parent"], history.items["parent"], weight),
         "price_gap": _price_gap(log_price, history, weight),
         "in_history": np.log1p(same_item.sum(1)),
-        "purchased_before": (same_item & (history.events == EVENT_CODES["purchase"])[None, :]).any(1),
+        "purchased_before": history.memory.of(rows)["bought"] > 0,
         "scene_lift": items["scene_lift"][:, slot] if slot >= 0 else np.zeros(len(rows), np.float32),
     }
     table = np.stack([columns[name].astype(np.float32) for name in FEATURES], axis=1)

@@ -1,32 +1,79 @@
-"""What the shop remembers of a user: the last events on items, newest last, in a packed fixed-width row.
+"""What the shop remembers of a user: the last events, newest last, and what came of each item over all time.
 
-Profiles are not stored beside it: affinities are derived from the history when features are computed, so that they can
-never disagree with it.
+Packed in fixed-width rows. Profiles are not stored beside it: affinities are derived from the history when features are
+computed, so that they can never disagree with it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.core.errors import ShopfuseError
+from shopfuse.ranking.repeats import MOST_ITEMS, NEVER, REPEAT, happened, most_valued, remember
 
-# Code 0 is padding in the user tower.
-EVENT_CODES = {"select_item": 1, "view_item": 2, "add_to_cart": 3, "purchase": 4}
-EVENT_WEIGHT = np.array([0.0, 1.0, 1.0, 2.0, 3.0], dtype=np.float32)
+
+@dataclass(frozen=True, slots=True)
+class EventKind:
+    """A kind of event on an item. What it reached is what the ranker's tasks learn of it, each one from the next, too.
+
+    `consumes`: the item is used up by it, and may be wanted again.
+    """
+
+    name: str  # of GA4 where it has one
+    code: int  # in stores and tensors; 0 is padding, and no event in outcomes
+    weight: float
+    reached: Literal["click", "cart", "purchase"]
+    consumes: bool = False
+
+
+EVENT_KINDS = (
+    EventKind("select_item", 1, 1.0, "click"),
+    EventKind("view_item", 2, 1.0, "click"),
+    EventKind("add_to_cart", 3, 2.0, "cart"),
+    EventKind("purchase", 4, 3.0, "purchase", consumes=True),
+    EventKind("add_to_wishlist", 5, 2.0, "click"),
+    EventKind("rate_item", 6, 2.0, "click"),  # liked: a mapping leaves out ratings of dislike
+    EventKind("play_item", 7, 2.0, "click", consumes=True),  # of songs, films, articles
+)
+EVENT_CODES = {kind.name: kind.code for kind in EVENT_KINDS}
+
+# By code, [codes]; code 0 is no event.
+EVENT_WEIGHT = np.array([0.0, *(kind.weight for kind in EVENT_KINDS)], np.float32)
+_STRENGTH = list(zip(EVENT_WEIGHT.tolist(), range(len(EVENT_WEIGHT)), strict=True))
+CLICKED = EVENT_WEIGHT > 0
+CARTED = np.array([False, *(kind.reached != "click" for kind in EVENT_KINDS)])
+PURCHASED = np.array([False, *(kind.reached == "purchase" for kind in EVENT_KINDS)])
+CONSUMES = np.array([False, *(kind.consumes for kind in EVENT_KINDS)])
+
 MAX_HISTORY = 50
 ENTRY = np.dtype([("item", "S64"), ("event", "i1"), ("at", "f8")])
-FORMAT = b"\x01"
+FORMAT = b"\x02"
+_COUNT = np.dtype("<u2")  # of entries, before them
+
+
+def stronger(kind: int, other: int) -> int:
+    """The code of the kind of event that says more: by weight, then by code."""
+    return max(kind, other, key=_STRENGTH.__getitem__)
 
 
 @dataclass(frozen=True, slots=True)
 class UserState:
-    """`entries` is a structured array [n <= 50] of ENTRY, oldest first; `at` is seconds since the epoch."""
+    """The last events, and all that the user did with each item. Times are seconds since the epoch."""
 
-    entries: NDArray[np.void]
+    entries: NDArray[np.void]  # [n <= MAX_HISTORY] of ENTRY, oldest first
+    repeated: NDArray[np.bytes_]  # [m <= MOST_ITEMS] ids of items, ascending
+    repeats: NDArray[np.void]  # [m] of REPEAT
+
+    @classmethod
+    def of(cls, events: NDArray[np.void]) -> UserState:
+        """The state after all of a user's events, of ENTRY, oldest first."""
+        ids, items = np.unique(events["item"], return_inverse=True)
+        kept, repeats = remember(items, CONSUMES[events["event"]], events["at"])
+        return cls(events[-MAX_HISTORY:], ids[kept], repeats)
 
     @property
     def item_ids(self) -> NDArray[np.bytes_]:
@@ -36,23 +83,51 @@ class UserState:
     def present(self) -> bool:
         return len(self.entries) > 0
 
+    def after(self, item_id: bytes, event: int, at: float) -> UserState:
+        """The state after one more event, which is the newest. A full memory forgets the least valued of the others."""
+        entry = np.array([(item_id, event, at)], ENTRY)
+        others = self.repeated != entry["item"][0]
+        before = NEVER if others.all() else self.repeats[~others]
+        ids, repeats = self.repeated[others], self.repeats[others]
+        kept = most_valued(repeats, MOST_ITEMS - 1)
+        place = int(np.searchsorted(ids[kept], entry["item"][0]))
+        return UserState(
+            np.concatenate([self.entries, entry])[-MAX_HISTORY:],
+            np.insert(ids[kept], place, entry["item"][0]),
+            np.insert(repeats[kept], place, happened(before, bool(CONSUMES[event]), at)[0]),
+        )
+
     def before(self, at: float) -> UserState:
-        """What was known at a moment: an event of the moment itself is not, as in training."""
-        return UserState(self.entries[self.entries["at"] < at])
+        """What was known at a moment: an event of the moment itself is not, as in training.
+
+        What came of an item cannot be turned back: items first met later are left out, of the others more may be known
+        than was then. Where that is not enough the state must be made anew, of the events before the moment.
+        """
+        met = self.repeats["first_at"] < at
+        return UserState(self.entries[self.entries["at"] < at], self.repeated[met], self.repeats[met])
 
 
-UNKNOWN_USER = UserState(np.zeros(0, dtype=ENTRY))
+UNKNOWN_USER = UserState(np.zeros(0, ENTRY), np.zeros(0, ENTRY["item"]), np.zeros(0, REPEAT))
 
 
 def pack_user(state: UserState) -> bytes:
-    return FORMAT + state.entries.tobytes()
+    count = np.array(len(state.entries), _COUNT)
+    return FORMAT + b"".join(part.tobytes() for part in (count, state.entries, state.repeated, state.repeats))
 
 
 def unpack_user(packed: bytes) -> UserState:
     """Raises ShopfuseError where the bytes are not a packed user."""
-    if packed[:1] != FORMAT or (len(packed) - 1) % ENTRY.itemsize:
+    start, item = len(FORMAT) + _COUNT.itemsize, ENTRY["item"].itemsize + REPEAT.itemsize
+    count = int(np.frombuffer(packed[len(FORMAT) : start].ljust(_COUNT.itemsize, b"\0"), _COUNT)[0])
+    rest = len(packed) - start - count * ENTRY.itemsize
+    if packed[:1] != FORMAT or rest < 0 or rest % item:
         raise ShopfuseError(
-            f"user row: expected format {FORMAT!r} and {ENTRY.itemsize}-byte entries, got {packed[:1]!r}"
+            f"user row: expected format {FORMAT!r}, a count, so many entries of {ENTRY.itemsize} bytes and items of "
+            f"{item}, got {packed[:start]!r} and {len(packed)} bytes in all"
         )
-    entries: NDArray[Any] = np.frombuffer(packed, dtype=ENTRY, offset=1)
-    return UserState(entries[-MAX_HISTORY:])
+    ids_at, items = start + count * ENTRY.itemsize, rest // item
+    return UserState(
+        np.frombuffer(packed, ENTRY, count, start),
+        np.frombuffer(packed, ENTRY["item"], items, ids_at),
+        np.frombuffer(packed, REPEAT, items, ids_at + items * ENTRY["item"].itemsize),
+    )

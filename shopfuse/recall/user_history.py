@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.ranking.features import NO_HISTORY, History
+from shopfuse.ranking.repeats import Memory
 from shopfuse.ranking.user_state import UserState
 from shopfuse.recall.item_table import ItemTable
 
@@ -21,4 +22,12 @@ def user_history(user: UserState, items: ItemTable, read_items: ReadItems) -> Hi
         return NO_HISTORY
     rows, (item_rows, _) = items.rows(user.item_ids), read_items(user.item_ids.tolist())
     entries = user.entries
-    return History(rows, item_rows, entries["event"].astype(np.int64), entries["at"].astype(np.float64))
+    return History(
+        rows, item_rows, entries["event"].astype(np.int64), entries["at"].astype(np.float64), _memory(user, items)
+    )
+
+
+def _memory(user: UserState, items: ItemTable) -> Memory:
+    """What is remembered of the items that the release knows: its rows ascend as its ids do."""
+    rows = items.rows(user.repeated)
+    return Memory(rows[rows >= 0], user.repeats[rows >= 0])

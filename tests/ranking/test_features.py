@@ -21,7 +21,8 @@ from shopfuse.ranking.features import (
     text_code,
 )
 from shopfuse.ranking.history import history_tensors
-from shopfuse.ranking.user_state import ENTRY, MAX_HISTORY, UserState, pack_user, unpack_user
+from shopfuse.ranking.repeats import Memory, remember
+from shopfuse.ranking.user_state import CONSUMES, ENTRY, MAX_HISTORY, UserState, pack_user, unpack_user
 
 NOW = 1_780_000_000.0
 SCENES = ("campaign", "holiday")
@@ -36,7 +37,8 @@ def column(table: NDArray[np.float32], name: str) -> NDArray[np.float32]:
 
 
 def history_of(rows: list[int], table: NDArray[np.void], events: list[int]) -> History:
-    return History(np.array(rows, np.int32), table[rows], np.array(events, np.int64), np.full(len(rows), NOW - 60.0))
+    of, kinds, at = np.array(rows, np.int32), np.array(events, np.int64), np.full(len(rows), NOW - 60.0)
+    return History(of, table[rows], kinds, at, Memory(*remember(of, CONSUMES[kinds], at)))
 
 
 def test_features_of_unknown_items_are_finite() -> None:
@@ -104,15 +106,18 @@ def test_text_codes_fold_case_and_keep_zero_for_nothing() -> None:
 def test_user_round_trips_and_keeps_the_newest_events() -> None:
     entries = np.array([(f"item-{n}".encode(), 1, NOW - n) for n in reversed(range(80))], ENTRY)
 
-    kept = unpack_user(pack_user(UserState(entries)))
+    kept = unpack_user(pack_user(UserState.of(entries)))
 
     assert np.array_equal(kept.entries, entries[-MAX_HISTORY:])
     assert kept.item_ids[-1] == b"item-0"
 
 
 def test_a_damaged_user_row_is_refused() -> None:
-    with pytest.raises(ShopfuseError, match="user row"):
-        unpack_user(b"\x01abc")
+    whole = pack_user(UserState.of(np.array([(b"item-1", 1, NOW), (b"item-2", 4, NOW)], ENTRY)))
+
+    for damaged in (b"", b"\x01abc", b"\x02", b"\x02\x09\x00", whole[:-1], whole + b"x", b"\x01" + whole[1:]):
+        with pytest.raises(ShopfuseError, match="user row"):
+            unpack_user(damaged)
 
 
 def test_history_tensors_put_the_newest_event_last_and_mask_unknown_items() -> None:

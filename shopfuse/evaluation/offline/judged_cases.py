@@ -15,7 +15,7 @@ from shopfuse.metrics.bootstrap import bootstrap_interval
 from shopfuse.metrics.ndcg import dcg
 from shopfuse.ranking.channels import RECOMMEND, SEARCH, SIMILAR, Surface
 from shopfuse.ranking.text import normalise_query
-from shopfuse.ranking.user_state import EVENT_CODES
+from shopfuse.ranking.user_state import PURCHASED
 from shopfuse.recall.selection import Selection
 from shopfuse.training.data.catalogue import Catalogue
 from shopfuse.training.data.event_log import EventLog
@@ -104,7 +104,7 @@ def load_similar_cases(path: Path, catalogue: Catalogue) -> list[JudgedCase]:
 
 def _bought(log: EventLog, user: int) -> NDArray[np.int32]:
     events = log.events
-    bought: NDArray[np.int32] = events.row[(events.user == user) & (events.kind == EVENT_CODES["purchase"])]
+    bought: NDArray[np.int32] = events.row[(events.user == user) & PURCHASED[events.kind]]
     return bought
 
 

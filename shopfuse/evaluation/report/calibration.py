@@ -21,11 +21,11 @@ from shopfuse.metrics.calibration import (
     wilson_interval,
 )
 from shopfuse.ranking.tensors import TASKS
-from shopfuse.ranking.user_state import EVENT_CODES
+from shopfuse.ranking.user_state import CARTED, CLICKED, PURCHASED
 
 FIRST_SLOT, ALL_SLOTS = "first slot", "all slots"
 BINS = 10
-LEAST = {"click": EVENT_CODES["select_item"], "cart": EVENT_CODES["add_to_cart"], "purchase": EVENT_CODES["purchase"]}
+REACHED = {"click": CLICKED, "cart": CARTED, "purchase": PURCHASED}  # by the code of the strongest event
 _READING = (
     "On held-out lists, clicked or not. Served probabilities read 'if shown first', so the first slot is where they "
     "should come true (on the diagonal; ratio 1; ECE 0); over all slots they promise more than happens, for shoppers "
@@ -57,7 +57,7 @@ def calibration_section(context: ReportContext, judged: JudgedLists | None) -> S
         title="Calibration",
         reading=_READING,
         provenance=context.provenance(f"{count} lists", "nothing held out" if late is None else late.what),
-        plots=tuple(_plot(task, [part for part in seen if part.task == task]) for task in LEAST if _of(seen, task)),
+        plots=tuple(_plot(task, [part for part in seen if part.task == task]) for task in REACHED if _of(seen, task)),
         tables=(_table(context, seen),) if seen else (),
         missing=(*([reason] if reason else []), *empty),
     )
@@ -66,7 +66,7 @@ def calibration_section(context: ReportContext, judged: JudgedLists | None) -> S
 def _why_not(judged: JudgedLists | None) -> str:
     if judged is None:
         return "probabilities: no list is held out"
-    if not judged.probabilities[..., [TASKS.index(task) for task in LEAST]].any():
+    if not judged.probabilities[..., [TASKS.index(task) for task in REACHED]].any():
         return "probabilities: this shop's ranker is a score-level fusion, which gives relevance and no probability"
     return ""
 
@@ -74,11 +74,11 @@ def _why_not(judged: JudgedLists | None) -> str:
 def impressions(judged: JudgedLists) -> Iterator[TaskImpressions]:
     """The impressions of every task, at the first slot and at all slots."""
     lists = judged.data.lists
-    for task, least in LEAST.items():
+    for task, reached in REACHED.items():
         for where, chosen in ((FIRST_SLOT, lists.position == 0), (ALL_SLOTS, lists.position >= 0)):
             of_list, slot = np.nonzero(chosen & (lists.rows >= 0))
             probability = judged.probabilities[of_list, slot, TASKS.index(task)]
-            yield TaskImpressions(task, where, probability, lists.outcome[of_list, slot] >= least, of_list)
+            yield TaskImpressions(task, where, probability, reached[lists.outcome[of_list, slot]], of_list)
 
 
 def _of(parts: list[TaskImpressions], task: str) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.evaluation.offline.judged_cases import JudgedCase
-from shopfuse.ranking.user_state import EVENT_CODES
+from shopfuse.ranking.user_state import PURCHASED, stronger
 from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.data.catalogue import Catalogue
 from shopfuse.training.data.event_log import IMPRESSION, EventLog, Events
@@ -139,7 +139,7 @@ def _outcomes(engaged: Events, by: str) -> dict[int, dict[int, int]]:
     for code, row, kind in zip(codes.tolist(), engaged.row.tolist(), engaged.kind.tolist(), strict=True):
         if code >= 0:
             items = strongest.setdefault(code, {})
-            items[row] = max(kind, items.get(row, 0))
+            items[row] = stronger(kind, items.get(row, 0))
     return strongest
 
 
@@ -160,7 +160,7 @@ class _Purchases:
     """What each user bought, by time."""
 
     def __init__(self, events: Events) -> None:
-        bought = events.take((events.kind == EVENT_CODES["purchase"]) & (events.user >= 0))
+        bought = events.take(PURCHASED[events.kind] & (events.user >= 0))
         self._bought = bought.take(np.argsort(bought.user, kind="stable"))
 
     def before(self, user: int, at: float) -> NDArray[np.int32]:

@@ -13,7 +13,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shopfuse.ranking.features import History
-from shopfuse.ranking.user_state import ENTRY, MAX_HISTORY, UserState
+from shopfuse.ranking.repeats import Memory, remember
+from shopfuse.ranking.user_state import CONSUMES, ENTRY, MAX_HISTORY, UserState
 from shopfuse.training.data.cleaning_rules import usual_period
 from shopfuse.training.data.event_log import EventLog, Events
 
@@ -27,11 +28,15 @@ class UserHistories:
 
     def span(self, user: int, at: float) -> tuple[int, int]:
         """From where up to where the user's last MAX_HISTORY events strictly before `at` lie; nowhere for user -1."""
+        start, end = self._before(user, at)
+        return max(start, end - MAX_HISTORY), end
+
+    def _before(self, user: int, at: float) -> tuple[int, int]:
+        """From where up to where all the user's events strictly before `at` lie."""
         if user < 0:
             return 0, 0
         start, end = int(self.starts[user]), int(self.starts[user + 1])
-        end = start + int(np.searchsorted(self.events.at[start:end], at, side="left"))
-        return max(start, end - MAX_HISTORY), end
+        return start, start + int(np.searchsorted(self.events.at[start:end], at, side="left"))
 
     def entries(self, user: int, at: float) -> NDArray[np.int64]:
         """The places of that span, oldest first."""
@@ -41,7 +46,15 @@ class UserHistories:
         """The user's history before `at` beside the rows `item_rows` [N] of its items."""
         entries = self.entries(user, at)
         rows = self.events.row[entries]
-        return History(rows, item_rows[rows], self.events.kind[entries].astype(np.int64), self.events.at[entries])
+        kinds = self.events.kind[entries].astype(np.int64)
+        return History(rows, item_rows[rows], kinds, self.events.at[entries], self.memory(user, at))
+
+    def memory(self, user: int, at: float) -> Memory:
+        """What came of each item, from all the user's events before `at`."""
+        start, end = self._before(user, at)
+        events = self.events
+        rows, repeats = remember(events.row[start:end], CONSUMES[events.kind[start:end]], events.at[start:end])
+        return Memory(rows, repeats)
 
 
 def user_histories(events: Events, users: int) -> UserHistories:
@@ -55,16 +68,16 @@ def user_histories(events: Events, users: int) -> UserHistories:
 def user_states(log: EventLog, item_ids: list[str], at: float) -> dict[str, UserState]:
     """The state of every user who did something before `at`, for the online store."""
     histories = user_histories(log.events.before(at), len(log.users))
-    ids = np.array(item_ids, dtype=ENTRY["item"])
+    events, ids = histories.events, np.array(item_ids, dtype=ENTRY["item"])
     states = {}
     for code, user in enumerate(log.users):
         places = histories.entries(code, np.inf)
         if len(places):
             entries = np.zeros(len(places), ENTRY)
-            entries["item"] = ids[histories.events.row[places]]
-            entries["event"] = histories.events.kind[places]
-            entries["at"] = histories.events.at[places]
-            states[user] = UserState(entries)
+            entries["item"], entries["event"] = ids[events.row[places]], events.kind[places]
+            entries["at"] = events.at[places]
+            memory = histories.memory(code, np.inf)
+            states[user] = UserState(entries, ids[memory.rows], memory.repeats)
     return states
 
 

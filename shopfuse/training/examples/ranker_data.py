@@ -15,13 +15,13 @@ from shopfuse.ranking.channels import CHANNEL_COLUMN
 from shopfuse.ranking.features import CONTEXT_FEATURES
 from shopfuse.ranking.history import history_vectors
 from shopfuse.ranking.tensors import VECTOR
-from shopfuse.ranking.user_state import EVENT_CODES
+from shopfuse.ranking.user_state import CARTED, EVENT_WEIGHT, PURCHASED
 from shopfuse.training.data.snapshot import ItemVectors
 from shopfuse.training.examples.logged_features import LoggedLists
 from shopfuse.training.examples.ranker_inputs import RankerInputs
 from shopfuse.training.examples.user_inputs import UserInputs
 
-GAIN = np.array([0.0, 1.0, 1.0, 2.0, 3.0], np.float32)  # of an outcome in listwise targets and in validation
+GAIN = EVENT_WEIGHT  # of an outcome in listwise targets and in validation
 _IS_SEARCH = CONTEXT_FEATURES.index("is_search")
 
 
@@ -79,8 +79,8 @@ def labels_of(data: RankerData) -> TaskLabels:
         weight=_floats(lists.weight[:, None]),
         has_query=_floats(data.query.any(1, keepdims=True)),
         clicked=_floats(outcome > 0),
-        carted=_floats(outcome >= EVENT_CODES["add_to_cart"]),
-        purchased=_floats(outcome == EVENT_CODES["purchase"]),
+        carted=_floats(CARTED[outcome]),
+        purchased=_floats(PURCHASED[outcome]),
         gain=_floats(GAIN[outcome]),
     )
 
