@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.ranking.repeats import DAY_S, NO_MEMORY, Memory
+from shopfuse.ranking.repeats import DAY_S, NO_MEMORY, USUAL_INTERVAL_S, Memory
 from shopfuse.ranking.user_state import EVENT_WEIGHT, MAX_HISTORY
 
 SCENE_SLOTS = 4
@@ -36,6 +36,9 @@ ITEM_ROW = np.dtype(
         ("category", "i4"),  # text_code of the whole path
         ("parent", "i4"),  # text_code of the path without its leaf
         ("scene_lift", "f4", (SCENE_SLOTS,)),  # log of the category's demand in the scene over its usual demand
+        ("repeat_interval", "f4"),  # seconds after which users come back to the item, smoothed
+        ("repeat_rate", "f4"),  # share of its users who came back, of those who had the time to, smoothed
+        ("category_repeat_rate", "f4"),  # the same of all items of the category
         ("updated_at", "f8"),
     ]
 )
@@ -129,6 +132,7 @@ def missing_item_row() -> NDArray[Any]:
     """The row that stands in for an item the store does not know: every feature at its neutral value."""
     row = np.zeros(1, dtype=ITEM_ROW)
     row["price"], row["published_at"], row["price_percentile"], row["available"] = np.nan, np.nan, 0.5, 1.0
+    row["repeat_interval"] = USUAL_INTERVAL_S
     return row
 
 

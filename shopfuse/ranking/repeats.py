@@ -23,6 +23,7 @@ MOST_EVENTS = 20_000  # 1 ms of work; 100,000 would be 12
 # An occasion counts 1, and 2 more where the item was bought; half of that for each half-life that has passed.
 BOUGHT_TOO = 2.0
 HALF_LIVES_S = np.array([7 * DAY_S, 30 * DAY_S, 120 * DAY_S])
+USUAL_INTERVAL_S = 30 * DAY_S  # where a shop has seen nobody come back
 PRIOR_GAPS = 2.0  # gaps of the usual length that a user's own are counted with
 
 # What is known of one user and one item. Moments are seconds since the epoch, 0 where it was never bought.
@@ -149,6 +150,19 @@ def most_valued(repeats: NDArray[np.void], most: int) -> NDArray[np.int64]:
         return np.arange(len(repeats))
     value = sums_at(repeats, float(repeats["last_at"].max()))[:, -1]
     return np.sort(np.argsort(-value, kind="stable")[:most])
+
+
+def as_first_met(repeats: NDArray[np.void], at: float) -> NDArray[np.void]:
+    """What is certain to have been known at `at` of items first met before: where more came since, the first of it."""
+    known, since = repeats.copy(), repeats["last_at"] >= at
+    bought = (repeats["bought"] > 0) & (repeats["first_bought_at"] < at)
+    known["occasions"][since] = 1
+    known["bought"][since] = bought[since]
+    known["last_at"][since] = repeats["first_at"][since]
+    for name in ("first_bought_at", "last_bought_at"):
+        known[name][since] = np.where(bought, repeats["first_bought_at"], 0.0)[since]
+    known["sums"][since] = (1.0 + BOUGHT_TOO * bought)[since, None]
+    return known
 
 
 def since_s(repeats: NDArray[np.void], at: float) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.ranking.repeats import MOST_ITEMS, NEVER, REPEAT, happened, most_valued, remember
+from shopfuse.ranking.repeats import MOST_ITEMS, NEVER, REPEAT, as_first_met, happened, most_valued, remember
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +100,12 @@ class UserState:
     def before(self, at: float) -> UserState:
         """What was known at a moment: an event of the moment itself is not, as in training.
 
-        What came of an item cannot be turned back: items first met later are left out, of the others more may be known
-        than was then. Where that is not enough the state must be made anew, of the events before the moment.
+        What came of an item cannot be turned back: of one that the user met again since, only the first time is known.
+        Where that is not enough the state must be made anew, of the events before the moment.
         """
         met = self.repeats["first_at"] < at
-        return UserState(self.entries[self.entries["at"] < at], self.repeated[met], self.repeats[met])
+        repeats = as_first_met(self.repeats[met], at)
+        return UserState(self.entries[self.entries["at"] < at], self.repeated[met], repeats)
 
 
 UNKNOWN_USER = UserState(np.zeros(0, ENTRY), np.zeros(0, ENTRY["item"]), np.zeros(0, REPEAT))

@@ -128,6 +128,14 @@ def test_what_came_first_later_is_not_known_before() -> None:
     assert len(state.before(NOW).repeats) == 0
 
 
+def test_of_what_came_again_later_only_the_first_time_was_known() -> None:
+    weeks = [("milk", "purchase", NOW + 7 * DAY_S * week) for week in range(4)]
+    looked = [("tv", "view_item", NOW), ("tv", "purchase", NOW + 9 * DAY_S)]
+
+    assert_same(user_state(weeks + looked).before(NOW + DAY_S), user_state([weeks[0], looked[0]]))
+    assert_same(user_state(weeks).before(NOW + 99 * DAY_S), user_state(weeks))
+
+
 def test_a_wholesaler_is_remembered_fast_and_within_bounds() -> None:
     random = np.random.default_rng(0)
     count, items = 100_000, 20_000

@@ -11,15 +11,19 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shopfuse.ranking.features import ITEM_ROW, SCENE_SLOTS
-from shopfuse.ranking.user_state import EVENT_CODES, EVENT_WEIGHT
+from shopfuse.ranking.repeats import USUAL_INTERVAL_S, occasions
+from shopfuse.ranking.user_state import CONSUMES, EVENT_CODES, EVENT_WEIGHT
 from shopfuse.training.data.catalogue import Catalogue
 from shopfuse.training.data.event_log import IMPRESSION, Events
 
 POPULARITY_HALF_LIFE_S = 14 * 86400.0
 PRIOR_CLICKS = 2.0  # expected clicks that an item without impressions is credited with
 PRIOR_FOLLOWERS = 5.0  # clicks that an item without clicks is credited with, for cart and purchase rates
+PRIOR_GAPS = 5.0  # gaps that an item is credited with at its category's interval, the category at the shop's
+PRIOR_USERS = 5.0  # users that an item is credited with at its category's repeat rate, the category at the shop's
 PRIOR_DEMAND = 50.0  # engaged events that a category is credited with, for scene lifts
 _SLOTS = 64  # list positions told apart
+Floats = NDArray[np.float32]
 
 
 def item_rows_at(catalogue: Catalogue, events: Events, at: float) -> NDArray[np.void]:
@@ -35,11 +39,12 @@ def item_rows_at(catalogue: Catalogue, events: Events, at: float) -> NDArray[np.
     rows["available"] = catalogue.available
     rows["brand"], rows["category"], rows["parent"] = catalogue.brand, catalogue.category, catalogue.parent
     rows["scene_lift"] = scene_lifts(catalogue, events)
+    rows["repeat_interval"], rows["repeat_rate"], rows["category_repeat_rate"] = repeats(catalogue, events, at)
     rows["updated_at"] = at
     return rows
 
 
-def price_percentiles(catalogue: Catalogue) -> NDArray[np.float32]:
+def price_percentiles(catalogue: Catalogue) -> Floats:
     """The rank of each price within its leaf category, 0..1; 0.5 where the price is unknown or alone."""
     frame = pl.DataFrame({"category": catalogue.category, "price": catalogue.price}).with_columns(
         pl.col("price").fill_nan(None)
@@ -50,25 +55,23 @@ def price_percentiles(catalogue: Catalogue) -> NDArray[np.float32]:
     return shares.fill_nan(0.5).fill_null(0.5).to_numpy().astype(np.float32)
 
 
-def popularity(events: Events, items: int, at: float) -> NDArray[np.float32]:
+def popularity(events: Events, items: int, at: float) -> Floats:
     """Recent engagement on a log scale, as a share of the most popular item's: [N], 0..1."""
     engaged = events.engaged
     weight = EVENT_WEIGHT[engaged.kind] * np.exp2(np.minimum(engaged.at - at, 0.0) / POPULARITY_HALF_LIFE_S)
     score = np.log1p(np.bincount(engaged.row, weights=weight, minlength=items))
-    shares: NDArray[np.float32] = (score / max(float(score.max(initial=0.0)), 1e-9)).astype(np.float32)
+    shares: Floats = (score / max(float(score.max(initial=0.0)), 1e-9)).astype(np.float32)
     return shares
 
 
-def engagement_rates(
-    events: Events, items: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Smoothed (clicks / impressions, carts / clicks, purchases / clicks), [N] each."""
+def engagement_rates(events: Events, items: int) -> tuple[Floats, Floats, Floats]:
+    """Smoothed (clicks / impressions, carts / clicks, purchases / clicks), [N] each; 0 in a log without the latter."""
     impressions = events.take(events.kind == IMPRESSION)
     clicked = events.take(events.kind == EVENT_CODES["select_item"])
     slot = np.clip(impressions.position, 0, _SLOTS - 1)
     impressions_in_slot = np.bincount(slot, minlength=_SLOTS)
     clicked_in_slot = np.bincount(np.clip(clicked.position, 0, _SLOTS - 1), minlength=_SLOTS)
-    usual = len(clicked.at) / max(len(impressions), 1)
+    usual = min(len(clicked) / len(impressions), 1.0) if len(impressions) else 0.0
     slot_rate = (clicked_in_slot + 50 * usual) / (impressions_in_slot + 50)
     expected = np.bincount(impressions.row, weights=slot_rate[slot], minlength=items)
     clicks = np.bincount(clicked.row, minlength=items)
@@ -77,14 +80,16 @@ def engagement_rates(
     return click_rate.astype(np.float32), follow[0], follow[1]
 
 
-def _follow_rate(events: Events, kind: str, clicks: NDArray[np.int64]) -> NDArray[np.float32]:
+def _follow_rate(events: Events, kind: str, clicks: NDArray[np.int64]) -> Floats:
     followed = np.bincount(events.row[events.kind == EVENT_CODES[kind]], minlength=len(clicks))
-    usual = followed.sum() / max(int(clicks.sum()), 1)
-    rate: NDArray[np.float32] = ((followed + PRIOR_FOLLOWERS * usual) / (clicks + PRIOR_FOLLOWERS)).astype(np.float32)
-    return rate
+    if not clicks.any():
+        return np.zeros(len(clicks), np.float32)
+    usual = min(followed.sum() / clicks.sum(), 1.0)
+    rate = (followed + PRIOR_FOLLOWERS * usual) / (clicks + PRIOR_FOLLOWERS)
+    return np.minimum(rate, 1.0).astype(np.float32)
 
 
-def scene_lifts(catalogue: Catalogue, events: Events) -> NDArray[np.float32]:
+def scene_lifts(catalogue: Catalogue, events: Events) -> Floats:
     """log of the share of demand of an item's category in each scene over its usual share: [N, SCENE_SLOTS]."""
     engaged = events.engaged
     _, category = np.unique(catalogue.category, return_inverse=True)
@@ -98,3 +103,41 @@ def scene_lifts(catalogue: Catalogue, events: Events) -> NDArray[np.float32]:
         share = (demand + PRIOR_DEMAND * usual) / (demand.sum() + PRIOR_DEMAND)
         lifts[:, slot] = np.log(share / usual)
     return lifts[category]
+
+
+def repeats(catalogue: Catalogue, events: Events, at: float) -> tuple[Floats, Floats, Floats]:
+    """After how many seconds users come back to an item, which share of them does, and the same share of all items of
+    its category: [N] each. Purchases count (and what else consumes an item), or all events where there are none.
+
+    An item's share is of those users whose first time lies longer ago than the item's interval.
+    """
+    engaged = events.take((events.kind != IMPRESSION) & (events.user >= 0))
+    if (consumed := CONSUMES[engaged.kind]).any():
+        engaged = engaged.take(consumed)
+    items = len(catalogue)
+    pairs = engaged.user.astype(np.int64) * items + engaged.row
+    pairs, seen = occasions(pairs, np.zeros(len(pairs), np.bool_), engaged.at)
+    row, gaps = pairs % max(items, 1), seen["occasions"] - 1.0
+    interval, _ = _shrunk(catalogue, row, seen["last_at"] - seen["first_at"], gaps, PRIOR_GAPS, USUAL_INTERVAL_S)
+    had_time = (at - seen["first_at"] >= interval[row]).astype(np.float64)
+    rate, of_category = _shrunk(catalogue, row, had_time * (gaps > 0), had_time, PRIOR_USERS, 0.0)
+    return interval, rate, of_category
+
+
+def _shrunk(
+    catalogue: Catalogue,
+    row: NDArray[np.int64],
+    amount: NDArray[np.float64],
+    count: NDArray[np.float64],
+    prior: float,
+    usual: float,
+) -> tuple[Floats, Floats]:
+    """amount / count [pairs] of each item and of its category, [N] each: an item is credited with `prior` counts at its
+    category's ratio, the category with as many at the shop's, the shop with as many at `usual`."""
+    distinct, category = np.unique(catalogue.category, return_inverse=True)
+    shop = (amount.sum() + prior * usual) / (count.sum() + prior)
+    of_category = np.bincount(category[row], amount, len(distinct)) + prior * shop
+    of_category = (of_category / (np.bincount(category[row], count, len(distinct)) + prior))[category]
+    of_item = np.bincount(row, amount, len(catalogue)) + prior * of_category
+    of_item = of_item / (np.bincount(row, count, len(catalogue)) + prior)
+    return of_item.astype(np.float32), of_category.astype(np.float32)
