@@ -28,6 +28,7 @@ from shopfuse.training.compression.ffn_pruning import pruned
 from shopfuse.training.compression.shop_texts import ShopTexts, shop_texts
 from shopfuse.training.compression.token_batches import Tokeniser, Tokens, encode
 from shopfuse.training.models.text_encoder import LoadedTextEncoder, PooledEncoder, load_text_encoder
+from shopfuse.training.trainers.loop import best_hardware
 
 PRUNE, DISTILL = "prune", "distill"
 NEAREST = 10
@@ -102,19 +103,21 @@ def _compress(
     held_out = targets_of(teacher.module, tokeniser, texts.held_out)
     metrics = _train(student, teacher, tokeniser, texts, held_out, effort, progress)
     metrics |= _fidelity(student, tokeniser, texts, held_out)
+    for module in (student, teacher.module):
+        module.cpu()
     meta = _meta(command, teacher, student, texts, effort, metrics)
     _write(folder, student.encoder, teacher.tokenizer_json, meta)
     return Compressed(teacher, load_text_encoder(str(folder.absolute())), meta)
 
 
 def _teacher(workspace: Workspace, folder: Path) -> LoadedTextEncoder:
-    """The workspace's encoder, frozen. It may not be what a former run wrote to `folder`."""
+    """The workspace's encoder, frozen, on the best hardware. It may not be what a former run wrote to `folder`."""
     name = workspace.settings.text_encoder
     if Path(name).is_dir() and Path(name).resolve() == folder.resolve():
         raise CompressionError(f"{folder}: is the workspace's text_encoder itself; set the original one in shop.toml")
     teacher = load_text_encoder(name)
     bert_layers(teacher.module, teacher.source)  # another architecture is refused before any work
-    teacher.module.requires_grad_(False)
+    teacher.module.requires_grad_(False).to(best_hardware().device)
     return teacher
 
 

@@ -80,7 +80,8 @@ def distil(
         order = rng.sample(range(len(texts.training)), len(texts.training))
         for step in range(steps):
             rows = order[step * settings.batch : (step + 1) * settings.batch]
-            loss = _loss(_vectors(student, tokeniser, texts.training.take(rows)), targets.take(rows), settings)
+            vectors = _vectors(student, tokeniser, texts.training.take(rows))
+            loss = _loss(vectors, targets.take(rows).to(vectors.device), settings)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(trained, settings.largest_gradient)
@@ -96,7 +97,7 @@ def distil(
 def _vectors(student: nn.Module, tokeniser: Tokeniser, rows: TextRows) -> Tensor:
     """The student's vectors, items first; apart, for queries are short and would be padded to the items' length."""
     parts = (tokeniser.tokens(texts) for texts in (rows.items, rows.queries))
-    return torch.cat([student(part.ids, part.mask) for part in parts])
+    return torch.cat([part.through(student) for part in parts])
 
 
 def _loss(student: Tensor, teacher: Tensor, settings: Distillation) -> Tensor:
@@ -108,7 +109,7 @@ def _loss(student: Tensor, teacher: Tensor, settings: Distillation) -> Tensor:
 
 def _likeness(vectors: Tensor, temperature: float) -> Tensor:
     """Logarithms of each text's distribution over the other texts, [B, B - 1]: the nearer, the likelier."""
-    others = ~torch.eye(len(vectors), dtype=torch.bool)
+    others = ~torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
     scores = (vectors @ vectors.T / temperature)[others].view(len(vectors), len(vectors) - 1)
     return log_softmax(scores, dim=-1)
 
@@ -121,6 +122,7 @@ def _validation_loss(
     total = 0.0
     for start in range(0, len(rows), settings.batch):
         chosen = list(range(start, min(start + settings.batch, len(rows))))
-        loss = _loss(_vectors(student, tokeniser, rows.take(chosen)), targets.take(chosen), settings)
+        vectors = _vectors(student, tokeniser, rows.take(chosen))
+        loss = _loss(vectors, targets.take(chosen).to(vectors.device), settings)
         total += float(loss) * len(chosen)
     return total / len(rows)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -33,8 +34,9 @@ class Moments:
     products: Tensor  # [F, F]
 
     @classmethod
-    def none(cls, neurons: int) -> Moments:
-        return cls(0, torch.zeros(neurons, dtype=torch.float64), torch.zeros(neurons, neurons, dtype=torch.float64))
+    def none(cls, layer: nn.Linear) -> Moments:
+        neurons, made = layer.in_features, partial(layer.weight.new_zeros, dtype=torch.float64)
+        return cls(0, made(neurons), made(neurons, neurons))
 
     def add(self, activations: Tensor) -> None:
         self.count += len(activations)
@@ -67,11 +69,11 @@ def pruned(teacher: LoadedTextEncoder, keep: float, batches: Iterable[Tokens]) -
 def _moments(module: nn.Module, layers: list[Any], batches: Iterable[Tokens]) -> list[Moments]:
     """The moments of each layer's neurons over all real tokens, in fp64: they are sums over very many."""
     outers: list[nn.Linear] = [layer.output.dense for layer in layers]
-    moments = [Moments.none(outer.in_features) for outer in outers]
+    moments = [Moments.none(outer) for outer in outers]
     seen: list[Tensor] = []
     hooks = [outer.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0])) for outer in outers]
     for tokens in batches:
-        module(tokens.ids, tokens.mask)
+        tokens.through(module)
         for layer_moments, activations in zip(moments, seen, strict=True):
             layer_moments.add(activations[tokens.mask.bool()].double())
         seen.clear()
@@ -100,7 +102,7 @@ def _ranked(importance: Tensor, count: int) -> tuple[Tensor, Tensor]:
 def _predicts(covariance: Tensor, kept: Tensor, gone: Tensor) -> Tensor:
     """Coefficients [removed, kept] of the ridge regression of the removed neurons on the kept ones."""
     among = covariance[kept][:, kept]
-    ridge = (_RIDGE * among.diagonal().mean()).clamp(min=1e-12) * torch.eye(len(kept), dtype=among.dtype)
+    ridge = (_RIDGE * among.diagonal().mean()).clamp(min=1e-12) * torch.eye(len(kept)).to(among)
     solution: Tensor = torch.linalg.solve(among + ridge, covariance[kept][:, gone])
     return solution.T
 

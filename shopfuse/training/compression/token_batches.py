@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from shopfuse.core.progress import Progress, silent
 from shopfuse.training.compression.errors import CompressionError
+from shopfuse.training.distributed.devices import device_of
 from shopfuse.training.models.text_encoder import LoadedTextEncoder
 
 _TEXTS_AT_ONCE = 32
@@ -22,6 +23,12 @@ class Tokens:
 
     ids: Tensor
     mask: Tensor
+
+    def through(self, encoder: nn.Module) -> Tensor:
+        """Their vectors [B, D], where the encoder is."""
+        device = device_of(encoder)
+        vectors: Tensor = encoder(self.ids.to(device), self.mask.to(device))
+        return vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +69,11 @@ class Tokeniser:
 def encode(
     module: nn.Module, tokeniser: Tokeniser, texts: Sequence[str], progress: Progress = silent, stage: str = "encode"
 ) -> Tensor:
-    """The vectors of texts, [n, D]; equal texts are encoded once."""
+    """The vectors of texts, [n, D] on the CPU; equal texts are encoded once."""
     distinct = list(dict.fromkeys(texts))
     vectors: dict[str, Tensor] = {}
     for places, tokens in tokeniser.batches(distinct):
-        encoded = module(tokens.ids, tokens.mask)
+        encoded = tokens.through(module).cpu()
         vectors |= {distinct[place]: vector for place, vector in zip(places, encoded, strict=True)}
         progress(stage, len(vectors), len(distinct))
     return torch.stack([vectors[text] for text in texts])

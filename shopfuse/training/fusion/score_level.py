@@ -39,7 +39,8 @@ def complete_channels(inputs: RankerInputs, query_cosine: Tensor, user_cosine: T
         ("semantic", query_cosine, query_present),
         ("behaviour", personal, personal_present),
     ):
-        column = one_hot(torch.tensor(CHANNEL_COLUMN[name]), len(CHANNELS)).to(scores.dtype)  # [K]
+        place = torch.tensor(CHANNEL_COLUMN[name], device=scores.device)
+        column = one_hot(place, len(CHANNELS)).to(scores.dtype)  # [K]
         missing = column * (1.0 - mask) * present.unsqueeze(-1)  # [B, C, K]
         scores = torch.where(missing > 0, cosine.unsqueeze(-1), scores)
         mask = mask + missing
@@ -53,8 +54,9 @@ def normalise(scores: Tensor, mask: Tensor) -> Tensor:
     top = torch.where(any_known, torch.where(known, scores, -_FAR).amax(1, keepdim=True), 0.0)
     low = torch.where(any_known, torch.where(known, scores, _FAR).amin(1, keepdim=True), 0.0)
     ways = [channel.normalisation for channel in TABLE]
-    zero = low * torch.tensor([float(way == "min_max") for way in ways])
-    span = torch.where(torch.tensor([way == "absolute" for way in ways]), 1.0, top - zero)
+    zero = low * torch.tensor([float(way == "min_max") for way in ways], device=scores.device)
+    absolute = torch.tensor([way == "absolute" for way in ways], device=scores.device)
+    span = torch.where(absolute, 1.0, top - zero)
     return torch.where(known, ((scores - zero) / span.clamp(min=EPSILON)).clamp(0.0, 1.0), 0.0)
 
 
@@ -70,7 +72,7 @@ def soft_shares(scores: Tensor, mask: Tensor) -> Tensor:
     """ranking.fusion.soft_shares over [B, C, K]."""
     level = normalise(scores, mask)
     gap = level - level.amax(1, keepdim=True)
-    return torch.where(mask > 0, torch.exp(gap / torch.from_numpy(TEMPERATURES)), 0.0)
+    return torch.where(mask > 0, torch.exp(gap / torch.from_numpy(TEMPERATURES).to(gap.device)), 0.0)
 
 
 OPINIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -101,6 +103,10 @@ class ScoreFusion(nn.Module):
     def learn(self, search_weights: Mapping[str, float]) -> None:
         """Takes the weights that judgments chose in the place of the table's."""
         self.search_weights.copy_(torch.from_numpy(channel_weights(is_search=True, learned=search_weights)))
+
+    def recommend_by(self, weights: Mapping[str, float]) -> None:
+        """Recommends by these channels alone."""
+        self.recommend_weights.copy_(torch.tensor([weights.get(name, 0.0) for name in CHANNELS]))
 
     def forward(self, inputs: RankerInputs) -> tuple[Tensor, Tensor]:
         scores, mask = known_channels(inputs)

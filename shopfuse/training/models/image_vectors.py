@@ -13,6 +13,7 @@ from torch import nn
 
 from shopfuse.ranking.images import decode_all
 from shopfuse.training.data.catalogue import Catalogue
+from shopfuse.training.distributed.devices import device_of
 from shopfuse.training.models.image_encoder import ImageEncoder
 from shopfuse.training.models.vision_tower import VisionTower
 
@@ -24,10 +25,10 @@ AnyEncoder = ImageEncoder | VisionTower
 @torch.no_grad()
 def encode_pixels(encoder: AnyEncoder, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """[n, image_dim] from [n, S, S, 3]."""
-    vectors = np.zeros((len(pixels), encoder.image_dim), np.float32)
+    vectors, device = np.zeros((len(pixels), encoder.image_dim), np.float32), device_of(encoder)
     for start in range(0, len(pixels), _BLOCK):
         block = slice(start, start + _BLOCK)
-        vectors[block] = encoder(torch.from_numpy(pixels[block])).numpy()
+        vectors[block] = encoder(torch.from_numpy(pixels[block]).to(device)).cpu().numpy()
     return vectors
 
 

@@ -70,7 +70,7 @@ class ItemEmbeddings(nn.Module):
         """Some ids are dropped in training where attributes can stand in for them."""
         if not self.training or self.attributes is None:
             return present
-        return present * (torch.rand(len(present)) >= self.settings.drop_part)
+        return present * (torch.rand(len(present)) >= self.settings.drop_part).to(present.device)
 
 
 class SequenceModel(nn.Module):
@@ -94,10 +94,11 @@ class SequenceModel(nn.Module):
         length, real = histories.shape[1], (histories < len(vectors) - 1).to(vectors.dtype)  # [B, L]
         states = vectors[histories]
         if self.position is not None:
-            ages = (real.sum(1, keepdim=True).long() - 1 - torch.arange(length)).clamp_min(0)  # 0: the newest
+            places = torch.arange(length, device=real.device)
+            ages = (real.sum(1, keepdim=True).long() - 1 - places).clamp_min(0)  # 0: the newest
             states = states + self.position(ages)
         states = self.dropout(states) * real.unsqueeze(-1)
-        visible = torch.tril(torch.ones(length, length)) * real.unsqueeze(1)
+        visible = torch.tril(real.new_ones(length, length)) * real.unsqueeze(1)
         for block in self.blocks:
             states = block(states, visible)
         return cast(Tensor, self.final(states))

@@ -43,10 +43,11 @@ class ItemSampler:
         self._count = count
 
     def draw(self, targets: Tensor) -> ItemSample:
-        total = len(self._frequency)
-        drawn = torch.randint(total, (self._count,))
+        frequency = self._frequency.to(targets.device)
+        total = len(frequency)
+        drawn = torch.randint(total, (self._count,)).to(targets.device)
         items, places = torch.unique(torch.cat([targets, drawn]), return_inverse=True)
-        missed = (1 - 1 / total) ** self._count * torch.exp(-len(targets) * self._frequency[items])
+        missed = (1 - 1 / total) ** self._count * torch.exp(-len(targets) * frequency[items])
         return ItemSample(items, -torch.log1p(-missed), places[: len(targets)])
 
 
@@ -56,6 +57,7 @@ def next_item_loss(model: SequenceModel, batch: Tensor, sampler: ItemSampler | N
     Out of all items, or out of what a sampler draws.
     """
     vectors = model.items()
+    batch = batch.to(vectors.device)
     states = model(vectors, batch[:, :-1])
     real = batch[:, 1:] < len(vectors) - 1
     targets, states = batch[:, 1:][real], states[real]

@@ -28,11 +28,11 @@ def blocks(cases: Cases) -> Iterator[tuple[slice, Cases]]:
 def model_scores(model: SequenceModel, histories: Histories) -> NDArray[np.float32]:
     """Log probability of every item as the next one, [U, N]. The model is in evaluation mode."""
     vectors = model.items()
-    table = torch.from_numpy(histories.padded(model.settings.history, len(vectors) - 1))
+    table = torch.from_numpy(histories.padded(model.settings.history, len(vectors) - 1)).to(vectors.device)
     lengths = (table < len(vectors) - 1).sum(1)
     states = model(vectors, table[:, : max(1, int(lengths.max()))])
-    newest = states[torch.arange(len(table)), lengths - 1]  # [U, width]
-    scores: NDArray[np.float32] = torch.log_softmax(newest @ vectors[:-1].T, dim=1).numpy()
+    newest = states[torch.arange(len(table), device=table.device), lengths - 1]  # [U, width]
+    scores: NDArray[np.float32] = torch.log_softmax(newest @ vectors[:-1].T, dim=1).cpu().numpy()
     return scores
 
 
@@ -44,10 +44,12 @@ def without_seen(scores: NDArray[np.float32], histories: Histories) -> NDArray[n
 
 
 def ranks(scores: Scores, cases: Cases) -> NDArray[np.int32]:
-    """The rank of each target among all items, from 1; ties count against it. NOWHERE where the user already has it."""
+    """The rank of each target among all items, from 1; ties count against it. NOWHERE where the user already has it
+    and cases do not come again."""
     of_targets = np.full(len(cases), NOWHERE, np.int32)
     for part, block in blocks(cases):
-        ranked = without_seen(scores(block.inputs), block.inputs)
+        said = scores(block.inputs)
+        ranked = said if block.again else without_seen(said, block.inputs)
         rows = np.arange(len(block))
         target = ranked[rows, block.targets]
         above = (ranked >= target[:, None]).sum(1)  # the target itself is one of them

@@ -19,6 +19,7 @@ from shopfuse.core.progress import Progress, silent
 from shopfuse.metrics.classification import hierarchical_f1, label_quality, macro_f1
 from shopfuse.ranking.labels import Labels, Probabilities
 from shopfuse.training.checkpoints.head_files import TrainedHead
+from shopfuse.training.distributed.devices import device_of
 from shopfuse.training.examples.labelled_texts import TEST, TRAIN, VALIDATION, LabelExamples
 from shopfuse.training.models.text_head import TextHead
 from shopfuse.training.trainers.loop import Schedule, fit
@@ -103,9 +104,9 @@ def _train(
             yield mixed[start : start + training.batch]
 
     def loss(chosen: NDArray[np.int64]) -> Tensor:
-        device = head.out.weight.device
-        x, y = torch.from_numpy(vectors[chosen]).to(device), torch.from_numpy(examples.label[chosen]).to(device)
-        return cross_entropy(head.logits(x), y, weights.to(device), label_smoothing=0.02)
+        arrays = (vectors[chosen], examples.label[chosen], weights)
+        x, y, balanced = (torch.from_numpy(array).to(device_of(head)) for array in arrays)
+        return cross_entropy(head.logits(x), y, balanced, label_smoothing=0.02)
 
     schedule = Schedule(
         f"train {name}",
@@ -119,11 +120,12 @@ def _train(
     return head
 
 
-def class_weights(label: NDArray[np.int64], labels: int, balance: float) -> Tensor:
+def class_weights(label: NDArray[np.int64], labels: int, balance: float) -> Floats:
     """[labels], mean 1 over the examples: 0 leaves the frequencies as they are, 1 makes all labels count the same."""
     counts = np.maximum(np.bincount(label, minlength=labels), 1)
     weights = (1.0 / counts) ** balance
-    return torch.from_numpy((weights / weights[label].mean()).astype(np.float32))
+    balanced: Floats = (weights / weights[label].mean()).astype(np.float32)
+    return balanced
 
 
 def calibrate(head: TextHead, vectors: Floats, truth: NDArray[np.int64]) -> float:
@@ -131,7 +133,7 @@ def calibrate(head: TextHead, vectors: Floats, truth: NDArray[np.int64]) -> floa
     logits, target = torch.from_numpy(_logits(head, vectors)), torch.from_numpy(truth)
     losses = [float(cross_entropy(logits / float(candidate), target)) for candidate in TEMPERATURES]
     best = float(TEMPERATURES[int(np.argmin(losses))])
-    head.temperature = torch.tensor(best)
+    head.temperature.fill_(best)
     return best
 
 
@@ -148,11 +150,11 @@ def choose_stop(labels: Labels, probabilities: Probabilities, truth: NDArray[np.
 def probabilities_of(head: TextHead, vectors: Floats) -> Probabilities:
     """[n, labels]."""
     with torch.no_grad():
-        probabilities: Probabilities = head.eval()(torch.from_numpy(vectors)).numpy()
+        probabilities: Probabilities = head.eval()(torch.from_numpy(vectors).to(device_of(head))).cpu().numpy()
     return probabilities
 
 
 def _logits(head: TextHead, vectors: Floats) -> Floats:
     with torch.no_grad():
-        logits: Floats = head.eval().logits(torch.from_numpy(vectors)).numpy()
+        logits: Floats = head.eval().logits(torch.from_numpy(vectors).to(device_of(head))).cpu().numpy()
     return logits

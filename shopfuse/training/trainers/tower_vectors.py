@@ -11,6 +11,7 @@ from torch import nn
 
 from shopfuse.ranking.history import history_vectors
 from shopfuse.ranking.tensors import VECTOR
+from shopfuse.training.distributed.devices import device_of
 from shopfuse.training.examples.user_inputs import UserInputs
 
 _BLOCK = 1024
@@ -35,7 +36,7 @@ class Queries:
 @torch.no_grad()
 def query_vectors(tower: nn.Module, text_embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
     """[n, 128]; zeros where the embedding is all zeros: no query."""
-    vectors: NDArray[np.float32] = tower(torch.from_numpy(text_embeddings)).numpy()
+    vectors: NDArray[np.float32] = tower(torch.from_numpy(text_embeddings).to(device_of(tower))).cpu().numpy()
     present: NDArray[np.float32] = vectors * text_embeddings.any(1, keepdims=True)
     return present
 
@@ -43,15 +44,11 @@ def query_vectors(tower: nn.Module, text_embeddings: NDArray[np.float32]) -> NDA
 @torch.no_grad()
 def user_vectors(tower: nn.Module, inputs: UserInputs, item_vectors: NDArray[np.float16]) -> NDArray[np.float32]:
     """[n, 128] from the released item vectors; zeros for users without a history."""
-    blocks = [np.zeros((0, VECTOR), np.float32)]
+    blocks, device = [np.zeros((0, VECTOR), np.float32)], device_of(tower)
     for start in range(0, len(inputs), _BLOCK):
         part = inputs.take(np.arange(start, min(start + _BLOCK, len(inputs))))
-        vectors = tower(
-            torch.from_numpy(history_vectors(part.rows, item_vectors)),
-            torch.from_numpy(part.events),
-            torch.from_numpy(part.gaps),
-            torch.from_numpy(part.mask),
-            torch.from_numpy(part.context),
-        ).numpy()
+        history = history_vectors(part.rows, item_vectors)
+        arrays = (history, part.events, part.gaps, part.mask, part.context)
+        vectors = tower(*(torch.from_numpy(array).to(device) for array in arrays)).cpu().numpy()
         blocks.append(vectors * part.mask.any(1, keepdims=True))
     return np.concatenate(blocks)
