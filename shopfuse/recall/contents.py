@@ -28,4 +28,5 @@ class IndexContents:
     item_vectors: Vectors  # [items, 128]
     choices: Callable[[Callable[[str], ReadQuery]], Choices]  # after searches, as the shop's words read them
     sessions: Sessions
+    users: Sessions  # the events of known users, by user in the place of the session, each weighing 1
     popularity: NDArray[np.float32]  # [items], 0..1

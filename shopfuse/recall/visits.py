@@ -1,4 +1,5 @@
-"""Sessions as sparse item vectors: what co-visits are counted from. In numpy alone, sorting instead of looping."""
+"""Sessions, or users, as sparse item vectors: what pairs of items are counted from. In numpy alone, sorting instead of
+looping."""
 
 from __future__ import annotations
 
@@ -8,11 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# (session codes int64 [e], rows int32 [e], event weights float32 [e], seconds float64 [e]), one entry an event.
+# (codes of sessions, or of users, int64 [e], rows int32 [e], event weights float32 [e], seconds float64 [e]).
 Sessions = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], NDArray[np.float64]]
-
-SESSION_ITEMS = 30  # the last distinct items of a session; longer ones are mostly robots
-HALF_LIFE_S = 30 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +18,20 @@ class Visits:
     """One entry [v] for each distinct item of a session; the entries of a session are neighbours, newest first."""
 
     rows: NDArray[np.int32]
-    values: NDArray[np.float64]  # the heaviest event's weight, times the root of the session's decay
-    starts: NDArray[np.int64]  # the first entry of the entry's session
-    sizes: NDArray[np.int64]  # the number of entries of the entry's session
+    values: NDArray[np.float64]  # the root of the heaviest event's weight and of the session's decay
+    starts: NDArray[np.int64]  # the first entry of those that the entry makes pairs with: its session's
+    sizes: NDArray[np.int64]  # how many these are
 
 
-def visits(sessions: Sessions) -> Visits:
-    """The last SESSION_ITEMS distinct items of each session. Events in any order; rows of -1 are left out."""
+def visits(sessions: Sessions, newest_items: int, half_life_s: float = np.inf) -> Visits:
+    """The newest distinct items of each session. Events in any order; rows of -1 are left out."""
     known = (sessions[1] >= 0) & (sessions[2] > 0)
-    codes, rows, weights, at = _last_items(*_once_a_session(*(column[known] for column in sessions)))
+    codes, rows, weights, at = _once_a_session(*(column[known] for column in sessions))
+    codes, rows, weights, at = _newest(codes, rows, weights, at, newest_items)
     starts, sizes = runs(codes)
     newest = at.max(initial=0.0)
-    decay = np.exp2((at[starts] - newest) / HALF_LIFE_S)
-    return Visits(rows, weights * np.sqrt(np.repeat(decay, sizes)), np.repeat(starts, sizes), np.repeat(sizes, sizes))
+    decay = np.exp2((at[starts] - newest) / half_life_s)
+    return Visits(rows, np.sqrt(weights * np.repeat(decay, sizes)), np.repeat(starts, sizes), np.repeat(sizes, sizes))
 
 
 def _once_a_session(codes: Any, rows: Any, weights: Any, at: Any) -> tuple[Any, Any, Any, Any]:
@@ -45,9 +44,9 @@ def _once_a_session(codes: Any, rows: Any, weights: Any, at: Any) -> tuple[Any, 
     return codes[starts], rows[starts], np.maximum.reduceat(weights, starts), np.maximum.reduceat(at, starts)
 
 
-def _last_items(codes: Any, rows: Any, weights: Any, at: Any) -> tuple[Any, Any, Any, Any]:
+def _newest(codes: Any, rows: Any, weights: Any, at: Any, items: int) -> tuple[Any, Any, Any, Any]:
     order = np.lexsort((rows, -at, codes))
-    order = order[place_in_run(codes[order]) < SESSION_ITEMS]
+    order = order[place_in_run(codes[order]) < items]
     return codes[order], rows[order], weights[order], at[order]
 
 

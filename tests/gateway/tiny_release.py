@@ -15,7 +15,6 @@ from shopfuse.ranking.features import missing_item_row, schema_hash, text_code
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR, submodels
 from shopfuse.recall.categories import build_categories
-from shopfuse.recall.co_visit import build_co_visit
 from shopfuse.recall.item_table import build_item_table
 from shopfuse.recall.lexical import build_lexical
 from shopfuse.recall.popular import build_popular
@@ -28,6 +27,7 @@ from shopfuse.release.signature import create_keys, sign
 from shopfuse.release.verify import sha256_file
 from shopfuse.state.lmdb_store import LmdbStore
 from shopfuse.state.store import Display
+from tests.recall.shop import build_pair_indexes
 from tests.user_states import user_state
 
 ITEMS = 60
@@ -110,7 +110,7 @@ def build_indexes(layout: ReleaseLayout) -> None:
     build_vectors(layout.behaviour, unit_rows(2, ITEMS, VECTOR))
     rows = np.array([0, 4, 8, 12, 0, 4, 8], np.int32)
     sessions = np.array([0, 0, 0, 0, 1, 1, 1], np.int64)
-    build_co_visit(layout.indexes, (sessions, rows, np.ones(7, np.float32), np.full(7, NOW)), ITEMS)
+    build_pair_indexes(layout.indexes, (sessions, rows, np.ones(7, np.float32), np.full(7, NOW)), ITEMS)
     build_popular(layout.indexes, np.linspace(1.0, 0.0, ITEMS, dtype=np.float32))
 
 

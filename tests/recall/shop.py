@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.ranking.filter import ItemFilter
 from shopfuse.ranking.item import CatalogueItem
+from shopfuse.recall.co_visit import build_co_visit
+from shopfuse.recall.neighbours import build_neighbours, build_transitions
+from shopfuse.recall.visits import Sessions
 
 NOUNS = ("shoe", "lamp", "camera", "chair", "phone", "cable")
 ADJECTIVES = ("red", "blue", "small", "wireless", "wooden", "vintage")
@@ -56,3 +61,10 @@ def unit_vectors(count: int, dimensions: int, seed: int = 0, clusters: int = 0) 
         vectors = 0.5 * vectors + rng.normal(size=(clusters, dimensions))[rng.integers(0, clusters, count)]
     unit: NDArray[np.float32] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     return unit
+
+
+def build_pair_indexes(folder: Path, sessions: Sessions, items: int) -> None:
+    """Of a shop in which every session is another user's."""
+    build_co_visit(folder, sessions, items)
+    build_neighbours(folder, sessions, items)
+    build_transitions(folder, sessions, items)

@@ -12,7 +12,6 @@ from shopfuse.ranking.channels import CHANNEL_COLUMN
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.recall.categories import PRIOR_ITEMS, CategoryIndex, build_categories
 from shopfuse.recall.channels import channel_scores
-from shopfuse.recall.co_visit import build_co_visit
 from shopfuse.recall.indexes import RecallIndexes
 from shopfuse.recall.item_table import build_item_table
 from shopfuse.recall.lexical import build_lexical
@@ -21,6 +20,7 @@ from shopfuse.recall.query import RecallQuery
 from shopfuse.recall.vectors import build_vectors
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import ReleaseError
+from tests.recall.shop import build_pair_indexes
 
 NOTEBOOK, BAG, NO_CATEGORY = 7, -3, 0
 EACH = 20
@@ -93,7 +93,7 @@ def shop(root: Path, with_categories: bool) -> RecallIndexes:
     build_vectors(layout.behaviour, VECTORS)
     build_categories(layout.categories, CODES if with_categories else np.zeros_like(CODES), VECTORS)
     no_visits = (np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0))
-    build_co_visit(layout.indexes, no_visits, count)
+    build_pair_indexes(layout.indexes, no_visits, count)
     build_popular(layout.indexes, np.zeros(count, np.float32))
     return RecallIndexes.open(layout)
 

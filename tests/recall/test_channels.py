@@ -59,6 +59,7 @@ LAST_ROW = Channel("last", "how late in the alphabet", f"{__name__}:LAST_CHANNEL
 
 def build(root: Path, table: tuple[Channel, ...]) -> RecallIndexes:
     nothing = np.zeros(0)
+    no_visits = (nothing.astype(np.int64), nothing.astype(np.int32), nothing.astype(np.float32), nothing)
     contents = IndexContents(
         items=lambda: make_items(ITEMS),
         language="en",
@@ -67,7 +68,8 @@ def build(root: Path, table: tuple[Channel, ...]) -> RecallIndexes:
         image_vectors=IMAGES,
         item_vectors=BEHAVIOUR,
         choices=lambda _: NO_CHOICES,
-        sessions=(nothing.astype(np.int64), nothing.astype(np.int32), nothing.astype(np.float32), nothing),
+        sessions=no_visits,
+        users=no_visits,
         popularity=LAST[::-1].copy(),
     )
     layout = ReleaseLayout(root)
@@ -124,8 +126,8 @@ def test_names_are_distinct_and_modalities_known() -> None:
     ("surface", "names"),
     [
         (SEARCH, ["lexical", "semantic", "visual", "behaviour"]),
-        (RECOMMEND, ["behaviour", "co_visit", "popular", "last"]),
-        (SIMILAR, ["semantic", "visual", "behaviour", "co_visit"]),
+        (RECOMMEND, ["behaviour", "co_visit", "neighbours", "transitions", "popular", "last"]),
+        (SIMILAR, ["semantic", "visual", "behaviour", "co_visit", "neighbours", "transitions"]),
         (RANK, []),
     ],
 )

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from shopfuse.recall import co_visit as co_visit_module
-from shopfuse.recall.co_visit import NEIGHBOURS, SHRINKAGE, CoVisitIndex, build_co_visit
+from shopfuse.recall import pairs as pairs_module
+from shopfuse.recall.co_visit import HALF_LIFE_S, HALF_SURE, NEIGHBOURS, SESSION_ITEMS, SHRINKAGE, build_co_visit
+from shopfuse.recall.pairs import PairIndex
 from shopfuse.recall.selection import Selection
-from shopfuse.recall.visits import HALF_LIFE_S, SESSION_ITEMS, Sessions
+from shopfuse.recall.visits import Sessions
 from shopfuse.release.manifest import ReleaseError
 
 ITEMS = 120
+Floats = NDArray[np.float64]
 FILES = ("co_visit_indptr", "co_visit_rows", "co_visit_scores")
 
 
@@ -42,25 +45,30 @@ def counted(sessions: Sessions) -> dict[int, list[tuple[float, int]]]:
         decay = 2.0 ** ((last[0][1][0] - newest) / HALF_LIFE_S)
         for row, (_, weight) in last:
             for other, (_, other_weight) in last:
-                products[row, other] += weight * other_weight * decay
+                products[row, other] += (weight * other_weight) ** 0.5 * decay
     neighbours: dict[int, list[tuple[float, int]]] = defaultdict(list)
     for (row, other), product in products.items():
         if row != other:
-            cosine = product / ((products[row, row] * products[other, other]) ** 0.5 + SHRINKAGE)
-            neighbours[row].append((-cosine, other))
+            sizes = (products[row, row] + SHRINKAGE) * (products[other, other] + SHRINKAGE)
+            neighbours[row].append((-product / sizes**0.5, other))
     return {row: sorted(pairs) for row, pairs in neighbours.items()}
 
 
-def build(folder: Path, sessions: Sessions) -> CoVisitIndex:
+def sure(cosines: Floats) -> Floats:
+    """How sure the channel is where it summed these."""
+    return cosines / (cosines + HALF_SURE)
+
+
+def build(folder: Path, sessions: Sessions) -> PairIndex:
     build_co_visit(folder, sessions, ITEMS)
-    return CoVisitIndex.open(folder)
+    return PairIndex.open(folder, "co_visit", HALF_SURE)
 
 
 @pytest.mark.parametrize("pairs_at_once", [8_000_000, 500, 1])
 def test_neighbours_and_scores_are_those_of_counting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pairs_at_once: int
 ) -> None:
-    monkeypatch.setattr(co_visit_module, "PAIRS_AT_ONCE", pairs_at_once)
+    monkeypatch.setattr(pairs_module, "PAIRS_AT_ONCE", pairs_at_once)
     sessions = random_sessions(4000, 90)  # sessions of more than SESSION_ITEMS items among them
     index = build(tmp_path, sessions)
 
@@ -69,11 +77,12 @@ def test_neighbours_and_scores_are_those_of_counting(
     for row in range(ITEMS):
         hits = index.search(np.array([row], np.int32), np.ones(1, np.float32), 1000)
         best = np.array([-score for score, _ in expected.get(row, [])[:NEIGHBOURS]])
-        np.testing.assert_allclose(hits.scores, best, rtol=1e-5)
+        np.testing.assert_allclose(hits.scores, sure(best), rtol=1e-5)
         scores = {other: -score for score, other in expected.get(row, [])}
-        np.testing.assert_allclose(hits.scores, [scores[int(other)] for other in hits.rows], rtol=1e-5)
-    assert index.neighbour_scores.min() > 0
-    assert index.neighbour_scores.max() <= 1
+        of_hits = np.array([scores[int(other)] for other in hits.rows])
+        np.testing.assert_allclose(hits.scores, sure(of_hits), rtol=1e-5)
+    assert index.partner_scores.min() > 0
+    assert index.partner_scores.max() <= 1
 
 
 def test_a_history_sums_its_items_shares_and_leaves_unknown_ones_out(tmp_path: Path) -> None:
@@ -82,17 +91,17 @@ def test_a_history_sums_its_items_shares_and_leaves_unknown_ones_out(tmp_path: P
     everything = np.arange(ITEMS, dtype=np.int32)
     hits = index.search(history, weights, 10)
 
-    expected = 0.5 * single(index, 3) + 0.3 * single(index, 8)
     scores = index.score(history, weights, everything)
-    np.testing.assert_allclose(scores, expected, rtol=1e-5)
+    np.testing.assert_allclose(scores, sure(0.5 * single(index, 3) + 0.3 * single(index, 8)), rtol=1e-5)
     assert hits.rows.tolist() == np.lexsort((everything, -scores))[:10].tolist()
     np.testing.assert_allclose(hits.scores, scores[hits.rows])
 
 
-def single(index: CoVisitIndex, row: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    scores = np.zeros(ITEMS, np.float32)
-    hits = index.search(np.array([row], np.int32), np.ones(1, np.float32), ITEMS)
-    scores[hits.rows] = hits.scores
+def single(index: PairIndex, row: int) -> Floats:
+    """The cosines of one item."""
+    scores = np.zeros(ITEMS)
+    places = slice(index.indptr[row], index.indptr[row + 1])
+    scores[index.partner_rows[places]] = index.partner_scores[places]
     return scores
 
 
@@ -116,14 +125,14 @@ def test_a_pair_seen_often_scores_higher_than_one_seen_once_and_recent_higher_th
 
     often, once, old = (float(single(index, row).max()) for row in (0, 2, 6))
     assert often > once > old > 0
-    assert once == pytest.approx(0.5)
+    assert once == pytest.approx(1 / (1 + SHRINKAGE))
 
 
 @pytest.mark.parametrize("items", [0, ITEMS])
 def test_no_events_give_no_neighbours(tmp_path: Path, items: int) -> None:
     nothing = (np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0))
     build_co_visit(tmp_path, nothing, items)
-    index = CoVisitIndex.open(tmp_path)
+    index = PairIndex.open(tmp_path, "co_visit", HALF_SURE)
     unknown = np.full(1, -1, np.int32)
 
     assert len(index) == items
@@ -144,4 +153,4 @@ def test_a_damaged_file_is_named(tmp_path: Path, name: str, damage: str) -> None
         np.save(path, np.load(path)[:-1])
 
     with pytest.raises(ReleaseError, match=r"co_visit_.*npy: "):
-        CoVisitIndex.open(tmp_path)
+        PairIndex.open(tmp_path, "co_visit", HALF_SURE)

@@ -11,7 +11,6 @@ import pytest
 from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS
 from shopfuse.recall.categories import build_categories
 from shopfuse.recall.channels import channel_scores, search
-from shopfuse.recall.co_visit import build_co_visit
 from shopfuse.recall.indexes import RecallIndexes
 from shopfuse.recall.item_table import build_item_table
 from shopfuse.recall.lexical import build_lexical
@@ -21,7 +20,7 @@ from shopfuse.recall.vector_channels import image_embedding
 from shopfuse.recall.vectors import build_vectors
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import ReleaseError
-from tests.recall.shop import make_items, unit_vectors
+from tests.recall.shop import build_pair_indexes, make_items, unit_vectors
 
 ITEMS = 200
 TEXT, BEHAVIOUR = unit_vectors(ITEMS, 24, seed=1), unit_vectors(ITEMS, 16, seed=2)
@@ -49,7 +48,7 @@ def build(layout: ReleaseLayout, count: int) -> None:
     events = 20 * count
     rows = rng.integers(0, max(count, 1), events).astype(np.int32)
     sessions = (rng.integers(0, events // 4 + 1, events), rows, np.ones(events, np.float32), np.zeros(events))
-    build_co_visit(layout.indexes, sessions, count)
+    build_pair_indexes(layout.indexes, sessions, count)
     build_popular(layout.indexes, rng.random(count).astype(np.float32))
 
 
@@ -68,7 +67,7 @@ def test_every_channel_is_completed_for_every_candidate(layout: ReleaseLayout) -
     expected_mask = np.ones((ITEMS, len(CHANNELS)))
     expected_mask[rows == 5, CHANNEL_COLUMN["visual"]] = 0.0
     assert mask.tolist() == expected_mask.tolist()
-    for name in ("lexical", "semantic", "visual", "behaviour", "co_visit", "popular"):
+    for name in ("lexical", "semantic", "visual", "behaviour", "co_visit", "neighbours", "transitions", "popular"):
         hits = search(indexes, name, QUERY, ITEMS)
         expected = np.zeros(ITEMS, np.float32)
         expected[hits.rows] = hits.scores
@@ -89,7 +88,7 @@ def test_every_channel_is_completed_for_every_candidate(layout: ReleaseLayout) -
         (RecallQuery(history_rows=np.array([-1], np.int32), history_weights=np.ones(1, np.float32)), {"popular"}),
         (
             RecallQuery(history_rows=np.array([3], np.int32), history_weights=np.ones(1, np.float32)),
-            {"popular", "co_visit"},
+            {"popular", "co_visit", "neighbours", "transitions", "preceding"},
         ),
     ],
 )

@@ -109,6 +109,7 @@ def index_contents(
         item_vectors=item_vectors,
         choices=lambda read: query_choices(requests, known, read),
         sessions=_visit_sessions(known),
+        users=_user_events(known),
         popularity=rows["popularity"],
     )
 
@@ -132,3 +133,10 @@ def _visit_sessions(events: Events) -> Sessions:
     engaged = events.engaged
     engaged = engaged.take(engaged.session >= 0)
     return engaged.session.astype(np.int64), engaged.row, EVENT_WEIGHT[engaged.kind].astype(np.float32), engaged.at
+
+
+def _user_events(events: Events) -> Sessions:
+    """What neighbours and transitions are counted from: engaged events by user."""
+    engaged = events.engaged
+    engaged = engaged.take(engaged.user >= 0)
+    return engaged.user.astype(np.int64), engaged.row, np.ones(len(engaged), np.float32), engaged.at
