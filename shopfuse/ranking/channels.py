@@ -104,6 +104,15 @@ TABLE = (
         recommend_weight=1.0,
     ),
     Channel(
+        "again",
+        "how often and how lately the user had the item, and how many come back to it; 0 where they never had it",
+        "shopfuse.recall.again:AGAIN",
+        modality="behaviour",
+        normalisation="max",
+        feeds=(RECOMMEND,),
+        recommend_weight=1.0,
+    ),
+    Channel(
         "co_visit",
         "how much the item shares sessions with the items of the history, 0..1",
         "shopfuse.recall.co_visit:CO_VISIT",

@@ -43,10 +43,11 @@ NEVER = np.zeros(1, REPEAT)
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """The items of a release that a user had to do with."""
+    """The items of a release that a user had to do with, as it is at a moment."""
 
     rows: NDArray[np.int32]  # [m], ascending, distinct
     repeats: NDArray[np.void]  # [m] of REPEAT
+    at: float
 
     def of(self, rows: NDArray[np.int32]) -> NDArray[np.void]:
         """What is known of the items `rows` [c]: REPEAT [c], zeros where there is nothing."""
@@ -58,7 +59,7 @@ class Memory:
         return known
 
 
-NO_MEMORY = Memory(np.zeros(0, np.int32), np.zeros(0, REPEAT))
+NO_MEMORY = Memory(np.zeros(0, np.int32), np.zeros(0, REPEAT), 0.0)
 
 
 def remember(

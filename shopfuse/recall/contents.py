@@ -30,3 +30,4 @@ class IndexContents:
     sessions: Sessions
     users: Sessions  # the events of known users, by user in the place of the session, each weighing 1
     popularity: NDArray[np.float32]  # [items], 0..1
+    repeat_rates: NDArray[np.float32]  # [items], 0..1

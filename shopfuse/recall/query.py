@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.ranking.features import History
+from shopfuse.ranking.repeats import NO_MEMORY, Memory
 
 Vector = NDArray[np.float32]
 
@@ -23,6 +24,7 @@ class RecallQuery:
     history_rows: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))  # [h], -1 where unknown
     history_weights: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))  # [h], summing to 1
     image_embedding: Vector | None = None  # [image_dim], of the query's image or of the item's own
+    memory: Memory = NO_MEMORY  # of the user, over all time
 
     @classmethod
     def of_user(
@@ -34,7 +36,9 @@ class RecallQuery:
         image_embedding: Vector | None = None,
     ) -> RecallQuery:
         """What a user with this history asks for."""
-        return cls(query, text_embedding, behaviour_vector, history.rows, history.weights(), image_embedding)
+        return cls(
+            query, text_embedding, behaviour_vector, history.rows, history.weights(), image_embedding, history.memory
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +61,4 @@ HISTORY = Need(
     lambda query: bool((query.history_rows >= 0).any()),
     lambda query: replace(query, history_rows=query.history_rows[:0], history_weights=query.history_weights[:0]),
 )
+MEMORY = Need(lambda query: len(query.memory.rows) > 0, lambda query: replace(query, memory=NO_MEMORY))

@@ -16,18 +16,18 @@ from shopfuse.recall.item_table import ItemTable
 ReadItems = Callable[[Sequence[bytes]], tuple[NDArray[np.void], NDArray[np.bool_]]]
 
 
-def user_history(user: UserState, items: ItemTable, read_items: ReadItems) -> History:
-    """The history of a user as features and recall see it. Raises what `read_items` raises."""
+def user_history(user: UserState, items: ItemTable, read_items: ReadItems, at: float) -> History:
+    """The history of a user as features and recall see it at a moment. Raises what `read_items` raises."""
     if not user.present:
         return NO_HISTORY
     rows, (item_rows, _) = items.rows(user.item_ids), read_items(user.item_ids.tolist())
     entries = user.entries
     return History(
-        rows, item_rows, entries["event"].astype(np.int64), entries["at"].astype(np.float64), _memory(user, items)
+        rows, item_rows, entries["event"].astype(np.int64), entries["at"].astype(np.float64), _memory(user, items, at)
     )
 
 
-def _memory(user: UserState, items: ItemTable) -> Memory:
+def _memory(user: UserState, items: ItemTable, at: float) -> Memory:
     """What is remembered of the items that the release knows: its rows ascend as its ids do."""
     rows = items.rows(user.repeated)
-    return Memory(rows[rows >= 0], user.repeats[rows >= 0])
+    return Memory(rows[rows >= 0], user.repeats[rows >= 0], at)

@@ -14,6 +14,7 @@ from shopfuse.ranking.channels import CHANNELS
 from shopfuse.ranking.features import missing_item_row, schema_hash, text_code
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR, submodels
+from shopfuse.recall.again import build_again
 from shopfuse.recall.categories import build_categories
 from shopfuse.recall.item_table import build_item_table
 from shopfuse.recall.lexical import build_lexical
@@ -112,6 +113,7 @@ def build_indexes(layout: ReleaseLayout) -> None:
     sessions = np.array([0, 0, 0, 0, 1, 1, 1], np.int64)
     build_pair_indexes(layout.indexes, (sessions, rows, np.ones(7, np.float32), np.full(7, NOW)), ITEMS)
     build_popular(layout.indexes, np.linspace(1.0, 0.0, ITEMS, dtype=np.float32))
+    build_again(layout.indexes, np.full(ITEMS, 0.5, np.float32))
 
 
 def looks() -> NDArray[np.float32]:

@@ -38,7 +38,7 @@ def column(table: NDArray[np.float32], name: str) -> NDArray[np.float32]:
 
 def history_of(rows: list[int], table: NDArray[np.void], events: list[int]) -> History:
     of, kinds, at = np.array(rows, np.int32), np.array(events, np.int64), np.full(len(rows), NOW - 60.0)
-    return History(of, table[rows], kinds, at, Memory(*remember(of, CONSUMES[kinds], at)))
+    return History(of, table[rows], kinds, at, Memory(*remember(of, CONSUMES[kinds], at), NOW))
 
 
 def test_features_of_unknown_items_are_finite() -> None:

@@ -169,6 +169,6 @@ def test_a_full_memory_forgets_the_least_valued_item() -> None:
 
 def test_a_memory_knows_its_items_and_nothing_of_others() -> None:
     rows, repeats = remember(np.array([7, 3, 7]), np.ones(3, np.bool_), NOW + DAY_S * np.arange(3))
-    of = Memory(rows.astype(np.int32), repeats).of(np.array([3, 5, 7, -1, 9], np.int32))
+    of = Memory(rows.astype(np.int32), repeats, NOW).of(np.array([3, 5, 7, -1, 9], np.int32))
 
     assert of["bought"].tolist() == [1, 0, 2, 0, 0]

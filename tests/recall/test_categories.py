@@ -10,6 +10,7 @@ import pytest
 
 from shopfuse.ranking.channels import CHANNEL_COLUMN
 from shopfuse.ranking.item import CatalogueItem
+from shopfuse.recall.again import build_again
 from shopfuse.recall.categories import PRIOR_ITEMS, CategoryIndex, build_categories
 from shopfuse.recall.channels import channel_scores
 from shopfuse.recall.indexes import RecallIndexes
@@ -95,6 +96,7 @@ def shop(root: Path, with_categories: bool) -> RecallIndexes:
     no_visits = (np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0))
     build_pair_indexes(layout.indexes, no_visits, count)
     build_popular(layout.indexes, np.zeros(count, np.float32))
+    build_again(layout.indexes, np.zeros(count, np.float32))
     return RecallIndexes.open(layout)
 
 

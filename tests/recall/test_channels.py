@@ -71,6 +71,7 @@ def build(root: Path, table: tuple[Channel, ...]) -> RecallIndexes:
         sessions=no_visits,
         users=no_visits,
         popularity=LAST[::-1].copy(),
+        repeat_rates=LAST,
     )
     layout = ReleaseLayout(root)
     steps = list(build_indexes(layout, contents, table))

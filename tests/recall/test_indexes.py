@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS
+from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS, TABLE
+from shopfuse.ranking.repeats import Memory, remember
+from shopfuse.recall.again import build_again
 from shopfuse.recall.categories import build_categories
 from shopfuse.recall.channels import channel_scores, search
 from shopfuse.recall.indexes import RecallIndexes
@@ -33,6 +35,7 @@ QUERY = RecallQuery(
     history_rows=np.array([4, -1, 5], np.int32),
     history_weights=np.array([0.5, 0.2, 0.3], np.float32),
     image_embedding=IMAGES[11],
+    memory=Memory(*remember(np.array([4, 9, 4], np.int32), np.ones(3, np.bool_), np.arange(3) * 1e6), 3e6),
 )
 
 
@@ -50,6 +53,7 @@ def build(layout: ReleaseLayout, count: int) -> None:
     sessions = (rng.integers(0, events // 4 + 1, events), rows, np.ones(events, np.float32), np.zeros(events))
     build_pair_indexes(layout.indexes, sessions, count)
     build_popular(layout.indexes, rng.random(count).astype(np.float32))
+    build_again(layout.indexes, rng.random(count).astype(np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +71,7 @@ def test_every_channel_is_completed_for_every_candidate(layout: ReleaseLayout) -
     expected_mask = np.ones((ITEMS, len(CHANNELS)))
     expected_mask[rows == 5, CHANNEL_COLUMN["visual"]] = 0.0
     assert mask.tolist() == expected_mask.tolist()
-    for name in ("lexical", "semantic", "visual", "behaviour", "co_visit", "neighbours", "transitions", "popular"):
+    for name in [row.name for row in TABLE if row.finds]:
         hits = search(indexes, name, QUERY, ITEMS)
         expected = np.zeros(ITEMS, np.float32)
         expected[hits.rows] = hits.scores

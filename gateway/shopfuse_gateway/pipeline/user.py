@@ -44,10 +44,11 @@ def read_user(engine: Engine, call: Call) -> User:
 
 
 def _history(engine: Engine, call: Call) -> History:
-    user = engine.store.users([call.request.user_id])[0].before(call.request.context.at)
+    at = call.request.context.at
+    user = engine.store.users([call.request.user_id])[0].before(at)
     if not user.present:
         engine.metrics.feature_missing.labels("user").inc()
-    return user_history(user, engine.release.indexes.items, engine.store.items)
+    return user_history(user, engine.release.indexes.items, engine.store.items, at)
 
 
 def user_tensors(engine: Engine, call: Call, user: User) -> dict[str, NDArray[np.generic]]:

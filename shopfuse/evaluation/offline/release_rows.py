@@ -7,6 +7,7 @@ would make; nothing is trained here and nothing reads a judgement.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +114,7 @@ class OfflineRows:
 
     def _history(self, user_id: str) -> History:
         user = self.store.users([user_id])[0] if user_id else UNKNOWN_USER
-        return user_history(user, self.indexes.items, self.store.items)
+        return user_history(user, self.indexes.items, self.store.items, time.time())
 
     def _candidates(self, query: RecallQuery) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
         """The rows that the gateway would rank, and their channel scores and mask. Without unavailable items."""

@@ -109,8 +109,9 @@ def index_contents(
         item_vectors=item_vectors,
         choices=lambda read: query_choices(requests, known, read),
         sessions=_visit_sessions(known),
-        users=_user_events(known),
+        users=user_events(known),
         popularity=rows["popularity"],
+        repeat_rates=rows["repeat_rate"],
     )
 
 
@@ -135,7 +136,7 @@ def _visit_sessions(events: Events) -> Sessions:
     return engaged.session.astype(np.int64), engaged.row, EVENT_WEIGHT[engaged.kind].astype(np.float32), engaged.at
 
 
-def _user_events(events: Events) -> Sessions:
+def user_events(events: Events) -> Sessions:
     """What neighbours and transitions are counted from: engaged events by user."""
     engaged = events.engaged
     engaged = engaged.take(engaged.user >= 0)

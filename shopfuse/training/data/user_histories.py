@@ -54,7 +54,7 @@ class UserHistories:
         start, end = self._before(user, at)
         events = self.events
         rows, repeats = remember(events.row[start:end], CONSUMES[events.kind[start:end]], events.at[start:end])
-        return Memory(rows, repeats)
+        return Memory(rows, repeats, at)
 
 
 def user_histories(events: Events, users: int) -> UserHistories:
