@@ -34,6 +34,7 @@ class Channel:
     search_weight: float = 0.0  # in the fusions, unless judgments chose another
     recommend_weight: float = 0.0
     temperature: float = 0.1  # of the method softmax
+    orders: bool = False  # its small scores differ by orders of magnitude: learned rankers read the logarithm
 
     @property
     def finds(self) -> bool:
@@ -111,6 +112,7 @@ TABLE = (
         normalisation="max",
         feeds=(RECOMMEND,),
         recommend_weight=1.0,
+        orders=True,
     ),
     Channel(
         "co_visit",
@@ -121,6 +123,7 @@ TABLE = (
         feeds=(RECOMMEND, SIMILAR),
         search_weight=0.1,
         recommend_weight=1.0,
+        orders=True,
     ),
     Channel(
         "neighbours",
@@ -130,6 +133,7 @@ TABLE = (
         normalisation="absolute",
         feeds=(RECOMMEND, SIMILAR),
         recommend_weight=1.0,
+        orders=True,
     ),
     Channel(
         "transitions",
@@ -139,6 +143,7 @@ TABLE = (
         normalisation="absolute",
         feeds=(RECOMMEND, SIMILAR),
         recommend_weight=1.0,
+        orders=True,
     ),
     Channel(
         "preceding",
@@ -146,6 +151,7 @@ TABLE = (
         "shopfuse.recall.neighbours:PRECEDING",
         modality="behaviour",
         normalisation="absolute",
+        orders=True,
     ),
     Channel(
         "popular",

@@ -7,13 +7,29 @@ import numpy as np
 from shopfuse.ranking.features import CONTEXT_FEATURES
 from shopfuse.ranking.tensors import ATTRIBUTE_BUCKETS, ATTRIBUTES, D_IMAGE
 from shopfuse.ranking.user_state import MAX_HISTORY
+from shopfuse.training.data.event_log import Events
+from shopfuse.training.data.user_histories import UserHistories, user_histories
 from shopfuse.training.examples.clicks import OTHERS, TowerExamples
 from shopfuse.training.examples.item_inputs import ItemInputs, item_inputs
+from shopfuse.training.examples.next_items import windows_before, windows_since
 from shopfuse.training.examples.user_inputs import UserInputs
 from shopfuse.training.trainers.towers import TowerTask, TowerTraining
 
 ITEMS, CLICKS, QUERIES, TEXT = 120, 450, 20, 16
-SETTINGS = TowerTraining(batch=64, negatives=32, epochs=2, refresh_steps=3, drop_history=0.2, noise=0.1)
+SETTINGS = TowerTraining(
+    batch=64,
+    windows=16,
+    compared=32,
+    places=1000,
+    negatives=32,
+    epochs=2,
+    refresh_steps=3,
+    drop_history=0.2,
+    dropout=0.0,  # drawn by each process for itself
+    noise=0.1,
+)
+USERS, EVENTS = 40, 800
+CUT = 0.9 * EVENTS
 
 
 def catalogue(rng: np.random.Generator) -> ItemInputs:
@@ -47,8 +63,32 @@ def clicks(rng: np.random.Generator) -> TowerExamples:
     )
 
 
+def histories(rng: np.random.Generator) -> UserHistories:
+    """Of USERS users, an event at each moment from 0 on."""
+    events = Events(
+        at=np.arange(EVENTS, dtype=np.float64),
+        kind=rng.integers(1, 5, EVENTS).astype(np.int8),
+        row=(rng.integers(0, ITEMS, EVENTS) // 3).astype(np.int32),
+        user=rng.integers(0, USERS, EVENTS).astype(np.int32),
+        session=np.arange(EVENTS, dtype=np.int32),
+        request=np.full(EVENTS, -1, np.int32),
+        position=np.full(EVENTS, -1, np.int16),
+        scene=np.full(EVENTS, -1, np.int8),
+    )
+    return user_histories(events, USERS)
+
+
 def random_task() -> TowerTask:
     rng = np.random.default_rng(3)
-    inputs, examples = catalogue(rng), clicks(rng)
-    queries, exposure = rng.standard_normal((QUERIES, TEXT)).astype(np.float32), rng.random(ITEMS).astype(np.float32)
-    return TowerTask(examples, inputs, queries, exposure, 1, SETTINGS)
+    past = histories(rng)
+    return TowerTask(
+        examples=clicks(rng),
+        windows=windows_before(past, CUT, 1000),
+        later=windows_since(past, CUT, np.inf, 1000),
+        inputs=catalogue(rng),
+        query_vectors=rng.standard_normal((QUERIES, TEXT)).astype(np.float32),
+        exposure=rng.random(ITEMS).astype(np.float32),
+        start=np.zeros((ITEMS, 64), np.float32),
+        seed=1,
+        settings=SETTINGS,
+    )

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from shopfuse.core.progress import Progress, silent
 from shopfuse.ranking.channels import CHANNELS, RECOMMEND, SEARCH, SIMILAR, Surface
 from shopfuse.ranking.features import DAY_S, FEATURES, Context, History, candidate_features
+from shopfuse.ranking.user_state import stronger
 from shopfuse.recall.channels import channel_scores, pool
 from shopfuse.recall.query import RecallQuery
 from shopfuse.recall.vector_channels import query_like
@@ -33,7 +34,9 @@ LISTED = 16  # shown items of a list that are kept: the first ones, and every on
 RECALLED = 12  # candidates of the pool that were not shown
 ANYWHERE = 4  # further items from the whole catalogue
 LENGTH = LISTED + RECALLED + ANYWHERE
+OF_VISIT = 64  # candidates of a list that was not shown: what was wanted among what recall brings
 RECENT_S = 1800.0  # an item looked at so shortly before a recommendation makes it a request for similar items
+SEEDED = 4  # of so many visits one is replayed as a request for similar items, too
 NO_SEED = -1
 
 
@@ -50,9 +53,17 @@ class ImpressionList:
     outcome: NDArray[np.int8]
     weight: float = 1.0
 
+    def take(self, chosen: NDArray[np.generic]) -> ImpressionList:
+        return ImpressionList(self.request, self.rows[chosen], self.position[chosen], self.outcome[chosen], self.weight)
+
     @property
     def clicked(self) -> bool:
         return bool(self.outcome.any())
+
+    @property
+    def was_shown(self) -> bool:
+        """False for what a visit wanted on its own, see examples/visits.py."""
+        return bool((self.position >= 0).any())
 
 
 def newest_impression_lists(log: EventLog, since: float, most: int) -> list[ImpressionList]:
@@ -79,7 +90,7 @@ def _all_lists(log: EventLog, since: float) -> Iterator[ImpressionList]:
     strongest: dict[tuple[int, int], int] = {}
     engaged = of_requests.engaged
     for request, row, kind in zip(engaged.request.tolist(), engaged.row.tolist(), engaged.kind.tolist(), strict=True):
-        strongest[request, row] = max(kind, strongest.get((request, row), 0))
+        strongest[request, row] = stronger(kind, strongest.get((request, row), 0))
     listed = of_requests.take(of_requests.kind == IMPRESSION)
     listed = listed.take(np.lexsort((listed.position, listed.request)))
     codes, starts = np.unique(listed.request, return_index=True)
@@ -92,22 +103,25 @@ def _all_lists(log: EventLog, since: float) -> Iterator[ImpressionList]:
 def _kept(impressions: ImpressionList) -> ImpressionList:
     """The first LISTED items, the clicked ones before the others where not all fit."""
     kept = np.sort(np.argsort(impressions.outcome == 0, kind="stable")[:LISTED])
-    return ImpressionList(
-        impressions.request, impressions.rows[kept], impressions.position[kept], impressions.outcome[kept]
-    )
+    return impressions.take(kept)
 
 
 def with_similar(
     lists: Sequence[ImpressionList], requests: Requests, histories: UserHistories
 ) -> list[tuple[ImpressionList, int]]:
-    """Every list with NO_SEED, and each recommendation that follows a recent item once more with that item's row.
+    """Every list with NO_SEED, and some once more as requests for items like one, with that item's row.
 
-    No log of a young shop holds requests for similar items, so these stand for them: what a shopper looked at shortly
-    before is the item that they want others like, the list that came then is the answer.
+    No log of a young shop holds requests for similar items, so others stand for them. What a shopper looked at shortly
+    before a recommendation is the item that they want others like, the list that came then is the answer; and the first
+    item of a visit is what the rest of it was wanted beside.
     """
-    replayed = []
-    for impressions in lists:
+    replayed: list[tuple[ImpressionList, int]] = []
+    for place, impressions in enumerate(lists):
         replayed.append((impressions, NO_SEED))
+        if not impressions.was_shown:
+            if place % SEEDED == 0 and len(impressions.rows) > 1:
+                replayed.append((impressions.take(np.arange(1, len(impressions.rows))), int(impressions.rows[0])))
+            continue
         seed = _recent_item(impressions, requests, histories)
         if not requests.query[impressions.request] and seed != NO_SEED and seed not in impressions.rows:
             replayed.append((impressions, seed))
@@ -156,7 +170,7 @@ class Replay:
 
         Zeros stand for an absent vector, -1 for no seed.
         """
-        logged = _empty(len(lists))
+        logged = _empty(len(lists), LENGTH if all(one.was_shown for one in lists) else OF_VISIT)
         for place, impressions in enumerate(lists):
             request = self._replayed(
                 impressions, queries[place], query_vectors[place], user_vectors[place], int(seeds[place])
@@ -196,7 +210,10 @@ class Replay:
         return self._mornings[day]
 
     def _fill(self, logged: LoggedLists, place: int, impressions: ImpressionList, request: ReplayedRequest) -> None:
-        others = self._negatives(impressions, request)
+        if impressions.was_shown:
+            others = self._negatives(impressions, request)
+        else:
+            impressions, others = self._recalled(impressions, request)
         rows = np.concatenate([impressions.rows, others])
         count, items = len(rows), self._morning(request.context.at)
         scores, mask = channel_scores(self._snapshot.indexes, rows, request.query)
@@ -217,16 +234,25 @@ class Replay:
         anywhere = self._random.integers(0, len(self._catalogue), ANYWHERE).astype(np.int32)
         return np.concatenate([recalled, np.setdiff1d(anywhere, np.concatenate([impressions.rows, recalled]))])
 
+    def _recalled(self, visit: ImpressionList, request: ReplayedRequest) -> tuple[ImpressionList, NDArray[np.int32]]:
+        """What a visit wanted of what recall brings at its moment, and others of that: what recall does not bring
+        nobody can rank, and its empty channels would teach that nothing speaks for what is wanted."""
+        brought = pool(self._snapshot.indexes, request.query, request.surface)
+        wanted = visit.take(np.isin(visit.rows, brought))
+        others = np.setdiff1d(brought, visit.rows)
+        count = min(OF_VISIT - len(wanted.rows), len(others))
+        return wanted, self._random.choice(others, count, replace=False)
 
-def _empty(count: int) -> LoggedLists:
+
+def _empty(count: int, length: int) -> LoggedLists:
     return LoggedLists(
         request=np.zeros(count, np.int32),
         seed=np.full(count, -1, np.int32),
-        rows=np.full((count, LENGTH), -1, np.int32),
-        position=np.full((count, LENGTH), NO_POSITION, np.int16),
-        outcome=np.zeros((count, LENGTH), np.int8),
-        features=np.zeros((count, LENGTH, len(FEATURES)), np.float32),
-        channel_scores=np.zeros((count, LENGTH, len(CHANNELS)), np.float32),
-        channel_mask=np.zeros((count, LENGTH, len(CHANNELS)), np.float32),
+        rows=np.full((count, length), -1, np.int32),
+        position=np.full((count, length), NO_POSITION, np.int16),
+        outcome=np.zeros((count, length), np.int8),
+        features=np.zeros((count, length, len(FEATURES)), np.float32),
+        channel_scores=np.zeros((count, length, len(CHANNELS)), np.float32),
+        channel_mask=np.zeros((count, length, len(CHANNELS)), np.float32),
         weight=np.ones(count, np.float32),
     )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shopfuse.ranking.tensors import D_IMAGE, MODALITIES, TOKEN
+from shopfuse.training.distributed.devices import device_of
 
 _BLOCK = 4096
 
@@ -67,9 +68,10 @@ def item_inputs(
 @torch.no_grad()
 def encode_items(tower: nn.Module, inputs: ItemInputs) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(item vectors [N, 128], modality vectors [N, 3, 64]) through the tower as it is served."""
+    device = device_of(tower)
     blocks = [
-        tower(*inputs.take(torch.arange(start, min(start + _BLOCK, len(inputs)))))
+        tower(*(part.to(device) for part in inputs.take(torch.arange(start, min(start + _BLOCK, len(inputs))))))
         for start in range(0, len(inputs), _BLOCK)
     ]
-    vectors, tokens = (torch.cat(column).numpy() for column in zip(*blocks, strict=True))
+    vectors, tokens = (torch.cat(column).cpu().numpy() for column in zip(*blocks, strict=True))
     return vectors, tokens

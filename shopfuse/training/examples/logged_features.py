@@ -36,6 +36,11 @@ class LoggedLists:
     def __len__(self) -> int:
         return len(self.request)
 
+    @property
+    def shown(self) -> NDArray[np.bool_]:
+        """Which candidates were shown, [R, L]; none in the lists of visits, which nobody ranked."""
+        return self.position >= 0
+
     def take(self, chosen: NDArray[np.generic]) -> LoggedLists:
         return LoggedLists(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
 

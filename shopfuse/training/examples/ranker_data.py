@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -56,11 +56,17 @@ class TaskLabels:
     purchased: Tensor
     gain: Tensor
 
+    def to(self, device: torch.device) -> TaskLabels:
+        return TaskLabels(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     inputs: RankerInputs
     labels: TaskLabels
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(self.inputs.to(device), self.labels.to(device))
 
 
 def batch_of(data: RankerData, items: ItemVectors, chosen: NDArray[np.generic]) -> Batch:

@@ -35,6 +35,9 @@ class RankerInputs(NamedTuple):
     features: Tensor  # [B, C, FEATURES]
     candidate_mask: Tensor  # [B, C]
 
+    def to(self, device: torch.device) -> RankerInputs:
+        return RankerInputs(*(tensor.to(device) for tensor in self))
+
     @property
     def is_search(self) -> Tensor:
         """[B, 1]"""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from shopfuse.ranking.channels import CHANNELS
+from shopfuse.ranking.channels import CHANNELS, TABLE
 from shopfuse.ranking.features import FEATURES
 from shopfuse.ranking.tensors import MODALITIES, VECTOR
 from shopfuse.ranking.user_state import EVENT_CODES
@@ -25,6 +25,7 @@ _HOURS = 8.0  # scale of log1p(hours)
 _FAR = 1e4
 FACTS = 2 + modality_attention.MATCHES + HISTORY_MATCHES + len(MODALITIES) + 2 * len(CHANNELS) + len(FEATURES)
 _LARGEST = 5.0  # standard deviations of a feature
+_MAGNIFIED = 1000.0  # scores that differ by orders of magnitude, before their logarithm
 
 
 class HistoryAttention(nn.Module):
@@ -66,6 +67,7 @@ class RankerFacts(nn.Module):
     feature_scale: Tensor
     channel_mean: Tensor
     channel_scale: Tensor
+    magnified: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,6 +75,7 @@ class RankerFacts(nn.Module):
         self.register_buffer("feature_scale", torch.ones(len(FEATURES)))
         self.register_buffer("channel_mean", torch.zeros(len(CHANNELS)))
         self.register_buffer("channel_scale", torch.ones(len(CHANNELS)))
+        self.register_buffer("magnified", torch.tensor([_MAGNIFIED if row.orders else 1.0 for row in TABLE]))
         self.modalities = ModalityAttention()
         self.history = HistoryAttention()
 
@@ -87,7 +90,7 @@ class RankerFacts(nn.Module):
             matches,
             self.history(inputs, items),
             inputs.modality_mask,
-            (squashed(scores) - self.channel_mean) * self.channel_scale * mask,
+            (self._level(scores) - self.channel_mean) * self.channel_scale * mask,
             mask,
             ((inputs.features - self.feature_mean) * self.feature_scale).clamp(-_LARGEST, _LARGEST),
         ]
@@ -99,13 +102,12 @@ class RankerFacts(nn.Module):
         self.feature_mean.copy_(features.mean(0))
         self.feature_scale.copy_(1.0 / features.std(0).clamp(min=1e-3))
         count = mask.sum(0).clamp(min=1.0)
-        level = squashed(scores)
+        level = self._level(scores)
         mean = (level * mask).sum(0) / count
         spread = (((level - mean) ** 2 * mask).sum(0) / count).sqrt()
         self.channel_mean.copy_(mean)
         self.channel_scale.copy_(1.0 / spread.clamp(min=1e-3))
 
-
-def squashed(scores: Tensor) -> Tensor:
-    """BM25 has no upper end; its logarithm is near the other channels."""
-    return torch.sign(scores) * torch.log1p(scores.abs())
+    def _level(self, scores: Tensor) -> Tensor:
+        """Near 1 for every channel: BM25 has no upper end, and shares of a thousandth say something, too."""
+        return torch.sign(scores) * torch.log1p(scores.abs() * self.magnified)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.features import FEATURES
 from shopfuse.ranking.fusion import FUSION_METHODS
+from shopfuse.ranking.tensors import TASKS
 from shopfuse.training.examples.ranker_inputs import RankerInputs
 from shopfuse.training.fusion.attention import AttentionFusion
 from shopfuse.training.fusion.facts import RankerFacts
@@ -37,12 +38,14 @@ METHODS: dict[str, Callable[[], nn.Module]] = {
 class FusionRanker(nn.Module):
     """The declared inputs of fusion_ranker -> (task_probabilities [B, C, 4], modality_weights [B, C, M]).
 
-    Learned methods fill click, cart and purchase; score-level ones fill relevance. Raises ShopfuseError for a method
-    that is not in METHODS.
+    Learned methods fill click, cart and purchase; score-level ones fill relevance, and so do learned ones that have
+    seen no impression: what they say is an order, and no probability of what follows one. Raises ShopfuseError for a
+    method that is not in METHODS.
     """
 
     logit_scale: Tensor
     logit_shift: Tensor
+    reported: Tensor
 
     def __init__(self, method: str = "attention") -> None:
         super().__init__()
@@ -53,6 +56,7 @@ class FusionRanker(nn.Module):
         if method in LEARNED:
             self.register_buffer("logit_scale", torch.ones(len(TRAINED_TASKS)))
             self.register_buffer("logit_shift", torch.zeros(len(TRAINED_TASKS)))
+            self.register_buffer("reported", torch.eye(len(TASKS)))  # which task each probability is told as
 
     def forward(
         self,
@@ -108,12 +112,17 @@ class FusionRanker(nn.Module):
         self.logit_scale.copy_(scale)
         self.logit_shift.copy_(shift)
 
+    def report_relevance(self) -> None:
+        """From now on the click's probability is told as the relevance, and nothing else is told."""
+        self.reported.zero_()
+        self.reported[TASKS.index("click"), TASKS.index("relevance")] = 1.0
+
     def _judge(self, inputs: RankerInputs) -> tuple[Tensor, Tensor]:
         if self.method not in LEARNED:
             relevance: tuple[Tensor, Tensor] = self.fusion(inputs)
             return relevance
         judged = self.logits(inputs)
-        return task_probabilities(self.calibrated(judged.logits)), judged.modality_weights
+        return task_probabilities(self.calibrated(judged.logits)) @ self.reported, judged.modality_weights
 
     @property
     def average_features(self) -> Tensor:

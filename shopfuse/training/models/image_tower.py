@@ -7,14 +7,12 @@ own images: an image's vector is the middle of the items that look like it. Trai
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from shopfuse.ranking.tensors import VECTOR
-
-RIDGE = 1e-2  # times the images: few images say little about each direction
+from shopfuse.training.models.ridge import fit_linear
 
 
 class ImageTower(nn.Module):
@@ -31,17 +29,10 @@ class ImageTower(nn.Module):
 def fit_image_tower(image_vectors: NDArray[np.float32], item_vectors: NDArray[np.float32]) -> ImageTower:
     """The tower that comes nearest to `item_vectors` [n, 128] from the same items' image vectors [n, D_IMAGE].
 
-    Ridge regression around the means. Raises ValueError without an image.
+    Raises ValueError without an image.
     """
     if len(image_vectors) == 0:
         raise ValueError("an image tower needs items with images")
-    images, wanted = image_vectors.astype(np.float64), item_vectors.astype(np.float64)
-    middle, target = images.mean(0), wanted.mean(0)
-    centred = images - middle
-    gram = centred.T @ centred + RIDGE * len(images) * np.eye(images.shape[1])  # [D, D]
-    weight = np.linalg.solve(gram, centred.T @ (wanted - target))  # [D, 128]
-    tower = ImageTower(images.shape[1])
-    with torch.no_grad():
-        tower.projection.weight.copy_(torch.from_numpy(weight.T))
-        tower.projection.bias.copy_(torch.from_numpy(target - middle @ weight))
+    tower = ImageTower(image_vectors.shape[1])
+    fit_linear(tower.projection, image_vectors, item_vectors)
     return tower.eval()

@@ -6,7 +6,9 @@ and content alone carries an item that nobody has seen yet.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
@@ -14,11 +16,14 @@ from shopfuse.ranking.features import CONTEXT_FEATURES
 from shopfuse.ranking.tensors import ATTRIBUTE_BUCKETS, D_IMAGE, MODALITIES, TOKEN, VECTOR
 from shopfuse.ranking.user_state import EVENT_CODES, MAX_HISTORY
 from shopfuse.training.models.history_block import HistoryBlock
+from shopfuse.training.models.ridge import fit_linear
 
 HIDDEN = 128
 POOLS = 4  # ways in which a user's history is summed up
-LOOK, HEADS = 32, 2  # of the layer over the history; four heads cost half as much again and found no more
-_MASKED = -1e4
+LOOK, HEADS, LAYERS = 64, 4, 2  # of the transformer over the history
+DROPOUT = 0.2  # of the same, in training
+_HOURS = 8.0  # scale of log1p(hours)
+_FAR = 1e4
 
 
 class ItemTower(nn.Module):
@@ -67,20 +72,34 @@ class QueryTower(nn.Module):
         return normalize(self.straight(text_embedding) + self.bent(text_embedding), dim=-1)
 
 
-class UserTower(nn.Module):
-    """History and context -> user_vector [B, 128], L2-normalised: a transformer over the history, pooled by attention.
+def fit_query_tower(tower: QueryTower, texts: NDArray[np.float32], item_vectors: NDArray[np.float32]) -> None:
+    """For a shop without searches to learn from: words ask for the items whose texts [N, D] they are like.
 
-    Entries are items, what was done with them and how long ago. In the layer each is read in the light of the others,
-    which decides how much it counts in each of POOLS sums, and moves what it stands for.
+    `item_vectors` [N, 128] are where those items lie.
+    """
+    fit_linear(tower.straight, texts, item_vectors)
+    with torch.no_grad():
+        tower.bent[-1].weight.zero_()
+        tower.bent[-1].bias.zero_()
+
+
+class UserTower(nn.Module):
+    """History and context -> user_vector [B, 128], L2-normalised: a causal transformer over the history.
+
+    Entries are items, what was done with them and how long it took until the next one. Each is read in the light of
+    those before it, which decides how much it counts in each of POOLS sums, and moves what it stands for. A vector says
+    what comes next: `forward` gives the one at the newest entry, `every` the one at each entry, for training.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, dropout: float = DROPOUT) -> None:
         super().__init__()
         self.event = nn.Embedding(len(EVENT_CODES) + 1, LOOK)
-        self.gap = nn.Linear(1, LOOK)
+        self.step = nn.Linear(1, LOOK)
         self.look = nn.Linear(VECTOR, LOOK)
-        self.block = HistoryBlock(LOOK, HEADS, MAX_HISTORY, dropout=0.0)
+        self.dropout = nn.Dropout(dropout)
+        self.blocks = nn.ModuleList(HistoryBlock(LOOK, HEADS, MAX_HISTORY, dropout) for _ in range(LAYERS))
         self.attention = nn.Linear(LOOK, POOLS)
+        self.nearness = nn.Parameter(torch.zeros(POOLS, MAX_HISTORY))  # added to attention at each distance
         self.moved = nn.Linear(LOOK, VECTOR)
         self.joined = nn.Linear(POOLS * VECTOR, VECTOR)
         self.context = nn.Sequential(nn.Linear(len(CONTEXT_FEATURES), 32), nn.GELU(), nn.Linear(32, VECTOR))
@@ -97,11 +116,48 @@ class UserTower(nn.Module):
         history_mask: Tensor,
         context: Tensor,
     ) -> Tensor:
-        vectors = history_vectors.float()
-        gaps = self.gap(history_gaps.unsqueeze(-1) / 8.0)
-        entries = self.look(vectors) + self.event(history_events) + gaps  # [B, 50, LOOK]
-        seen = torch.tanh(self.block(entries, history_mask.unsqueeze(1)))
-        scores = self.attention(seen).masked_fill(history_mask.unsqueeze(-1) == 0, _MASKED)
-        weights = torch.softmax(scores, dim=1) * history_mask.unsqueeze(-1)  # [B, 50, POOLS]
-        pooled = (weights.transpose(1, 2) @ (vectors + self.moved(seen))).flatten(1)  # [B, POOLS * 128]
-        return normalize(self.joined(pooled) + self.context(context), dim=-1)
+        vectors = self.dropout(history_vectors.float())
+        seen = self._read(vectors, history_events, steps_of(history_gaps), history_mask)
+        newest = seen.shape[1] - 1
+        return self._pooled(seen, vectors, history_mask, context.unsqueeze(1), first=newest).squeeze(1)
+
+    def every(self, vectors: Tensor, events: Tensor, steps: Tensor, mask: Tensor, contexts: Tensor) -> Tensor:
+        """The vector after each entry, of entries up to it alone: [B, L, 128].
+
+        `vectors` [B, L, 128]; `steps` [B, L] log1p(hours until what came next); `contexts` [B, L, C] of that moment.
+        """
+        vectors = self.dropout(vectors)
+        return self._pooled(self._read(vectors, events, steps, mask), vectors, mask, contexts, first=0)
+
+    def _read(self, vectors: Tensor, events: Tensor, steps: Tensor, mask: Tensor) -> Tensor:
+        """Each entry in the light of those before it, [B, L, LOOK]."""
+        entries = self.look(vectors) + self.event(events) + self.step(steps.unsqueeze(-1) / _HOURS)
+        states = entries * mask.unsqueeze(-1)
+        visible = _causal(mask)
+        for block in self.blocks:
+            states = block(states, visible)
+        return torch.tanh(states)
+
+    def _pooled(self, seen: Tensor, vectors: Tensor, mask: Tensor, contexts: Tensor, first: int) -> Tensor:
+        """The vectors after the entries from `first` on, [B, L - first, 128]."""
+        places = torch.arange(seen.shape[1], device=seen.device)
+        ages = (places[first:].unsqueeze(1) - places).clamp_min(0)  # [L - first, L]
+        scores = self.attention(seen).transpose(1, 2).unsqueeze(2) + self.nearness[:, ages]  # [B, POOLS, L - first, L]
+        visible = _causal(mask)[:, first:].unsqueeze(1)
+        weights = torch.softmax(scores + (visible - 1.0) * _FAR, dim=-1) * visible
+        pooled = weights @ (vectors + self.moved(seen)).unsqueeze(1)  # [B, POOLS, L - first, 128]
+        return normalize(self.joined(pooled.transpose(1, 2).flatten(2)) + self.context(contexts), dim=-1)
+
+
+def steps_of(gaps: Tensor) -> Tensor:
+    """log1p(hours until the next entry, or until the request after the newest one), from the gaps [B, L], log1p(hours
+    before the request), of entries that are padded in front."""
+    hours = torch.expm1(gaps)
+    later = torch.cat([hours[:, 1:], torch.zeros_like(hours[:, :1])], dim=1)
+    return torch.log1p((hours - later).clamp_min(0.0))
+
+
+def _causal(mask: Tensor) -> Tensor:
+    """[B, L, L], 1 where an entry (second axis) sees another (third): itself and what was before."""
+    length = mask.shape[1]
+    return torch.tril(torch.ones(length, length, device=mask.device, dtype=mask.dtype)) * mask.unsqueeze(1)

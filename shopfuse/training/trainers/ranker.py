@@ -15,6 +15,7 @@ from torch import Tensor
 
 from shopfuse.core.progress import Progress, silent
 from shopfuse.training.data.snapshot import ItemVectors
+from shopfuse.training.distributed.devices import device_of
 from shopfuse.training.examples.ranker_data import Batch, RankerData, batch_of, batches, drop_inputs
 from shopfuse.training.fusion.facts import RankerFacts
 from shopfuse.training.fusion.moe import uneven_usage
@@ -120,6 +121,7 @@ class _Run:
             yield Batch(inputs, batch.labels)
 
     def loss(self, batch: Batch) -> Tensor:
+        batch = batch.to(device_of(self.ranker))
         judged = self.ranker.logits(batch.inputs)
         loss = ranker_loss(judged.logits, self.positions, batch.labels, self.settings.loss)
         if judged.gates is None:
@@ -130,7 +132,7 @@ class _Run:
         """The mean over the newest lists, nothing dropped."""
         losses = 0.0
         for chosen in batches(len(self.validation), _BLOCK):
-            batch = batch_of(self.data, self.items, self.validation[chosen])
+            batch = batch_of(self.data, self.items, self.validation[chosen]).to(device_of(self.ranker))
             logits = self.ranker.logits(batch.inputs).logits
             losses += float(ranker_loss(logits, self.positions, batch.labels, self.settings.loss)) * len(logits)
         return losses / max(len(self.validation), 1)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shopfuse.training.data.snapshot import ItemVectors
+from shopfuse.training.distributed.devices import device_of
 from shopfuse.training.examples.ranker_data import RankerData, TaskLabels, batch_of, batches, labels_of
 from shopfuse.training.fusion.ranker import FusionRanker
 from shopfuse.training.fusion.task_logits import TRAINED_TASKS
@@ -31,10 +32,10 @@ def seen_logits(
     ranker: FusionRanker, positions: PositionTerm, data: RankerData, items: ItemVectors, chosen: NDArray[np.int64]
 ) -> tuple[Tensor, TaskLabels]:
     """(calibrated logits [n, L, 3] of what was shown at the slot where it was shown, labels of the lists)."""
-    labels = labels_of(data.take(chosen))
-    raw = torch.cat(
-        [ranker.logits(batch_of(data, items, chosen[part]).inputs).logits for part in batches(len(chosen), _BLOCK)]
-    )
+    device = device_of(ranker)
+    labels = labels_of(data.take(chosen)).to(device)
+    inputs = (batch_of(data, items, chosen[part]).inputs.to(device) for part in batches(len(chosen), _BLOCK))
+    raw = torch.cat([ranker.logits(part).logits for part in inputs])
     raw[..., 0] += positions(labels.surface, labels.position) * labels.impression
     return ranker.calibrated(raw), labels
 
@@ -84,8 +85,8 @@ def _mean_loss(logits: Tensor, impressions: _Impressions) -> Tensor:
 
 def _fit(impressions: _Impressions) -> tuple[Tensor, Tensor]:
     """(log of the scales [3], shifts [3])."""
-    log_scale = torch.zeros(len(TRAINED_TASKS), requires_grad=True)
-    shift = torch.zeros(len(TRAINED_TASKS), requires_grad=True)
+    device = impressions.logits.device
+    log_scale, shift = (torch.zeros(len(TRAINED_TASKS), device=device, requires_grad=True) for _ in range(2))
     optimizer = torch.optim.LBFGS([log_scale, shift], max_iter=50, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:

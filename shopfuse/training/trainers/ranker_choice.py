@@ -1,7 +1,10 @@
 """Trains the fusion methods that are to be compared, and chooses among them on validation lists.
 
+Beside the methods stand simple rows, each one channel alone: what is popular, what goes with what the user had, what
+the user had before. A shop whose events teach no more than that is served that.
 The newest lists stop the training, set the calibration and the tasks' weights, and choose the method: what they say of
-the chosen one is therefore a little too good. `shopfuse evaluate fusion` measures on lists after them.
+the chosen one is therefore a little too good. `shopfuse evaluate recommend` and `shopfuse evaluate fusion` measure on
+what came after.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -21,9 +24,11 @@ from shopfuse.ranking.fusion import FUSION_METHODS
 from shopfuse.ranking.tensors import TASKS
 from shopfuse.training.checkpoints.shop_models import RELEVANCE_ONLY
 from shopfuse.training.data.snapshot import ItemVectors
+from shopfuse.training.distributed.devices import device_of
 from shopfuse.training.examples.ranker_data import GAIN, RankerData, batch_of, batches
 from shopfuse.training.fusion.moe import usage
 from shopfuse.training.fusion.ranker import METHODS, FusionRanker
+from shopfuse.training.fusion.score_level import ScoreFusion
 from shopfuse.training.fusion.task_logits import TRAINED_TASKS
 from shopfuse.training.trainers.position_term import PositionTerm
 from shopfuse.training.trainers.ranker import RankerTraining, split_lists, train_ranker
@@ -38,12 +43,16 @@ K = 10
 CART_WEIGHTS, PURCHASE_WEIGHTS = (0.0, 1.0, 3.0), (0.0, 1.0, 3.0)  # beside a weight of 1 for a click
 USUAL = (1.0, 1.0)  # carts and purchases follow what is really wanted; clicks alone reward what is merely seen
 LEAST_GAIN = 0.01  # of NDCG; a smaller difference on some hundred lists is chance
+# Rows of one channel, which a learned method must beat; popularity decides where the channel does not.
+SIMPLE = {"popularity": "popular", "item_knn": "co_visit", "same_users": "neighbours", "buy_again": "again"}
+_BESIDE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """One method, ready to serve. `positions` is what a slot did to clicks, None where nothing was learned."""
+    """One way to rank, ready to serve. `positions` is what a slot did to clicks, None where nothing was learned."""
 
+    name: str  # of the method, or of the simple row
     ranker: FusionRanker
     tasks: dict[str, float]  # weight of each task in the score
     validation_ndcg: float
@@ -70,16 +79,18 @@ def choose_ranker(
     A learned method is adopted by "auto" only where it orders the validation lists better than every plain one.
     """
     methods = tuple(METHODS) if fusion == AUTO else tuple(dict.fromkeys((PLAIN, fusion)))
-    fused = fuse_all(data, items, heads, methods, seed=seed, settings=settings, progress=progress)
-    reached = {method: one.validation_ndcg for method, one in fused.items()}
+    simple = {name: _simple(data, items, name) for name in SIMPLE}
+    fused = simple | fuse_all(data, items, heads, methods, seed=seed, settings=settings, progress=progress)
+    reached = {name: one.validation_ndcg for name, one in fused.items()}
     metrics = {name: value for one in fused.values() for name, value in (one.metrics or {}).items()}
-    chosen = max(methods, key=lambda method: reached[method]) if fusion == AUTO else fusion
-    return fused[chosen], {**metrics, "validation_ndcg": reached}
+    chosen = max(fused, key=lambda name: reached[name]) if fusion == AUTO else fusion
+    return fused[chosen], {**metrics, "validation_ndcg": reached, "adopted": chosen}
 
 
 def without_training(fusion: str) -> Fused:
     """The score-level method `fusion`, or the one that stands in for a learned one."""
-    return Fused(FusionRanker(fusion if fusion in FUSION_METHODS else PLAIN).eval(), dict(RELEVANCE_ONLY), 0.0)
+    method = fusion if fusion in FUSION_METHODS else PLAIN
+    return Fused(method, FusionRanker(method).eval(), dict(RELEVANCE_ONLY), 0.0)
 
 
 def fuse_all(
@@ -102,11 +113,21 @@ def fuse_all(
     return fused
 
 
+def _simple(data: RankerData, items: ItemVectors, name: str) -> Fused:
+    ranker = FusionRanker(PLAIN)
+    cast(ScoreFusion, ranker.fusion).recommend_by({"popular": _BESIDE} | {SIMPLE[name]: 1.0})
+    return _measured(data, items, name, ranker)
+
+
 def _plain(data: RankerData, items: ItemVectors, method: str) -> Fused:
+    return _measured(data, items, method, FusionRanker(method))
+
+
+def _measured(data: RankerData, items: ItemVectors, name: str, ranker: FusionRanker) -> Fused:
+    """What learned nothing, and how it orders the validation lists."""
     _, validation = split_lists(len(data))
-    ranker = FusionRanker(method).eval()
-    scores = score_of(list_probabilities(ranker, data, items, validation), RELEVANCE_ONLY)
-    return Fused(ranker, dict(RELEVANCE_ONLY), list_ndcg(data, validation, scores))
+    scores = score_of(list_probabilities(ranker.eval(), data, items, validation), RELEVANCE_ONLY)
+    return Fused(name, ranker, dict(RELEVANCE_ONLY), list_ndcg(data, validation, scores))
 
 
 def _learned(
@@ -125,12 +146,16 @@ def _learned(
             method, data, items, heads, seed=seed, settings=settings, progress=progress
         )
     _, validation = split_lists(len(data))
-    metrics[f"{method}_calibration"] = calibrate(ranker, positions, data, items, validation)
-    metrics[f"{method}_position_term"] = positions.learned()
     if method == "moe":
         metrics["moe_gate_usage"] = gate_usage(ranker, data, items, validation)
+    if not data.lists.shown.any():
+        ranker.report_relevance()
+        scores = score_of(list_probabilities(ranker, data, items, validation), RELEVANCE_ONLY)
+        return Fused(method, ranker, dict(RELEVANCE_ONLY), list_ndcg(data, validation, scores), None, metrics)
+    metrics[f"{method}_calibration"] = calibrate(ranker, positions, data, items, validation)
+    metrics[f"{method}_position_term"] = positions.learned()
     tasks, reached = choose_tasks(ranker, data, items, validation)
-    return Fused(ranker, tasks, reached, positions, metrics)
+    return Fused(method, ranker, tasks, reached, positions, metrics)
 
 
 @torch.no_grad()
@@ -138,7 +163,7 @@ def gate_usage(
     ranker: FusionRanker, data: RankerData, items: ItemVectors, chosen: NDArray[np.int64]
 ) -> dict[str, list[float]]:
     """The mean share of each expert by task, over the candidates of these lists."""
-    batch = batch_of(data, items, chosen)
+    batch = batch_of(data, items, chosen).to(device_of(ranker))
     gates = ranker.logits(batch.inputs).gates
     assert gates is not None
     shares = usage(gates, batch.labels.valid)
@@ -150,11 +175,10 @@ def list_probabilities(
     ranker: nn.Module, data: RankerData, items: ItemVectors, chosen: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """The task probabilities of the candidates of these lists, [n, L, T]."""
-    blocks = [np.zeros((0, data.lists.rows.shape[1], len(TASKS)), np.float32)]
+    blocks, device = [np.zeros((0, data.lists.rows.shape[1], len(TASKS)), np.float32)], device_of(ranker)
     for part in batches(len(chosen), 256):
-        batch = batch_of(data, items, chosen[part])
-        tasks, _ = ranker(*batch.inputs)
-        blocks.append(tasks.numpy())
+        tasks, _ = ranker(*batch_of(data, items, chosen[part]).inputs.to(device))
+        blocks.append(tasks.cpu().numpy())
     return np.concatenate(blocks)
 
 
@@ -165,10 +189,10 @@ def list_ndcg(data: RankerData, chosen: NDArray[np.int64], scores: NDArray[np.fl
 
 
 def list_ndcgs(data: RankerData, chosen: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.float64]:
-    """NDCG@10 of each list with a gain at all."""
+    """NDCG@10 of each list with a gain at all; among equal scores what is wanted comes last."""
     lists = data.lists.take(chosen)
     gains = np.exp2(GAIN[lists.outcome].astype(np.float64)) - 1.0
-    order = np.argsort(-np.where(lists.rows >= 0, scores, -np.inf), axis=1, kind="stable")[:, :K]
+    order = np.lexsort((gains, -np.where(lists.rows >= 0, scores, -np.inf)), axis=1)[:, :K]
     discount = 1.0 / np.log2(np.arange(order.shape[1]) + 2.0)
     got = (np.take_along_axis(gains, order, 1) * discount).sum(1)
     best = (-np.sort(-gains, axis=1)[:, :K] * discount).sum(1)

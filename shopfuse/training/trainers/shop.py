@@ -1,14 +1,14 @@
 """Trains every model of a shop on its events, in the order in which each one's outputs feed the next.
 
-Events before the cut train the image encoder and the towers, requests after it train the ranker: towers that had seen
-a click would explain it better than they will ever explain a new one.
+Events before the cut train the image encoder and the towers; what was shown, and what users did on their own, after it
+trains the ranker: towers that had seen a click would explain it better than they will ever explain a new one.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,15 +23,19 @@ from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.data.catalogue import Catalogue
 from shopfuse.training.data.event_log import EventLog, Events
 from shopfuse.training.data.provenance import data_hash
-from shopfuse.training.data.snapshot import ItemVectors, take_snapshot
+from shopfuse.training.data.snapshot import ItemVectors, take_snapshot, user_events
 from shopfuse.training.data.user_histories import UserHistories, last_moment, user_histories
 from shopfuse.training.examples.clicks import log_exposure, tower_examples
 from shopfuse.training.examples.impressions import ImpressionList, Replay, newest_impression_lists, with_similar
 from shopfuse.training.examples.item_inputs import ItemInputs, encode_items, item_inputs
 from shopfuse.training.examples.logged_features import write_logged
+from shopfuse.training.examples.next_items import windows_before, windows_since
 from shopfuse.training.examples.ranker_data import RankerData
 from shopfuse.training.examples.user_inputs import user_inputs
+from shopfuse.training.examples.visits import with_visits
 from shopfuse.training.fusion.ranker import LEARNED
+from shopfuse.training.models.towers import fit_query_tower
+from shopfuse.training.trainers.id_start import id_start
 from shopfuse.training.trainers.ranker import split_lists
 from shopfuse.training.trainers.ranker_choice import AUTO, Fused, choose_ranker, without_training
 from shopfuse.training.trainers.shop_images import ShopImages, image_models, image_training, session_pairs, shop_images
@@ -41,12 +45,15 @@ from shopfuse.training.trainers.tuned_settings import TrainingSettings, read_tun
 
 EncodeTexts = Callable[[list[str]], NDArray[np.float32]]
 
-TOWER_SHARE = 0.8  # of the clicks, the oldest, train the towers
+TOWER_SHARE = 0.8  # of the events, the oldest, train the towers
 MIN_EVENTS = 3  # engaged events that give an item a behaviour embedding worth having
-MIN_CLICKS = 1_000  # below, towers stay fitted
+MIN_ENGAGED = 1_000  # events of known users, below which towers stay fitted
 # Lists to learn from, below which the ranker stays a score-level fusion; an explicit wish is met with less.
-MIN_LISTS = {AUTO: 500, **dict.fromkeys(LEARNED, 1), **dict.fromkeys(FUSION_METHODS, sys.maxsize)}
+MIN_LISTS = {AUTO: 200, **dict.fromkeys(LEARNED, 1), **dict.fromkeys(FUSION_METHODS, sys.maxsize)}
 MAX_LISTS = 6_000  # the newest are enough, and replay is the slowest step
+MAX_VISITS = 10_000
+MAX_WINDOWS = 100_000  # of histories, the newest
+MAX_LATER = 4_000  # users whose next items say when the towers have learned enough
 MAX_QUERIES = 10_000  # encoded; clicks of rarer ones still teach about users
 
 
@@ -94,7 +101,9 @@ def clicks_of(events: Events) -> Events:
 
 
 def enough_to_train(log: EventLog) -> bool:
-    return len(clicks_of(log.events)) >= MIN_CLICKS
+    """Whether there are events to learn from, and a moment that parts the older from the newer ones."""
+    engaged = log.events.engaged
+    return int((engaged.user >= 0).sum()) >= MIN_ENGAGED and cut_moment(log) < np.inf
 
 
 def train_shop(
@@ -183,11 +192,18 @@ def logged_lists(
     return Logged(replay_lists(data, cut, lists, queries, trained, items), items)
 
 
+def lists_after(data: ShopData, cut: float) -> tuple[ShopData, list[ImpressionList]]:
+    """(the shop with a request for each visit, what was shown and what was visited after the cut, by time)."""
+    log, visited = with_visits(data.log, data.histories, cut, MAX_VISITS, data.seed)
+    lists = newest_impression_lists(data.log, cut, MAX_LISTS) + visited
+    return replace(data, log=log), sorted(lists, key=lambda one: float(log.requests.at[one.request]))
+
+
 def chosen_ranker(
     data: ShopData, cut: float, queries: Queries, trained: TrainedContent, fusion: str
 ) -> tuple[Fused, dict[str, Any], int]:
     """(the method `fusion`, metrics, how many lists there were): a score-level one where there are too few to learn."""
-    lists = newest_impression_lists(data.log, cut, MAX_LISTS)
+    data, lists = lists_after(data, cut)
     if sum(impressions.clicked for impressions in lists) < MIN_LISTS[fusion]:
         return without_training(fusion), {}, len(lists)
     logged = logged_lists(data, cut, lists, queries, trained)
@@ -206,9 +222,16 @@ def chosen_ranker(
 
 
 def cut_moment(log: EventLog) -> float:
-    """The moment that parts the events for the towers from the requests for the ranker."""
-    at = clicks_of(log.events).at
-    return float(at[int(TOWER_SHARE * len(at))])
+    """The moment that parts the events for the towers from those for the ranker; clicks on what was shown decide where
+    there are enough. At most 1 - TOWER_SHARE of them are not before it; inf where all are of one moment."""
+    clicks, engaged = clicks_of(log.events), log.events.engaged
+    at = clicks.at if len(clicks) >= MIN_ENGAGED else engaged.at
+    place = int(TOWER_SHARE * len(at))
+    if place == 0:
+        return np.inf
+    if at[place] == at[place - 1]:
+        place = int(np.searchsorted(at, at[place], side="right"))
+    return float(at[place]) if place < len(at) else np.inf
 
 
 def encode_queries(data: ShopData) -> Queries:
@@ -228,6 +251,9 @@ def train_content(data: ShopData, cut: float, queries: Queries) -> TrainedConten
     towers, metrics = train_towers(task, progress=data.progress)
     behaviour, inputs = towers.behaviour.weight.detach().clone(), task.inputs
     final = ItemInputs(inputs.text, inputs.image, behaviour, inputs.attributes, inputs.presence)
+    if not (task.examples.query >= 0).any():  # no search taught it what a query means: what its item's text does
+        vectors, _ = encode_items(towers.item, final)
+        fit_query_tower(towers.query, data.text_vectors, vectors)
     return TrainedContent(images, towers, final, (images.metrics if images else {}) | metrics)
 
 
@@ -252,9 +278,18 @@ def tower_task(data: ShopData, cut: float, queries: Queries) -> tuple[ShopImages
         placeholder,
         engaged >= MIN_EVENTS,
     )
-    examples = tower_examples(data.log, events, data.histories, queries.row)
-    exposure = log_exposure(events, len(data.catalogue))
-    return images, TowerTask(examples, inputs, queries.vectors, exposure, data.seed, data.settings.towers)
+    windows = windows_before(data.histories, cut, MAX_WINDOWS)
+    return images, TowerTask(
+        examples=tower_examples(data.log, events, data.histories, queries.row),
+        windows=windows,
+        later=windows_since(data.histories, cut, np.inf, MAX_LATER),
+        inputs=inputs,
+        query_vectors=queries.vectors,
+        exposure=log_exposure(events, len(data.catalogue)),
+        start=id_start(user_events(events), len(data.catalogue), data.seed),
+        seed=data.seed,
+        settings=data.settings.towers,
+    )
 
 
 def replay_lists(

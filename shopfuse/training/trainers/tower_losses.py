@@ -13,12 +13,19 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
 from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR
+from shopfuse.training.examples.next_items import NextItemBatch
 from shopfuse.training.examples.tower_batch import TowerBatch
+from shopfuse.training.trainers.full_softmax import full_softmax_loss
 from shopfuse.training.trainers.position_term import PositionTerm
 
 _NEVER = -1e4
-_SCALES = ("user", "query", "both", "list", *MODALITIES, *(f"{name} list" for name in MODALITIES))
+_SCALES = (
+    *("user", "query", "both", "list", *MODALITIES, *(f"{name} list" for name in MODALITIES)),
+    *("next", *(f"{name} next" for name in MODALITIES)),
+)
+MODALITY_SHARE = 4  # of so many places one says what is asked of each modality alone
 _FIRST_SCALE, _LARGEST_SCALE = 2.3, 3.9  # logarithms of inverse temperatures
+_FIRST_SCALES = {"next": 3.0}  # among thousands of items
 
 
 class TowerHeads(nn.Module):
@@ -28,7 +35,7 @@ class TowerHeads(nn.Module):
         super().__init__()
         self.user = nn.Linear(VECTOR, len(MODALITIES) * TOKEN)
         self.query = nn.Linear(VECTOR, len(MODALITIES) * TOKEN)
-        self.log_scale = nn.Parameter(torch.full((len(_SCALES),), _FIRST_SCALE))
+        self.log_scale = nn.Parameter(torch.tensor([_FIRST_SCALES.get(name, _FIRST_SCALE) for name in _SCALES]))
         self.positions = PositionTerm()
 
     def scale(self, name: str) -> Tensor:
@@ -65,6 +72,41 @@ def tower_loss(
         loss = loss + modality_weight * _among_all(wish, token, batch, heads.scale(name), everyone)
         loss = loss + modality_weight * list_weight * _in_its_list(wish, token, batch, heads, f"{name} list")
     return loss
+
+
+def next_item_loss(
+    heads: TowerHeads, batch: NextItemBatch, users: Tensor, vectors: Tensor, tokens: Tensor, modality_weight: float
+) -> Tensor:
+    """-log P(what came next) after each entry, over the items it is compared with; and the same of each modality alone.
+
+    `users` [B, L, 128]; `vectors` [U, 128] and `tokens` [U, 3, 64] of the batch's distinct items.
+    """
+    wanted = batch.weight > 0
+    states, targets, weights = users[wanted], batch.target[wanted], batch.weight[wanted]  # [P, 128], [P], [P]
+    loss = _next(states * heads.scale("next"), vectors[batch.compared], targets, weights, batch.correction)
+    few = slice(None, None, MODALITY_SHARE)
+    states, targets, weights = states[few], targets[few], weights[few] * MODALITY_SHARE
+    wishes = normalize(heads.user(states).unflatten(-1, (len(MODALITIES), TOKEN)), dim=-1)
+    for place, name in enumerate(MODALITIES):
+        items = tokens[batch.compared, place]
+        wish = wishes[:, place] * heads.scale(f"{name} next")
+        loss = loss + modality_weight * _next(wish, items, targets, weights, batch.correction)
+    return loss
+
+
+def next_item_ndcg(batch: NextItemBatch, users: Tensor, vectors: Tensor) -> Tensor:
+    """NDCG@10 of what came next among the items that it is compared with, the mean over the places by their weight."""
+    wanted = batch.weight > 0
+    scores = users[wanted] @ vectors[batch.compared].T  # [P, K]
+    rank = (scores >= scores.gather(1, batch.target[wanted].unsqueeze(1))).sum(1)  # 1 is the best; ties count against
+    gain = torch.where(rank <= 10, 1.0 / torch.log2(rank + 1.0), 0.0)
+    return (gain * batch.weight[wanted]).sum()
+
+
+def _next(states: Tensor, items: Tensor, targets: Tensor, weights: Tensor, correction: Tensor) -> Tensor:
+    """The correction is one more number of each item, and 1 of each state."""
+    raised = torch.cat([items, correction.unsqueeze(1)], dim=1)
+    return full_softmax_loss(torch.cat([states, torch.ones_like(states[:, :1])], dim=1), raised, targets, weights)
 
 
 def _among_all(anchor: Tensor, items: Tensor, batch: TowerBatch, scale: Tensor, weight: Tensor) -> Tensor:

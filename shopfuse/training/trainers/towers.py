@@ -1,10 +1,13 @@
-"""Trains the item, query and user towers together: which item is clicked next, given shopper, query, or both.
+"""Trains the item, query and user towers together: which item comes next, given shopper, query, or both.
 
-The newest examples are held out, by time; nothing else is chosen on them than when to stop.
+Two kinds of examples, of which a shop may have one: every place of every history (examples/next_items.py), and clicks
+on what a request showed (examples/clicks.py). What comes later is held out, by time; nothing else is chosen on it than
+when to stop.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,33 +23,42 @@ from shopfuse.training.distributed import process_group
 from shopfuse.training.distributed.messages import Message, broadcast
 from shopfuse.training.examples.clicks import TowerExamples, class_balance
 from shopfuse.training.examples.item_inputs import ItemInputs
+from shopfuse.training.examples.next_items import NextItemBatch, NextItemSampler, Windows
 from shopfuse.training.examples.tower_batch import TowerBatch, tower_batch
 from shopfuse.training.models.towers import ItemTower, QueryTower, UserTower
 from shopfuse.training.trainers.loop import Schedule, TrainingHistory, best_hardware, fit, unwatched
-from shopfuse.training.trainers.tower_losses import TowerHeads, tower_loss
+from shopfuse.training.trainers.tower_losses import TowerHeads, next_item_loss, next_item_ndcg, tower_loss
 
 STAGE, TRAINING = "train towers", "towers"
 _VALIDATION_BLOCK, _ITEM_BLOCK = 2048, 4096
+_VALIDATION_WINDOWS = 256
+_MOST_EPOCHS = 20
+_NOISE = 0.16  # of the id embeddings at the start, beside where neighbours put them
 
 
 @dataclass(frozen=True, slots=True)
 class TowerTraining:
-    batch: int = 512
-    negatives: int = 512  # for the whole batch, from the whole catalogue
+    batch: int = 512  # clicks
+    windows: int = 256  # stretches of histories, at most
+    compared: int = 2000  # items that what came next is compared with, beside the batch's own
+    places: int = 3_000_000  # in histories, that are learned from in all: a small shop is looked at more often
+    negatives: int = 512  # for the whole batch of clicks, from the whole catalogue
     others: int = 8  # for each click, from its own list
-    epochs: int = 6
-    patience: int = 1  # epochs without a better validation loss
+    epochs: int = 6  # at least
+    patience: int = 1  # epochs without a better validation loss, at least
     learning_rate: float = 2e-3
     behaviour_rate: float = 1e-2  # learning rate of the id embeddings: each is met seldom
     weight_decay: float = 0.05
-    validation_share: float = 0.1  # the newest examples
-    refresh_steps: int = 16  # histories see item vectors that are at most this old
+    validation_share: float = 0.1  # the newest clicks
+    refresh_steps: int = 16  # histories of clicks see item vectors that are at most this old
     drop_behaviour: float = 0.3  # so that an item without an id embedding is nothing unusual
     drop_content: float = 0.1
     drop_history: float = 0.0  # of a history's entries
+    dropout: float = 0.2  # in the layers that read histories
     noise: float = 0.0  # length of what is added to text and image embeddings of length 1
     modality_loss: float = 0.3
     list_loss: float = 3.0
+    next_loss: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +79,22 @@ class TowerTask:
     """All that the towers learn from, and how."""
 
     examples: TowerExamples  # by time
+    windows: Windows  # of histories
+    later: Windows  # what came after them, held out
     inputs: ItemInputs  # `presence` says who has behaviour
     query_vectors: NDArray[np.float32]  # [n, D_TEXT]
     exposure: NDArray[np.float32]  # [N] log impressions
+    start: NDArray[np.float32]  # [N, TOKEN] id embeddings to begin with
     seed: int
     settings: TowerTraining
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step learns from: a part of either kind, or of one."""
+
+    clicks: TowerBatch | None
+    next: NextItemBatch | None
 
 
 def train_towers(
@@ -91,7 +114,7 @@ def take_part(
     """What every rank does; each has the same towers afterwards."""
     towers = new_towers(task)
     metrics = _Run(towers, task).fit(progress, watch).metrics("tower")
-    return towers, {**metrics, "tower_classes": class_balance(task.examples)}
+    return towers, {**metrics, "tower_classes": class_balance(task.examples), "tower_windows": len(task.windows)}
 
 
 # For the other ranks of a distributed training: how they take part in what the leader broadcasts.
@@ -99,49 +122,58 @@ TRAININGS: dict[str, Callable[[Message], object]] = {TRAINING: lambda message: t
 
 
 def new_towers(task: TowerTask) -> Towers:
-    """Towers that know nothing yet; the task's seed decides their weights."""
+    """Towers that know nothing yet but where ids begin; the task's seed decides their weights."""
     torch.manual_seed(task.seed)
     towers = Towers(
         ItemTower(task.inputs.text.shape[1], task.inputs.image.shape[1]),
         QueryTower(task.query_vectors.shape[1]),
-        UserTower(),
+        UserTower(task.settings.dropout),
         TowerHeads(),
         nn.Embedding(len(task.inputs), TOKEN),
     )
     nn.init.normal_(towers.behaviour.weight, std=TOKEN**-0.5)
+    with torch.no_grad():
+        towers.behaviour.weight.mul_(_NOISE).add_(torch.from_numpy(task.start))
     return towers
 
 
 class _Run:
-    """One training run: data, random state, and the item vectors that histories are made of."""
+    """One training run: data, random state, and the item vectors that the histories of clicks are made of."""
 
     def __init__(self, towers: Towers, task: TowerTask) -> None:
         self.towers, self.examples, self.settings = towers, task.examples, task.settings
+        self.windows, self.later = task.windows, task.later
         self.hardware = best_hardware()
         self.device = self.hardware.device
         self.inputs = task.inputs.to(self.device)
         self.queries = torch.from_numpy(task.query_vectors).to(self.device)
         self.exposure = torch.softmax(torch.from_numpy(task.exposure), dim=0)
         self.random = torch.Generator().manual_seed(task.seed)
+        self.draws = np.random.default_rng(task.seed)
+        self.sampler = NextItemSampler.of(task.windows, len(task.inputs), self.settings.compared)
         self.held_out = int(self.settings.validation_share * len(self.examples))
         self.table = torch.zeros(len(self.inputs) + 1, VECTOR, device=self.device)  # the last row is nobody's
 
     def fit(self, progress: Progress, watch: Callable[[int, float], None]) -> TrainingHistory:
-        settings = self.settings
+        settings, steps = self.settings, self._steps()
+        epochs = settings.epochs
+        if len(self.windows):
+            places = int(self.windows.lengths.sum())
+            epochs = max(epochs, min(_MOST_EPOCHS, round(settings.places / max(places, 1))))
         schedule = Schedule(
             STAGE,
-            settings.epochs,
-            max(1, self.trained // settings.batch),
+            epochs,
+            steps,
             settings.learning_rate,
             settings.weight_decay,
-            settings.patience,
+            max(settings.patience, round(0.15 * epochs)),
         )
         return fit(
             self.towers.modules,
             schedule,
-            lambda epoch: self._batches(schedule.steps),
+            lambda epoch: self._batches(steps),
             self._training_loss,
-            self._validation_loss if self.held_out else None,
+            self._validation_loss if self.held_out or len(self.later) else None,
             groups=self._groups(),
             hardware=self.hardware,
             distributed=True,
@@ -149,9 +181,14 @@ class _Run:
             watch=watch,
         )
 
+    def _steps(self) -> int:
+        """Of an epoch: as many as the clicks fill, or as all windows do where there are more of them."""
+        windows = -(-len(self.windows) // self.settings.windows)
+        return max(1, self.trained // self.settings.batch, windows)
+
     @property
     def trained(self) -> int:
-        """How many examples are trained on: the oldest."""
+        """How many clicks are trained on: the oldest."""
         return len(self.examples) - self.held_out
 
     def _groups(self) -> list[dict[str, Any]]:
@@ -160,24 +197,38 @@ class _Run:
         own = list(self.towers.behaviour.parameters())
         return [{"params": shared}, {"params": own, "weight_decay": 0.0, "lr": self.settings.behaviour_rate}]
 
-    def _batches(self, steps: int) -> Iterator[TowerBatch]:
-        size = self.settings.batch
-        order = torch.randperm(self.trained, generator=self.random).numpy()
+    def _batches(self, steps: int) -> Iterator[Step]:
+        """Clicks and windows are spread evenly over the steps; either may be missing in a shop."""
+        size, clicks = self.settings.batch, self._click_order(steps)
+        windows = self.windows.batches(max(1, -(-len(self.windows) // steps)), self.draws)
         for step in range(steps):
-            if step % self.settings.refresh_steps == 0:
+            if step % self.settings.refresh_steps == 0 and len(clicks):
                 self._refresh()
-            negatives = self._negatives(self.settings.negatives, self.random)
-            yield self._batch(order[step * size : (step + 1) * size], negatives, self.random)
+            chosen = clicks[step * size : (step + 1) * size]
+            part = next(windows, None)
+            yield Step(
+                self._clicks(chosen, self._negatives(self.settings.negatives, self.random), self.random)
+                if len(chosen)
+                else None,
+                self.sampler.batch(part, self.draws) if part is not None else None,
+            )
+
+    def _click_order(self, steps: int) -> NDArray[np.int64]:
+        """Places of the clicks of an epoch, again from the start where the windows need more steps."""
+        wanted = steps * self.settings.batch
+        rounds = math.ceil(wanted / self.trained) if self.trained else 0
+        orders = [torch.randperm(self.trained, generator=self.random).numpy() for _ in range(rounds)]
+        return np.concatenate([np.zeros(0, np.int64), *orders])[:wanted]
 
     def _negatives(self, count: int, random: torch.Generator) -> Tensor:
         return torch.multinomial(self.exposure, count, replacement=True, generator=random)
 
-    def _batch(self, chosen: NDArray[np.int64], negatives: Tensor, random: torch.Generator) -> TowerBatch:
+    def _clicks(self, chosen: NDArray[np.int64], negatives: Tensor, random: torch.Generator) -> TowerBatch:
         return tower_batch(self.examples.take(chosen), negatives, self.settings.others, random)
 
     @torch.no_grad()
     def _refresh(self) -> None:
-        """The item vectors as they are now, for the histories."""
+        """The item vectors as they are now, for the histories of clicks."""
         item, training = self.towers.item, self.towers.item.training
         item.eval()
         for start in range(0, len(self.inputs), _ITEM_BLOCK):
@@ -185,26 +236,63 @@ class _Run:
             self.table[rows] = self._items(rows, self.inputs.presence[rows])[0]
         item.train(training)
 
-    def _training_loss(self, batch: TowerBatch) -> Tensor:
+    def _training_loss(self, step: Step) -> Tensor:
         """The loss of this process's shard of the batch, with less known, and less well, than at serving time."""
+        loss = self._everything()
+        world_size = process_group.world_size()
+        if step.clicks is not None:
+            presence, noise = self._gaps(step.clicks.rows), self._noise(len(step.clicks.rows))
+            part = process_group.shard(len(step.clicks.clicked))
+            own, kept = self._forgetful(step.clicks).shard(part, world_size)
+            loss = loss + self._click_loss(own, presence[kept], None if noise is None else noise[kept])
+        if step.next is not None:
+            presence = self._gaps(step.next.rows)
+            own_next = step.next.shard(process_group.shard(len(step.next.mask)), world_size)
+            loss = loss + self.settings.next_loss * self._next_loss(own_next, presence)
+        return loss
+
+    def _everything(self) -> Tensor:
+        """0, of every parameter: processes that train together wait for the gradients of all."""
+        if process_group.world_size() == 1:
+            return torch.zeros((), device=self.device)
+        parameters = [p for module in self.towers.modules.values() for p in module.parameters()]
+        return torch.stack([0.0 * parameter.sum() for parameter in parameters]).sum()
+
+    def _gaps(self, rows: Tensor) -> Tensor:
+        """Which modalities of these items a step may see, [rows, 3]."""
         rates = (self.settings.drop_content, self.settings.drop_content, self.settings.drop_behaviour)
-        presence = with_gaps(self.inputs.presence[batch.rows.to(self.device)].cpu(), rates, self.random)
-        noise = self._noise(len(batch.rows))
-        own, kept = self._forgetful(batch).shard(process_group.shard(len(batch.clicked)), process_group.world_size())
-        return self._loss(own, presence[kept], None if noise is None else noise[kept])
+        return with_gaps(self.inputs.presence[rows.to(self.device)].cpu(), rates, self.random)
 
     def _validation_loss(self) -> float:
         """The mean loss of the held-out examples, against the same negatives every time."""
-        self._refresh()
+        loss = 0.0
+        if self.held_out:
+            self._refresh()
+            loss += self._held_out_clicks()
+        if len(self.later):
+            loss += self.settings.next_loss * self._held_out_windows()
+        return loss
+
+    def _held_out_clicks(self) -> float:
         negatives = self._negatives(2 * self.settings.negatives, torch.Generator().manual_seed(0))
         starts = range(self.trained, len(self.examples), _VALIDATION_BLOCK)
         total = 0.0
         for start in starts[process_group.rank() :: process_group.world_size()]:
             chosen = np.arange(start, min(start + _VALIDATION_BLOCK, len(self.examples)))
-            batch = self._batch(chosen, negatives, torch.Generator().manual_seed(start))
+            batch = self._clicks(chosen, negatives, torch.Generator().manual_seed(start))
             presence = self.inputs.presence[batch.rows.to(self.device)]
-            total += float(self._loss(batch, presence)) * len(chosen)
+            total += float(self._click_loss(batch, presence)) * len(chosen)
         return process_group.mean(total) * process_group.world_size() / self.held_out
+
+    def _held_out_windows(self) -> float:
+        total = 0.0
+        for start in range(0, len(self.later), _VALIDATION_WINDOWS)[process_group.rank() :: process_group.world_size()]:
+            part = self.later.take(np.arange(start, min(start + _VALIDATION_WINDOWS, len(self.later))))
+            batch = self.sampler.batch(part, np.random.default_rng(start))
+            presence = self.inputs.presence[batch.rows.to(self.device)]
+            vectors, _, users = self._next(batch.to(self.device), presence)
+            total -= float(next_item_ndcg(batch.to(self.device), users, vectors)) * len(part)
+        return process_group.mean(total) * process_group.world_size() / len(self.later)
 
     def _noise(self, items: int) -> Tensor | None:
         """What blurs the embeddings of so many items: [items, D_TEXT + D_IMAGE]."""
@@ -230,12 +318,23 @@ class _Run:
         vectors, tokens = self.towers.item(text, image, self.towers.behaviour(rows), attributes, presence)
         return vectors, tokens
 
-    def _loss(self, batch: TowerBatch, presence: Tensor, noise: Tensor | None = None) -> Tensor:
+    def _click_loss(self, batch: TowerBatch, presence: Tensor, noise: Tensor | None = None) -> Tensor:
         batch = batch.to(self.device)
         vectors, tokens = self._items(batch.rows, presence.to(self.device), noise)
         query = self.towers.query(self.queries[batch.query]) * batch.searched.unsqueeze(-1)
         weights = {"list_weight": self.settings.list_loss, "modality_weight": self.settings.modality_loss}
         return tower_loss(self.towers.heads, batch, self._users(batch), query, vectors, tokens, **weights)
+
+    def _next_loss(self, batch: NextItemBatch, presence: Tensor) -> Tensor:
+        batch = batch.to(self.device)
+        vectors, tokens, users = self._next(batch, presence)
+        return next_item_loss(self.towers.heads, batch, users, vectors, tokens, self.settings.modality_loss)
+
+    def _next(self, batch: NextItemBatch, presence: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(vectors [U, 128] and tokens [U, 3, 64] of the batch's items, user vectors after each entry [B, L, 128])."""
+        vectors, tokens = self._items(batch.rows, presence.to(self.device))
+        entries = torch.cat([vectors, torch.zeros_like(vectors[:1])])[batch.history]  # [B, L, 128]
+        return vectors, tokens, self.towers.user.every(entries, batch.events, batch.steps, batch.mask, batch.contexts)
 
     def _users(self, batch: TowerBatch) -> Tensor:
         users = batch.users
