@@ -33,6 +33,7 @@ class Channel:
     stands_in: bool = False  # it also feeds a surface where the query has no behaviour vector
     search_weight: float = 0.0  # in the fusions, unless judgments chose another
     recommend_weight: float = 0.0
+    similar_weight: float = 0.0
     temperature: float = 0.1  # of the method softmax
     orders: bool = False  # its small scores differ by orders of magnitude: learned rankers read the logarithm
 
@@ -84,6 +85,7 @@ TABLE = (
         normalisation="max",
         feeds=(SEARCH, SIMILAR),
         search_weight=2.0,
+        similar_weight=0.25,
     ),
     Channel(
         "visual",
@@ -94,6 +96,7 @@ TABLE = (
         feeds=(SEARCH, SIMILAR),
         search_weight=6.0,
         recommend_weight=0.5,
+        similar_weight=0.25,
     ),
     Channel(
         "behaviour",
@@ -103,6 +106,7 @@ TABLE = (
         normalisation="min_max",
         feeds=(SEARCH, RECOMMEND, SIMILAR),
         recommend_weight=1.0,
+        similar_weight=0.25,
     ),
     Channel(
         "again",
@@ -123,6 +127,7 @@ TABLE = (
         feeds=(RECOMMEND, SIMILAR),
         search_weight=0.1,
         recommend_weight=1.0,
+        similar_weight=0.25,
         orders=True,
     ),
     Channel(
@@ -133,6 +138,7 @@ TABLE = (
         normalisation="absolute",
         feeds=(RECOMMEND, SIMILAR),
         recommend_weight=1.0,
+        similar_weight=0.5,
         orders=True,
     ),
     Channel(
@@ -143,6 +149,7 @@ TABLE = (
         normalisation="absolute",
         feeds=(RECOMMEND, SIMILAR),
         recommend_weight=1.0,
+        similar_weight=0.25,
         orders=True,
     ),
     Channel(
@@ -159,10 +166,11 @@ TABLE = (
         "shopfuse.recall.popular:POPULAR",
         modality="behaviour",
         normalisation="max",
-        feeds=(RECOMMEND,),
+        feeds=(RECOMMEND, SIMILAR),
         stands_in=True,
         search_weight=0.05,
         recommend_weight=0.3,
+        similar_weight=0.75,
     ),
 )
 CHANNELS = tuple(channel.name for channel in TABLE)

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.ranking.channels import TABLE
+from shopfuse.ranking.channels import SEARCH, SIMILAR, TABLE, Surface
 from shopfuse.ranking.tensors import MODALITIES
 
 FloatArray = NDArray[np.float32]
@@ -30,11 +30,13 @@ EPSILON = 1e-6
 NOTHING_LEARNED: Mapping[str, float] = MappingProxyType({})
 
 
-def channel_weights(is_search: bool, learned: Mapping[str, float] = NOTHING_LEARNED) -> FloatArray:
+def channel_weights(surface: Surface, learned: Mapping[str, float] = NOTHING_LEARNED) -> FloatArray:
     """The channels' weights on a surface, [K]; `learned` ones stand in for the table's in a search."""
-    if not is_search:
-        return np.array([channel.recommend_weight for channel in TABLE], np.float32)
-    return np.array([learned.get(channel.name, channel.search_weight) for channel in TABLE], np.float32)
+    if surface == SEARCH:
+        return np.array([learned.get(channel.name, channel.search_weight) for channel in TABLE], np.float32)
+    if surface == SIMILAR:
+        return np.array([channel.similar_weight for channel in TABLE], np.float32)
+    return np.array([channel.recommend_weight for channel in TABLE], np.float32)
 
 
 def normalise(scores: FloatArray, mask: FloatArray) -> FloatArray:
@@ -53,25 +55,30 @@ def normalise(scores: FloatArray, mask: FloatArray) -> FloatArray:
 def votes(scores: FloatArray, mask: FloatArray) -> FloatArray:
     """Reciprocal ranks in 0..1: 1 for a channel's best candidate, 0 for one that it did not find (score <= 0): [c, K].
 
-    Equal scores share the best of their ranks.
+    Equal scores share the best of their ranks. A vote counts as much as the channel is sure of its best candidate.
     """
     known = (mask > 0) & (scores > 0)
     better = (scores[None, :, :] > scores[:, None, :]) & known[None, :, :]  # [c, other, K]
     ranks = 1.0 + better.sum(1)
-    return np.where(known, (RRF_K + 1.0) / (RRF_K + ranks), 0.0).astype(np.float32)
+    sure = normalise(scores, mask).max(0, initial=0.0)  # [K], 1 unless the scores are absolute
+    return np.where(known, sure * (RRF_K + 1.0) / (RRF_K + ranks), 0.0).astype(np.float32)
 
 
 def soft_shares(scores: FloatArray, mask: FloatArray) -> FloatArray:
-    """Softmax of each channel's normalised scores over the candidates, as a share of the best one's: [c, K]."""
+    """Softmax of each channel's normalised scores over the candidates, as a share of the best one's: [c, K].
+
+    It counts as much as the channel is sure of that one.
+    """
     level = normalise(scores, mask)
-    return np.where(mask > 0, np.exp((level - level.max(0, initial=0.0)) / TEMPERATURES), 0.0).astype(np.float32)
+    sure = level.max(0, initial=0.0)
+    return np.where(mask > 0, sure * np.exp((level - sure) / TEMPERATURES), 0.0).astype(np.float32)
 
 
 def fuse(
     method: str,
     scores: FloatArray,
     mask: FloatArray,
-    is_search: bool,
+    surface: Surface,
     learned: Mapping[str, float] = NOTHING_LEARNED,
 ) -> tuple[FloatArray, FloatArray]:
     """(relevance [c] in 0..1, modality weights [c, M]) from channel scores and mask [c, K].
@@ -79,7 +86,7 @@ def fuse(
     A channel that does not apply to a candidate is left out of that candidate's mean; it does not count as zero.
     """
     opinions = {"weighted": normalise, "vote": votes, "softmax": soft_shares}[method](scores, mask)
-    weights = channel_weights(is_search, learned) * (mask > 0)  # [c, K]
+    weights = channel_weights(surface, learned) * (mask > 0)  # [c, K]
     relevance = (weights * opinions).sum(1) / np.maximum(weights.sum(1), EPSILON)
     shares = (weights * (opinions + EPSILON)) @ CHANNEL_MODALITY
     shares = shares / np.maximum(shares.sum(1, keepdims=True), EPSILON * EPSILON)

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS, TABLE
+from shopfuse.ranking.channels import (
+    CHANNEL_COLUMN,
+    CHANNELS,
+    RANK,
+    RECOMMEND,
+    SEARCH,
+    SIMILAR,
+    TABLE,
+    Surface,
+)
 from shopfuse.ranking.fusion import FUSION_METHODS, FloatArray, fuse, votes
 
 LEXICAL = CHANNEL_COLUMN["lexical"]
@@ -16,9 +25,9 @@ def _channels(candidates: int, seed: int = 0) -> tuple[FloatArray, FloatArray]:
 
 
 @pytest.mark.parametrize("method", FUSION_METHODS)
-@pytest.mark.parametrize("is_search", [True, False])
-def test_relevance_and_weights_are_shares(method: str, is_search: bool) -> None:
-    relevance, weights = fuse(method, *_channels(40), is_search)
+@pytest.mark.parametrize("surface", [SEARCH, RECOMMEND, SIMILAR, RANK])
+def test_relevance_and_weights_are_shares(method: str, surface: Surface) -> None:
+    relevance, weights = fuse(method, *_channels(40), surface)
 
     assert ((relevance >= 0) & (relevance <= 1)).all()
     assert weights.sum(1) == pytest.approx(1.0, abs=1e-4)
@@ -31,7 +40,7 @@ def test_one_channel_alone_keeps_its_own_order(method: str) -> None:
     mask[:] = 0.0
     mask[:, LEXICAL] = 1.0
 
-    relevance, _ = fuse(method, scores, mask, is_search=True)
+    relevance, _ = fuse(method, scores, mask, SEARCH)
 
     assert list(np.argsort(-relevance, kind="stable")) == list(np.argsort(-scores[:, LEXICAL], kind="stable"))
 
@@ -43,14 +52,14 @@ def test_a_masked_channel_changes_nothing_whatever_it_holds(method: str) -> None
     wild = scores.copy()
     wild[:, CHANNEL_COLUMN["semantic"]] = 1e6
 
-    assert np.array_equal(fuse(method, scores, mask, True)[0], fuse(method, wild, mask, True)[0])
+    assert np.array_equal(fuse(method, scores, mask, SEARCH)[0], fuse(method, wild, mask, SEARCH)[0])
 
 
 @pytest.mark.parametrize("method", FUSION_METHODS)
 def test_without_any_channel_every_item_scores_zero(method: str) -> None:
     scores, mask = _channels(5)
 
-    relevance, weights = fuse(method, scores, np.zeros_like(mask), is_search=False)
+    relevance, weights = fuse(method, scores, np.zeros_like(mask), RECOMMEND)
 
     assert not relevance.any()
     assert not weights.any()

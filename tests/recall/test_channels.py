@@ -128,7 +128,7 @@ def test_names_are_distinct_and_modalities_known() -> None:
     [
         (SEARCH, ["lexical", "semantic", "visual", "behaviour"]),
         (RECOMMEND, ["behaviour", "co_visit", "neighbours", "transitions", "popular", "last"]),
-        (SIMILAR, ["semantic", "visual", "behaviour", "co_visit", "neighbours", "transitions"]),
+        (SIMILAR, ["semantic", "visual", "behaviour", "co_visit", "neighbours", "transitions", "popular"]),
         (RANK, []),
     ],
 )

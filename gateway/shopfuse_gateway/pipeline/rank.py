@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shopfuse.ranking.channels import SEARCH
 from shopfuse.ranking.fusion import fuse
 from shopfuse.ranking.tensors import COUNT_BUCKETS, TASKS, VECTOR, bucket, pad_rows
 from shopfuse_gateway.pipeline.call import Call
@@ -60,8 +61,9 @@ def _task_weights(engine: Engine) -> NDArray[np.float32]:
 
 def _by_channels(engine: Engine, call: Call, candidates: Candidates) -> Scores:
     scores, mask = candidates.channel_scores, candidates.channel_mask
-    is_search, learned = call.request.context.is_search, engine.release.manifest.search_weights
-    relevance, modality_weights = fuse(FALLBACK_METHOD, scores, mask, is_search, learned)
+    surface = SEARCH if call.request.context.is_search else call.request.surface
+    learned = engine.release.manifest.search_weights
+    relevance, modality_weights = fuse(FALLBACK_METHOD, scores, mask, surface, learned)
     return Scores(np.nan_to_num(relevance), None, np.nan_to_num(modality_weights))
 
 

@@ -66,7 +66,7 @@ def _score_fusion(method: str, snapshot: Snapshot, as_query: AsQuery) -> Scorer:
     def score(case: JudgedCase) -> FloatArray:
         query = as_query(case)
         rows = pool(indexes, query, case.surface, case.selection)
-        relevance, _ = fuse(method, *channel_scores(indexes, rows, query), is_search=bool(case.query))
+        relevance, _ = fuse(method, *channel_scores(indexes, rows, query), case.surface)
         return spread(rows, relevance, len(indexes.items))
 
     return score

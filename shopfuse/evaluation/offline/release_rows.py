@@ -128,7 +128,7 @@ class OfflineRows:
         alone = {"bm25": "lexical", "semantic": "semantic"}
         rankings = {name: search(self.indexes, one, query, POOL, selection).rows for name, one in alone.items()}
         for method in FUSION_METHODS:
-            relevance, _ = fuse(method, scores, mask, is_search=True, learned=self.learned)
+            relevance, _ = fuse(method, scores, mask, SEARCH, self.learned)
             rankings[method] = rows[np.lexsort((rows, -relevance))]
         return rankings
 
@@ -147,7 +147,7 @@ def cross_validate_weights(workspace: Path, topics: Sequence[Topic], folds: int)
     manifest = stable_release(workspace)
     with LmdbStore.open(WorkspacePaths(workspace).store) as store:
         pools = open_offline_rows(workspace, manifest, store).judged_pools([t for t in topics if t.answerable])
-    in_use = channel_weights(is_search=True, learned=manifest.search_weights)
+    in_use = channel_weights(SEARCH, manifest.search_weights)
     return search_weights(pools, dict(zip(CHANNELS, in_use.tolist(), strict=True)), folds)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS, TABLE
+from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS, RECOMMEND, SEARCH, SIMILAR, TABLE
 from shopfuse.ranking.fusion import (
     CHANNEL_MODALITY,
     EPSILON,
@@ -65,14 +65,16 @@ def votes(scores: Tensor, mask: Tensor) -> Tensor:
     known = (mask > 0) & (scores > 0)
     level = torch.where(known, scores, 0.0)
     better = (level.unsqueeze(1) > level.unsqueeze(2)).to(scores.dtype)  # [B, C, other, K]
-    return torch.where(known, (RRF_K + 1.0) / (RRF_K + 1.0 + better.sum(2)), 0.0)
+    sure = normalise(scores, mask).amax(1, keepdim=True)
+    return torch.where(known, sure * (RRF_K + 1.0) / (RRF_K + 1.0 + better.sum(2)), 0.0)
 
 
 def soft_shares(scores: Tensor, mask: Tensor) -> Tensor:
     """ranking.fusion.soft_shares over [B, C, K]."""
     level = normalise(scores, mask)
-    gap = level - level.amax(1, keepdim=True)
-    return torch.where(mask > 0, torch.exp(gap / torch.from_numpy(TEMPERATURES).to(gap.device)), 0.0)
+    sure = level.amax(1, keepdim=True)
+    temperatures = torch.from_numpy(TEMPERATURES).to(level.device)
+    return torch.where(mask > 0, sure * torch.exp((level - sure) / temperatures), 0.0)
 
 
 OPINIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -86,6 +88,7 @@ class ScoreFusion(nn.Module):
     """inputs -> (task probabilities [B, C, T], of which only "relevance" is filled, modality weights [B, C, M])."""
 
     search_weights: Tensor
+    similar_weights: Tensor
     recommend_weights: Tensor
     channel_modality: Tensor
     task: Tensor
@@ -95,14 +98,15 @@ class ScoreFusion(nn.Module):
         if method not in FUSION_METHODS:
             raise ShopfuseError(f"fusion {method!r}: expected one of {', '.join(FUSION_METHODS)}")
         self.method = method
-        self.register_buffer("search_weights", torch.from_numpy(channel_weights(is_search=True)))
-        self.register_buffer("recommend_weights", torch.from_numpy(channel_weights(is_search=False)))
+        self.register_buffer("search_weights", torch.from_numpy(channel_weights(SEARCH)))
+        self.register_buffer("similar_weights", torch.from_numpy(channel_weights(SIMILAR)))
+        self.register_buffer("recommend_weights", torch.from_numpy(channel_weights(RECOMMEND)))
         self.register_buffer("channel_modality", torch.from_numpy(CHANNEL_MODALITY.copy()))
         self.register_buffer("task", torch.tensor([float(name == "relevance") for name in TASKS]))
 
     def learn(self, search_weights: Mapping[str, float]) -> None:
         """Takes the weights that judgments chose in the place of the table's."""
-        self.search_weights.copy_(torch.from_numpy(channel_weights(is_search=True, learned=search_weights)))
+        self.search_weights.copy_(torch.from_numpy(channel_weights(SEARCH, search_weights)))
 
     def recommend_by(self, weights: Mapping[str, float]) -> None:
         """Recommends by these channels alone."""
@@ -110,12 +114,16 @@ class ScoreFusion(nn.Module):
 
     def forward(self, inputs: RankerInputs) -> tuple[Tensor, Tensor]:
         scores, mask = known_channels(inputs)
-        relevance, shares = self.relevance(OPINIONS[self.method](scores, mask), mask, inputs.is_search)
+        relevance, shares = self.relevance(OPINIONS[self.method](scores, mask), mask, inputs)
         return relevance.unsqueeze(-1) * self.task, shares
 
-    def relevance(self, opinions: Tensor, mask: Tensor, is_search: Tensor) -> tuple[Tensor, Tensor]:
-        """(relevance [B, C], modality weights [B, C, M]) from the channels' opinions and mask [B, C, K]."""
-        weights = torch.where(is_search > 0, self.search_weights, self.recommend_weights).unsqueeze(1) * mask
+    def relevance(self, opinions: Tensor, mask: Tensor, inputs: RankerInputs) -> tuple[Tensor, Tensor]:
+        """(relevance [B, C], modality weights [B, C, M]) from the channels' opinions and mask [B, C, K].
+
+        Similar items are asked for by a vector without words.
+        """
+        elsewhere = torch.where(inputs.query_present > 0, self.similar_weights, self.recommend_weights)
+        weights = torch.where(inputs.is_search > 0, self.search_weights, elsewhere).unsqueeze(1) * mask
         relevance = (weights * opinions).sum(-1) / weights.sum(-1).clamp(min=EPSILON)
         shares = (weights * (opinions + EPSILON)) @ self.channel_modality  # [B, C, M]
         return relevance, shares / shares.sum(-1, keepdim=True).clamp(min=EPSILON * EPSILON)

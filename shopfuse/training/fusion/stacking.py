@@ -39,7 +39,7 @@ class Stacking(nn.Module):
         relevances, shares = [], []
         for name, method in self.methods.items():
             assert isinstance(method, ScoreFusion)
-            relevance, share = method.relevance(OPINIONS[name](scores, mask), mask, inputs.is_search)
+            relevance, share = method.relevance(OPINIONS[name](scores, mask), mask, inputs)
             relevances.append(relevance)
             shares.append(share)
         opinions = torch.cat([torch.stack(relevances, dim=-1), normalise(scores, mask), mask], dim=-1)

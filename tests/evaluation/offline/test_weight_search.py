@@ -12,7 +12,7 @@ import pytest
 from shopfuse.datasets.search_weights import SearchWeightsError, read_search_weights, write_search_weights
 from shopfuse.evaluation.offline.weight_search import JudgedPool, WeightSearchError, choose, search_weights
 from shopfuse.metrics.ndcg import condensed_ndcg, ndcg
-from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS
+from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS, RECOMMEND, SEARCH
 from shopfuse.ranking.fusion import FloatArray, channel_weights, fuse
 
 IN_USE = {"lexical": 1.0, "semantic": 2.0, "popular": 0.05}
@@ -37,7 +37,7 @@ def as_array(weights: Mapping[str, float]) -> FloatArray:
 
 def test_a_pool_is_measured_as_a_ranking_is() -> None:
     judged = pool(0, "lexical")
-    weights = channel_weights(is_search=True)
+    weights = channel_weights(SEARCH)
     order = np.argsort(-(judged.opinions @ weights), kind="stable")
     ids = [str(row) for row in order]
     grades = {str(row): grade for row, grade in enumerate(judged.grades.tolist()) if not np.isnan(grade)}
@@ -91,11 +91,11 @@ def test_kept_weights_are_read_again_and_rank(tmp_path: Path) -> None:
     mask = np.zeros_like(scores)
     mask[:, [CHANNEL_COLUMN["lexical"], CHANNEL_COLUMN["semantic"]]] = 1.0
 
-    relevance, _ = fuse("weighted", scores, mask, is_search=True, learned=learned)
+    relevance, _ = fuse("weighted", scores, mask, SEARCH, learned)
 
     assert learned == {"lexical": 0.0, "semantic": 4.0}
     assert np.argsort(-relevance).tolist() == np.argsort(-scores[:, CHANNEL_COLUMN["semantic"]]).tolist()
-    assert channel_weights(False, learned).tolist() == channel_weights(False).tolist()
+    assert channel_weights(RECOMMEND, learned).tolist() == channel_weights(RECOMMEND).tolist()
 
 
 @pytest.mark.parametrize(

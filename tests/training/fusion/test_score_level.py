@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.ranking.channels import CHANNEL_COLUMN
+from shopfuse.ranking.channels import CHANNEL_COLUMN, RECOMMEND, SEARCH, SIMILAR, Surface
 from shopfuse.ranking.features import CONTEXT_FEATURES
 from shopfuse.ranking.fusion import FUSION_METHODS, fuse
 from shopfuse.ranking.tensors import TASKS, pad_rows, submodels
@@ -25,16 +25,19 @@ def _inputs(candidates: int, seed: int = 0) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("method", FUSION_METHODS)
-@pytest.mark.parametrize("is_search", [True, False])
-def test_graph_equals_the_numpy_reference(method: str, is_search: bool) -> None:
+@pytest.mark.parametrize("surface", [SEARCH, RECOMMEND, SIMILAR])
+def test_graph_equals_the_numpy_reference(method: str, surface: Surface) -> None:
     inputs = _inputs(50)
     inputs["query_present"], inputs["user_present"] = torch.zeros(1, 1), torch.zeros(1, 1)
-    inputs["context"][:, IS_SEARCH] = float(is_search)
+    inputs["context"][:, IS_SEARCH] = float(surface == SEARCH)
+    if surface == SIMILAR:  # by a vector: no channel may be left for it to complete
+        inputs["query_present"] = torch.ones(1, 1)
+        inputs["channel_mask"][..., CHANNEL_COLUMN["semantic"]] = 1.0
 
     tasks, weights = FusionRanker(method)(**inputs)
 
     scores, mask = inputs["channel_scores"][0].numpy(), inputs["channel_mask"][0].numpy()
-    expected, expected_weights = fuse(method, scores, mask, is_search)
+    expected, expected_weights = fuse(method, scores, mask, surface)
     assert tasks[0, :, RELEVANCE].numpy() == pytest.approx(expected, abs=1e-6)
     assert weights[0].numpy() == pytest.approx(expected_weights, abs=1e-5)
     assert not tasks[0, :, :RELEVANCE].any()
