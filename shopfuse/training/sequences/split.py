@@ -57,12 +57,13 @@ class Cases:
 
     inputs: Histories
     targets: NDArray[np.int32]  # [U]
+    again: bool = False  # True: items of the history may come again, and are ranked too
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def take(self, users: NDArray[np.generic]) -> Cases:
-        return Cases(self.inputs.take(users), self.targets[users])
+        return Cases(self.inputs.take(users), self.targets[users], self.again)
 
     @property
     def unreachable(self) -> NDArray[np.bool_]:

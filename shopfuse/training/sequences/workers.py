@@ -51,9 +51,19 @@ class Workers:
 
     def results(self, pieces: Sequence[Piece]) -> list[Any]:
         """What each piece gives, in their order; the first error of any is raised."""
-        if self._pool is None:
-            return [piece.work(self._data, *piece.arguments, self._progress) for piece in pieces]
-        futures = [self._pool.submit(_run, piece) for piece in pieces]
+        return self.finish(self.start(pieces))
+
+    def start(self, pieces: Sequence[Piece]) -> list[Future[Any]]:
+        """Begins the pieces, for `finish` to wait for; without other processes they are done here and now."""
+        if self._pool is not None:
+            return [self._pool.submit(_run, piece) for piece in pieces]
+        done: list[Future[Any]] = [Future() for _ in pieces]
+        for future, piece in zip(done, pieces, strict=True):
+            future.set_result(piece.work(self._data, *piece.arguments, self._progress))
+        return done
+
+    def finish(self, futures: Sequence[Future[Any]]) -> list[Any]:
+        """What the started pieces give, in their order; the first error of any is raised."""
         waiting: set[Future[Any]] = set(futures)
         while waiting:
             done, waiting = wait(waiting, _POLL_S)
@@ -63,7 +73,7 @@ class Workers:
         return [future.result() for future in futures]
 
     def _pass_on(self) -> None:
-        while True:
+        while self._pool is not None:
             try:
                 self._progress(*self._reports.get_nowait())
             except queue.Empty:

@@ -1,0 +1,48 @@
+"""SASRec (Kang and McAuley, 2018) with a softmax over all items: the trained row that others are measured beside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopfuse.core.progress import Progress
+from shopfuse.training.sequences.fit import SequenceTraining, TrainedSequenceModel, train_model
+from shopfuse.training.sequences.model import ModelSettings
+from shopfuse.training.sequences.scoring import model_scores
+from shopfuse.training.sequences.split import Histories, Split
+
+SETTINGS = ModelSettings(heads=2, filtered=False, attributes=False, compared=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    dropout: float
+    learning_rate: float
+
+
+# For histories of few events and of many; chosen between on validation.
+TRIALS = (Trial(0.5, 5e-3), Trial(0.2, 3e-3))
+
+
+@dataclass(frozen=True, slots=True)
+class SasRec:
+    trained: TrainedSequenceModel
+
+    def scores(self, histories: Histories) -> NDArray[np.float32]:
+        """Log probabilities of every item as the next one, [U, N]."""
+        return model_scores(self.trained.model, histories)
+
+
+def train_sasrec(split: Split, trial: Trial, training: SequenceTraining, seed: int, progress: Progress) -> SasRec:
+    settings = replace(SETTINGS, dropout=trial.dropout)
+    training = replace(training, learning_rate=trial.learning_rate)
+    stage = f"sasrec, dropout {trial.dropout:g}, rate {trial.learning_rate:g}"
+    return SasRec(train_model(split, None, settings, training, seed=seed, stage=stage, progress=progress))
+
+
+def best_trial(validation: Sequence[float]) -> int:
+    """The place of the trial with the highest NDCG@10 on validation."""
+    return int(np.argmax(validation))
