@@ -46,7 +46,9 @@ class Memory:
     """The items of a release that a user had to do with, as it is at a moment."""
 
     rows: NDArray[np.int32]  # [m], ascending, distinct
+    categories: NDArray[np.int32]  # [m], text_code of each item's category, 0 where it has none
     repeats: NDArray[np.void]  # [m] of REPEAT
+    visits: NDArray[np.void]  # [1] of REPEAT, of the shop as if it were one item
     at: float
 
     def of(self, rows: NDArray[np.int32]) -> NDArray[np.void]:
@@ -59,7 +61,7 @@ class Memory:
         return known
 
 
-NO_MEMORY = Memory(np.zeros(0, np.int32), np.zeros(0, REPEAT), 0.0)
+NO_MEMORY = Memory(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, REPEAT), NEVER, 0.0)
 
 
 def remember(
@@ -77,6 +79,12 @@ def remember(
         repeats["sums"][:, column] = np.bincount(place[counting], faded[:, column], len(distinct))
     kept = most_valued(repeats, MOST_ITEMS)
     return distinct[kept], repeats[kept]
+
+
+def visits(bought: NDArray[np.bool_], at: NDArray[np.float64]) -> NDArray[np.void]:
+    """The REPEAT [1] of one user's events [n] whatever their items; NEVER where there is none."""
+    _, repeats = remember(np.zeros(len(at), np.int32), bought, at)
+    return repeats if len(repeats) else NEVER
 
 
 def occasions(

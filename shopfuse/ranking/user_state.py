@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.ranking.repeats import MOST_ITEMS, NEVER, REPEAT, as_first_met, happened, most_valued, remember
+from shopfuse.ranking.repeats import MOST_ITEMS, NEVER, REPEAT, as_first_met, happened, most_valued, remember, visits
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +67,15 @@ class UserState:
     entries: NDArray[np.void]  # [n <= MAX_HISTORY] of ENTRY, oldest first
     repeated: NDArray[np.bytes_]  # [m <= MOST_ITEMS] ids of items, ascending
     repeats: NDArray[np.void]  # [m] of REPEAT
+    visits: NDArray[np.void]  # [1] of REPEAT, of whatever items
 
     @classmethod
     def of(cls, events: NDArray[np.void]) -> UserState:
         """The state after all of a user's events, of ENTRY, oldest first."""
         ids, items = np.unique(events["item"], return_inverse=True)
-        kept, repeats = remember(items, CONSUMES[events["event"]], events["at"])
-        return cls(events[-MAX_HISTORY:], ids[kept], repeats)
+        bought, at = CONSUMES[events["event"]], events["at"]
+        kept, repeats = remember(items, bought, at)
+        return cls(events[-MAX_HISTORY:], ids[kept], repeats, visits(bought, at))
 
     @property
     def item_ids(self) -> NDArray[np.bytes_]:
@@ -90,11 +92,12 @@ class UserState:
         before = NEVER if others.all() else self.repeats[~others]
         ids, repeats = self.repeated[others], self.repeats[others]
         kept = most_valued(repeats, MOST_ITEMS - 1)
-        place = int(np.searchsorted(ids[kept], entry["item"][0]))
+        place, bought = int(np.searchsorted(ids[kept], entry["item"][0])), bool(CONSUMES[event])
         return UserState(
             np.concatenate([self.entries, entry])[-MAX_HISTORY:],
             np.insert(ids[kept], place, entry["item"][0]),
-            np.insert(repeats[kept], place, happened(before, bool(CONSUMES[event]), at)[0]),
+            np.insert(repeats[kept], place, happened(before, bought, at)[0]),
+            happened(self.visits, bought, at),
         )
 
     def before(self, at: float) -> UserState:
@@ -103,32 +106,35 @@ class UserState:
         What came of an item cannot be turned back: of one that the user met again since, only the first time is known.
         Where that is not enough the state must be made anew, of the events before the moment.
         """
-        met = self.repeats["first_at"] < at
-        repeats = as_first_met(self.repeats[met], at)
-        return UserState(self.entries[self.entries["at"] < at], self.repeated[met], repeats)
+        met, came = self.repeats["first_at"] < at, self.visits["first_at"] < at
+        repeats, visited = as_first_met(self.repeats[met], at), as_first_met(self.visits, at) if came.all() else NEVER
+        return UserState(self.entries[self.entries["at"] < at], self.repeated[met], repeats, visited)
 
 
-UNKNOWN_USER = UserState(np.zeros(0, ENTRY), np.zeros(0, ENTRY["item"]), np.zeros(0, REPEAT))
+UNKNOWN_USER = UserState(np.zeros(0, ENTRY), np.zeros(0, ENTRY["item"]), np.zeros(0, REPEAT), NEVER)
 
 
 def pack_user(state: UserState) -> bytes:
     count = np.array(len(state.entries), _COUNT)
-    return FORMAT + b"".join(part.tobytes() for part in (count, state.entries, state.repeated, state.repeats))
+    parts = (count, state.visits, state.entries, state.repeated, state.repeats)
+    return FORMAT + b"".join(part.tobytes() for part in parts)
 
 
 def unpack_user(packed: bytes) -> UserState:
     """Raises ShopfuseError where the bytes are not a packed user."""
-    start, item = len(FORMAT) + _COUNT.itemsize, ENTRY["item"].itemsize + REPEAT.itemsize
-    count = int(np.frombuffer(packed[len(FORMAT) : start].ljust(_COUNT.itemsize, b"\0"), _COUNT)[0])
+    visits_at = len(FORMAT) + _COUNT.itemsize
+    start, item = visits_at + REPEAT.itemsize, ENTRY["item"].itemsize + REPEAT.itemsize
+    count = int(np.frombuffer(packed, _COUNT, 1, len(FORMAT))[0]) if len(packed) >= start else 0
     rest = len(packed) - start - count * ENTRY.itemsize
     if packed[:1] != FORMAT or rest < 0 or rest % item:
         raise ShopfuseError(
             f"user row: expected format {FORMAT!r}, a count, so many entries of {ENTRY.itemsize} bytes and items of "
-            f"{item}, got {packed[:start]!r} and {len(packed)} bytes in all"
+            f"{item}, got {packed[:visits_at]!r} and {len(packed)} bytes in all"
         )
     ids_at, items = start + count * ENTRY.itemsize, rest // item
     return UserState(
         np.frombuffer(packed, ENTRY, count, start),
         np.frombuffer(packed, ENTRY["item"], items, ids_at),
         np.frombuffer(packed, REPEAT, items, ids_at + items * ENTRY["item"].itemsize),
+        np.frombuffer(packed, REPEAT, 1, visits_at),
     )

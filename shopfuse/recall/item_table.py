@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shopfuse.ranking.features import text_code
 from shopfuse.ranking.filter import ItemFilter
-from shopfuse.ranking.item import CatalogueItem
+from shopfuse.ranking.item import CATEGORY_SEPARATOR, CatalogueItem
 from shopfuse.recall.arrays import open_array, write_array
 from shopfuse.recall.facets import FacetTable, FacetWriter, facet_groups, facet_key
 from shopfuse.recall.selection import Selection, price_bound
@@ -32,6 +33,7 @@ class ItemTable:
     price: NDArray[np.float32]  # [items], NaN where unknown
     available: NDArray[np.bool_]  # [items]
     brand: NDArray[np.uint64]  # [items], the facet's key, 0 where there is none
+    category: NDArray[np.int32]  # [items], text_code of the path, 0 where there is none
     facets: FacetTable
 
     @classmethod
@@ -42,10 +44,11 @@ class ItemTable:
             open_array(folder / "price.npy", np.float32),
             open_array(folder / "available.npy", np.bool_),
             open_array(folder / "brand.npy", np.uint64),
+            open_array(folder / "category.npy", np.int32),
             FacetTable.open(folder),
         )
-        for name, column in (("price", table.price), ("available", table.available), ("brand", table.brand)):
-            if len(column) != len(table.ids):
+        for name in ("price", "available", "brand", "category"):
+            if len(column := getattr(table, name)) != len(table.ids):
                 raise ReleaseError(f"{folder}/{name}.npy: {len(column)} rows, expected {len(table.ids)} as in ids.npy")
         return table
 
@@ -114,7 +117,7 @@ def build_item_table(folder: Path, items: Iterable[CatalogueItem]) -> int:
     Raises ReleaseError where an id is out of order, repeated, or longer than 64 bytes.
     """
     ids: list[bytes] = []
-    price, available, brand, facets = array("f"), array("b"), array("Q"), FacetWriter()
+    price, available, brand, category, facets = array("f"), array("b"), array("Q"), array("i"), FacetWriter()
     for row, item in enumerate(items):
         item_id = item.item_id.encode("ascii")
         if len(item_id) > ID_BYTES or (ids and item_id <= ids[-1]):
@@ -123,10 +126,12 @@ def build_item_table(folder: Path, items: Iterable[CatalogueItem]) -> int:
         price.append(float("nan") if item.price is None else float(price_bound(item.price)))
         available.append(item.available)
         brand.append(_brand_key(item.brand))
+        category.append(text_code(CATEGORY_SEPARATOR.join(item.category)))
         facets.add(row, item)
     write_array(folder / "ids.npy", np.array(ids, dtype=f"S{ID_BYTES}"))
     write_array(folder / "price.npy", np.frombuffer(price, np.float32))
     write_array(folder / "available.npy", np.frombuffer(available, np.bool_))
     write_array(folder / "brand.npy", np.frombuffer(brand, np.uint64))
+    write_array(folder / "category.npy", np.frombuffer(category, np.int32))
     facets.write(folder)
     return len(ids)

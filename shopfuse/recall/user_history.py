@@ -30,4 +30,5 @@ def user_history(user: UserState, items: ItemTable, read_items: ReadItems, at: f
 def _memory(user: UserState, items: ItemTable, at: float) -> Memory:
     """What is remembered of the items that the release knows: its rows ascend as its ids do."""
     rows = items.rows(user.repeated)
-    return Memory(rows[rows >= 0], user.repeats[rows >= 0], at)
+    known = rows[rows >= 0]
+    return Memory(known, items.category[known], user.repeats[rows >= 0], user.visits, at)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from shopfuse.ranking.features import (
     FEATURES,
     ITEM_ROW,
     NO_HISTORY,
+    SPANS,
     Context,
     History,
     candidate_features,
@@ -21,8 +24,9 @@ from shopfuse.ranking.features import (
     text_code,
 )
 from shopfuse.ranking.history import history_tensors
-from shopfuse.ranking.repeats import Memory, remember
+from shopfuse.ranking.repeats import DAY_S
 from shopfuse.ranking.user_state import CONSUMES, ENTRY, MAX_HISTORY, UserState, pack_user, unpack_user
+from tests.memories import memory_of
 
 NOW = 1_780_000_000.0
 SCENES = ("campaign", "holiday")
@@ -38,7 +42,7 @@ def column(table: NDArray[np.float32], name: str) -> NDArray[np.float32]:
 
 def history_of(rows: list[int], table: NDArray[np.void], events: list[int]) -> History:
     of, kinds, at = np.array(rows, np.int32), np.array(events, np.int64), np.full(len(rows), NOW - 60.0)
-    return History(of, table[rows], kinds, at, Memory(*remember(of, CONSUMES[kinds], at), NOW))
+    return History(of, table[rows], kinds, at, memory_of(of, CONSUMES[kinds], at, NOW))
 
 
 def test_features_of_unknown_items_are_finite() -> None:
@@ -57,6 +61,41 @@ def test_brand_affinity_is_the_weighted_share_of_the_history() -> None:
 
     assert column(table, "brand_affinity") == pytest.approx([0.75, 0.25, 0.0], abs=1e-3)
     assert list(column(table, "purchased_before")) == [1.0, 0.0, 0.0]
+
+
+def test_the_memory_says_how_often_and_how_lately_an_item_and_its_category_were_had() -> None:
+    rows = items(5)
+    rows["category"], rows["repeat_interval"] = [1, 1, 2, 0, 0], 7 * DAY_S
+    bought = [(0, 21), (3, 20), (0, 14), (0, 7), (2, 3)]
+    of, at = (np.array(column) for column in zip(*bought, strict=True))
+    memory = memory_of(of.astype(np.int32), np.ones(5, np.bool_), NOW - DAY_S * at, NOW, rows["category"])
+    history = replace(NO_HISTORY, memory=memory)
+
+    table = candidate_features(np.array([0, 1, 2, 3, 4], np.int32), rows, history, Context(NOW), SCENES)
+
+    assert column(table, "had_times") == pytest.approx(np.log1p([3, 0, 1, 1, 0]))
+    assert column(table, "purchased_before").tolist() == [1, 0, 1, 1, 0]
+    assert column(table, "had_since") == pytest.approx(np.log(np.array([7, 400, 3, 20, 400]) + 0.5))
+    assert column(table, "had_due") == pytest.approx(np.log(np.array([7, 400, 3, 20, 400]) / 7 + 0.02), rel=1e-5)
+    assert column(table, "category_since") == pytest.approx(np.log(np.array([7, 7, 3, 400, 400]) + 0.5))
+    assert column(table, "category_had")[0] == column(table, "category_had")[1] > column(table, "category_had")[2] > 0
+    assert column(table, "category_had")[3] == 0  # without a category
+    for span in SPANS:
+        assert column(table, f"had_{span}")[0] > column(table, f"had_{span}")[2] > 0 == column(table, f"had_{span}")[4]
+    assert column(table, "repeat_share") == pytest.approx(np.full(5, 0.4))
+    assert column(table, "visit_since") == pytest.approx(np.full(5, np.log(3.5)))
+
+
+def test_events_of_the_future_leave_features_finite() -> None:
+    rows = items(2)
+    memory = memory_of(np.array([0], np.int32), np.ones(1, np.bool_), np.array([NOW + 9 * DAY_S]), NOW)
+
+    table = candidate_features(
+        np.arange(2, dtype=np.int32), rows, replace(NO_HISTORY, memory=memory), Context(NOW), SCENES
+    )
+
+    assert np.isfinite(table).all()
+    assert column(table, "had_since")[0] == pytest.approx(np.log(0.5))
 
 
 def test_nan_price_is_unknown_not_zero() -> None:

@@ -16,7 +16,6 @@ from shopfuse.ranking.repeats import (
     HALF_LIVES_S,
     MOST_ITEMS,
     OCCASION_S,
-    Memory,
     interval_s,
     remember,
     since_s,
@@ -24,6 +23,7 @@ from shopfuse.ranking.repeats import (
 )
 from shopfuse.ranking.user_state import CONSUMES, ENTRY, EVENT_CODES, UNKNOWN_USER, UserState, pack_user, unpack_user
 from shopfuse.state.lmdb_store import LmdbStore
+from tests.memories import memory_of
 from tests.user_states import user_state
 
 NOW = 1_780_000_000.0
@@ -46,6 +46,7 @@ def assert_same(actual: UserState, expected: UserState) -> None:
     assert actual.repeated.tolist() == expected.repeated.tolist()
     for name in expected.repeats.dtype.names or ():
         np.testing.assert_allclose(actual.repeats[name], expected.repeats[name], rtol=1e-5, err_msg=name)
+        np.testing.assert_allclose(actual.visits[name], expected.visits[name], rtol=1e-5, err_msg=name)
 
 
 @settings(max_examples=100, deadline=None)
@@ -168,7 +169,7 @@ def test_a_full_memory_forgets_the_least_valued_item() -> None:
 
 
 def test_a_memory_knows_its_items_and_nothing_of_others() -> None:
-    rows, repeats = remember(np.array([7, 3, 7]), np.ones(3, np.bool_), NOW + DAY_S * np.arange(3))
-    of = Memory(rows.astype(np.int32), repeats, NOW).of(np.array([3, 5, 7, -1, 9], np.int32))
+    memory = memory_of(np.array([7, 3, 7], np.int32), np.ones(3, np.bool_), NOW + DAY_S * np.arange(3), NOW)
+    of = memory.of(np.array([3, 5, 7, -1, 9], np.int32))
 
     assert of["bought"].tolist() == [1, 0, 2, 0, 0]

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shopfuse.ranking.repeats import DAY_S, NO_MEMORY, Memory, remember
+from shopfuse.ranking.repeats import DAY_S, NO_MEMORY, Memory
 from shopfuse.recall.again import AgainIndex, build_again
 from shopfuse.recall.selection import Selection
 from shopfuse.release.manifest import ReleaseError
+from tests.memories import memory_of
 
 NOW = 1_780_000_000.0
 ITEMS = 6
@@ -19,7 +20,7 @@ ITEMS = 6
 def memory(*deeds: tuple[int, float]) -> Memory:
     """Of purchases of (row, days ago)."""
     rows, days = np.array(sorted(deeds, key=lambda deed: -deed[1]), np.float64).reshape(-1, 2).T
-    return Memory(*remember(rows.astype(np.int32), np.ones(len(rows), np.bool_), NOW - days * DAY_S), NOW)
+    return memory_of(rows.astype(np.int32), np.ones(len(rows), np.bool_), NOW - days * DAY_S, NOW)
 
 
 @pytest.fixture

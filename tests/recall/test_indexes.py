@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS, TABLE
-from shopfuse.ranking.repeats import Memory, remember
 from shopfuse.recall.again import build_again
 from shopfuse.recall.categories import build_categories
 from shopfuse.recall.channels import channel_scores, search
@@ -22,6 +21,7 @@ from shopfuse.recall.vector_channels import image_embedding
 from shopfuse.recall.vectors import build_vectors
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import ReleaseError
+from tests.memories import memory_of
 from tests.recall.shop import build_pair_indexes, make_items, unit_vectors
 
 ITEMS = 200
@@ -35,7 +35,7 @@ QUERY = RecallQuery(
     history_rows=np.array([4, -1, 5], np.int32),
     history_weights=np.array([0.5, 0.2, 0.3], np.float32),
     image_embedding=IMAGES[11],
-    memory=Memory(*remember(np.array([4, 9, 4], np.int32), np.ones(3, np.bool_), np.arange(3) * 1e6), 3e6),
+    memory=memory_of(np.array([4, 9, 4], np.int32), np.ones(3, np.bool_), np.arange(3) * 1e6, 3e6),
 )
 
 

@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shopfuse.ranking.features import History
-from shopfuse.ranking.repeats import Memory, remember
+from shopfuse.ranking.repeats import Memory, remember, visits
 from shopfuse.ranking.user_state import CONSUMES, ENTRY, MAX_HISTORY, UserState
 from shopfuse.training.data.cleaning_rules import usual_period
 from shopfuse.training.data.event_log import EventLog, Events
@@ -47,14 +47,16 @@ class UserHistories:
         entries = self.entries(user, at)
         rows = self.events.row[entries]
         kinds = self.events.kind[entries].astype(np.int64)
-        return History(rows, item_rows[rows], kinds, self.events.at[entries], self.memory(user, at))
+        known, repeats, visited = self.remembered(user, at)
+        memory = Memory(known, item_rows["category"][known], repeats, visited, at)
+        return History(rows, item_rows[rows], kinds, self.events.at[entries], memory)
 
-    def memory(self, user: int, at: float) -> Memory:
-        """What came of each item, from all the user's events before `at`."""
+    def remembered(self, user: int, at: float) -> tuple[NDArray[np.int32], NDArray[np.void], NDArray[np.void]]:
+        """What came of each item, and of all: rows [m], REPEAT [m] and REPEAT [1], from all the user's events before
+        `at`."""
         start, end = self._before(user, at)
-        events = self.events
-        rows, repeats = remember(events.row[start:end], CONSUMES[events.kind[start:end]], events.at[start:end])
-        return Memory(rows, repeats, at)
+        bought, moments = CONSUMES[self.events.kind[start:end]], self.events.at[start:end]
+        return *remember(self.events.row[start:end], bought, moments), visits(bought, moments)
 
 
 def user_histories(events: Events, users: int) -> UserHistories:
@@ -76,8 +78,8 @@ def user_states(log: EventLog, item_ids: list[str], at: float) -> dict[str, User
             entries = np.zeros(len(places), ENTRY)
             entries["item"], entries["event"] = ids[events.row[places]], events.kind[places]
             entries["at"] = events.at[places]
-            memory = histories.memory(code, np.inf)
-            states[user] = UserState(entries, ids[memory.rows], memory.repeats)
+            rows, repeats, visited = histories.remembered(code, np.inf)
+            states[user] = UserState(entries, ids[rows], repeats, visited)
     return states
 
 

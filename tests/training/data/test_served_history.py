@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shopfuse.ranking.features import Context
+from shopfuse.ranking.features import FEATURES, Context, History, candidate_features, missing_item_row, text_code
 from shopfuse.ranking.history import history_vectors
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.ranking.tensors import VECTOR
@@ -21,7 +21,7 @@ from shopfuse.ranking.user_state import EVENT_CODES, MAX_HISTORY
 from shopfuse.recall.item_table import ItemTable, build_item_table
 from shopfuse.state.lmdb_store import LmdbStore
 from shopfuse.training.data.event_log import Events, Requests
-from shopfuse.training.data.user_histories import user_histories
+from shopfuse.training.data.user_histories import UserHistories, user_histories
 from shopfuse.training.examples.user_inputs import user_inputs
 from shopfuse_gateway.pipeline.call import Call
 from shopfuse_gateway.pipeline.user import read_user, user_tensors
@@ -68,6 +68,13 @@ class Server:
 
     def tensors(self, deeds: Sequence[Deed]) -> dict[str, NDArray[np.generic]]:
         """Of a user who did all this."""
+        engine, call = self.asked(deeds)
+        return user_tensors(engine, call, read_user(engine, call))
+
+    def history(self, deeds: Sequence[Deed]) -> History:
+        return read_user(*self.asked(deeds)).history
+
+    def asked(self, deeds: Sequence[Deed]) -> tuple[Engine, Call]:
         self.store.put_users({"ann": user_state((deed.item, deed.event, deed.at) for deed in deeds)})
         release = SimpleNamespace(
             indexes=SimpleNamespace(items=self.items),
@@ -77,19 +84,19 @@ class Server:
         metrics = SimpleNamespace(feature_missing=SimpleNamespace(labels=lambda _: SimpleNamespace(inc=bool)))
         request = SimpleNamespace(user_id="ann", context=Context(NOW, SCENES[0], "app"))
         engine = cast(Engine, SimpleNamespace(store=self.store, release=release, metrics=metrics))
-        call = cast(Call, SimpleNamespace(request=request))
-        return user_tensors(engine, call, read_user(engine, call))
+        return engine, cast(Call, SimpleNamespace(request=request))
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("served")
-    build_item_table(folder / "items", [CatalogueItem(item, item) for item in ITEMS])
+    build_item_table(folder / "items", [CatalogueItem(item, item, category=(item[-1:],)) for item in ITEMS])
     with LmdbStore.open(folder / "store.lmdb", readonly=False) as store:
         yield Server(store, ItemTable.open(folder / "items"))
 
 
-def trained(deeds: Sequence[Deed]) -> dict[str, NDArray[np.generic]]:
+def histories_of(deeds: Sequence[Deed]) -> UserHistories:
+    """Of the only user, without what the shop no longer knows."""
     known = sorted((deed for deed in deeds if deed.item != GONE), key=lambda deed: deed.at)
     count = len(known)
     events = Events(
@@ -102,8 +109,12 @@ def trained(deeds: Sequence[Deed]) -> dict[str, NDArray[np.generic]]:
         position=np.full(count, -1, np.int16),
         scene=np.full(count, -1, np.int8),
     )
+    return user_histories(events, 1)
+
+
+def trained(deeds: Sequence[Deed]) -> dict[str, NDArray[np.generic]]:
     requests = Requests(["asked"], np.array([NOW]), np.zeros(1, np.int32), [""], ["app"], [SCENES[0]])
-    inputs = user_inputs(user_histories(events, 1), requests, np.zeros(1, np.int32), SCENES)
+    inputs = user_inputs(histories_of(deeds), requests, np.zeros(1, np.int32), SCENES)
     return {
         "history_vectors": history_vectors(inputs.rows[0], VECTORS),
         "history_events": inputs.events[0],
@@ -131,3 +142,26 @@ def test_beyond_a_month_longer_tells_no_more(server: Server) -> None:
     tensors = server.tensors([Deed("item-1", "purchase", days * DAY_S) for days in (60, 40, 30, 1)])
 
     assert tensors["history_gaps"][-4:] == pytest.approx(np.log1p([720.0, 720.0, 720.0, 24.0]))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(deeds=MANY)
+def test_what_is_remembered_of_items_is_served_as_it_was_trained(server: Server, deeds: list[Deed]) -> None:
+    rows, context = np.arange(len(ITEMS), dtype=np.int32), Context(NOW)
+    items = np.repeat(missing_item_row(), len(ITEMS))
+    items["category"] = [text_code(item[-1:]) for item in ITEMS]
+    online, offline = server.history(deeds), histories_of(deeds).history(0, NOW, items)
+
+    served, learned = (candidate_features(rows, items, history, context, SCENES) for history in (online, offline))
+
+    np.testing.assert_array_equal(online.memory.rows, offline.memory.rows)
+    # Items without a row in the store have no category there: what comes of the last events differs by that alone.
+    affinity = [FEATURES.index(name) for name in ("brand_affinity", "category_affinity", "parent_affinity")]
+    np.testing.assert_allclose(np.delete(served, affinity, 1), np.delete(learned, affinity, 1), rtol=1e-5)
+
+
+def test_what_vanished_from_the_catalogue_is_in_no_memory(server: Server) -> None:
+    memory = server.history([Deed(GONE, "purchase", DAY_S), Deed("item-3", "purchase", DAY_S)]).memory
+
+    assert memory.rows.tolist() == [3]
+    assert len(memory.repeats) == len(memory.categories) == 1
