@@ -18,6 +18,7 @@ from shopfuse.ranking.features import moment_features
 from shopfuse.ranking.user_state import EVENT_WEIGHT, MAX_HISTORY
 from shopfuse.training.data.user_histories import UserHistories
 
+MOST_TARGETS = 4096  # of a batch: where histories are long its places tell much the same
 POOL = 16  # batches whose windows are sorted by length together
 HOUR_S = 3600.0
 
@@ -147,7 +148,7 @@ class NextItemSampler:
         entry = np.where(mask, places, 0)
         following = np.where(mask, places + 1, 0)
         item, target = windows.row[entry], windows.row[following]
-        wanted = mask & (target != item) & (windows.at[following] >= windows.since)
+        wanted = _some(mask & (target != item) & (windows.at[following] >= windows.since), random)
         weight = np.where(wanted, EVENT_WEIGHT[windows.kind[following]], 0.0).astype(np.float32)
         compared = np.unique(np.concatenate([target[wanted], self._drawn(random)]))
         rows, place = np.unique(np.concatenate([compared, item[mask]]), return_inverse=True)
@@ -182,3 +183,13 @@ class NextItemSampler:
         missed = (1 - 1 / items) ** self.count * np.exp(-targets * self.frequency[compared])
         correction: NDArray[np.float32] = -np.log1p(-missed).astype(np.float32)
         return correction
+
+
+def _some(wanted: NDArray[np.bool_], random: np.random.Generator) -> NDArray[np.bool_]:
+    """MOST_TARGETS of the places, where there are more."""
+    places = np.flatnonzero(wanted)
+    if len(places) <= MOST_TARGETS:
+        return wanted
+    kept = np.zeros_like(wanted)
+    kept.flat[random.choice(places, MOST_TARGETS, replace=False)] = True
+    return kept

@@ -32,7 +32,7 @@ from shopfuse.training.trainers.tower_losses import TowerHeads, next_item_loss, 
 STAGE, TRAINING = "train towers", "towers"
 _VALIDATION_BLOCK, _ITEM_BLOCK = 2048, 4096
 _VALIDATION_WINDOWS = 256
-_MOST_EPOCHS = 20
+_LEAST_EPOCHS, _MOST_EPOCHS = 3, 20  # over histories
 _NOISE = 0.16  # of the id embeddings at the start, beside where neighbours put them
 
 
@@ -44,7 +44,7 @@ class TowerTraining:
     places: int = 3_000_000  # in histories, that are learned from in all: a small shop is looked at more often
     negatives: int = 512  # for the whole batch of clicks, from the whole catalogue
     others: int = 8  # for each click, from its own list
-    epochs: int = 6  # at least
+    epochs: int = 6  # at least, over clicks
     patience: int = 1  # epochs without a better validation loss, at least
     learning_rate: float = 2e-3
     behaviour_rate: float = 1e-2  # learning rate of the id embeddings: each is met seldom
@@ -155,11 +155,7 @@ class _Run:
         self.table = torch.zeros(len(self.inputs) + 1, VECTOR, device=self.device)  # the last row is nobody's
 
     def fit(self, progress: Progress, watch: Callable[[int, float], None]) -> TrainingHistory:
-        settings, steps = self.settings, self._steps()
-        epochs = settings.epochs
-        if len(self.windows):
-            places = int(self.windows.lengths.sum())
-            epochs = max(epochs, min(_MOST_EPOCHS, round(settings.places / max(places, 1))))
+        settings, steps, epochs = self.settings, self._steps(), self._epochs()
         schedule = Schedule(
             STAGE,
             epochs,
@@ -180,6 +176,12 @@ class _Run:
             progress=progress,
             watch=watch,
         )
+
+    def _epochs(self) -> int:
+        """As many as clicks need; of histories alone, what makes up the places that are to be looked at."""
+        wanted = round(self.settings.places / max(int(self.windows.lengths.sum()), 1))
+        least = self.settings.epochs if len(self.examples) else _LEAST_EPOCHS
+        return max(least, min(_MOST_EPOCHS, wanted)) if len(self.windows) else least
 
     def _steps(self) -> int:
         """Of an epoch: as many as the clicks fill, or as all windows do where there are more of them."""
