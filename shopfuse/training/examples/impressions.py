@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from shopfuse.core.progress import Progress, silent
 from shopfuse.ranking.channels import CHANNELS, RECOMMEND, SEARCH, SIMILAR, Surface
-from shopfuse.ranking.features import DAY_S, FEATURES, Context, History, candidate_features
+from shopfuse.ranking.features import FEATURES, Context, History, candidate_features
+from shopfuse.ranking.repeats import DAY_S
 from shopfuse.ranking.user_state import stronger
 from shopfuse.recall.channels import channel_scores, pool
 from shopfuse.recall.query import RecallQuery

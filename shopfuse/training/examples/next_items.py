@@ -155,7 +155,7 @@ class NextItemSampler:
         history = np.full(mask.shape, len(rows), np.int64)
         history[mask] = place[len(compared) :]
         steps = np.log1p(np.maximum(windows.at[following] - windows.at[entry], 0.0) / HOUR_S) * mask
-        known = np.cumsum(mask, axis=1)
+        known = np.cumsum(mask, axis=1, dtype=np.int64)
         contexts = moment_features(windows.at[following].ravel(), known.ravel(), windows.scene[following].ravel())
         return NextItemBatch(
             rows=torch.from_numpy(rows.astype(np.int64)),

@@ -51,7 +51,8 @@ def _even(users: NDArray[np.int32], most: int, random: np.random.Generator) -> N
     of_user = users[order]
     turn = np.arange(len(order)) - np.searchsorted(of_user, of_user)
     ranked = np.lexsort((random.random(len(order)), turn))
-    return order[ranked[:most]]
+    chosen: NDArray[np.int64] = order[ranked[:most]]
+    return chosen
 
 
 def _list(request: int, visit: Events) -> ImpressionList:

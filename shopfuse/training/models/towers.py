@@ -6,6 +6,8 @@ and content alone carries an item that nobody has seen yet.
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -78,9 +80,10 @@ def fit_query_tower(tower: QueryTower, texts: NDArray[np.float32], item_vectors:
     `item_vectors` [N, 128] are where those items lie.
     """
     fit_linear(tower.straight, texts, item_vectors)
+    last = cast(nn.Linear, tower.bent[-1])
     with torch.no_grad():
-        tower.bent[-1].weight.zero_()
-        tower.bent[-1].bias.zero_()
+        last.weight.zero_()
+        last.bias.zero_()
 
 
 class UserTower(nn.Module):

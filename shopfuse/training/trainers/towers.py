@@ -220,7 +220,8 @@ class _Run:
         wanted = steps * self.settings.batch
         rounds = math.ceil(wanted / self.trained) if self.trained else 0
         orders = [torch.randperm(self.trained, generator=self.random).numpy() for _ in range(rounds)]
-        return np.concatenate([np.zeros(0, np.int64), *orders])[:wanted]
+        places: NDArray[np.int64] = np.concatenate([np.zeros(0, np.int64), *orders])[:wanted]
+        return places
 
     def _negatives(self, count: int, random: torch.Generator) -> Tensor:
         return torch.multinomial(self.exposure, count, replacement=True, generator=random)
