@@ -95,7 +95,7 @@ def _all_lists(log: EventLog, since: float) -> Iterator[ImpressionList]:
     listed = of_requests.take(of_requests.kind == IMPRESSION)
     listed = listed.take(np.lexsort((listed.position, listed.request)))
     codes, starts = np.unique(listed.request, return_index=True)
-    for code, start, end in zip(codes.tolist(), starts, np.append(starts[1:], len(listed)), strict=True):
+    for code, start, end in zip(codes.tolist(), starts, np.append(starts, len(listed))[1:], strict=True):
         rows = listed.row[start:end]
         outcome = np.array([strongest.get((code, row), 0) for row in rows.tolist()], np.int8)
         yield _kept(ImpressionList(code, rows, listed.position[start:end], outcome))
