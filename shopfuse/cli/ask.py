@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +22,21 @@ from shopfuse.local.requests import (
     similar_request,
 )
 from shopfuse.v1.item_pb2 import RankedItem
+from shopfuse.v1.recommendation_pb2 import RepeatPurchases
 
+
+class Repeats(StrEnum):
+    """The API's RepeatPurchases."""
+
+    UNSPECIFIED = "unspecified"
+    ALLOW = "allow"
+    WHEN_DUE = "when_due"
+    NEVER = "never"
+
+
+RepeatOption = Annotated[
+    Repeats, typer.Option("--repeat-purchases", help="Whether what was bought may come back; else as the shop says.")
+]
 UserOption = Annotated[str, typer.Option("--user", "-u", help="User id; empty for an anonymous user.")]
 SceneOption = Annotated[str, typer.Option(help="Scene of the request, such as holiday or campaign.")]
 SizeOption = Annotated[int, typer.Option("--size", "-n", help="Items on a page.")]
@@ -124,6 +139,7 @@ def search(
 def recommend(
     workspace: WorkspaceOption,
     user: UserOption = "",
+    repeat_purchases: RepeatOption = Repeats.UNSPECIFIED,
     scene: SceneOption = "",
     size: SizeOption = 10,
     page_token: PageOption = "",
@@ -138,10 +154,13 @@ def recommend(
 ) -> None:
     """Items for a user; for an unknown one what is popular.
 
+    \b
     shopfuse recommend -w myshop --user u42
+    shopfuse recommend -w myshop --user u42 --repeat-purchases when_due
     """
     request = recommend_request(
         user,
+        repeat_purchases=RepeatPurchases.Value(f"REPEAT_PURCHASES_{repeat_purchases.name}"),
         scene=scene,
         items=item_filter(brand or (), category or (), parse_attributes(attribute or ()), min_price, max_price),
         page_size=size,

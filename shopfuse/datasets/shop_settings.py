@@ -6,12 +6,14 @@ It holds choices that belong to the shop's data and models; ports and deadlines 
 import json
 import re
 import tomllib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Final
 
 from shopfuse.core.errors import ShopfuseError
+from shopfuse.ranking.item import CATEGORY_SEPARATOR
 from shopfuse.ranking.languages import UnknownLanguage, language_of
+from shopfuse.ranking.repeat_purchases import CHOICES
 
 FUSIONS: Final = ("auto", "weighted", "vote", "softmax", "stacking", "attention", "moe")
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?")
@@ -30,14 +32,21 @@ class ShopSettings:
     image_encoder: str = "embedded"  # "embedded" (trained on the shop), or a hub id or folder of a ViT, CLIP or SigLIP
     fusion: str = "auto"  # auto: whichever orders validation lists best; weighted where there is nothing to learn from
     language: str = "en"  # of titles and queries, as in ranking.languages: how the lexical index cuts words
+    repeat_purchases: str = "auto"  # whether what a user bought is recommended again; auto: where many come back to it
+    repeat_purchases_by_category: dict[str, str] = field(default_factory=dict)  # "Path > Of > Category" -> the same
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not isinstance(value, str) or not value.strip():
-                raise ShopSettingsError(f"setting '{field.name}': expected a non-empty text, got {value!r}")
-        if self.fusion not in FUSIONS:
-            raise ShopSettingsError(f"setting 'fusion': expected one of {', '.join(FUSIONS)}, got {self.fusion!r}")
+        for known in fields(self):
+            _CHECKS[known.type](known.name, getattr(self, known.name))
+        _one_of("fusion", FUSIONS, self.fusion)
+        _one_of("repeat_purchases", CHOICES, self.repeat_purchases)
+        for path, choice in self.repeat_purchases_by_category.items():
+            levels = [level.strip() for level in path.split(CATEGORY_SEPARATOR.strip())]
+            if not all(levels) or path != CATEGORY_SEPARATOR.join(levels):
+                raise ShopSettingsError(
+                    f"setting 'repeat_purchases_by_category': expected a path such as 'Home > Light', got {path!r}"
+                )
+            _one_of(f"repeat_purchases_by_category.{path}", CHOICES, choice)
         if not _LANGUAGE.fullmatch(self.language):
             raise ShopSettingsError(
                 f"setting 'language': expected a code such as 'en' or 'de-AT', got {self.language!r}"
@@ -46,6 +55,24 @@ class ShopSettings:
             language_of(self.language)
         except UnknownLanguage as error:
             raise ShopSettingsError(f"setting 'language': {error}") from error
+
+
+def _check_text(name: str, value: object) -> None:
+    if not isinstance(value, str) or not value.strip():
+        raise ShopSettingsError(f"setting '{name}': expected a non-empty text, got {value!r}")
+
+
+def _check_table(name: str, value: object) -> None:
+    if not isinstance(value, dict):
+        raise ShopSettingsError(f"setting '{name}': expected a table [{name}], got {value!r}")
+
+
+_CHECKS: Final = {str: _check_text, dict[str, str]: _check_table}  # by the type of a setting
+
+
+def _one_of(name: str, choices: tuple[str, ...], value: object) -> None:
+    if value not in choices:
+        raise ShopSettingsError(f"setting '{name}': expected one of {', '.join(choices)}, got {value!r}")
 
 
 def read_settings(path: Path) -> ShopSettings:
@@ -66,4 +93,14 @@ def read_settings(path: Path) -> ShopSettings:
 
 def settings_toml(settings: ShopSettings) -> str:
     """The text of a `shop.toml` that reads back as `settings`."""
-    return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in asdict(settings).items())
+    lines, tables = [], []
+    for key, value in asdict(settings).items():
+        if not isinstance(value, dict):
+            lines.append(f"{key} = {_quoted(value)}")
+        elif value:
+            tables += ["", f"[{key}]", *(f"{_quoted(name)} = {_quoted(entry)}" for name, entry in value.items())]
+    return "\n".join([*lines, *tables, ""])
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

@@ -7,7 +7,12 @@ from pathlib import Path
 
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.v1.item_pb2 import AttributeCondition, ItemFilter, RequestContext
-from shopfuse.v1.recommendation_pb2 import RankItemsRequest, RecommendRequest, RecommendSimilarItemsRequest
+from shopfuse.v1.recommendation_pb2 import (
+    RankItemsRequest,
+    RecommendRequest,
+    RecommendSimilarItemsRequest,
+    RepeatPurchases,
+)
 from shopfuse.v1.search_pb2 import SearchRequest
 
 MAX_IMAGE_BYTES = 2 << 20  # what the gateway takes
@@ -84,6 +89,7 @@ def recommend_request(
     at: float | None = None,
     items: ItemFilter = NO_FILTER,
     without: Sequence[str] = (),
+    repeat_purchases: RepeatPurchases = RepeatPurchases.REPEAT_PURCHASES_UNSPECIFIED,
     page_size: int = 10,
     page_token: str = "",
     explain: bool = False,
@@ -93,6 +99,7 @@ def recommend_request(
         context=context(scene, at),
         filter=items,
         exclude_item_ids=without,
+        repeat_purchases=repeat_purchases,
         page_size=page_size,
         page_token=page_token,
         explain=explain,

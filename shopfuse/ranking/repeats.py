@@ -60,6 +60,10 @@ class Memory:
         known[self.rows[at] != rows] = NEVER[0]
         return known
 
+    def take(self, kept: NDArray[np.bool_]) -> Memory:
+        """Of some of the items [m]; of the same visits."""
+        return Memory(self.rows[kept], self.categories[kept], self.repeats[kept], self.visits, self.at)
+
 
 NO_MEMORY = Memory(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, REPEAT), NEVER, 0.0)
 

@@ -21,30 +21,45 @@ from shopfuse.recall.hits import Hits, best
 from shopfuse.recall.indexes import Column, IndexFile, RecallChannel, RecallIndexes, Scored
 from shopfuse.recall.query import MEMORY, RecallQuery
 from shopfuse.recall.selection import Selection
+from shopfuse.release.manifest import ReleaseError
 
 LEAST_RATE = 0.01  # where nobody comes back the intensity alone decides
 
 
-def build_again(folder: Path, repeat_rates: NDArray[np.float32]) -> None:
-    """Writes the index of the items' repeat rates [items]."""
-    write_array(folder / "again_rates.npy", repeat_rates.astype(np.float32))
+def build_again(
+    folder: Path, rates: NDArray[np.float32], category_rates: NDArray[np.float32], intervals_s: NDArray[np.float32]
+) -> None:
+    """Writes the index of how users come back to the items, [items] each: see ITEM_ROW in ranking/features.py."""
+    write_array(folder / "again_rates.npy", rates.astype(np.float32))
+    write_array(folder / "again_category_rates.npy", category_rates.astype(np.float32))
+    write_array(folder / "again_intervals.npy", intervals_s.astype(np.float32))
 
 
 @dataclass(frozen=True, slots=True)
 class AgainIndex:
-    repeat_rates: NDArray[np.float32]  # [items]
+    """The channel needs the rates only; the rest is for the policy `repeat_purchases`."""
+
+    rates: NDArray[np.float32]  # [items]
+    category_rates: NDArray[np.float32]  # [items]
+    intervals_s: NDArray[np.float32]  # [items]
 
     @classmethod
     def open(cls, folder: Path) -> AgainIndex:
-        """Raises ReleaseError naming the file that is missing or damaged."""
-        return cls(open_array(folder / "again_rates.npy", np.float32))
+        """Raises ReleaseError naming the file that is missing or does not fit."""
+        names = ("again_rates", "again_category_rates", "again_intervals")
+        index = cls(*(open_array(folder / f"{name}.npy", np.float32) for name in names))
+        if not len(index.rates) == len(index.category_rates) == len(index.intervals_s):
+            raise ReleaseError(
+                f"{folder}/again_rates.npy: does not fit again_category_rates.npy or again_intervals.npy"
+            )
+        return index
 
     def __len__(self) -> int:
-        return len(self.repeat_rates)
+        return len(self.rates)
 
     def intensities(self, memory: Memory) -> NDArray[np.float32]:
         """Of the remembered items, [m]."""
-        rates = np.maximum(self.repeat_rates[memory.rows], LEAST_RATE)
+        rates = np.maximum(self.rates[memory.rows], LEAST_RATE)
         scores: NDArray[np.float32] = sums_at(memory.repeats, memory.at).sum(1) * np.sqrt(rates)
         return scores
 
@@ -65,7 +80,9 @@ class AgainIndex:
 
 AGAIN_INDEX = IndexFile(
     "again",
-    lambda layout, shop: build_again(layout.indexes, shop.repeat_rates),
+    lambda layout, shop: build_again(
+        layout.indexes, shop.repeat_rates, shop.category_repeat_rates, shop.repeat_intervals_s
+    ),
     lambda layout: AgainIndex.open(layout.indexes),
 )
 

@@ -31,3 +31,5 @@ class IndexContents:
     users: Sessions  # the events of known users, by user in the place of the session, each weighing 1
     popularity: NDArray[np.float32]  # [items], 0..1
     repeat_rates: NDArray[np.float32]  # [items], 0..1
+    category_repeat_rates: NDArray[np.float32]  # [items], 0..1
+    repeat_intervals_s: NDArray[np.float32]  # [items]

@@ -1,6 +1,7 @@
 from buf.validate import validate_pb2 as _validate_pb2
 from shopfuse.v1 import item_pb2 as _item_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
@@ -8,8 +9,19 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class RepeatPurchases(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REPEAT_PURCHASES_UNSPECIFIED: _ClassVar[RepeatPurchases]
+    REPEAT_PURCHASES_ALLOW: _ClassVar[RepeatPurchases]
+    REPEAT_PURCHASES_WHEN_DUE: _ClassVar[RepeatPurchases]
+    REPEAT_PURCHASES_NEVER: _ClassVar[RepeatPurchases]
+REPEAT_PURCHASES_UNSPECIFIED: RepeatPurchases
+REPEAT_PURCHASES_ALLOW: RepeatPurchases
+REPEAT_PURCHASES_WHEN_DUE: RepeatPurchases
+REPEAT_PURCHASES_NEVER: RepeatPurchases
+
 class RecommendRequest(_message.Message):
-    __slots__ = ("user_id", "session_id", "context", "filter", "page_size", "page_token", "exclude_item_ids", "explain")
+    __slots__ = ("user_id", "session_id", "context", "filter", "page_size", "page_token", "exclude_item_ids", "explain", "repeat_purchases")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
@@ -18,6 +30,7 @@ class RecommendRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     EXCLUDE_ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
     EXPLAIN_FIELD_NUMBER: _ClassVar[int]
+    REPEAT_PURCHASES_FIELD_NUMBER: _ClassVar[int]
     user_id: str
     session_id: str
     context: _item_pb2.RequestContext
@@ -26,7 +39,8 @@ class RecommendRequest(_message.Message):
     page_token: str
     exclude_item_ids: _containers.RepeatedScalarFieldContainer[str]
     explain: bool
-    def __init__(self, user_id: _Optional[str] = ..., session_id: _Optional[str] = ..., context: _Optional[_Union[_item_pb2.RequestContext, _Mapping]] = ..., filter: _Optional[_Union[_item_pb2.ItemFilter, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., exclude_item_ids: _Optional[_Iterable[str]] = ..., explain: _Optional[bool] = ...) -> None: ...
+    repeat_purchases: RepeatPurchases
+    def __init__(self, user_id: _Optional[str] = ..., session_id: _Optional[str] = ..., context: _Optional[_Union[_item_pb2.RequestContext, _Mapping]] = ..., filter: _Optional[_Union[_item_pb2.ItemFilter, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., exclude_item_ids: _Optional[_Iterable[str]] = ..., explain: _Optional[bool] = ..., repeat_purchases: _Optional[_Union[RepeatPurchases, str]] = ...) -> None: ...
 
 class RecommendResponse(_message.Message):
     __slots__ = ("items", "next_page_token", "request_id", "served_by", "degraded", "degradations")

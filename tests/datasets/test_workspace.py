@@ -16,7 +16,13 @@ from shopfuse.datasets.workspace_lock import WorkspaceLockedError, workspace_loc
 
 
 def test_created_workspace_opens_with_the_same_settings(tmp_path: Path) -> None:
-    settings = ShopSettings(name='Möbel "Haus"', fusion="vote", language="de")
+    settings = ShopSettings(
+        name='Möbel "Haus"',
+        fusion="vote",
+        language="de",
+        repeat_purchases="when_due",
+        repeat_purchases_by_category={"Küche > Öle": "allow", "Lampen": "never"},
+    )
 
     created = Workspace.create(tmp_path / "shop", settings)
 
@@ -56,6 +62,11 @@ def test_create_refuses_an_existing_workspace_and_open_or_create_opens_it(tmp_pa
         ("name = 3", "setting 'name': expected a non-empty text, got 3"),
         ("language = 'English'", "setting 'language'"),
         ("name = ", "not valid TOML"),
+        ("repeat_purchases = 'often'", "setting 'repeat_purchases': expected one of auto, allow, when_due, never"),
+        ("repeat_purchases_by_category = 'no'", r"expected a table \[repeat_purchases_by_category\], got 'no'"),
+        ("[repeat_purchases_by_category]\n'Home > ' = 'never'", "a path such as 'Home > Light', got 'Home > '"),
+        ("[repeat_purchases_by_category]\nHome = 'no'", r"'repeat_purchases_by_category.Home': expected .* got 'no'"),
+        ("[repeat_purchases_by_category]\nHome = 7", r"'repeat_purchases_by_category.Home': expected .* got 7"),
     ],
 )
 def test_wrong_settings_name_the_key(tmp_path: Path, text: str, problem: str) -> None:

@@ -13,6 +13,7 @@ from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.ranking.channels import CHANNELS
 from shopfuse.ranking.features import missing_item_row, schema_hash, text_code
 from shopfuse.ranking.item import CatalogueItem
+from shopfuse.ranking.repeats import DAY_S
 from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR, submodels
 from shopfuse.recall.again import build_again
 from shopfuse.recall.categories import build_categories
@@ -37,6 +38,7 @@ COLOURS = ("red", "blue", "green")
 KINDS = ("shoes", "lamp", "jacket", "teapot")
 BRANDS = ("Acme", "Globex")
 NOW = 1_790_000_000.0
+LAST_BOUGHT = 1_700_000_000.0
 SCENES = ("holiday",)
 ROLES = ("encode_query", "encode_image", "encode_item", "rank", "rank_by_vector")
 IMAGE_DIM, IMAGE_SIZE = 6, 16
@@ -70,7 +72,8 @@ def unit_rows(seed: int, *shape: int) -> NDArray[np.float32]:
 def build_workspace(root: Path) -> Path:
     """A workspace with keys, releases r1 (stable), r2 and r3, and a feature store.
 
-    User "ann" looked at items 0, 4 and 8, which are co-visited.
+    User "ann" looked at items 0, 4 and 8, which are co-visited; "bob" bought item 10; "cat" item 11 three times, every
+    ten days until LAST_BOUGHT, and item 12 then.
     """
     create_keys(root / "keys")
     for number in (1, 2, 3):
@@ -113,7 +116,8 @@ def build_indexes(layout: ReleaseLayout) -> None:
     sessions = np.array([0, 0, 0, 0, 1, 1, 1], np.int64)
     build_pair_indexes(layout.indexes, (sessions, rows, np.ones(7, np.float32), np.full(7, NOW)), ITEMS)
     build_popular(layout.indexes, np.linspace(1.0, 0.0, ITEMS, dtype=np.float32))
-    build_again(layout.indexes, np.full(ITEMS, 0.5, np.float32))
+    rates = np.where(np.arange(ITEMS) % 2, 0.5, 0.0).astype(np.float32)  # every second item is bought again
+    build_again(layout.indexes, rates, rates, np.full(ITEMS, 10 * DAY_S, np.float32))
 
 
 def looks() -> NDArray[np.float32]:
@@ -187,4 +191,6 @@ def write_store(path: Path, items: list[CatalogueItem]) -> None:
         store.put_display(displays)
         seen = [("item-000", "view_item", NOW), ("item-004", "add_to_cart", NOW + 60), ("item-008", "view_item", NOW)]
         bought = [("item-000", "view_item", NOW), ("item-010", "purchase", NOW)]
-        store.put_users({"ann": user_state(seen), "bob": user_state(bought)})
+        again = [("item-011", "purchase", LAST_BOUGHT - days * DAY_S) for days in (20, 10, 0)]
+        again.append(("item-012", "purchase", LAST_BOUGHT))
+        store.put_users({"ann": user_state(seen), "bob": user_state(bought), "cat": user_state(again)})

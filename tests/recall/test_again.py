@@ -25,7 +25,8 @@ def memory(*deeds: tuple[int, float]) -> Memory:
 
 @pytest.fixture
 def index(tmp_path: Path) -> AgainIndex:
-    build_again(tmp_path, np.array([0.5, 0.5, 0.5, 0.5, 0.0, 0.01], np.float32))
+    rates = np.array([0.5, 0.5, 0.5, 0.5, 0.0, 0.01], np.float32)
+    build_again(tmp_path, rates, rates, rates)
     return AgainIndex.open(tmp_path)
 
 
@@ -61,6 +62,14 @@ def test_scores_are_those_of_the_hits_and_0_elsewhere(index: AgainIndex) -> None
 
 def test_nothing_had_is_nothing_found(index: AgainIndex) -> None:
     assert len(index.search(NO_MEMORY, 10)) == 0
+
+
+def test_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    rates = np.zeros(ITEMS, np.float32)
+    build_again(tmp_path, rates, rates[1:], rates)
+
+    with pytest.raises(ReleaseError, match="does not fit"):
+        AgainIndex.open(tmp_path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def shop(root: Path, with_categories: bool) -> RecallIndexes:
     no_visits = (np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0))
     build_pair_indexes(layout.indexes, no_visits, count)
     build_popular(layout.indexes, np.zeros(count, np.float32))
-    build_again(layout.indexes, np.zeros(count, np.float32))
+    build_again(layout.indexes, *np.zeros((3, count), np.float32))
     return RecallIndexes.open(layout)
 
 

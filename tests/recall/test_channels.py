@@ -72,6 +72,8 @@ def build(root: Path, table: tuple[Channel, ...]) -> RecallIndexes:
         users=no_visits,
         popularity=LAST[::-1].copy(),
         repeat_rates=LAST,
+        category_repeat_rates=LAST,
+        repeat_intervals_s=LAST,
     )
     layout = ReleaseLayout(root)
     steps = list(build_indexes(layout, contents, table))

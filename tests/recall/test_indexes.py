@@ -53,7 +53,7 @@ def build(layout: ReleaseLayout, count: int) -> None:
     sessions = (rng.integers(0, events // 4 + 1, events), rows, np.ones(events, np.float32), np.zeros(events))
     build_pair_indexes(layout.indexes, sessions, count)
     build_popular(layout.indexes, rng.random(count).astype(np.float32))
-    build_again(layout.indexes, rng.random(count).astype(np.float32))
+    build_again(layout.indexes, *rng.random((3, count)).astype(np.float32))
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 from shopfuse.core.atomic_files import atomic_folder, write_bytes
 from shopfuse.core.progress import Progress
 from shopfuse.core.workspace_paths import WorkspacePaths
+from shopfuse.datasets.shop_settings import ShopSettings
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.channels import CHANNELS
 from shopfuse.ranking.features import schema_hash
@@ -99,7 +100,7 @@ def make_release(workspace: Workspace, parts: ReleaseParts, times: StepTimes, pr
                 parts.target,
             )
         with times.step("write manifest"):
-            manifest = _manifest(release_id, parts, versions, ensembles, file_hashes(staged), times)
+            manifest = _manifest(release_id, workspace.settings, parts, versions, ensembles, file_hashes(staged), times)
             write_bytes(layout.manifest, manifest.to_json().encode())
             write_bytes(layout.signature, sign(manifest.to_json().encode(), key))
     with times.step("write feature store"):
@@ -167,6 +168,7 @@ def _put_ensembles(
 
 def _manifest(
     release_id: str,
+    settings: ShopSettings,
     parts: ReleaseParts,
     versions: dict[str, ModelVersion],
     ensembles: dict[str, str],
@@ -195,6 +197,8 @@ def _manifest(
         tasks=models.tasks,
         language=parts.shop.catalogue.language,
         search_weights=models.search_weights,
+        repeat_purchases=settings.repeat_purchases,
+        repeat_purchases_by_category=dict(settings.repeat_purchases_by_category),
         labels=label_counts(parts.heads),
         metrics=parts.metrics,
         overrides={name: model.report.accepted for name, model in verified.items() if model.report.accepted},

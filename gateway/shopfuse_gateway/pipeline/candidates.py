@@ -15,6 +15,7 @@ from shopfuse.recall.channels import channel_scores
 from shopfuse.state.store import StoreError
 from shopfuse_gateway.pipeline.call import Call
 from shopfuse_gateway.pipeline.recall import Recalled
+from shopfuse_gateway.pipeline.repeat_purchases import bought_enough
 from shopfuse_gateway.pipeline.user import User
 from shopfuse_gateway.releases.engine import Engine
 
@@ -32,6 +33,8 @@ class Candidates:
     features: Floats  # [c, F]
     channel_scores: Floats  # [c, K]
     channel_mask: Floats  # [c, K]
+    repeats: NDArray[np.void]  # [c] of REPEAT: what is remembered of the user and each
+    bought_enough: NDArray[np.bool_]  # [c], see repeat_purchases.py
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -44,7 +47,8 @@ async def describe(engine: Engine, call: Call, user: User, recalled: Recalled) -
     scenes = engine.release.manifest.scenes
     features = candidate_features(rows, items, user.history, call.request.context, scenes)
     scores, mask = await _channel_scores(engine, call, recalled)
-    return Candidates(rows, ids, items, features, scores, mask)
+    repeats = user.history.memory.of(rows)
+    return Candidates(rows, ids, items, features, scores, mask, repeats, bought_enough(engine, call, rows, repeats))
 
 
 def _items(engine: Engine, call: Call, ids: list[bytes]) -> NDArray[np.void]:

@@ -21,6 +21,7 @@ from shopfuse.recall.vector_channels import query_like
 from shopfuse.recall.word_channels import LEXICAL_INDEX
 from shopfuse_gateway.errors import InvalidRequest, ItemNotFound, Unsupported
 from shopfuse_gateway.pipeline.call import Call
+from shopfuse_gateway.pipeline.repeat_purchases import wanted_again
 from shopfuse_gateway.pipeline.user import User, user_tensors
 from shopfuse_gateway.releases.engine import Engine
 from shopfuse_gateway.releases.query_cache import EncodedImage, EncodedQuery, image_key
@@ -47,7 +48,8 @@ async def encode(engine: Engine, call: Call, user: User) -> Intent:
         return await _query_intent(engine, call, user)
     needed = user.is_known and call.request.surface != RANK
     vector = await _user_vector(engine, call, user) if needed else None
-    return Intent(RecallQuery.of_user(user.history, behaviour_vector=vector), user_vector=vector)
+    history = wanted_again(engine, call, user.history)
+    return Intent(RecallQuery.of_user(history, behaviour_vector=vector), user_vector=vector)
 
 
 def _like_item(engine: Engine, item_id: str) -> Intent:

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.ranking.channels import RECOMMEND
-from shopfuse.ranking.features import FEATURES
 from shopfuse_gateway.pipeline.candidates import Candidates
 from shopfuse_gateway.pipeline.rank import Scores
 from shopfuse_gateway.pipeline.request import RankingRequest
@@ -33,16 +31,12 @@ def _unavailable(request: RankingRequest, candidates: Candidates) -> NDArray[np.
     return gone
 
 
-def _purchased(request: RankingRequest, candidates: Candidates) -> NDArray[np.bool_]:
-    """What the user bought lately is not recommended again; a search for it still finds it."""
-    if request.surface != RECOMMEND:
-        return np.zeros(len(candidates), np.bool_)
-    bought: NDArray[np.bool_] = candidates.features[:, FEATURES.index("purchased_before")] > 0
-    return bought
-
-
 # reason -> the candidates that it removes. The first rule that fits gives the reason.
-RULES: dict[str, Rule] = {"EXCLUDED": _excluded, "UNAVAILABLE": _unavailable, "PURCHASED": _purchased}
+RULES: dict[str, Rule] = {
+    "EXCLUDED": _excluded,
+    "UNAVAILABLE": _unavailable,
+    "PURCHASED": lambda _, candidates: candidates.bought_enough,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.ranking.channels import CHANNEL_COLUMN, SIMILAR
+from shopfuse.ranking.channels import CHANNEL_COLUMN, RECOMMEND, SIMILAR
 from shopfuse.ranking.features import FEATURES
+from shopfuse.ranking.repeat_purchases import DUE, LONG_GONE
+from shopfuse.ranking.repeats import DAY_S, interval_s, since_s
 from shopfuse.state.store import Display
 from shopfuse.v1 import item_pb2
 from shopfuse_gateway.pipeline.candidates import Candidates
@@ -45,6 +47,25 @@ class Evidence:
         column, at = CHANNEL_COLUMN[name], self.positions
         scores: Strengths = self.candidates.channel_scores[at, column] * self.candidates.channel_mask[at, column]
         return scores
+
+    @property
+    def repeats(self) -> NDArray[np.void]:
+        return self.candidates.repeats[self.positions]
+
+    @property
+    def since_s(self) -> NDArray[np.float64]:
+        """How long ago the user had them, [p]."""
+        return since_s(self.repeats, self.request.context.at)
+
+    @property
+    def usual_s(self) -> NDArray[np.float64]:
+        """After how long the user comes back to them, [p]."""
+        return interval_s(self.repeats, self.candidates.items["repeat_interval"][self.positions])
+
+    def bought_between(self, first: float, last: float) -> Strengths:
+        """1 where an item was bought, the last time between so many usual intervals ago, else 0."""
+        ago = self.since_s / np.maximum(self.usual_s, 1.0)
+        return ((self.repeats["bought"] > 0) & (ago >= first) & (ago < last)).astype(np.float32)
 
     def feature(self, name: str) -> Strengths:
         values: Strengths = self.candidates.features[self.positions, _FEATURE_COLUMN[name]]
@@ -116,6 +137,33 @@ def _query_category_text(evidence: Evidence, at: int) -> str:
     return f"{category}, which your query seems to mean"
 
 
+def _due_text(evidence: Evidence, at: int) -> str:
+    """Of one time there is no rhythm: then it is that of others."""
+    usual, last = _days(evidence.usual_s[at]), _days(evidence.since_s[at])
+    if evidence.repeats["bought"][at] > 1:
+        return f"you had it {last} ago, and about every {usual}"
+    return f"you had it {last} ago; others come back to it after about {usual}"
+
+
+def _bought_text(evidence: Evidence, at: int) -> str:
+    return f"you had it {_days(evidence.since_s[at])} ago"
+
+
+def _long_gone_text(evidence: Evidence, at: int) -> str:
+    return f"you have not had it for {_days(evidence.since_s[at])}"
+
+
+def _days(seconds: float) -> str:
+    days = max(round(seconds / DAY_S), 1)
+    return f"{days} days" if days > 1 else "a day"
+
+
+def _new_to_you(evidence: Evidence) -> Strengths:
+    """Where the user has bought anything, so that it tells items apart."""
+    recommended = evidence.request.surface == RECOMMEND and bool((evidence.candidates.repeats["bought"] > 0).any())
+    return (0.1 * recommended * (evidence.repeats["occasions"] == 0)).astype(np.float32)
+
+
 RULES = (
     Rule("MATCHES_QUERY", _lexical, _match_text),
     Rule("BRAND_ASKED_FOR", lambda evidence: 0.6 * _above(evidence.channel("brand"), 0.0), _query_brand_text),
@@ -128,11 +176,9 @@ RULES = (
     Rule(
         "CATEGORY_YOU_LIKE", lambda evidence: _above(evidence.feature("category_affinity"), NOTICEABLE), _category_text
     ),
-    Rule(
-        "BOUGHT_BEFORE",
-        lambda evidence: 0.8 * evidence.feature("purchased_before"),
-        lambda _, __: "you bought it before",
-    ),
+    Rule("BUY_AGAIN_DUE", lambda evidence: 0.9 * evidence.bought_between(DUE, LONG_GONE), _due_text),
+    Rule("BOUGHT_BEFORE", lambda evidence: 0.8 * evidence.bought_between(0.0, DUE), _bought_text),
+    Rule("LONG_GONE", lambda evidence: 0.6 * evidence.bought_between(LONG_GONE, np.inf), _long_gone_text),
     Rule("SEASONAL", _seasonal, lambda evidence, _: f"in demand now: {evidence.request.context.scene}"),
     Rule(
         "POPULAR",
@@ -140,6 +186,7 @@ RULES = (
         lambda _, __: "popular right now",
     ),
     Rule("NEW", lambda evidence: 0.3 * _above(evidence.feature("freshness"), RECENT), lambda _, __: "new in the shop"),
+    Rule("NEW_TO_YOU", _new_to_you, lambda _, __: "you have not had it yet"),
 )
 
 

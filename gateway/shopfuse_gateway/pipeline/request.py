@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from shopfuse.ranking.channels import RANK, RECOMMEND, SEARCH, SIMILAR, Surface
 from shopfuse.ranking.features import Context
 from shopfuse.ranking.filter import NO_FILTER, ItemFilter
+from shopfuse.ranking.repeat_purchases import AUTO
 from shopfuse.ranking.text import normalise_query, searchable
 from shopfuse.v1 import item_pb2, recommendation_pb2, search_pb2
 from shopfuse_gateway.releases.page_token import Page, digest
@@ -37,6 +38,7 @@ class RankingRequest:
     page_size: int = DEFAULT_PAGE
     page_token: str = ""
     explain: bool = False
+    repeat_purchases: int = AUTO  # of ranking/repeat_purchases.py
     fingerprint: bytes = b""  # digest of every field but the page's, see releases/page_token.py
 
     @property
@@ -63,7 +65,7 @@ def from_search(message: search_pb2.SearchRequest) -> RankingRequest:
 
 
 def from_recommend(message: recommendation_pb2.RecommendRequest) -> RankingRequest:
-    return _paged(RECOMMEND, message, "")
+    return replace(_paged(RECOMMEND, message, ""), repeat_purchases=message.repeat_purchases)
 
 
 def from_similar(message: recommendation_pb2.RecommendSimilarItemsRequest) -> RankingRequest:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from shopfuse.ranking.channels import CHANNELS
 from shopfuse.ranking.features import schema_hash
+from shopfuse.ranking.repeat_purchases import CHOICES
 from shopfuse.ranking.text_heads import CLASSIFY_TEXT, HEADS
 from shopfuse.release.ingredients import LABELS, ingredients
 from shopfuse.release.manifest import Manifest, ReleaseError, model_file
@@ -23,7 +24,14 @@ class IncompatibleRelease(ReleaseError):
 
 def check_compatible(manifest: Manifest) -> None:
     """Raises IncompatibleRelease naming the first parts that do not belong."""
-    checks = (_schema_problems, _model_problems, _image_problems, _head_problems, _ingredient_problems)
+    checks = (
+        _schema_problems,
+        _model_problems,
+        _image_problems,
+        _head_problems,
+        _ingredient_problems,
+        _policy_problems,
+    )
     if problems := [problem for check in checks for problem in check(manifest)]:
         raise IncompatibleRelease(f"release {manifest.release_id} cannot be served: {'; '.join(problems[:3])}")
 
@@ -59,6 +67,11 @@ def _head_problems(manifest: Manifest) -> Iterator[str]:
         yield f"its text heads are {heads}, its ensembles {sorted(manifest.ensembles)}"
     if heads and LABELS not in manifest.files:
         yield f"it has text heads and no file {LABELS}"
+
+
+def _policy_problems(manifest: Manifest) -> Iterator[str]:
+    for choice in {manifest.repeat_purchases, *manifest.repeat_purchases_by_category.values()} - set(CHOICES):
+        yield f"its choice of repeat purchases is {choice!r}, this program knows {', '.join(CHOICES)}"
 
 
 def _ingredient_problems(manifest: Manifest) -> Iterator[str]:

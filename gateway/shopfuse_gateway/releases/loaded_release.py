@@ -14,11 +14,15 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from shopfuse.core.workspace_paths import WorkspacePaths
+from shopfuse.ranking.item import CATEGORY_SEPARATOR
 from shopfuse.ranking.labels import Labels, LabelsError, parse_labels
+from shopfuse.ranking.repeat_purchases import CHOICES
 from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR, Submodel, Tensor
 from shopfuse.ranking.text_heads import CLASSIFY_TEXT, HEADS
 from shopfuse.recall.arrays import open_array
+from shopfuse.recall.facets import facet_key
 from shopfuse.recall.indexes import RecallIndexes
+from shopfuse.recall.item_table import ItemTable
 from shopfuse.recall.vector_channels import IMAGE_INDEX, TEXT_INDEX
 from shopfuse.recall.word_channels import LEXICAL_INDEX
 from shopfuse.release.ingredients import TOKENIZER
@@ -102,6 +106,7 @@ class LoadedRelease:
     modality_mask: NDArray[np.uint8]  # [items, 3]
     served_by: item_pb2.ServedBy
     labels: dict[str, Labels]  # of its text heads
+    repeat_purchases: NDArray[np.int8]  # [items] of ranking/repeat_purchases.py
 
     @classmethod
     def open(
@@ -117,9 +122,10 @@ class LoadedRelease:
             raise IncompatibleRelease(f"{root}: the folder of release {release_id} holds {manifest.release_id}")
         check_compatible(manifest)
         layout = ReleaseLayout(root)
+        indexes = RecallIndexes.open(layout)
         release = cls(
             manifest,
-            RecallIndexes.open(layout),
+            indexes,
             ServedModels.of(manifest),
             _shared_tokenizer(manifest, held) or _tokenizer(layout.tokenizer, manifest.max_tokens),
             open_array(layout.item_vectors, np.float16, 2),
@@ -127,6 +133,7 @@ class LoadedRelease:
             open_array(layout.modality_mask, np.uint8, 2),
             _served_by(manifest),
             _labels(layout) if manifest.labels else {},
+            _repeat_purchases(manifest, indexes.items),
         )
         release._check_shapes()
         return release
@@ -179,6 +186,15 @@ def _labels(layout: ReleaseLayout) -> dict[str, Labels]:
         return parse_labels(layout.labels.read_text(encoding="utf-8"), str(layout.labels))
     except (OSError, LabelsError) as error:
         raise ReleaseError(str(error)) from error
+
+
+def _repeat_purchases(manifest: Manifest, items: ItemTable) -> NDArray[np.int8]:
+    """The choice for each item [items]: of the longest path that it lies below, else of the shop."""
+    choices = np.full(len(items), CHOICES.index(manifest.repeat_purchases), np.int8)
+    by_category = manifest.repeat_purchases_by_category
+    for path in sorted(by_category, key=lambda path: path.count(CATEGORY_SEPARATOR)):
+        choices[items.facets.rows(facet_key("category", path))] = CHOICES.index(by_category[path])
+    return choices
 
 
 def _served_by(manifest: Manifest) -> item_pb2.ServedBy:

@@ -112,6 +112,8 @@ def index_contents(
         users=user_events(known),
         popularity=rows["popularity"],
         repeat_rates=rows["repeat_rate"],
+        category_repeat_rates=rows["category_repeat_rate"],
+        repeat_intervals_s=rows["repeat_interval"],
     )
 
 

@@ -49,10 +49,16 @@ async def test_release_with_parts_that_do_not_belong_does_not_start(copied: Path
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "problem"), [("text_dim", 9, "expected"), ("max_tokens", -1, "tokenizer of -1 tokens")]
+    ("field", "value", "problem"),
+    [
+        ("text_dim", 9, "expected"),
+        ("max_tokens", -1, "tokenizer of -1 tokens"),
+        ("repeat_purchases", "often", "its choice of repeat purchases is 'often'"),
+        ("repeat_purchases_by_category", {"Shop": "no"}, "its choice of repeat purchases is 'no'"),
+    ],
 )
 async def test_manifest_that_does_not_fit_its_files_is_refused(
-    copied: Path, field: str, value: int, problem: str
+    copied: Path, field: str, value: object, problem: str
 ) -> None:
     edit_manifest(copied, "r1", **{field: value})
 
