@@ -162,10 +162,10 @@ TABLE = (
     ),
     Channel(
         "popular",
-        "log share of recent engagement, 0..1",
+        "log share of recent engagement, 0..1; below it, items without any in the order of a first day",
         "shopfuse.recall.popular:POPULAR",
         modality="behaviour",
-        normalisation="max",
+        normalisation="absolute",
         feeds=(RECOMMEND, SIMILAR),
         stands_in=True,
         search_weight=0.05,

@@ -27,7 +27,7 @@ def build_co_visit(folder: Path, sessions: Sessions, items: int) -> None:
 
 CO_VISIT_INDEX = IndexFile(
     "co_visit",
-    lambda layout, shop: build_co_visit(layout.indexes, shop.sessions, len(shop.popularity)),
+    lambda layout, shop: build_co_visit(layout.indexes, shop.sessions, len(shop.popular)),
     lambda layout: PairIndex.open(layout.indexes, "co_visit", HALF_SURE),
 )
 CO_VISIT = pair_channel(CO_VISIT_INDEX, lambda query: (query.history_rows, query.history_weights))

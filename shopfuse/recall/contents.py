@@ -29,7 +29,7 @@ class IndexContents:
     choices: Callable[[Callable[[str], ReadQuery]], Choices]  # after searches, as the shop's words read them
     sessions: Sessions
     users: Sessions  # the events of known users, by user in the place of the session, each weighing 1
-    popularity: NDArray[np.float32]  # [items], 0..1
+    popular: NDArray[np.float32]  # [items], 0..1: recent engagement, and below it the order of a first day
     repeat_rates: NDArray[np.float32]  # [items], 0..1
     category_repeat_rates: NDArray[np.float32]  # [items], 0..1
     repeat_intervals_s: NDArray[np.float32]  # [items]

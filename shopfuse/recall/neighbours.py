@@ -48,12 +48,12 @@ def _history(query: RecallQuery) -> Weighed:
 
 NEIGHBOURS_INDEX = IndexFile(
     "neighbours",
-    lambda layout, shop: build_neighbours(layout.indexes, shop.users, len(shop.popularity)),
+    lambda layout, shop: build_neighbours(layout.indexes, shop.users, len(shop.popular)),
     lambda layout: PairIndex.open(layout.indexes, "neighbours", HALF_SURE),
 )
 TRANSITIONS_INDEX = IndexFile(
     "transitions",
-    lambda layout, shop: build_transitions(layout.indexes, shop.users, len(shop.popularity)),
+    lambda layout, shop: build_transitions(layout.indexes, shop.users, len(shop.popular)),
     lambda layout: PairIndex.open(layout.indexes, "transitions", HALF_SURE),
 )
 

@@ -1,4 +1,7 @@
-"""The popularity channel: items in the order of recent engagement, which is also the channel for unknown users."""
+"""The popularity channel: items in the order of recent engagement, which is also the channel for unknown users.
+
+Items without any come last, in the order that a shop shows them on its first day.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +72,7 @@ class PopularIndex:
 
 POPULAR_INDEX = IndexFile(
     "popular",
-    lambda layout, shop: build_popular(layout.indexes, shop.popularity),
+    lambda layout, shop: build_popular(layout.indexes, shop.popular),
     lambda layout: PopularIndex.open(layout.indexes),
 )
 POPULAR = RecallChannel(

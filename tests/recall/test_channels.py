@@ -45,7 +45,7 @@ class LastIndex:
 
 LAST_INDEX = IndexFile(
     "last",
-    lambda layout, shop: write_array(layout.indexes / "last.npy", LAST[: len(shop.popularity)]),
+    lambda layout, shop: write_array(layout.indexes / "last.npy", LAST[: len(shop.popular)]),
     lambda layout: LastIndex(open_array(layout.indexes / "last.npy", np.float32)),
 )
 LAST_CHANNEL = RecallChannel(
@@ -70,7 +70,7 @@ def build(root: Path, table: tuple[Channel, ...]) -> RecallIndexes:
         choices=lambda _: NO_CHOICES,
         sessions=no_visits,
         users=no_visits,
-        popularity=LAST[::-1].copy(),
+        popular=LAST[::-1].copy(),
         repeat_rates=LAST,
         category_repeat_rates=LAST,
         repeat_intervals_s=LAST,

@@ -25,6 +25,7 @@ from shopfuse.recall.words.query_reading import NO_WORDS, ReadQuery
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.training.data.catalogue import Catalogue, catalogue_items
 from shopfuse.training.data.event_log import EventLog, Events, Requests
+from shopfuse.training.data.first_day import popular_scores
 from shopfuse.training.data.item_statistics import item_rows_at
 
 MAX_QUERIES = 200_000  # the most frequent ones, as they were typed
@@ -110,7 +111,7 @@ def index_contents(
         choices=lambda read: query_choices(requests, known, read),
         sessions=_visit_sessions(known),
         users=user_events(known),
-        popularity=rows["popularity"],
+        popular=popular_scores(rows["popularity"], known, catalogue),
         repeat_rates=rows["repeat_rate"],
         category_repeat_rates=rows["category_repeat_rate"],
         repeat_intervals_s=rows["repeat_interval"],
