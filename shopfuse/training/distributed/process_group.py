@@ -27,15 +27,15 @@ class ProcessGroupError(ShopfuseError):
 def joined() -> Iterator[None]:
     """Joins the processes that the variables RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT speak of, and leaves them.
 
-    Nothing to join without them. Each process takes the GPU of its LOCAL_RANK. Raises ProcessGroupError where the
-    others cannot be reached.
+    Nothing to join without them. Each process takes the GPU of its LOCAL_RANK. Raises ProcessGroupError where
+    there is none of that number, or the others cannot be reached.
     """
     if os.environ.get("WORLD_SIZE", "1") == "1":
         yield
         return
     backend = "gloo"
     if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(_own_gpu())
         backend = "cpu:gloo,cuda:nccl"
     try:
         dist.init_process_group(backend, timeout=STEP_TIMEOUT)
@@ -45,6 +45,16 @@ def joined() -> Iterator[None]:
         yield
     finally:
         dist.destroy_process_group()
+
+
+def _own_gpu() -> int:
+    own, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if own >= there:
+        raise ProcessGroupError(
+            f"LOCAL_RANK {own}: this machine has {there} GPUs, one for each process; start fewer, or hide the GPUs "
+            "(CUDA_VISIBLE_DEVICES=) to train on CPUs"
+        )
+    return own
 
 
 def world_size() -> int:

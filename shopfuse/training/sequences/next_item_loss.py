@@ -97,6 +97,10 @@ class _FullSoftmax(Function):
 
 
 def full_softmax_loss(hidden: Tensor, items: Tensor, targets: Tensor) -> Tensor:
-    """sum_p -log softmax(hidden[p] @ items.T)[targets[p]], a scalar; hidden [P, d], items [N, d], targets int64 [P]."""
-    loss: Tensor = _FullSoftmax.apply(hidden, items, targets)  # type: ignore[no-untyped-call]
+    """sum_p -log softmax(hidden[p] @ items.T)[targets[p]], a scalar; hidden [P, d], items [N, d], targets int64 [P].
+
+    In float32, whatever autocast says.
+    """
+    with torch.autocast(hidden.device.type, enabled=False):
+        loss: Tensor = _FullSoftmax.apply(hidden.float(), items.float(), targets)  # type: ignore[no-untyped-call]
     return loss

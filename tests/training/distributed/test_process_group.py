@@ -13,9 +13,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from shopfuse.training.distributed.process_group import ProcessGroupError, joined
 from tests.training.distributed import worker
 
 WORLD_SIZE = 2
+NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}  # two processes share none, and the comparison is of float32
 
 
 def free_port() -> int:
@@ -32,7 +34,7 @@ def run_workers(out: Path, *words: str) -> list[subprocess.CompletedProcess[str]
     children = [
         subprocess.Popen(
             [sys.executable, "-m", "tests.training.distributed.worker", str(out), *words],
-            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
+            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1", **NO_GPU},
             cwd=root,
             stderr=subprocess.PIPE,
             text=True,
@@ -46,8 +48,9 @@ def run_workers(out: Path, *words: str) -> list[subprocess.CompletedProcess[str]
     return ends
 
 
-def test_two_processes_train_the_towers_that_one_trains(tmp_path: Path) -> None:
+def test_two_processes_train_the_towers_that_one_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "towers.safetensors"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
     ends = run_workers(out)
 
@@ -71,3 +74,13 @@ def test_a_process_that_dies_ends_the_training_of_the_others(tmp_path: Path) -> 
     assert first.returncode in (1, -signal.SIGABRT)  # torch may abort, on its way out, a process whose peer is gone
     assert "error: train towers: another process of the training is gone" in first.stderr
     assert not out.exists()
+
+
+def test_a_process_without_a_gpu_of_its_own_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+
+    with pytest.raises(ProcessGroupError, match="LOCAL_RANK 1: this machine has 1 GPUs"), joined():
+        pass
