@@ -71,14 +71,14 @@ class _Devices:
         return any(self.of(tensor) == CUDA for tensor in _tensors(values))
 
     def _key(self, tensor: Tensor) -> StorageWeakRef:
-        return StorageWeakRef(tensor.untyped_storage())
+        return StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
 
 
-class _Operations(TorchDispatchMode):
+class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Every operation, those of autograd and optimisers too: its tensors are on one device."""
 
     def __init__(self, devices: _Devices) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._devices = devices
 
     def __torch_dispatch__(
@@ -116,7 +116,7 @@ class _Calls(TorchFunctionMode):
         super().__init__()
         self._devices = devices
         self._answers: dict[Any, Callable[[Tensor], object]] = {
-            Tensor.device.__get__: devices.of,  # type: ignore[attr-defined]
+            Tensor.device.__get__: devices.of,
             Tensor.is_cuda.__get__: lambda tensor: devices.of(tensor) == CUDA,  # type: ignore[attr-defined]
             Tensor.is_cpu.__get__: lambda tensor: devices.of(tensor) == CPU,  # type: ignore[attr-defined]
         }
@@ -162,7 +162,9 @@ class _Calls(TorchFunctionMode):
             if isinstance(value, str | torch.device | Tensor)
         ]
         moved = self._to(tensor, _MOVES[function] or (devices or [self._devices.of(tensor)])[0])
-        rest = [CPU if isinstance(value, str | torch.device) else value for value in others]  # its type, perhaps
+        rest: list[Any] = [
+            CPU if isinstance(value, str | torch.device) else value for value in others
+        ]  # its type, perhaps
         return moved.to(*rest, **kwargs) if function is Tensor.to and (rest or kwargs) else moved
 
     def _to(self, tensor: Tensor, device: torch.device) -> Tensor:
