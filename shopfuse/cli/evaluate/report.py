@@ -10,8 +10,9 @@ import typer
 
 from shopfuse.cli.console import out, print_json, print_table, progress_bars
 from shopfuse.cli.evaluate.offline import demo, fusion
+from shopfuse.cli.evaluate.recommend import recommend
 from shopfuse.cli.evaluate.sequences import sequences
-from shopfuse.cli.evaluate.served import images, recommend, search
+from shopfuse.cli.evaluate.served import images, search
 from shopfuse.cli.evaluate.texts import texts
 from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.core.workspace_paths import WorkspacePaths

@@ -1,4 +1,4 @@
-"""`shopfuse evaluate sequences`: the sequence models and their fusion on a leave-one-out file, beside hard baselines.
+"""`shopfuse evaluate sequences`: a leave-one-out file as a shop that is built, served and asked for each last item.
 
 Last item test, last but one validation, all items ranked, items already seen removed, ties against the target.
 """
@@ -6,28 +6,21 @@ Last item test, last but one validation, all items ranked, items already seen re
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from shopfuse.cli.console import out, print_json, print_table, progress_bars
+from shopfuse.cli.evaluate.recommend import EpochsOption, KeepOption, WorkersOption, build_release, scratch_folder
 from shopfuse.cli.options import JsonOption, SeedsOption, parse_seeds
 from shopfuse.datasets.sequences import read_attributes, read_sequences
-from shopfuse.evaluation.offline.sequence_rows import chosen, described, table_rows
-from shopfuse.training.sequences.comparison import compare
-from shopfuse.training.sequences.fit import SequenceTraining
-from shopfuse.training.sequences.model_runs import Data
-from shopfuse.training.sequences.split import leave_one_out
-
-COLUMNS = ("hr@5", "ndcg@5", "hr@10", "ndcg@10", "hr@20", "ndcg@20")
+from shopfuse.evaluation.served.sequence_replay import SequencesReplay, replay_sequences
+from shopfuse.training.sequences.measures import COLUMNS
 
 FileArgument = Annotated[Path, typer.Argument(help="One user a line, `user item item ...`, oldest first.")]
 AttributesOption = Annotated[Path | None, typer.Option(help='JSON, {"item": [attribute, ...]}.')]
-EpochsOption = Annotated[int | None, typer.Option(min=1, max=500, help="Epochs of a model, at most.")]
-WorkersOption = Annotated[int, typer.Option(min=0, max=64, help="Processes that train; 0: one for each core.")]
 
 
 def sequences(
@@ -36,50 +29,51 @@ def sequences(
     seeds: SeedsOption = "1,2,3",
     epochs: EpochsOption = None,
     workers: WorkersOption = 0,
+    keep: KeepOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Which item comes next: leave one out, all items ranked, sequence models and their fusion beside baselines.
+    """Which item comes next: leave one out, all items ranked, the served recommender beside baselines.
+
+    A shop is made of the file without each user's last item, built with every seed, served, and asked for every user.
 
     shopfuse evaluate sequences sequences.txt --attributes item_attributes.json
     """
-    numbers: Sequence[int] = parse_seeds(seeds)
-    started = time.monotonic()
+    numbers = parse_seeds(seeds)
     read = read_sequences(file)
     known = read_attributes(attributes, read.items) if attributes else None
-    split = leave_one_out(read)
-    training = SequenceTraining() if epochs is None else SequenceTraining(epochs=epochs, least_steps=0)
-    processes = workers or len(os.sched_getaffinity(0))
-    with progress_bars() as progress:
-        comparison = compare(Data(split, known), numbers, training, processes, progress)
-        progress("measure", 0, 1)
-        rows = table_rows(split, comparison)
-        progress("measure", 1, 1)
-    data, seconds = described(read, split, known), time.monotonic() - started
+    asked = SequencesReplay(read, known, numbers, epochs, workers or len(os.sched_getaffinity(0)))
+    with scratch_folder(keep) as folder, progress_bars() as progress:
+        document = replay_sequences(asked, folder, build_release, progress)
     if json:
-        print_json({"rows": rows, "data": data, "chosen": chosen(comparison), "seeds": numbers, "seconds": seconds})
+        print_json(document)
     else:
-        print_report(rows, data, seconds)
+        print_report(document)
 
 
-def print_report(rows: dict[str, dict[str, Any]], data: dict[str, object], seconds: float) -> None:
+def print_report(document: Mapping[str, Any]) -> None:
+    rows, data = document["rows"], document["data"]
     table = [
         [
             name,
             *(f"{row[column]:.4f}" for column in COLUMNS),
             f"{row['ndcg@10_low']:.4f}..{row['ndcg@10_high']:.4f}",
             " ".join(f"{seed['ndcg@10']:.4f}" for seed in row["seeds"]),
-            f"{row['lead_low']:+.4f}..{row['lead_high']:+.4f}" if name != "fused" else "",
-            f"{row['seconds_per_epoch']:.1f}" if "seconds_per_epoch" in row else "",
+            f"{row['lead_low']:+.4f}..{row['lead_high']:+.4f}" if name != "served" else "",
         ]
         for name, row in rows.items()
     ]
-    columns = ("row", *COLUMNS, "95 % of ndcg@10", "each seed", "fused leads by, 95 %", "s/epoch")
+    columns = ("row", *COLUMNS, "95 % of ndcg@10", "each seed", "served leads by, 95 %")
     print_table("next item, all items ranked", columns, table)
-    names = list(next(iter(rows.values()))["targets"])
-    parts = [[name, *(f"{row['targets'][part]['ndcg@10']:.4f}" for part in names)] for name, row in rows.items()]
-    counts = [f"{part} ({next(iter(rows.values()))['targets'][part]['users']})" for part in names]
+    targets = rows["served"]["targets"]
+    parts = [[name, *(f"{row['targets'][part]['ndcg@10']:.4f}" for part in targets)] for name, row in rows.items()]
+    counts = [f"{part} ({values['users']})" for part, values in targets.items()]
     print_table("ndcg@10 by training events of the target (users)", ("row", *counts), parts)
+    for run in document["seeds"]:
+        out.print(
+            f"seed {run['seed']}: build {run['build_seconds']:.0f} s, asking {run['ask_seconds']:.0f} s, "
+            f"{run['degraded']} answers degraded"
+        )
     out.print(
         f"{data['users']} users, {data['items']} items; {data['users_left_out']} users with fewer than 3 items left "
-        f"out, {data['unreachable_targets']} targets that their user already had; {seconds:.0f} s"
+        f"out, {data['unreachable_targets']} targets that their user already had; {document['seconds']:.0f} s"
     )

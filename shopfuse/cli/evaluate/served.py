@@ -1,4 +1,4 @@
-"""`shopfuse evaluate search|recommend|images`: how good the served answers are, beside simple rows."""
+"""`shopfuse evaluate search|images`: how good the served answers are, beside simple rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shopfuse.datasets.workspace import Workspace
 from shopfuse.evaluation.judgments import Topic, TopicScores, load_topics
 from shopfuse.evaluation.offline.release_rows import OfflineRows, cross_validate_weights, keep_weights
 from shopfuse.evaluation.offline.weight_search import WeightSearch
-from shopfuse.evaluation.served.answers import recommend_answer, score_served, search_answer
+from shopfuse.evaluation.served.answers import score_served, search_answer
 from shopfuse.evaluation.served.photos import load_photos, score_photos
 from shopfuse.local.stack import stable_release
 
@@ -60,24 +60,6 @@ def search(
     if per_query and not json:
         print_per_query(topics, scores)
     report("search", release_id, topics, scores, json)
-
-
-def recommend(
-    judgments: JudgmentsOption,
-    workspace: WorkspaceOption,
-    per_query: PerQueryOption = False,
-    json: JsonOption = False,
-) -> None:
-    """Recommendations against judgments (user_id,item_id,grade): served, popularity, item-kNN and content alone.
-
-    shopfuse evaluate recommend --judgments myshop/truth/recommend.parquet -w myshop
-    """
-    topics = load_topics(judgments, "user_id")
-    with progress_bars() as progress:
-        release_id, scores = score_served(workspace, topics, recommend_answer, OfflineRows.recommend_rows, progress)
-    if per_query and not json:
-        print_per_query(topics, scores)
-    report("recommend", release_id, topics, scores, json)
 
 
 def images(

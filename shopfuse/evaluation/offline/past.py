@@ -20,7 +20,7 @@ from shopfuse.training.data.catalogue import Catalogue
 from shopfuse.training.data.event_log import load_event_log
 from shopfuse.training.sequences.counted_rows import count_rows
 from shopfuse.training.sequences.fit import SequenceTraining
-from shopfuse.training.sequences.sasrec import TRIALS, Trial, best_trial, train_sasrec
+from shopfuse.training.sequences.sasrec import TRIALS, SasRecTrial, best_trial, train_sasrec
 from shopfuse.training.sequences.scoring import Scores
 from shopfuse.training.sequences.split import Cases, Histories, Split
 from shopfuse.training.sequences.workers import Piece
@@ -188,7 +188,7 @@ def _count(past: Past, progress: Progress) -> tuple[float, Rankings]:
     return 0.0, {name: rank_all(past, scores, partial(_report, progress, name, past)) for name, scores in rows.items()}
 
 
-def _train(past: Past, trial: Trial, training: SequenceTraining, progress: Progress) -> tuple[float, Rankings]:
+def _train(past: Past, trial: SasRecTrial, training: SequenceTraining, progress: Progress) -> tuple[float, Rankings]:
     split = as_split(past)
     if not (split.train.lengths >= 2).any():
         return 0.0, {}

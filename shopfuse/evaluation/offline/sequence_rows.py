@@ -1,18 +1,62 @@
-"""The table of a comparison of sequence models: every row beside the fused one, what was read, what was chosen."""
+"""The rows beside the served one on a leave-one-out file: popularity, item-kNN, transitions and SASRec, and the table.
+
+Last item test, last but one validation, all items ranked, items already seen removed, ties against the target.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from shopfuse.datasets.sequences import ItemAttributes, Sequences
-from shopfuse.training.sequences.comparison import Comparison
-from shopfuse.training.sequences.measures import groups, row
-from shopfuse.training.sequences.split import Split
+import numpy as np
+from numpy.typing import NDArray
 
-ROW_ORDER = (
-    *("popularity", "item_knn", "item_knn_transitions", "sasrec"),
-    *("ours_without_attributes", "ours_without_id", "ours", "fused"),
-)
+from shopfuse.core.progress import Progress
+from shopfuse.datasets.sequences import ItemAttributes, Sequences
+from shopfuse.training.sequences.counted_rows import CountedSettings, count_rows
+from shopfuse.training.sequences.fit import SequenceTraining
+from shopfuse.training.sequences.measures import groups, row
+from shopfuse.training.sequences.sasrec import TRIALS, SasRecTrial, best_trial, train_sasrec
+from shopfuse.training.sequences.scoring import ranks
+from shopfuse.training.sequences.split import Split
+from shopfuse.training.sequences.workers import Piece
+
+Ranks = NDArray[np.int32]  # [U] of the test targets
+
+
+@dataclass(frozen=True, slots=True)
+class CountedRanks:
+    settings: CountedSettings
+    ranks: dict[str, Ranks]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedRanks:
+    """SASRec with one of the settings that are tried."""
+
+    trial: SasRecTrial
+    ranks: Ranks
+    validation_ndcg: float
+    epochs: int
+    seconds: float
+
+
+def pieces(training: SequenceTraining) -> list[Piece]:
+    """The work behind the rows, for `Workers` over a Split; `table_rows` takes what they give."""
+    return [Piece(_count, ()), *(Piece(_train, (trial, training)) for trial in TRIALS)]
+
+
+def _count(split: Split, progress: Progress) -> CountedRanks:
+    counted = count_rows(split, progress)
+    return CountedRanks(counted.settings, {name: ranks(scores, split.test) for name, scores in counted.rows().items()})
+
+
+def _train(split: Split, trial: SasRecTrial, training: SequenceTraining, progress: Progress) -> TrainedRanks:
+    model = train_sasrec(split, trial, training, 1, progress)
+    trained = model.trained
+    return TrainedRanks(
+        trial, ranks(model.scores, split.test), trained.validation_ndcg, trained.epochs, trained.seconds
+    )
 
 
 def described(sequences: Sequences, split: Split, attributes: ItemAttributes | None) -> dict[str, object]:
@@ -29,39 +73,30 @@ def described(sequences: Sequences, split: Split, attributes: ItemAttributes | N
     }
 
 
-def table_rows(split: Split, comparison: Comparison) -> dict[str, dict[str, Any]]:
-    """The table, best known first: figures of each row beside the fused one, and what it cost."""
-    ranks = comparison.ranks()
-    if "ours_without_attributes" not in ranks:  # no attributes: there was nothing to leave out
-        ranks["ours_without_attributes"] = ranks["ours"]
+def table_rows(
+    split: Split, served: NDArray[np.int32], counted: CountedRanks, trained: list[TrainedRanks]
+) -> dict[str, dict[str, Any]]:
+    """The table, `served` [seeds, U] first: figures of each row, and what the served one leads it by."""
+    sasrec = trained[best_trial([run.validation_ndcg for run in trained])]
     members = groups(split.train_counts[split.test.targets])
     rows: dict[str, dict[str, Any]] = {
-        name: row(ranks[name], ranks["fused"], members) for name in ROW_ORDER if name in ranks
+        name: row(own, served, members)
+        for name, own in {"served": served, **{name: one[None] for name, one in counted.ranks.items()}}.items()
     }
-    for name in rows:
-        if runs := comparison.runs(name):
-            rows[name]["seconds_per_epoch"] = sum(run.seconds for run in runs) / sum(run.epochs for run in runs)
-            rows[name]["epochs"] = [run.epochs for run in runs]
-            rows[name]["validation_ndcg@10"] = [run.validation_ndcg for run in runs]
+    rows["sasrec"] = {
+        **row(sasrec.ranks[None], served, members),
+        "seconds_per_epoch": sasrec.seconds / max(1, sasrec.epochs),
+        "epochs": sasrec.epochs,
+        "validation_ndcg@10": sasrec.validation_ndcg,
+    }
     return rows
 
 
-def chosen(comparison: Comparison) -> dict[str, object]:
+def chosen(counted: CountedRanks, trained: list[TrainedRanks]) -> dict[str, object]:
     """What was chosen on validation."""
-    counted = comparison.counted.settings
+    sasrec = trained[best_trial([run.validation_ndcg for run in trained])]
+    settings = counted.settings
     return {
-        "neighbours": {"shrink": counted.shrink, "decay": counted.decay, "transitions": counted.weight},
-        "dropout": {run.wanted.row: run.wanted.settings.dropout for run in comparison.models},
-        "learning_rate": {run.wanted.row: run.wanted.learning_rate for run in comparison.models},
-        "fusion": [
-            {
-                "seed": run.seed,
-                "kind": run.kind,
-                "channels": list(run.channels),
-                "validation_ndcg@10": run.validation_ndcg,
-                "targets_among_candidates": run.reached,
-                "seconds": run.seconds,
-            }
-            for run in comparison.fused
-        ],
+        "neighbours": {"shrink": settings.shrink, "decay": settings.decay, "transitions": settings.weight},
+        "sasrec": {"dropout": sasrec.trial.dropout, "learning_rate": sasrec.trial.learning_rate},
     }

@@ -63,16 +63,16 @@ def groups(target_counts: NDArray[np.int64]) -> dict[str, NDArray[np.bool_]]:
 
 
 def row(
-    ranks: NDArray[np.int32], fused: NDArray[np.int32], members: Mapping[str, NDArray[np.bool_]]
+    ranks: NDArray[np.int32], served: NDArray[np.int32], members: Mapping[str, NDArray[np.bool_]]
 ) -> dict[str, object]:
-    """One row of the table: ranks [seeds, U] of a way to rank, beside those of the fused one."""
-    own, other = values(ranks), values(fused)
+    """One row of the table: ranks [seeds, U] of a way to rank, beside those of the served one."""
+    own, other = values(ranks), values(served)
     lead = (other - own)[:, COLUMNS.index("ndcg@10")]
     *means, leads = intervals(np.column_stack([own, lead]))
     document: dict[str, object] = {}
     for name, interval in zip(COLUMNS, means, strict=True):
         document |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
-    document |= {"fused_leads_by": leads.mean, "lead_low": leads.low, "lead_high": leads.high}
+    document |= {"served_leads_by": leads.mean, "lead_low": leads.low, "lead_high": leads.high}
     document["seeds"] = [dict(zip(COLUMNS, values(part).mean(0).tolist(), strict=True)) for part in ranks]
     document["targets"] = {
         name: {"users": int(chosen.sum()), **_means(own[chosen])} for name, chosen in members.items()

@@ -18,13 +18,18 @@ SETTINGS = ModelSettings(heads=2, filtered=False, attributes=False, compared=0)
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class SasRecTrial:
     dropout: float
     learning_rate: float
 
 
 # For histories of few events and of many; chosen between on validation.
-TRIALS = (Trial(0.5, 5e-3), Trial(0.2, 3e-3))
+TRIALS = (SasRecTrial(0.5, 5e-3), SasRecTrial(0.2, 3e-3))
+
+
+def sasrec_training(epochs: int | None) -> SequenceTraining:
+    """`epochs` at most, by default as many as a shop of its size needs."""
+    return SequenceTraining() if epochs is None else SequenceTraining(epochs=epochs, least_steps=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ class SasRec:
         return model_scores(self.trained.model, histories)
 
 
-def train_sasrec(split: Split, trial: Trial, training: SequenceTraining, seed: int, progress: Progress) -> SasRec:
+def train_sasrec(split: Split, trial: SasRecTrial, training: SequenceTraining, seed: int, progress: Progress) -> SasRec:
     settings = replace(SETTINGS, dropout=trial.dropout)
     training = replace(training, learning_rate=trial.learning_rate)
     stage = f"sasrec, dropout {trial.dropout:g}, rate {trial.learning_rate:g}"

@@ -59,7 +59,7 @@ def test_a_lead_is_paired_user_by_user() -> None:
 
     actual = row(own, own - 1, {})
 
-    assert 0 < float(actual["lead_low"]) < float(actual["fused_leads_by"]) < float(actual["lead_high"])  # type: ignore[arg-type]
+    assert 0 < float(actual["lead_low"]) < float(actual["served_leads_by"]) < float(actual["lead_high"])  # type: ignore[arg-type]
     assert float(actual["lead_low"]) > float(actual["ndcg@10_low"]) - float(actual["ndcg@10"])  # type: ignore[arg-type]
 
 
