@@ -37,7 +37,8 @@ class ShopSettings:
 
     def __post_init__(self) -> None:
         for known in fields(self):
-            _CHECKS[known.type](known.name, getattr(self, known.name))
+            check = _check_table if known.name == "repeat_purchases_by_category" else _check_text
+            check(known.name, getattr(self, known.name))
         _one_of("fusion", FUSIONS, self.fusion)
         _one_of("repeat_purchases", CHOICES, self.repeat_purchases)
         for path, choice in self.repeat_purchases_by_category.items():
@@ -65,9 +66,6 @@ def _check_text(name: str, value: object) -> None:
 def _check_table(name: str, value: object) -> None:
     if not isinstance(value, dict):
         raise ShopSettingsError(f"setting '{name}': expected a table [{name}], got {value!r}")
-
-
-_CHECKS: Final = {str: _check_text, dict[str, str]: _check_table}  # by the type of a setting
 
 
 def _one_of(name: str, choices: tuple[str, ...], value: object) -> None:

@@ -20,6 +20,7 @@ from shopfuse.ranking.repeats import (
     NO_MEMORY,
     USUAL_INTERVAL_S,
     Memory,
+    Seconds,
     interval_s,
     since_s,
     sums_at,
@@ -78,6 +79,7 @@ FEATURES = (
     "had_times",
     "had_share",  # of the user's visits
     "had_since",  # log of the days
+    "had_interval",  # log of the days after which the user usually comes back to it
     "had_due",  # log of the time since then over the user's usual interval
     "category_had",
     "category_since",
@@ -104,6 +106,7 @@ _SCENES = slice(_DEVICES.stop, _DEVICES.stop + SCENE_SLOTS)
 
 AFFINITY_HALF_LIFE_S = 7 * 86400.0
 FRESHNESS_S = 30 * 86400.0
+Column = NDArray[np.float32] | NDArray[np.float64] | NDArray[np.bool_]  # [c]
 NEVER_S = 400 * DAY_S
 NOTED = 16.0  # what a sum is multiplied by before its logarithm: a single look of months ago is still seen
 EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday (Monday = 0)
@@ -219,12 +222,11 @@ def candidate_features(
     return finite
 
 
-def _repeat_columns(
-    rows: NDArray[np.int32], items: NDArray[np.void], memory: Memory, at: float
-) -> dict[str, NDArray[np.floating] | NDArray[np.bool_]]:
+def _repeat_columns(rows: NDArray[np.int32], items: NDArray[np.void], memory: Memory, at: float) -> dict[str, Column]:
     """What the user's memory says of the candidates [c]. Where the user never had something it was NEVER_S ago."""
     had, remembered = memory.of(rows), sums_at(memory.repeats, at)[:, -1]
     sums, since = sums_at(had, at), np.where(had["occasions"] > 0, since_s(had, at), NEVER_S)
+    interval = np.maximum(interval_s(had, items["repeat_interval"]), DAY_S)
     of_category, category_since = _by_category(items["category"], memory, remembered, at)
     visits = max(float(sums_at(memory.visits, at)[0, -1]), 1e-3)
     return {
@@ -236,7 +238,8 @@ def _repeat_columns(
         "had_times": np.log1p(had["occasions"]),
         "had_share": np.log1p(NOTED * sums[:, -1] / visits),
         "had_since": _log_days(since),
-        "had_due": np.log(since / np.maximum(interval_s(had, items["repeat_interval"]), DAY_S) + 0.02),
+        "had_interval": _log_days(interval),
+        "had_due": np.log(since / interval + 0.02),
         "category_had": np.log1p(NOTED * of_category),
         "category_since": _log_days(category_since),
         **{name: np.full(len(rows), value) for name, value in _visit_columns(memory, remembered, at).items()},
@@ -272,15 +275,16 @@ def _by_category(
     return sums, since
 
 
-def _log_days(seconds: NDArray[np.floating]) -> NDArray[np.floating]:
-    days: NDArray[np.floating] = np.log(seconds / DAY_S + 0.5)
+def _log_days(seconds: Seconds) -> NDArray[np.float64]:
+    days: NDArray[np.float64] = np.log(seconds / DAY_S + 0.5)
     return days
 
 
 def context_features(context: Context, history_length: int, scenes: tuple[str, ...]) -> NDArray[np.float32]:
     """Features of the request, [len(CONTEXT_FEATURES)]."""
     slot = scenes.index(context.scene) if context.scene in scenes else -1
-    features = moment_features(np.array([context.at]), np.array([history_length]), np.array([slot]))[0]
+    moments, lengths, slots = np.array([context.at]), np.array([history_length]), np.array([slot])
+    features: NDArray[np.float32] = moment_features(moments, lengths, slots)[0]
     features[_IS_SEARCH], features[_QUERY_WORDS] = context.is_search, min(context.query_words, 16) / 16
     features[_DEVICES] = [context.device == device for device in DEVICES]
     return features

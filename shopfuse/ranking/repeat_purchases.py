@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.ranking.repeats import interval_s, since_s
+from shopfuse.ranking.repeats import Seconds, interval_s, since_s
 
 # By code; the codes are those of the API's RepeatPurchases.
 CHOICES: Final = ("auto", "allow", "when_due", "never")
@@ -35,7 +35,7 @@ def kept_away(
     return away
 
 
-def intervals_since(repeats: NDArray[np.void], intervals_s: NDArray[np.floating], at: float) -> NDArray[np.float64]:
+def intervals_since(repeats: NDArray[np.void], intervals_s: Seconds, at: float) -> NDArray[np.float64]:
     """How many of the user's usual intervals ago the item was last had, [n]."""
     since: NDArray[np.float64] = since_s(repeats, at) / np.maximum(interval_s(repeats, intervals_s), 1.0)
     return since

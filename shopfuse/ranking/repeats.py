@@ -14,7 +14,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-Item = TypeVar("Item", bound=np.integer)
+Item = TypeVar("Item", np.int32, np.int64)
+Seconds = NDArray[np.float32] | NDArray[np.float64]
 
 DAY_S = 86400.0
 OCCASION_S = 1800.0
@@ -56,7 +57,7 @@ class Memory:
         if len(self.rows) == 0:
             return np.repeat(NEVER, len(rows))
         at = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
-        known = self.repeats[at]
+        known: NDArray[np.void] = self.repeats[at]
         known[self.rows[at] != rows] = NEVER[0]
         return known
 
@@ -185,7 +186,7 @@ def since_s(repeats: NDArray[np.void], at: float) -> NDArray[np.float64]:
     return since
 
 
-def interval_s(repeats: NDArray[np.void], usual_s: NDArray[np.floating]) -> NDArray[np.float64]:
+def interval_s(repeats: NDArray[np.void], usual_s: Seconds) -> NDArray[np.float64]:
     """After how long the user comes back to the item, [m]: the mean of their own gaps and PRIOR_GAPS of `usual_s` [m].
 
     Between purchases, or else between occasions of any kind.

@@ -77,6 +77,7 @@ def test_the_memory_says_how_often_and_how_lately_an_item_and_its_category_were_
     assert column(table, "purchased_before").tolist() == [1, 0, 1, 1, 0]
     assert column(table, "had_since") == pytest.approx(np.log(np.array([7, 400, 3, 20, 400]) + 0.5))
     assert column(table, "had_due") == pytest.approx(np.log(np.array([7, 400, 3, 20, 400]) / 7 + 0.02), rel=1e-5)
+    assert column(table, "had_interval") == pytest.approx(np.full(5, np.log(7.5)))
     assert column(table, "category_since") == pytest.approx(np.log(np.array([7, 7, 3, 400, 400]) + 0.5))
     assert column(table, "category_had")[0] == column(table, "category_had")[1] > column(table, "category_had")[2] > 0
     assert column(table, "category_had")[3] == 0  # without a category

@@ -65,7 +65,8 @@ class Evidence:
     def bought_between(self, first: float, last: float) -> Strengths:
         """1 where an item was bought, the last time between so many usual intervals ago, else 0."""
         ago = self.since_s / np.maximum(self.usual_s, 1.0)
-        return ((self.repeats["bought"] > 0) & (ago >= first) & (ago < last)).astype(np.float32)
+        between: Strengths = ((self.repeats["bought"] > 0) & (ago >= first) & (ago < last)).astype(np.float32)
+        return between
 
     def feature(self, name: str) -> Strengths:
         values: Strengths = self.candidates.features[self.positions, _FEATURE_COLUMN[name]]
@@ -161,7 +162,8 @@ def _days(seconds: float) -> str:
 def _new_to_you(evidence: Evidence) -> Strengths:
     """Where the user has bought anything, so that it tells items apart."""
     recommended = evidence.request.surface == RECOMMEND and bool((evidence.candidates.repeats["bought"] > 0).any())
-    return (0.1 * recommended * (evidence.repeats["occasions"] == 0)).astype(np.float32)
+    new: Strengths = (0.1 * recommended * (evidence.repeats["occasions"] == 0)).astype(np.float32)
+    return new
 
 
 RULES = (

@@ -12,7 +12,7 @@ from shopfuse.datasets.importing.events import import_events
 from shopfuse.datasets.importing.mapping import CatalogueMapping, EventMapping, Source, read_event_mapping
 from shopfuse.datasets.importing.report import TooManyBadRowsError
 from shopfuse.datasets.importing.source_file import SourceFileError
-from shopfuse.datasets.schema import EVENT_SCHEMA
+from shopfuse.datasets.schema import EVENT_NAMES, EVENT_SCHEMA
 from shopfuse.datasets.workspace import Workspace
 from tests.datasets.importing.import_files import EXAMPLES, read_jsonl, tree, write_jsonl
 
@@ -282,3 +282,22 @@ def test_csv_example_reads_as_it_says(tmp_path: Path, workspace: Workspace) -> N
     assert (event["event_name"], event["item_id"]) == ("view_item_list", "1042")
     assert (event["position"], event["list_name"]) == (0, "search")
     assert workspace.paths.event_days == [workspace.paths.events_of(date(2024, 5, 1))]
+
+
+def test_ratings_of_dislike_are_left_out(tmp_path: Path, workspace: Workspace) -> None:
+    rows = ["user,film,stars,time", "u7,1042,4.5,1714564800", "u7,1043,2.0,1714564801", "u8,1042,5,1714564802"]
+    (tmp_path / "ratings.csv").write_text("\n".join(rows) + "\n")
+
+    import_events(tmp_path / "ratings.csv", read_event_mapping(EXAMPLES / "ratings_csv.toml"), workspace)
+
+    events = workspace.events().select("event_name", "user_id", "item_id").collect()
+    assert events.rows() == [("rate_item", "u7", "1042"), ("rate_item", "u8", "1042")]
+
+
+@pytest.mark.parametrize("name", EVENT_NAMES)
+def test_a_log_may_hold_one_kind_of_event_only(tmp_path: Path, workspace: Workspace, name: str) -> None:
+    event = VIEW | {"event_name": name, "query": "lamp"}
+
+    import_events(write_jsonl(tmp_path / "e.jsonl", [event]), MAPPING, workspace)
+
+    assert workspace.events().collect()["event_name"].to_list() == [name]
