@@ -43,6 +43,7 @@ class Channel:
 
 
 # An image, which only a search by image has, counts as much as all that words can say: the text channels' sum.
+# Among similar items, what is popular counts as much as what users had together, and some more than what is alike.
 TABLE = (
     Channel(
         "lexical",
@@ -85,7 +86,7 @@ TABLE = (
         normalisation="max",
         feeds=(SEARCH, SIMILAR),
         search_weight=2.0,
-        similar_weight=0.25,
+        similar_weight=0.2,
     ),
     Channel(
         "visual",
@@ -96,7 +97,7 @@ TABLE = (
         feeds=(SEARCH, SIMILAR),
         search_weight=6.0,
         recommend_weight=0.5,
-        similar_weight=0.25,
+        similar_weight=0.2,
     ),
     Channel(
         "behaviour",
@@ -106,7 +107,7 @@ TABLE = (
         normalisation="min_max",
         feeds=(SEARCH, RECOMMEND, SIMILAR),
         recommend_weight=1.0,
-        similar_weight=0.25,
+        similar_weight=0.2,
     ),
     Channel(
         "again",
@@ -138,7 +139,7 @@ TABLE = (
         normalisation="absolute",
         feeds=(RECOMMEND, SIMILAR),
         recommend_weight=1.0,
-        similar_weight=0.5,
+        similar_weight=0.25,
         orders=True,
     ),
     Channel(
