@@ -27,7 +27,8 @@ _SAME = (ACTOR, "event_name", "item_id", "request_id", "query")
 MARGIN_DAYS = 30
 _TAIL = 0.001  # share of events at either end of the log that may lie further out
 LEAST_PRICE_RATIO = 10.0  # a price may always be so many times the item's usual one, or so small a part of it
-LEAST_QUANTITY = 100.0  # a line of an order may always hold so many
+LEAST_QUANTITY = 100.0  # a line of an order may always hold so many times the item's usual quantity
+LINES_OF_AN_ITEM = 10  # of fewer the shop's usual quantity stands for the item's
 
 LEAST_RATE = 200.0  # actions in an hour: one in 18 s, for a whole hour
 FAST_S, FAST_ACTIONS, FAST_SHARE = 0.5, 50, 0.5
@@ -117,11 +118,14 @@ def odd_prices(events: pl.DataFrame) -> Finding:
 
 
 def odd_quantities(events: pl.DataFrame) -> Finding:
-    """Carts and purchases of more pieces than shoppers take."""
-    known = events["quantity"].drop_nulls()
-    bound = largest_ordinary(known.filter(known > 0), LEAST_QUANTITY)
-    odd = (events["quantity"] > bound) | (events["quantity"] <= 0)
-    return these_events(events, odd, f"1 to {bound:.4g} pieces")
+    """Carts and purchases of many times more pieces than shoppers take of the item: fuel comes in thousands."""
+    taken = pl.col("quantity").filter(pl.col("quantity") > 0)
+    often = taken.count().over("item_id") >= LINES_OF_AN_ITEM
+    usual = pl.when(often).then(taken.median().over("item_id")).otherwise(taken.median())
+    times = events.select((pl.col("quantity") / usual).alias("times"))["times"]
+    bound = largest_ordinary(times.filter(times > 0), LEAST_QUANTITY)
+    odd = (times > bound) | (events["quantity"] <= 0)
+    return these_events(events, odd, f"1 piece or more, and up to {bound:.4g} times as many as usual of the item")
 
 
 def actions(events: pl.DataFrame) -> pl.DataFrame:

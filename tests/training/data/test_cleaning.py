@@ -169,3 +169,17 @@ def test_an_empty_log_is_clean() -> None:
 
     assert kept.is_empty()
     assert cleaning.record() == {"events": 0, "removed": 0, "rules": {}}
+
+
+def test_what_is_sold_by_the_thousand_is_not_odd_and_ten_thousand_of_anything_else_is() -> None:
+    fuel: list[dict[str, object]] = [
+        {"event_name": "purchase", "item_id": "fuel", "quantity": 9_000 + 50 * n} for n in range(12)
+    ]
+    milk: list[dict[str, object]] = [
+        {"event_name": "purchase", "item_id": "milk", "quantity": 1 + n % 2} for n in range(40)
+    ]
+    rare: dict[str, object] = {"event_name": "purchase", "item_id": "rare", "quantity": 9_000}
+
+    kept, _ = clean_events(log(*fuel, *milk, rare, {**milk[0], "quantity": 9_000}))
+
+    assert kept["item_id"].value_counts().sort("item_id").rows() == [("fuel", 12), ("milk", 40)]
