@@ -26,14 +26,18 @@ from shopfuse.v1.recommendation_pb2 import RepeatPurchases
 
 
 class Repeats(StrEnum):
-    """The API's RepeatPurchases."""
-
     UNSPECIFIED = "unspecified"
     ALLOW = "allow"
     WHEN_DUE = "when_due"
     NEVER = "never"
 
 
+CHOICE_OF = {
+    Repeats.UNSPECIFIED: RepeatPurchases.REPEAT_PURCHASES_UNSPECIFIED,
+    Repeats.ALLOW: RepeatPurchases.REPEAT_PURCHASES_ALLOW,
+    Repeats.WHEN_DUE: RepeatPurchases.REPEAT_PURCHASES_WHEN_DUE,
+    Repeats.NEVER: RepeatPurchases.REPEAT_PURCHASES_NEVER,
+}
 RepeatOption = Annotated[
     Repeats, typer.Option("--repeat-purchases", help="Whether what was bought may come back; else as the shop says.")
 ]
@@ -160,7 +164,7 @@ def recommend(
     """
     request = recommend_request(
         user,
-        repeat_purchases=RepeatPurchases.Value(f"REPEAT_PURCHASES_{repeat_purchases.name}"),
+        repeat_purchases=CHOICE_OF[repeat_purchases],
         scene=scene,
         items=item_filter(brand or (), category or (), parse_attributes(attribute or ()), min_price, max_price),
         page_size=size,

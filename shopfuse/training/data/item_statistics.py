@@ -85,8 +85,9 @@ def _follow_rate(events: Events, kind: str, clicks: NDArray[np.int64]) -> Floats
     if not clicks.any():
         return np.zeros(len(clicks), np.float32)
     usual = min(followed.sum() / clicks.sum(), 1.0)
-    rate = (followed + PRIOR_FOLLOWERS * usual) / (clicks + PRIOR_FOLLOWERS)
-    return np.minimum(rate, 1.0).astype(np.float32)
+    smoothed = (followed + PRIOR_FOLLOWERS * usual) / (clicks + PRIOR_FOLLOWERS)
+    rate: Floats = np.minimum(smoothed, 1.0).astype(np.float32)
+    return rate
 
 
 def scene_lifts(catalogue: Catalogue, events: Events) -> Floats:
