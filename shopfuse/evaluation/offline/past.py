@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -31,7 +32,7 @@ DAILY = 0.985  # what a day leaves of an event's weight in own_frequency_decayed
 CELLS = 1 << 22  # scores of users x items that are held at once
 
 Rankings = dict[str, NDArray[np.int32]]  # row -> item rows [U, KEPT], best first, -1 where there are fewer
-BlockScores = Callable[[slice], NDArray[np.floating]]  # of some of the users asked: [b, N]
+BlockScores = Callable[[slice], NDArray[np.floating[Any]]]  # of some of the users asked: [b, N]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def read_past(events: pl.LazyFrame, catalogue: Catalogue, holdout: Holdout) -> P
     )
 
 
-def top(scores: NDArray[np.floating], popular: NDArray[np.int64], kept: int = KEPT) -> NDArray[np.int32]:
+def top(scores: NDArray[np.floating[Any]], popular: NDArray[np.int64], kept: int = KEPT) -> NDArray[np.int32]:
     """The best items of each user, [b, kept], of scores [b, N]; `popular` [N] are all items in the order of ties."""
     ordered = scores[:, popular]
     kept = min(kept, ordered.shape[1])
@@ -124,7 +125,8 @@ def frequencies(past: Past, daily: float) -> BlockScores:
         days = (past.moments[block][users] - past.at[first:last]) / 86_400
         cells = users * past.item_count + past.row[first:last]
         size = (block.stop - block.start) * past.item_count
-        return np.bincount(cells, daily**days, size).reshape(-1, past.item_count)
+        summed = np.bincount(cells, daily**days, size).astype(np.float64, copy=False)
+        return summed.reshape(-1, past.item_count)
 
     return scores
 
@@ -151,7 +153,7 @@ def as_split(past: Past) -> Split:
 def _of_split(past: Past, split: Split, scores: Scores) -> BlockScores:
     """Scores of histories as scores of the users asked; one without history gets what is popular."""
 
-    def block_scores(block: slice) -> NDArray[np.floating]:
+    def block_scores(block: slice) -> NDArray[np.floating[Any]]:
         histories = split.test.inputs.take(np.arange(block.start, block.stop))
         known = histories.lengths > 0
         table = np.tile(past.popularity.astype(np.float64), (len(histories), 1))

@@ -48,7 +48,7 @@ def make_scratch(shop: Workspace, folder: Path, known: pl.DataFrame) -> Workspac
         if cache.is_dir():
             shutil.copytree(cache, scratch.root / cache.relative_to(shop.root))
     for (day,), rows in known.group_by(pl.col("timestamp").dt.date(), maintain_order=True):
-        write_parquet(scratch.paths.events_of(day), rows)  # type: ignore[arg-type]
+        write_parquet(scratch.paths.events_of(day), rows)
     return scratch
 
 

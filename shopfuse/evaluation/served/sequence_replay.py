@@ -84,7 +84,7 @@ def sequence_shop(items: Sequence[str], known: Histories, attributes: ItemAttrib
     shop = Workspace.create(folder)
     write_parquet(shop.paths.items, item_rows(items, attributes))
     for (day,), rows in event_rows(known).group_by(pl.col("timestamp").dt.date(), maintain_order=True):
-        write_parquet(shop.paths.events_of(day), rows)  # type: ignore[arg-type]
+        write_parquet(shop.paths.events_of(day), rows)
     return shop
 
 
