@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.local.requests import MAX_IMAGE_BYTES, item_filter, read_image, search_request
+from shopfuse.local.requests import MAX_IMAGE_BYTES, item_filter, read_image, recommend_request, search_request
 
 
 def test_a_price_that_is_not_bounded_is_absent() -> None:
@@ -28,6 +28,13 @@ def test_a_request_says_all_that_it_was_made_of() -> None:
         "holiday",
     )
     assert (request.page_size, request.page_token, request.explain) == (5, "t", True)
+
+
+def test_a_request_is_of_now_unless_it_names_a_moment() -> None:
+    now, earlier = recommend_request("u1"), recommend_request("u1", at=1_700_000_000.25)
+
+    assert not now.context.HasField("time")
+    assert (earlier.context.time.seconds, earlier.context.time.nanos) == (1_700_000_000, 250_000_000)
 
 
 def test_an_image_that_cannot_be_sent_is_named(tmp_path: Path) -> None:
