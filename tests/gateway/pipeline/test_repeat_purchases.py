@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from shopfuse.ranking.repeats import DAY_S
 from shopfuse.v1.item_pb2 import RankedItem, RequestContext
-from shopfuse.v1.recommendation_pb2 import RecommendRequest, RepeatPurchases
+from shopfuse.v1.recommendation_pb2 import RecommendRequest
 from tests.gateway.answers import codes, ids, refused
 from tests.gateway.release_edits import edit_manifest
 from tests.gateway.shop import Serve
@@ -29,7 +29,7 @@ def request(choice: str = "unspecified", days: float = 30.0) -> RecommendRequest
         user_id="cat",
         context=RequestContext(time=Timestamp(seconds=int(LAST_BOUGHT + days * DAY_S))),
         page_size=100,
-        repeat_purchases=RepeatPurchases.Value(f"REPEAT_PURCHASES_{choice.upper()}"),
+        repeat_purchases=f"REPEAT_PURCHASES_{choice.upper()}",
         explain=True,
     )
 
