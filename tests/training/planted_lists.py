@@ -46,7 +46,8 @@ def planted(outcome: Outcome, *, lists: int, length: int = 8, order: Order | Non
     code = np.arange(lists, dtype=np.int32)
     drawn = np.where(position >= 0, outcome(rng, quality, position), 0).astype(np.int8)
     every = np.ones(lists, np.float32)
-    logged = LoggedLists(code, np.full(lists, -1, np.int32), rows, position, drawn, features, scores, mask, every)
+    seeds = np.full(lists, -1, np.int32)
+    logged = LoggedLists(code, seeds, rows, position, drawn, features, scores, mask, every, every)
     users = (rng.standard_normal((lists, 128)) / np.sqrt(128)).astype(np.float32)
     return RankerData(logged, np.zeros_like(users), users, strangers(lists))
 

@@ -13,7 +13,7 @@ from shopfuse.training.examples.clicks import OTHERS, TowerExamples
 from shopfuse.training.examples.item_inputs import ItemInputs, item_inputs
 from shopfuse.training.examples.next_items import windows_before, windows_since
 from shopfuse.training.examples.user_inputs import UserInputs
-from shopfuse.training.trainers.towers import TowerTask, TowerTraining
+from shopfuse.training.trainers.tower_task import TowerTask, TowerTraining
 
 ITEMS, CLICKS, QUERIES, TEXT = 120, 450, 20, 16
 SETTINGS = TowerTraining(

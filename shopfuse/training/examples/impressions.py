@@ -214,7 +214,7 @@ class Replay:
         if impressions.was_shown:
             others = self._negatives(impressions, request)
         else:
-            impressions, others = self._recalled(impressions, request)
+            impressions, others, logged.sampled[place] = self._recalled(impressions, request)
         rows = np.concatenate([impressions.rows, others])
         count, items = len(rows), self._morning(request.context.at)
         scores, mask = channel_scores(self._snapshot.indexes, rows, request.query)
@@ -235,14 +235,17 @@ class Replay:
         anywhere = self._random.integers(0, len(self._catalogue), ANYWHERE).astype(np.int32)
         return np.concatenate([recalled, np.setdiff1d(anywhere, np.concatenate([impressions.rows, recalled]))])
 
-    def _recalled(self, visit: ImpressionList, request: ReplayedRequest) -> tuple[ImpressionList, NDArray[np.int32]]:
-        """What a visit wanted of what recall brings at its moment, and others of that: what recall does not bring
-        nobody can rank, and its empty channels would teach that nothing speaks for what is wanted."""
+    def _recalled(
+        self, visit: ImpressionList, request: ReplayedRequest
+    ) -> tuple[ImpressionList, NDArray[np.int32], float]:
+        """What a visit wanted of what recall brings at its moment, others of that, and the share that they are of all
+        others: what recall does not bring nobody can rank, and its empty channels would teach that nothing speaks for
+        what is wanted."""
         brought = pool(self._snapshot.indexes, request.query, request.surface)
         wanted = visit.take(np.isin(visit.rows, brought))
         others = np.setdiff1d(brought, visit.rows)
         count = min(OF_VISIT - len(wanted.rows), len(others))
-        return wanted, self._random.choice(others, count, replace=False)
+        return wanted, self._random.choice(others, count, replace=False), count / max(len(others), 1)
 
 
 def _empty(count: int, length: int) -> LoggedLists:
@@ -256,4 +259,5 @@ def _empty(count: int, length: int) -> LoggedLists:
         channel_scores=np.zeros((count, length, len(CHANNELS)), np.float32),
         channel_mask=np.zeros((count, length, len(CHANNELS)), np.float32),
         weight=np.ones(count, np.float32),
+        sampled=np.ones(count, np.float32),
     )

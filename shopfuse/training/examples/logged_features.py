@@ -32,6 +32,7 @@ class LoggedLists:
     channel_scores: NDArray[np.float32]  # [R, L, K]
     channel_mask: NDArray[np.float32]  # [R, L, K]
     weight: NDArray[np.float32]  # [R] how many requests each stands for
+    sampled: NDArray[np.float32]  # [R] the share that its unwanted candidates are of those that recall brought
 
     def __len__(self) -> int:
         return len(self.request)
@@ -59,6 +60,7 @@ def write_logged(path: Path, logged: LoggedLists) -> None:
             "channel_scores": logged.channel_scores.reshape(count, length * len(CHANNELS)),
             "channel_mask": logged.channel_mask.reshape(count, length * len(CHANNELS)),
             "weight": logged.weight,
+            "sampled": logged.sampled,
         }
     )
     write_parquet(path, frame)

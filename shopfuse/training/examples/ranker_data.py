@@ -50,6 +50,7 @@ class TaskLabels:
     position: Tensor  # 0 where not shown
     surface: Tensor  # [B, 1] 1 in a search
     weight: Tensor  # [B, 1] how many requests a list stands for
+    sampled: Tensor  # [B, 1] the share that the unwanted candidates of a visit are of those that recall brought
     has_query: Tensor  # [B, 1] 1 where there is a query vector: of a query, or of an item to find others like
     clicked: Tensor
     carted: Tensor
@@ -83,6 +84,7 @@ def labels_of(data: RankerData) -> TaskLabels:
         position=torch.from_numpy(np.maximum(lists.position, 0).astype(np.int64)),
         surface=torch.from_numpy(data.user_inputs.context[:, _IS_SEARCH : _IS_SEARCH + 1].astype(np.int64)),
         weight=_floats(lists.weight[:, None]),
+        sampled=_floats(lists.sampled[:, None]),
         has_query=_floats(data.query.any(1, keepdims=True)),
         clicked=_floats(outcome > 0),
         carted=_floats(CARTED[outcome]),

@@ -18,6 +18,7 @@ from shopfuse.training.trainers.position_term import PositionTerm
 
 _NEVER = -1e4
 _SURELY = 1 - 1e-6
+_RAREST = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,12 @@ def task_losses(logits: Tensor, clicked: Tensor, carted: Tensor, purchased: Tens
 
 def _list_loss(click: Tensor, term: Tensor, labels: TaskLabels, weights: LossWeights) -> Tensor:
     """Softmax of a list's gains over its candidates, the mean over lists with a gain. Those that were not shown stand
-    at the list's average slot."""
+    at the list's average slot; the unwanted of a visit, which nobody was shown, for all that recall brought."""
     impression = labels.impression.float()
     average = (term * impression).sum(1, keepdim=True) / impression.sum(1, keepdim=True).clamp(min=1.0)
     others = torch.where(labels.has_query > 0, math.log(weights.asked_others), math.log(weights.unasked_others))
+    of_visit = torch.where(labels.gain > 0, 0.0, -torch.log(labels.sampled.clamp_min(_RAREST)))  # [B, L]
+    others = torch.where(labels.impression.any(1, keepdim=True), others, of_visit)
     listed = torch.where(labels.impression, click + term, click + average + others).masked_fill(~labels.valid, _NEVER)
     target = labels.gain / labels.gain.sum(1, keepdim=True).clamp(min=1.0)
     of_list = -(target * log_softmax(listed, dim=1)).sum(1)

@@ -39,8 +39,9 @@ from shopfuse.training.trainers.id_start import id_start
 from shopfuse.training.trainers.ranker import split_lists
 from shopfuse.training.trainers.ranker_choice import AUTO, Fused, choose_ranker, without_training
 from shopfuse.training.trainers.shop_images import ShopImages, image_models, image_training, session_pairs, shop_images
+from shopfuse.training.trainers.tower_task import Towers, TowerTask
 from shopfuse.training.trainers.tower_vectors import Queries, query_vectors, user_vectors
-from shopfuse.training.trainers.towers import Towers, TowerTask, train_towers
+from shopfuse.training.trainers.towers import train_towers
 from shopfuse.training.trainers.tuned_settings import TrainingSettings, read_tuned, settings_of
 
 EncodeTexts = Callable[[list[str]], NDArray[np.float32]]

@@ -16,7 +16,7 @@ from shopfuse.core.atomic_files import write_text
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.training.trainers.ranker import RankerTraining
-from shopfuse.training.trainers.towers import TowerTraining
+from shopfuse.training.trainers.tower_task import TowerTraining
 
 SettingsT = TypeVar("SettingsT")
 Values = Mapping[str, float]  # setting -> value

@@ -11,7 +11,7 @@ from shopfuse.training.examples.logged_features import NO_POSITION
 from shopfuse.training.examples.ranker_data import RankerData
 from shopfuse.training.trainers.ranker_choice import choose_ranker, list_ndcg, list_probabilities
 from shopfuse.training.trainers.tower_losses import TowerHeads
-from tests.training.planted_lists import popular_items_are_clicked, planted_items
+from tests.training.planted_lists import planted_items, popular_items_are_clicked
 
 
 def never_shown(data: RankerData) -> RankerData:

@@ -11,7 +11,8 @@ from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR
 from shopfuse.training.examples.clicks import class_balance
 from shopfuse.training.examples.tower_batch import tower_batch
 from shopfuse.training.trainers.tower_losses import TowerHeads, tower_loss
-from shopfuse.training.trainers.towers import TowerTask, train_towers, with_gaps
+from shopfuse.training.trainers.tower_task import TowerTask
+from shopfuse.training.trainers.towers import train_towers, with_gaps
 from shopfuse.training.trainers.tuned_settings import with_values
 from tests.training.random_towers import CLICKS, ITEMS, SETTINGS, random_task
 
