@@ -38,7 +38,6 @@ from shopfuse.training.sequences.split import Split, leave_one_out
 from shopfuse.training.trainers.build_models import build_models
 
 TEXT_DIM, LONGEST = 64, 30
-SASREC = ModelSettings(heads=2, filtered=False, attributes=False, compared=0)
 GPU = "GPU, bfloat16"
 
 
@@ -113,7 +112,7 @@ def shop_row(workspace: Workspace, vectors: NDArray[np.float32]) -> dict[str, st
 
 def sasrec_row(split: Split, epochs: int) -> dict[str, str]:
     training = SequenceTraining(epochs=epochs, least_steps=0, patience=1.0)
-    trained = train_model(split, None, SASREC, training, seed=0, stage="sasrec")
+    trained = train_model(split, ModelSettings(), training, seed=0, stage="sasrec")
     seconds = trained.seconds / trained.epochs
     return {"SASRec, s an epoch": f"{seconds:.2f}", "SASRec, NDCG@10": f"{trained.validation_ndcg:.4f}"}
 

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -40,13 +38,10 @@ from shopfuse.training.models.text_encoder import LoadedTextEncoder, load_text_e
 from shopfuse.training.models.text_head import TextHead
 from shopfuse.training.models.towers import ItemTower, QueryTower, UserTower
 from shopfuse.training.models.vision_tower import VisionTower
-from shopfuse.training.sequences import stacking
-from shopfuse.training.sequences.candidates import SequenceCandidates
 from shopfuse.training.sequences.fit import SequenceTraining, new_model, train_model
 from shopfuse.training.sequences.model import ModelSettings
 from shopfuse.training.sequences.sasrec import TRIALS, train_sasrec
 from shopfuse.training.sequences.scoring import model_scores
-from shopfuse.training.sequences.stacking import fit_stacked
 from shopfuse.training.trainers import ranker, ranker_calibration, text_head
 from shopfuse.training.trainers.image_encoder import Images, ImageTraining, train_image_encoder
 from shopfuse.training.trainers.loop import Hardware, Schedule, best_hardware, fit
@@ -68,7 +63,7 @@ from tests.training.sequences.histories import histories, walking_shop
 
 LISTS, ITEMS, SHOP = popular_items_are_clicked(48), planted_items(), walking_shop()
 EVERY = np.arange(len(LISTS))
-SMALL = ModelSettings(width=16, heads=2, compared=8)
+SMALL = ModelSettings(width=16)
 QUICK = SequenceTraining(epochs=1, least_steps=0, watched=50)
 ROOMS = ("trainers", "compression", "sequences")
 ENTRIES = ("train_", "fit", "distil", "prune", "calibrate")  # how the functions begin that learn something
@@ -130,19 +125,6 @@ def calibrate_head(_: Path) -> object:
     return text_head.calibrate(TextHead(12, 3).to(CUDA), np.eye(12, dtype=np.float32), np.arange(12) % 3)
 
 
-def train_sequences(_: Path) -> object:
-    settings = (SMALL, replace(SMALL, ids=False))
-    return [train_model(SHOP.split, SHOP.attributes, one, QUICK, seed=0, stage="train") for one in settings]
-
-
-def train_stacked(_: Path) -> object:
-    rng = np.random.default_rng(0)
-    features = rng.standard_normal((40, 6, 3)).astype(np.float32)
-    candidates = SequenceCandidates(np.tile(np.arange(6, dtype=np.int32), (40, 1)), features, rng.integers(-1, 6, 40))
-    with patch.object(stacking, "_LEAST_STEPS", 1):
-        return fit_stacked(candidates, 0).ranks(candidates)
-
-
 def tiny_teacher(folder: Path) -> tuple[LoadedTextEncoder, Tokeniser]:
     teacher = load_text_encoder(str(write_encoder(folder / "teacher")))
     return teacher, Tokeniser.of(teacher)
@@ -177,9 +159,8 @@ TRAINERS: dict[Callable[..., object], Callable[[Path], object]] = {
     train_image_encoder: train_images,
     train_text_head: train_head,
     text_head.calibrate: calibrate_head,
-    train_model: train_sequences,
-    train_sasrec: lambda _: train_sasrec(SHOP.split, TRIALS[0], QUICK, 0, silent),
-    fit_stacked: train_stacked,
+    train_model: lambda _: train_model(SHOP, SMALL, QUICK, seed=0, stage="train"),
+    train_sasrec: lambda _: train_sasrec(SHOP, TRIALS[0], QUICK, 0, silent),
     distil: distil_alone,
     pruned: prune_neurons,
     prune_encoder: lambda folder: compress(prune_encoder, 0.5, folder),
@@ -289,7 +270,7 @@ MEASURES: dict[str, tuple[Callable[[], nn.Module], Callable[[nn.Module], Arrays]
     "list_probabilities": (FusionRanker, lambda judge: list_probabilities(judge, LISTS, ITEMS, EVERY)),
     "probabilities_of": (lambda: TextHead(64, 3), lambda head: probabilities_of(head, random_embeddings())),  # type: ignore[arg-type]
     "model_scores": (
-        lambda: new_model(SHOP.split, SHOP.attributes, SMALL, seed=0),
+        lambda: new_model(SHOP, SMALL, seed=0),
         lambda model: model_scores(model, histories([[1, 2, 3], [4]])),  # type: ignore[arg-type]
     ),
 }

@@ -4,7 +4,7 @@ Attention alone takes long histories to learn that newer events count more and t
 also holds a low-pass filter over time, in the spirit of BSARec (Shin et al., 2024), but as a mean that decays with the
 distance between places: its decay is learned for each head, and what is above it weighted apart. The two are mixed by a
 learned share, and attention has a learned preference for each distance (Raffel et al., 2020) in place of absolute
-positions. Which places may look at which is the caller's: causal in the sequence models, all in the user tower.
+positions. Which places may look at which is the caller's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class HistoryBlock(nn.Module):
     """[B, L, width] -> [B, L, width] for L up to `reach`.
 
     `visible` [B or 1, L or 1, L] is 1 where a place (second axis) may look at another (third), else 0. Without
-    `filtered` it is the plain pre-norm layer of a transformer, to which positions must be told.
+    `filtered` it is SASRec's, the plain pre-norm layer of a transformer, to which positions must be told.
     """
 
     def __init__(self, width: int, heads: int, reach: int, dropout: float, filtered: bool = True) -> None:

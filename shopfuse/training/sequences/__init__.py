@@ -1,1 +1,1 @@
-"""Next-item models over histories, compared with what is counted: leave one out, several seeds, one fused row."""
+"""The baselines of the evaluation table, which serving cannot share: SASRec, and what is counted of histories."""

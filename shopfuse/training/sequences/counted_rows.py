@@ -11,22 +11,18 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.nn.functional import normalize
 
 from shopfuse.core.progress import Progress, silent
 from shopfuse.training.sequences.measures import ndcg10
-from shopfuse.training.sequences.neighbours import WINDOW, Neighbours, following, together
+from shopfuse.training.sequences.neighbours import Neighbours, following, together
 from shopfuse.training.sequences.scoring import Scores, ranks
 from shopfuse.training.sequences.split import Cases, Histories, Split
-from shopfuse.training.sequences.warm_start import neighbour_vectors
 
 STAGE = "count neighbours"
 _SHRINKS = (5.0, 20.0, 60.0)
 _DECAYS = (0.5, 0.7, 0.85, 1.0)
 _WEIGHTS = (0.5, 1.0, 2.0)  # of transitions beside kNN
 _WATCHED = 2000  # validation users that settings are chosen on
-_SPACE = 64  # numbers of an item's place in the space of neighbours
-_SHARPNESS = np.float32(10.0)  # of a cosine in it
 _TIE = np.float32(1e-6)  # popularity decides between items that are equally near
 
 
@@ -44,8 +40,6 @@ class Counted:
     popularity: NDArray[np.float32]  # [N] training events, the largest 1
     together: Neighbours
     following: Neighbours
-    preceding: Neighbours
-    space: NDArray[np.float32]  # [N, 64] neighbours of neighbours lie near, too; unit length
     settings: CountedSettings
 
     def rows(self) -> dict[str, Scores]:
@@ -57,30 +51,8 @@ class Counted:
             ),
         }
 
-    def channels(self) -> dict[str, Scores]:
-        """What the fused row takes from here; nothing that nobody ever had together is named."""
-        return {
-            "together": self._near,
-            "following": self._next,
-            "preceding": lambda histories: self.preceding.scores(histories, self.settings.decay),
-            "together_and_following": lambda histories: (
-                self._near(histories) + self.settings.weight * self._next(histories)
-            ),
-            "nearby": self._nearby,
-        }
-
     def _popular(self, histories: Histories) -> NDArray[np.float32]:
         return np.tile(self.popularity, (len(histories), 1))
-
-    def _nearby(self, histories: Histories) -> NDArray[np.float32]:
-        """Log probabilities: a softmax over cosines with where the history lies in the space."""
-        users, items, ages = histories.newest(WINDOW).flat()
-        places = np.zeros((len(histories), self.space.shape[1]), np.float32)
-        np.add.at(places, users, self.space[items] * (self.settings.decay**ages).astype(np.float32)[:, None])
-        places /= np.maximum(np.linalg.norm(places, axis=1, keepdims=True), 1e-9)
-        cosines = _SHARPNESS * (places @ self.space.T)
-        logs: NDArray[np.float32] = cosines - np.log(np.exp(cosines).sum(1, keepdims=True))
-        return logs
 
     def _near(self, histories: Histories) -> NDArray[np.float32]:
         return self.together.scores(histories, self.settings.decay)
@@ -92,21 +64,15 @@ class Counted:
 def count_rows(split: Split, progress: Progress = silent) -> Counted:
     """Counts, and chooses shrink, decay and weight by the validation NDCG@10 of item_knn_transitions."""
     watched = split.validation.take(np.random.default_rng(0).permutation(len(split.validation))[:_WATCHED])
-    space = _space(split)
-    tried = [_tried(split, shrink, space) for shrink in _SHRINKS]
+    tried = [_tried(split, shrink) for shrink in _SHRINKS]
     candidates = [(counted, decay, weight) for counted, decay, weight in product(tried, _DECAYS, _WEIGHTS)]
     return _best(candidates, watched, progress)
 
 
-def _space(split: Split) -> NDArray[np.float32]:
-    vectors: NDArray[np.float32] = normalize(neighbour_vectors(split.train, split.item_count, _SPACE, seed=0)).numpy()
-    return vectors
-
-
-def _tried(split: Split, shrink: float, space: NDArray[np.float32]) -> Counted:
+def _tried(split: Split, shrink: float) -> Counted:
     near, after = (count(split.train, split.item_count, shrink) for count in (together, following))
     popularity = (split.train_counts / max(1, split.train_counts.max())).astype(np.float32)
-    return Counted(popularity, near, after, after.reversed(), space, CountedSettings(shrink, 1.0, 1.0))
+    return Counted(popularity, near, after, CountedSettings(shrink, 1.0, 1.0))
 
 
 def _best(candidates: Iterable[tuple[Counted, float, float]], watched: Cases, progress: Progress) -> Counted:

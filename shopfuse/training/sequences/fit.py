@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shopfuse.core.progress import Progress, silent
-from shopfuse.datasets.sequences import ItemAttributes
 from shopfuse.training.sequences.measures import ndcg10
-from shopfuse.training.sequences.model import ItemEmbeddings, ModelSettings, SequenceModel
-from shopfuse.training.sequences.next_item_loss import ItemSampler, next_item_loss
+from shopfuse.training.sequences.model import ModelSettings, SequenceModel
+from shopfuse.training.sequences.next_item_loss import next_item_loss
 from shopfuse.training.sequences.scoring import model_scores, ranks
 from shopfuse.training.sequences.split import Cases, Histories, Split
 from shopfuse.training.sequences.warm_start import neighbour_vectors
@@ -80,18 +79,17 @@ class HistoryBatches:
         return batches
 
 
-def new_model(split: Split, attributes: ItemAttributes | None, settings: ModelSettings, seed: int) -> SequenceModel:
+def new_model(split: Split, settings: ModelSettings, seed: int) -> SequenceModel:
+    """Its ids begin where neighbours in the histories put them."""
     torch.manual_seed(seed)
-    model = SequenceModel(ItemEmbeddings(split.train_counts, attributes, settings), settings)
-    if model.items.ids is not None:  # ids begin where neighbours in the histories put them
-        with torch.no_grad():
-            model.items.ids.add_(neighbour_vectors(split.train, split.item_count, settings.width, seed))
+    model = SequenceModel(split.train_counts, settings)
+    with torch.no_grad():
+        model.ids.add_(neighbour_vectors(split.train, split.item_count, settings.width, seed))
     return model
 
 
 def train_model(
     split: Split,
-    attributes: ItemAttributes | None,
     settings: ModelSettings,
     training: SequenceTraining,
     *,
@@ -99,13 +97,10 @@ def train_model(
     stage: str,
     progress: Progress = silent,
 ) -> TrainedSequenceModel:
-    model = new_model(split, attributes, settings, seed)
+    model = new_model(split, settings, seed)
     batch = min(training.batch, max(training.least_batch, split.user_count // training.epoch_steps))
     batches = HistoryBatches(split.train, settings.history, split.item_count, batch, seed)
     watched = _sample(split.validation, training.watched)
-    sampler = None
-    if settings.compared and settings.compared < split.item_count // 2:
-        sampler = ItemSampler(split.train_counts, settings.compared)
     epochs = max(training.epochs, training.least_steps // max(1, len(batches)))
     patience = max(1, round(training.patience * epochs))
     schedule = Schedule(stage, epochs, len(batches), training.learning_rate, training.weight_decay, patience)
@@ -114,7 +109,7 @@ def train_model(
         {"model": model},
         schedule,
         batches.epoch,
-        lambda batch: next_item_loss(model, batch, sampler),
+        lambda batch: next_item_loss(model, batch),
         lambda: -ndcg10(ranks(lambda histories: model_scores(model, histories), watched)),
         progress=progress,
     )

@@ -14,8 +14,6 @@ from shopfuse.training.sequences.model import ModelSettings
 from shopfuse.training.sequences.scoring import model_scores
 from shopfuse.training.sequences.split import Histories, Split
 
-SETTINGS = ModelSettings(heads=2, filtered=False, attributes=False, compared=0)
-
 
 @dataclass(frozen=True, slots=True)
 class SasRecTrial:
@@ -42,10 +40,10 @@ class SasRec:
 
 
 def train_sasrec(split: Split, trial: SasRecTrial, training: SequenceTraining, seed: int, progress: Progress) -> SasRec:
-    settings = replace(SETTINGS, dropout=trial.dropout)
+    settings = ModelSettings(dropout=trial.dropout)
     training = replace(training, learning_rate=trial.learning_rate)
     stage = f"sasrec, dropout {trial.dropout:g}, rate {trial.learning_rate:g}"
-    return SasRec(train_model(split, None, settings, training, seed=seed, stage=stage, progress=progress))
+    return SasRec(train_model(split, settings, training, seed=seed, stage=stage, progress=progress))
 
 
 def best_trial(validation: Sequence[float]) -> int:

@@ -1,4 +1,4 @@
-"""Made-up histories in which one item tends to follow another, and what they share with their attributes."""
+"""Made-up histories in which one item tends to follow another."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from shopfuse.datasets.sequences import ItemAttributes, Sequences
-from shopfuse.training.sequences.model_runs import Data
-from shopfuse.training.sequences.split import Histories, leave_one_out
+from shopfuse.datasets.sequences import Sequences
+from shopfuse.training.sequences.split import Histories, Split, leave_one_out
 
 
 def histories(lists: Sequence[Sequence[int]]) -> Histories:
@@ -26,12 +25,6 @@ def sequences(lists: Sequence[Sequence[int]], items: int) -> Sequences:
     return Sequences(tuple(f"u{user}" for user in range(len(lists))), names, whole.events, starts, 0, "")
 
 
-def attributes(lists: Sequence[Sequence[int]]) -> ItemAttributes:
-    whole = histories(lists)
-    starts = np.concatenate([whole.starts, whole.ends[-1:]])
-    return ItemAttributes(whole.events, starts, int(whole.events.max(initial=-1)) + 1, 0)
-
-
 def walks(users: int = 200, items: int = 40, seed: int = 0) -> list[list[int]]:
     """Each item is followed by the next one, mostly."""
     random = np.random.default_rng(seed)
@@ -46,6 +39,5 @@ def walks(users: int = 200, items: int = 40, seed: int = 0) -> list[list[int]]:
     return lists
 
 
-def walking_shop(with_attributes: bool = True, items: int = 40) -> Data:
-    split = leave_one_out(sequences(walks(items=items), items))
-    return Data(split, attributes([[item // 4, 10 + item % 4] for item in range(items)]) if with_attributes else None)
+def walking_shop(items: int = 40) -> Split:
+    return leave_one_out(sequences(walks(items=items), items))
