@@ -17,10 +17,11 @@ from torch import Tensor
 from shopfuse.core.progress import Progress, silent
 from shopfuse.training.sequences.measures import ndcg10
 from shopfuse.training.sequences.model import ModelSettings, SequenceModel
-from shopfuse.training.sequences.next_item_loss import next_item_loss
+from shopfuse.training.sequences.neighbours import neighbour_matrix
 from shopfuse.training.sequences.scoring import model_scores, ranks
 from shopfuse.training.sequences.split import Cases, Histories, Split
-from shopfuse.training.sequences.warm_start import neighbour_vectors
+from shopfuse.training.trainers.full_softmax import full_softmax_loss
+from shopfuse.training.trainers.id_start import spectral_vectors
 from shopfuse.training.trainers.loop import Schedule, fit
 
 _POOL = 16  # batches whose users are sorted by length together
@@ -84,8 +85,19 @@ def new_model(split: Split, settings: ModelSettings, seed: int) -> SequenceModel
     torch.manual_seed(seed)
     model = SequenceModel(split.train_counts, settings)
     with torch.no_grad():
-        model.ids.add_(neighbour_vectors(split.train, split.item_count, settings.width, seed))
+        model.ids.add_(spectral_vectors(neighbour_matrix(split.train, split.item_count), settings.width, seed))
     return model
+
+
+def next_item_loss(model: SequenceModel, batch: Tensor) -> Tensor:
+    """The mean over all places of a batch [B, L] of -log P(next item | the items up to the place)."""
+    vectors = model.items()
+    batch = batch.to(vectors.device)
+    states = model(vectors, batch[:, :-1])
+    real = batch[:, 1:] < len(vectors) - 1
+    targets, states = batch[:, 1:][real], states[real]  # [P], [P, width]
+    loss = full_softmax_loss(states, vectors[:-1], targets, states.new_ones(len(states)))
+    return loss / max(len(targets), 1)
 
 
 def train_model(

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from shopfuse.training.sequences.split import Histories
 
 WINDOW = 50  # newest items of a history that are counted, and looked from
 STEPS = 3  # how far apart two items follow each other
+_SHRINK = 20.0  # of neighbour_matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +34,9 @@ class Neighbours:
         owners = np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
         return _neighbours(self.items.astype(np.int64), owners, self.values, len(self.starts) - 1)
 
-    def scores(self, histories: Histories, decay: float, newest: int = WINDOW) -> NDArray[np.float32]:
-        """Sum over each user's `newest` items of decay^age * how near every item is: [U, N]."""
-        users, rows, ages = histories.newest(newest).flat()
+    def scores(self, histories: Histories, decay: float) -> NDArray[np.float32]:
+        """Sum over each user's newest WINDOW items of decay^age * how near every item is: [U, N]."""
+        users, rows, ages = histories.newest(WINDOW).flat()
         sizes = np.diff(self.starts)[rows]
         first = np.repeat(self.starts[rows] - np.cumsum(sizes) + sizes, sizes)
         places = first + np.arange(sizes.sum())
@@ -46,19 +49,30 @@ class Neighbours:
 
 def together(train: Histories, item_count: int, shrink: float) -> Neighbours:
     """Cosine over users, c_ij / sqrt((c_i + shrink) (c_j + shrink)), in both directions."""
-    left, right, _ = item_pairs(train, WINDOW)
+    left, right, _ = _item_pairs(train, WINDOW)
     owners, others, counts = _counted(np.append(left, right), np.append(right, left), None, item_count)
     return _neighbours(owners, others, counts * _cosine(train, owners, others, item_count, shrink), item_count)
 
 
 def following(train: Histories, item_count: int, shrink: float) -> Neighbours:
     """How often an item came 1 to STEPS steps after another, a step k counting 1 / k, scaled as `together`."""
-    left, right, steps = item_pairs(train, STEPS)
+    left, right, steps = _item_pairs(train, STEPS)
     owners, others, counts = _counted(left, right, 1.0 / steps, item_count)
     return _neighbours(owners, others, counts * _cosine(train, owners, others, item_count, shrink), item_count)
 
 
-def item_pairs(train: Histories, reach: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def neighbour_matrix(train: Histories, item_count: int) -> Tensor:
+    """How near two items are, together or following in whichever order: sparse [N, N], symmetric."""
+    after = following(train, item_count, _SHRINK)
+    parts = (together(train, item_count, _SHRINK), after, after.reversed())
+    owners = np.concatenate([np.repeat(np.arange(item_count), np.diff(near.starts)) for near in parts])
+    others = np.concatenate([near.items for near in parts])
+    places = torch.from_numpy(np.stack([owners, others]).astype(np.int64))
+    values = torch.from_numpy(np.concatenate([near.values for near in parts]))
+    return torch.sparse_coo_tensor(places, values, (item_count, item_count), check_invariants=True).coalesce()
+
+
+def _item_pairs(train: Histories, reach: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """(earlier item, later item, steps between them) of all pairs at most `reach` steps apart."""
     users, items, _ = train.newest(WINDOW).flat()
     items = items.astype(np.int64)

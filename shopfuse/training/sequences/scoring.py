@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -16,12 +16,6 @@ Scores = Callable[[Histories], NDArray[np.float32]]  # [U, N]
 _BLOCK = 256  # users whose scores of all items are held at once
 _SEEN = np.float32(-np.inf)
 NOWHERE = np.int32(2**31 - 1)  # the rank of what is not ranked
-
-
-def blocks(cases: Cases) -> Iterator[tuple[slice, Cases]]:
-    for start in range(0, len(cases), _BLOCK):
-        part = slice(start, min(start + _BLOCK, len(cases)))
-        yield part, cases.take(np.arange(part.start, part.stop))
 
 
 @torch.no_grad()
@@ -47,7 +41,9 @@ def ranks(scores: Scores, cases: Cases) -> NDArray[np.int32]:
     """The rank of each target among all items, from 1; ties count against it. NOWHERE where the user already has it
     and cases do not come again."""
     of_targets = np.full(len(cases), NOWHERE, np.int32)
-    for part, block in blocks(cases):
+    for start in range(0, len(cases), _BLOCK):
+        part = slice(start, min(start + _BLOCK, len(cases)))
+        block = cases.take(np.arange(part.start, part.stop))
         said = scores(block.inputs)
         ranked = said if block.again else without_seen(said, block.inputs)
         rows = np.arange(len(block))

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from shopfuse.training.sequences.fit import SequenceTraining, new_model, train_model
+from shopfuse.training.sequences.fit import SequenceTraining, new_model, next_item_loss, train_model
 from shopfuse.training.sequences.model import ModelSettings, SequenceModel
-from shopfuse.training.sequences.next_item_loss import next_item_loss
 from shopfuse.training.sequences.scoring import model_scores
 from tests.training.sequences.histories import histories, walking_shop
 
