@@ -26,14 +26,15 @@ def test_loss_and_gradients_are_those_of_cross_entropy_whatever_the_blocks(posit
     assert all(torch.allclose(mine, theirs, atol=1e-6) for mine, theirs in zip(own, expected, strict=True))
 
 
-def test_the_loss_is_in_float32_whatever_autocast_says() -> None:
+def test_the_loss_is_in_float32_whatever_autocast_made_of_the_states() -> None:
     torch.manual_seed(0)
-    states, items, targets = torch.randn(4, 8), torch.randn(6, 8), torch.randint(6, (4,))
-    expected = full_softmax_loss(states, items, targets, torch.ones(4))
+    states, items, targets = torch.randn(4, 8).bfloat16(), torch.randn(6, 8), torch.randint(6, (4,))
+    expected = full_softmax_loss(states.float(), items, targets, torch.ones(4))
 
     with torch.autocast("cpu", torch.bfloat16):
         loss = full_softmax_loss(states, items, targets, torch.ones(4))
 
+    assert loss.dtype == torch.float32
     assert torch.equal(loss, expected)
 
 
