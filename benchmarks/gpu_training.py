@@ -47,7 +47,7 @@ class Stages:
 
     spans: dict[str, tuple[float, float]] = field(default_factory=dict)
 
-    def __call__(self, stage: str, _done: int, _total: int) -> None:
+    def __call__(self, stage: str, done: int, total: int) -> None:
         now = time.perf_counter()
         self.spans[stage] = (self.spans.get(stage, (now, now))[0], now)
 
@@ -100,7 +100,7 @@ def shop_row(workspace: Workspace, vectors: NDArray[np.float32]) -> dict[str, st
     metrics: dict[str, Any] = build_models(
         workspace, vectors, encode_words, seed=0, fusion="attention", progress=stages
     ).metrics
-    cells = {}
+    cells: dict[str, str] = {}
     for name, prefix, stage in (("towers", "tower", "train towers"), ("ranker", "attention", "train attention")):
         if f"{prefix}_epochs" not in metrics:  # too small a shop for it
             cells |= {f"{name}, s an epoch": "-", f"{name}, validation": "-"}

@@ -24,6 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
+META = torch.device("meta")  # shapes without values, which checkpoints are read into; it stays what it is
 _MOVES = {Tensor.cpu: CPU, Tensor.cuda: CUDA, Tensor.to: None}
 _ALIASES = (torch.as_tensor, torch.asarray)  # of what they are given, where the device is the same
 _TO_NUMPY = (Tensor.numpy, Tensor.__array__)
@@ -61,6 +62,8 @@ class _Devices:
         self.here = CPU  # where torch makes what it needs inside the call that runs
 
     def of(self, tensor: Tensor) -> torch.device:
+        if tensor.is_meta:
+            return META
         return CUDA if tensor.layout == torch.strided and self._key(tensor) in self._on_cuda else CPU
 
     def put(self, tensor: Tensor, device: torch.device) -> None:
@@ -132,7 +135,7 @@ class _Calls(TorchFunctionMode):
         if function in _MOVES:
             return self._moved(function, args, kwargs)
         wanted = kwargs.get("device")
-        if wanted is None:
+        if wanted is None or torch.device(wanted) == META:
             return self._called(function, args, kwargs)
         device = torch.device(wanted)
         if device.type == "cuda" and kwargs.get("generator") is not None:

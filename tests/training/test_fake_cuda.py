@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -36,7 +37,7 @@ from shopfuse.training.models.image_tower import ImageTower, fit_image_tower
 from shopfuse.training.models.image_vectors import encode_pixels
 from shopfuse.training.models.text_encoder import LoadedTextEncoder, load_text_encoder
 from shopfuse.training.models.text_head import TextHead
-from shopfuse.training.models.towers import ItemTower, QueryTower, UserTower
+from shopfuse.training.models.towers import ItemTower, QueryTower, UserTower, fit_query_tower
 from shopfuse.training.models.vision_tower import VisionTower
 from shopfuse.training.sequences.fit import SequenceTraining, new_model, train_model
 from shopfuse.training.sequences.model import ModelSettings
@@ -152,6 +153,9 @@ def compress(make: Callable[..., object], share: float, folder: Path) -> object:
 TRAINERS: dict[Callable[..., object], Callable[[Path], object]] = {
     fit: lambda _: train_in_the_loop(),
     train_towers: lambda _: train_towers(random_task()),
+    fit_query_tower: lambda _: fit_query_tower(QueryTower(64), random_embeddings(), np.ones((5, 128), np.float32)),
+    fit_image_tower: lambda _: fit_image_tower(random_embeddings(), np.ones((5, 128), np.float32)),
+    fitted_models: lambda _: fitted_models(np.tile(random_embeddings(), (6, 1)), (), "weighted"),
     train_ranker: lambda _: [train_ranking(method) for method in ("attention", "moe")],
     train_stacking: lambda _: train_stacking(LISTS, ITEMS, seed=0),
     fit_level_one: train_level_one,
@@ -205,17 +209,18 @@ def random_vision_tower() -> nn.Module:
     return VisionTower(transformers.ViTModel(config, add_pooling_layer=False), "vit", [0.5] * 3, [0.5] * 3)
 
 
+def fitted(name: str) -> nn.Module:
+    return FITTED.modules[name]
+
+
 SUBMODELS = submodels(64)
 FITTED = fitted_models(np.random.default_rng(0).standard_normal((30, 64)).astype(np.float32), (), "weighted")
 SERVED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "item_tower": (lambda: ItemTower(64, 128), "item_tower"),
     "query_tower": (lambda: QueryTower(64), "query_tower"),
     "user_tower": (UserTower, "user_tower"),
-    **{
-        f"fitted {name}": (lambda name=name: FITTED.modules[name], name)
-        for name in ("item_tower", "query_tower", "user_tower")
-    },
-    **{f"ranker {method}": (lambda method=method: FusionRanker(method), "fusion_ranker") for method in METHODS},
+    **{f"fitted {name}": (partial(fitted, name), name) for name in ("item_tower", "query_tower", "user_tower")},
+    **{f"ranker {method}": (partial(FusionRanker, method), "fusion_ranker") for method in METHODS},
 }
 OTHERS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor]]] = {
     "image_encoder": (lambda: ImageEncoder(1), lambda: torch.randint(0, 256, (2, 64, 64, 3))),
@@ -225,13 +230,17 @@ OTHERS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor]]] = {
 }
 
 
+def drawn(draw: Callable[[], Tensor]) -> tuple[Tensor, ...]:
+    return (draw(),)
+
+
 def inputs_of(declared: str) -> tuple[Tensor, ...]:
     return tuple(random_inputs(SUBMODELS[declared], 2, {"candidates": 6}).values())
 
 
 MODELS: dict[str, tuple[Callable[[], nn.Module], Callable[[], tuple[Tensor, ...]]]] = {
-    **{name: (make, lambda declared=declared: inputs_of(declared)) for name, (make, declared) in SERVED.items()},
-    **{name: (make, lambda draw=draw: (draw(),)) for name, (make, draw) in OTHERS.items()},
+    **{name: (make, partial(inputs_of, declared)) for name, (make, declared) in SERVED.items()},
+    **{name: (make, partial(drawn, draw)) for name, (make, draw) in OTHERS.items()},
 }
 
 
@@ -296,6 +305,17 @@ def test_a_fitted_image_tower_needs_no_gpu() -> None:
         tower = fit_image_tower(random_embeddings(), np.ones((5, 128), np.float32))
 
     assert device_of(tower) == CPU
+
+
+def test_a_checkpoint_is_read_as_without_a_gpu(tmp_path: Path) -> None:
+    folder = str(write_encoder(tmp_path / "encoder"))
+    expected = dict(load_text_encoder(folder).module.named_buffers())
+
+    with fake_cuda():
+        actual = dict(load_text_encoder(folder).module.named_buffers())
+
+    assert list(actual) == list(expected) != []
+    assert all(torch.equal(actual[name], expected[name]) for name in expected)
 
 
 # What a trainer may do wrong, and what is said of it.
