@@ -12,11 +12,12 @@ from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.training.data.catalogue import Catalogue, load_catalogue
+from shopfuse.training.data.cut import enough_to_train
 from shopfuse.training.data.event_log import EventLog, Events, load_event_log
 from shopfuse.training.data.item_statistics import item_rows_at
 from shopfuse.training.data.user_histories import last_moment, user_histories
 from shopfuse.training.models.text_encoder import load_text_encoder
-from shopfuse.training.trainers.shop import ShopData, enough_to_train
+from shopfuse.training.trainers.shop import ShopData
 from shopfuse.training.trainers.tuned_settings import settings_of
 from shopfuse_exporters.encoding.encoder import export_text_encoder, open_encoder
 from shopfuse_exporters.encoding.run import encode_texts

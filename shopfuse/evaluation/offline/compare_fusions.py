@@ -18,9 +18,9 @@ from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.evaluation.offline.demo_rankers import rows_of_rankers
 from shopfuse.training.data.catalogue import load_catalogue
+from shopfuse.training.data.cut import cut_moment, enough_to_train
 from shopfuse.training.data.event_log import load_event_log
 from shopfuse.training.data.snapshot import ItemVectors
-from shopfuse.training.examples.impressions import newest_impression_lists
 from shopfuse.training.examples.ranker_data import RankerData, labels_of
 from shopfuse.training.fusion.ranker import METHODS
 from shopfuse.training.fusion.task_logits import TRAINED_TASKS, task_probabilities
@@ -28,10 +28,8 @@ from shopfuse.training.trainers.ranker import split_lists
 from shopfuse.training.trainers.ranker_calibration import seen_logits
 from shopfuse.training.trainers.ranker_choice import Fused, fuse_all, list_ndcgs, list_probabilities, score_of
 from shopfuse.training.trainers.shop import (
-    MAX_LISTS,
-    cut_moment,
     encode_queries,
-    enough_to_train,
+    lists_after,
     logged_lists,
     shop_data,
     shop_models,
@@ -83,7 +81,8 @@ def compare_fusions(
     shop = shop_data(workspace, catalogue, log, text_vectors, encode_texts, seed, progress)
     cut, queries = cut_moment(log), encode_queries(shop)
     trained = train_content(shop, cut, queries)
-    logged = logged_lists(shop, cut, newest_impression_lists(log, cut, MAX_LISTS), queries, trained)
+    shop, lists = lists_after(shop, cut)
+    logged = logged_lists(shop, cut, lists, queries, trained)
     older, newest = _split(logged.data, workspace)
     learned_from, heads = logged.data.take(older), trained.towers.heads
     settings = shop.settings.ranker

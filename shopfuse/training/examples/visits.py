@@ -1,6 +1,7 @@
 """What users did on their own: visits as lists to learn from, where no impression tells what they chose among.
 
-What a visit engaged with is what was wanted at its first moment; the rest of such a list is what recall brings then.
+What the user engaged with from a visit's first moment on, in the visit and for two weeks, is what was wanted at that
+moment; the rest of such a list is what recall brings then. The next visit alone says less: it may be a short one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from shopfuse.training.data.user_histories import UserHistories
 from shopfuse.training.examples.impressions import ImpressionList
 from shopfuse.training.examples.logged_features import NO_POSITION
 
-MOST_WANTED = 16  # items of a visit that are kept, the strongest events first
+MOST_WANTED = 32  # items that are kept, the strongest events first
+HORIZON_S = 14 * 86400.0  # from a visit's first moment; at most half of the time that there is to learn from
 
 
 def with_visits(
@@ -24,17 +26,26 @@ def with_visits(
 ) -> tuple[EventLog, list[ImpressionList]]:
     """(the log with a request for each visit, their lists by time): of visits since then at most `most`, drawn so that
     every user counts about alike. Events that name a request belong to what that request showed."""
-    events = histories.events
-    own = np.flatnonzero((events.at >= since) & (events.request < 0))
-    starts = np.flatnonzero(_begins(events.take(own)))
-    chosen = _even(events.user[own[starts]], most, np.random.default_rng(seed))
-    chosen = chosen[np.argsort(events.at[own[starts[chosen]]], kind="stable")]
-    ends = np.append(starts[1:], len(own))
-    visits = [own[starts[visit] : ends[visit]] for visit in chosen.tolist()]
-    first = np.array([visit[0] for visit in visits], np.int64)
+    own = histories.events.take((histories.events.at >= since) & (histories.events.request < 0))
+    begin, end = (float(own.at.min()), float(own.at.max())) if len(own) else (since, since)
+    horizon_s = min(HORIZON_S, (end - begin) / 2)
+    starts = np.flatnonzero(_begins(own))
+    starts = starts[own.at[starts] <= end - horizon_s]
+    chosen = starts[_even(own.user[starts], most, np.random.default_rng(seed))]
+    chosen = chosen[np.argsort(own.at[chosen], kind="stable")]
     before = len(log.requests)
-    lists = [_list(before + place, events.take(visit)) for place, visit in enumerate(visits)]
-    return replace(log, requests=_asked(log, events.take(first))), lists
+    lists = [
+        _list(before + place, own.take(_wanted(own, first, horizon_s))) for place, first in enumerate(chosen.tolist())
+    ]
+    return replace(log, requests=_asked(log, own.take(chosen))), lists
+
+
+def _wanted(own: Events, first: int, horizon_s: float) -> NDArray[np.int64]:
+    """The events of the visit that begins with `first`, and the user's own until the horizon."""
+    of_user = slice(first, int(np.searchsorted(own.user, own.user[first], side="right")))
+    until = np.searchsorted(own.at[of_user], own.at[first] + horizon_s, side="right")
+    visit = np.argmin(np.append(own.session[of_user] == own.session[first], False))
+    return np.arange(first, first + max(int(until), int(visit)))
 
 
 def _begins(events: Events) -> NDArray[np.bool_]:

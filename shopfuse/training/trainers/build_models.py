@@ -15,13 +15,15 @@ from shopfuse.datasets.workspace import Workspace
 from shopfuse.training.checkpoints.model_files import save_models
 from shopfuse.training.checkpoints.shop_models import ShopModels, fitted_models
 from shopfuse.training.data.catalogue import Catalogue, load_catalogue
+from shopfuse.training.data.cut import enough_to_train
 from shopfuse.training.data.event_log import load_event_log
 from shopfuse.training.examples.item_inputs import encode_items, item_inputs
 from shopfuse.training.fusion.ranker import LEARNED, FusionRanker
 from shopfuse.training.fusion.score_level import ScoreFusion
 from shopfuse.training.trainers.ranker_choice import AUTO, FUSIONS, PLAIN
-from shopfuse.training.trainers.shop import enough_to_train, train_shop
+from shopfuse.training.trainers.shop import train_shop
 from shopfuse.training.trainers.shop_images import image_models, shop_images
+from shopfuse.training.trainers.small_shop import choose_fitted
 
 EncodeTexts = Callable[[list[str]], NDArray[np.float32]]
 
@@ -48,6 +50,8 @@ def build_models(
         if fusion in LEARNED:
             raise ShopfuseError(f"fusion {fusion!r} needs events to train on; set 'auto' or a score-level fusion")
         models = fitted_models(text_vectors, log.scenes, PLAIN if fusion == AUTO else fusion)
+        shop = (workspace, catalogue, log, text_vectors, encode_texts)
+        models = choose_fitted(models, *shop, seed=seed, fusion=fusion, progress=progress)
         models = _with_images(models, workspace, catalogue, text_vectors, seed, progress)
     else:
         models = train_shop(

@@ -17,6 +17,7 @@ from shopfuse.core.progress import Progress, silent
 from shopfuse.training.data.snapshot import ItemVectors
 from shopfuse.training.distributed.devices import device_of
 from shopfuse.training.examples.ranker_data import Batch, RankerData, batch_of, batches, drop_inputs
+from shopfuse.training.examples.ranker_inputs import RankerInputs
 from shopfuse.training.fusion.facts import RankerFacts
 from shopfuse.training.fusion.moe import uneven_usage
 from shopfuse.training.fusion.ranker import FusionRanker
@@ -117,8 +118,14 @@ class _Run:
         order = self.training[torch.randperm(len(self.training), generator=self.random).numpy()]
         for chosen in batches(len(order), self.settings.batch):
             batch = batch_of(self.data, self.items, order[chosen])
-            inputs = drop_inputs(batch.inputs, self.random, self.settings.drop, self.settings.noise)
-            yield Batch(inputs, batch.labels)
+            yield Batch(self._forgetful(batch.inputs), batch.labels)
+
+    def _forgetful(self, inputs: RankerInputs) -> RankerInputs:
+        """With some of it missing, where the shop showed lists: callers will bring candidates of their own. Visits are
+        ranked as recall completes them, and a gap in training would only cost what it hides."""
+        if not self.data.lists.shown.any():
+            return inputs
+        return drop_inputs(inputs, self.random, self.settings.drop, self.settings.noise)
 
     def loss(self, batch: Batch) -> Tensor:
         batch = batch.to(device_of(self.ranker))

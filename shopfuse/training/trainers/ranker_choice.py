@@ -79,12 +79,24 @@ def choose_ranker(
     A learned method is adopted by "auto" only where it orders the validation lists better than every plain one.
     """
     methods = tuple(METHODS) if fusion == AUTO else tuple(dict.fromkeys((PLAIN, fusion)))
-    simple = {name: _simple(data, items, name) for name in SIMPLE}
+    _, validation = split_lists(len(data))
+    simple = {name: _simple(data, items, name, validation) for name in SIMPLE}
     fused = simple | fuse_all(data, items, heads, methods, seed=seed, settings=settings, progress=progress)
     reached = {name: one.validation_ndcg for name, one in fused.items()}
     metrics = {name: value for one in fused.values() for name, value in (one.metrics or {}).items()}
     chosen = max(fused, key=lambda name: reached[name]) if fusion == AUTO else fusion
     return fused[chosen], {**metrics, "validation_ndcg": reached, "adopted": chosen}
+
+
+def choose_untrained(data: RankerData, items: ItemVectors, fusion: str) -> tuple[Fused, dict[str, Any]]:
+    """Of what learns nothing the method called `fusion`, or for "auto" what orders these lists best; and metrics."""
+    every = np.arange(len(data))
+    methods = FUSION_METHODS if fusion == AUTO else (fusion,)
+    rows = [_plain(data, items, method, every) for method in methods]
+    rows += [_simple(data, items, name, every) for name in SIMPLE]
+    reached = {row.name: row.validation_ndcg for row in rows}
+    chosen = max(rows, key=lambda row: row.validation_ndcg) if fusion == AUTO else rows[0]
+    return chosen, {"validation_ndcg": reached, "adopted": chosen.name}
 
 
 def without_training(fusion: str) -> Fused:
@@ -104,30 +116,31 @@ def fuse_all(
     progress: Progress = silent,
 ) -> dict[str, Fused]:
     """Every method, trained where it learns; plain ones first, so that a tie goes to what needs no training."""
-    fused = {}
+    fused, (_, validation) = {}, split_lists(len(data))
     for method in sorted(methods, key=list(METHODS).index):
         if method in FUSION_METHODS:
-            fused[method] = _plain(data, items, method)
+            fused[method] = _plain(data, items, method, validation)
         else:
             fused[method] = _learned(data, items, heads, method, seed, settings, progress)
     return fused
 
 
-def _simple(data: RankerData, items: ItemVectors, name: str) -> Fused:
+def _simple(data: RankerData, items: ItemVectors, name: str, chosen: NDArray[np.int64]) -> Fused:
     ranker = FusionRanker(PLAIN)
     cast(ScoreFusion, ranker.fusion).recommend_by({"popular": _BESIDE} | {SIMPLE[name]: 1.0})
-    return _measured(data, items, name, ranker)
+    return _measured(data, items, name, ranker, chosen)
 
 
-def _plain(data: RankerData, items: ItemVectors, method: str) -> Fused:
-    return _measured(data, items, method, FusionRanker(method))
+def _plain(data: RankerData, items: ItemVectors, method: str, chosen: NDArray[np.int64]) -> Fused:
+    return _measured(data, items, method, FusionRanker(method), chosen)
 
 
-def _measured(data: RankerData, items: ItemVectors, name: str, ranker: FusionRanker) -> Fused:
-    """What learned nothing, and how it orders the validation lists."""
-    _, validation = split_lists(len(data))
-    scores = score_of(list_probabilities(ranker.eval(), data, items, validation), RELEVANCE_ONLY)
-    return Fused(name, ranker, dict(RELEVANCE_ONLY), list_ndcg(data, validation, scores))
+def _measured(
+    data: RankerData, items: ItemVectors, name: str, ranker: FusionRanker, chosen: NDArray[np.int64]
+) -> Fused:
+    """What learned nothing, and how it orders the lists `chosen`."""
+    scores = score_of(list_probabilities(ranker.eval(), data, items, chosen), RELEVANCE_ONLY)
+    return Fused(name, ranker, dict(RELEVANCE_ONLY), list_ndcg(data, chosen, scores))
 
 
 def _learned(

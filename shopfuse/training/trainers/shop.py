@@ -18,10 +18,10 @@ from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.fusion import FUSION_METHODS
 from shopfuse.ranking.tensors import TOKEN
-from shopfuse.ranking.user_state import EVENT_CODES
 from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.data.catalogue import Catalogue
-from shopfuse.training.data.event_log import EventLog, Events
+from shopfuse.training.data.cut import clicks_of, cut_moment
+from shopfuse.training.data.event_log import EventLog
 from shopfuse.training.data.provenance import data_hash
 from shopfuse.training.data.snapshot import ItemVectors, take_snapshot, user_events
 from shopfuse.training.data.user_histories import UserHistories, last_moment, user_histories
@@ -46,9 +46,7 @@ from shopfuse.training.trainers.tuned_settings import TrainingSettings, read_tun
 
 EncodeTexts = Callable[[list[str]], NDArray[np.float32]]
 
-TOWER_SHARE = 0.8  # of the events, the oldest, train the towers
 MIN_EVENTS = 3  # engaged events that give an item a behaviour embedding worth having
-MIN_ENGAGED = 1_000  # events of known users, below which towers stay fitted
 # Lists to learn from, below which the ranker stays a score-level fusion; an explicit wish is met with less.
 MIN_LISTS = {AUTO: 200, **dict.fromkeys(LEARNED, 1), **dict.fromkeys(FUSION_METHODS, sys.maxsize)}
 MAX_LISTS = 6_000  # the newest are enough, and replay is the slowest step
@@ -94,17 +92,6 @@ class Logged:
 
     data: RankerData  # by time
     items: ItemVectors
-
-
-def clicks_of(events: Events) -> Events:
-    """Clicks that name their request."""
-    return events.take((events.kind == EVENT_CODES["select_item"]) & (events.request >= 0))
-
-
-def enough_to_train(log: EventLog) -> bool:
-    """Whether there are events to learn from, and a moment that parts the older from the newer ones."""
-    engaged = log.events.engaged
-    return int((engaged.user >= 0).sum()) >= MIN_ENGAGED and cut_moment(log) < np.inf
 
 
 def train_shop(
@@ -222,19 +209,6 @@ def chosen_ranker(
     return fused, {**metrics, "held_out_since": float(since.min(initial=np.inf))}, len(lists)
 
 
-def cut_moment(log: EventLog) -> float:
-    """The moment that parts the events for the towers from those for the ranker; clicks on what was shown decide where
-    there are enough. At most 1 - TOWER_SHARE of them are not before it; inf where all are of one moment."""
-    clicks, engaged = clicks_of(log.events), log.events.engaged
-    at = clicks.at if len(clicks) >= MIN_ENGAGED else engaged.at
-    place = int(TOWER_SHARE * len(at))
-    if place == 0:
-        return np.inf
-    if at[place] == at[place - 1]:
-        place = int(np.searchsorted(at, at[place], side="right"))
-    return float(at[place]) if place < len(at) else np.inf
-
-
 def encode_queries(data: ShopData) -> Queries:
     """The embeddings of the newest distinct queries that led to a click."""
     codes = clicks_of(data.log.events).request[::-1]
@@ -280,8 +254,11 @@ def tower_task(data: ShopData, cut: float, queries: Queries) -> tuple[ShopImages
         engaged >= MIN_EVENTS,
     )
     windows = windows_before(data.histories, cut, MAX_WINDOWS)
+    examples, settings = tower_examples(data.log, events, data.histories, queries.row), data.settings.towers
+    if len(examples) == 0:
+        settings = settings.of_histories_alone(len(windows.row) / len(data.catalogue))
     return images, TowerTask(
-        examples=tower_examples(data.log, events, data.histories, queries.row),
+        examples=examples,
         windows=windows,
         later=windows_since(data.histories, cut, np.inf, MAX_LATER),
         inputs=inputs,
@@ -289,7 +266,7 @@ def tower_task(data: ShopData, cut: float, queries: Queries) -> tuple[ShopImages
         exposure=log_exposure(events, len(data.catalogue)),
         start=id_start(user_events(events), len(data.catalogue), data.seed),
         seed=data.seed,
-        settings=data.settings.towers,
+        settings=settings,
     )
 
 

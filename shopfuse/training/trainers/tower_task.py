@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from shopfuse.training.examples.next_items import Windows
 from shopfuse.training.models.towers import ItemTower, QueryTower, UserTower
 from shopfuse.training.trainers.tower_losses import TowerHeads
 
+_ALONE = {"learning_rate": 3e-3, "behaviour_rate": 5e-3, "weight_decay": 0.01}
+_FEW, _DROPOUT_OF_FEW = 30.0, 0.5  # events of an item
 _NOISE = 0.16  # of the id embeddings at the start, beside where neighbours put them
 
 
@@ -27,7 +30,7 @@ class TowerTraining:
     places: int = 3_000_000  # in histories, that are learned from in all: a small shop is looked at more often
     negatives: int = 512  # for the whole batch of clicks, from the whole catalogue
     others: int = 8  # for each click, from its own list
-    epochs: int = 6  # at least, over clicks
+    epochs: int = 6  # over clicks
     patience: int = 1  # epochs without a better validation loss, at least
     learning_rate: float = 2e-3
     behaviour_rate: float = 1e-2  # learning rate of the id embeddings: each is met seldom
@@ -42,6 +45,14 @@ class TowerTraining:
     modality_loss: float = 0.3
     list_loss: float = 3.0
     next_loss: float = 1.0
+
+    def of_histories_alone(self, events_per_item: float) -> TowerTraining:
+        """As a shop without clicks on what was shown learns best, but for settings that are not the usual ones."""
+        usual, alone = TowerTraining(), _ALONE | ({"dropout": _DROPOUT_OF_FEW} if events_per_item < _FEW else {})
+        changed: dict[str, Any] = {
+            name: value for name, value in alone.items() if getattr(self, name) == getattr(usual, name)
+        }
+        return replace(self, **changed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,9 +108,10 @@ class _Run:
 
     def _epochs(self) -> int:
         """As many as clicks need; of histories alone, what makes up the places that are to be looked at."""
+        if len(self.examples):
+            return self.settings.epochs
         wanted = round(self.settings.places / max(int(self.windows.lengths.sum()), 1))
-        least = self.settings.epochs if len(self.examples) else _LEAST_EPOCHS
-        return max(least, min(_MOST_EPOCHS, wanted)) if len(self.windows) else least
+        return max(_LEAST_EPOCHS, min(_MOST_EPOCHS, wanted))
 
     def _steps(self) -> int:
         """Of an epoch: as many as the clicks fill, or as all windows do where there are more of them."""

@@ -11,14 +11,13 @@ from dataclasses import replace
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
+from shopfuse.training.data.cut import cut_moment
 from shopfuse.training.data.provenance import data_hash
-from shopfuse.training.examples.impressions import newest_impression_lists
 from shopfuse.training.trainers.ranker import train_ranker
 from shopfuse.training.trainers.shop import (
-    MAX_LISTS,
     ShopData,
-    cut_moment,
     encode_queries,
+    lists_after,
     logged_lists,
     tower_task,
     train_content,
@@ -46,11 +45,11 @@ def tower_trials(data: ShopData) -> Train:
 def ranker_trials(data: ShopData) -> Train:
     """Trains rankers alone, on lists that are replayed once."""
     cut, queries = cut_moment(data.log), encode_queries(data)
-    lists = newest_impression_lists(data.log, cut, MAX_LISTS)
+    later, lists = lists_after(data, cut)
     if len(lists) < 10:
         raise ShopfuseError(f"tune ranker: {len(lists)} lists after the towers' clicks are too few to hold some out")
     trained = train_content(data, cut, queries)
-    logged = logged_lists(data, cut, lists, queries, trained)
+    logged = logged_lists(later, cut, lists, queries, trained)
 
     def train(settings: TrainingSettings, seed: int, watch: Watch) -> float:
         heads = trained.towers.heads

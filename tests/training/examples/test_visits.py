@@ -30,6 +30,9 @@ def visited(*rows: Row, since: float = 0.0, most: int = 100) -> tuple[EventLog, 
     return with_visits(log, user_histories(events, users), since, most, seed=0)
 
 
+DAY_S = 86400.0
+
+
 def test_a_visit_is_asked_at_its_first_moment_and_wants_its_items_by_their_strongest_event() -> None:
     log, lists = visited(
         (10.0, "view_item", 5, 0, 0, -1), (11.0, "view_item", 3, 0, 0, -1), (12.0, "purchase", 5, 0, 0, -1)
@@ -44,11 +47,21 @@ def test_a_visit_is_asked_at_its_first_moment_and_wants_its_items_by_their_stron
 
 def test_sessions_and_users_part_visits_and_lists_are_by_time() -> None:
     log, lists = visited(
-        (30.0, "purchase", 1, 0, 0, -1), (20.0, "purchase", 2, 1, 1, -1), (40.0, "purchase", 3, 0, 2, -1)
+        (30.0, "purchase", 1, 0, 0, -1),
+        (20.0, "purchase", 2, 1, 1, -1),
+        (31.0, "purchase", 3, 0, 2, -1),
+        (90.0, "purchase", 4, 2, 3, -1),
     )
 
-    assert [one.rows.tolist() for one in lists] == [[2], [1], [3]]
-    assert log.requests.at.tolist() == [20.0, 30.0, 40.0]
+    assert [one.rows.tolist() for one in lists] == [[2], [1, 3], [3]]
+    assert log.requests.at.tolist() == [20.0, 30.0, 31.0]
+
+
+def test_what_is_wanted_reaches_two_weeks_from_the_visit_and_none_begins_too_near_the_end() -> None:
+    week = 7 * DAY_S
+    _, lists = visited(*((place * week, "purchase", place, 0, place, -1) for place in range(10)))
+
+    assert [sorted(one.rows.tolist()) for one in lists] == [[place, place + 1, place + 2] for place in range(8)]
 
 
 def test_what_came_before_the_moment_or_names_a_request_is_left_out() -> None:
