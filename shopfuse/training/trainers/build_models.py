@@ -1,31 +1,48 @@
-"""From a workspace to its models: fitted where there are no events to learn from, trained where there are."""
+"""From a workspace to its models: trained where there are events to learn from, fitted where there are too few.
+
+The newest events of a shop with few choose among what learns nothing: it is served what its users had again, or what is
+popular, where that orders their own visits best.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.search_weights import read_search_weights
 from shopfuse.datasets.workspace import Workspace
+from shopfuse.ranking.tensors import TOKEN
 from shopfuse.training.checkpoints.model_files import save_models
 from shopfuse.training.checkpoints.shop_models import ShopModels, fitted_models
 from shopfuse.training.data.catalogue import Catalogue, load_catalogue
-from shopfuse.training.data.cut import enough_to_train
-from shopfuse.training.data.event_log import load_event_log
+from shopfuse.training.data.cut import cut_moment, enough_to_train
+from shopfuse.training.data.event_log import EventLog, load_event_log
 from shopfuse.training.examples.item_inputs import encode_items, item_inputs
 from shopfuse.training.fusion.ranker import LEARNED, FusionRanker
 from shopfuse.training.fusion.score_level import ScoreFusion
-from shopfuse.training.trainers.ranker_choice import AUTO, FUSIONS, PLAIN
-from shopfuse.training.trainers.shop import train_shop
+from shopfuse.training.models.towers import ItemTower, QueryTower, UserTower
+from shopfuse.training.trainers.ranker_choice import AUTO, FUSIONS, PLAIN, choose_untrained
+from shopfuse.training.trainers.shop import (
+    TrainedContent,
+    encode_queries,
+    lists_after,
+    logged_lists,
+    shop_data,
+    train_shop,
+)
 from shopfuse.training.trainers.shop_images import image_models, shop_images
-from shopfuse.training.trainers.small_shop import choose_fitted
+from shopfuse.training.trainers.tower_losses import TowerHeads
+from shopfuse.training.trainers.tower_task import Towers
 
 EncodeTexts = Callable[[list[str]], NDArray[np.float32]]
+FEWEST = 30  # lists; of fewer the method is not chosen but the usual one
 
 
 def build_models(
@@ -51,7 +68,7 @@ def build_models(
             raise ShopfuseError(f"fusion {fusion!r} needs events to train on; set 'auto' or a score-level fusion")
         models = fitted_models(text_vectors, log.scenes, PLAIN if fusion == AUTO else fusion)
         shop = (workspace, catalogue, log, text_vectors, encode_texts)
-        models = choose_fitted(models, *shop, seed=seed, fusion=fusion, progress=progress)
+        models = _choose_fitted(models, *shop, seed=seed, fusion=fusion, progress=progress)
         models = _with_images(models, workspace, catalogue, text_vectors, seed, progress)
     else:
         models = train_shop(
@@ -61,6 +78,43 @@ def build_models(
     models = replace(models, metrics={**models.metrics, "cleaning": log.cleaning.record()})
     save_models(workspace.paths.checkpoints, models, catalogue.ids, seed)
     return models
+
+
+def _choose_fitted(
+    models: ShopModels,
+    workspace: Workspace,
+    catalogue: Catalogue,
+    log: EventLog,
+    text_vectors: NDArray[np.float32],
+    encode_texts: EncodeTexts,
+    *,
+    seed: int,
+    fusion: str,
+    progress: Progress,
+) -> ShopModels:
+    """Fitted `models` with the ranker that the newest events choose; as they are where these are too few."""
+    data = shop_data(workspace, catalogue, log, text_vectors, encode_texts, seed, progress)
+    cut = cut_moment(log)
+    data, lists = lists_after(data, cut)
+    lists = [one for one in lists if one.clicked]
+    if len(lists) < FEWEST:
+        return models
+    logged = logged_lists(data, cut, lists, encode_queries(data), _content(models, data.text_vectors, catalogue))
+    fused, metrics = choose_untrained(logged.data, logged.items, fusion)
+    metrics = {**models.metrics, **metrics}
+    return replace(models, fusion_ranker=fused.ranker.eval(), fusion=fused.method, tasks=fused.tasks, metrics=metrics)
+
+
+def _content(models: ShopModels, text_vectors: NDArray[np.float32], catalogue: Catalogue) -> TrainedContent:
+    """The fitted towers in the place of trained ones; images, which they do not read, are left out."""
+    towers = Towers(
+        cast(ItemTower, models.item_tower),
+        cast(QueryTower, models.query_tower),
+        cast(UserTower, models.user_tower),
+        TowerHeads(),
+        nn.Embedding(1, TOKEN),
+    )
+    return TrainedContent(None, towers, item_inputs(text_vectors, catalogue.attributes, None, None), {})
 
 
 def _with_search_weights(models: ShopModels, weights: dict[str, float]) -> ShopModels:
