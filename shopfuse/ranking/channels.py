@@ -154,14 +154,6 @@ TABLE = (
         orders=True,
     ),
     Channel(
-        "preceding",
-        "how much users came to the item right before those of the history, newer ones counting more, 0..1",
-        "shopfuse.recall.neighbours:PRECEDING",
-        modality="behaviour",
-        normalisation="absolute",
-        orders=True,
-    ),
-    Channel(
         "popular",
         "log share of recent engagement, 0..1; below it, items without any in the order of a first day",
         "shopfuse.recall.popular:POPULAR",

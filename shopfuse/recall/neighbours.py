@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from shopfuse.recall.indexes import Column, IndexFile, RecallChannel, Scored
+from shopfuse.recall.indexes import IndexFile
 from shopfuse.recall.pairs import PairCount, PairIndex, Weighed, build_pairs, newest_items, pair_channel
-from shopfuse.recall.query import HISTORY, RecallQuery
+from shopfuse.recall.query import RecallQuery
 from shopfuse.recall.visits import Sessions, Visits, visits
 
 NEIGHBOURS = 200
@@ -58,10 +58,5 @@ TRANSITIONS_INDEX = IndexFile(
 )
 
 
-def _precede(scored: Scored) -> Column:
-    return scored.indexes[TRANSITIONS_INDEX].score_back(*_history(scored.query), scored.rows)
-
-
 HAD_TOGETHER = pair_channel(NEIGHBOURS_INDEX, _history)
 TRANSITIONS = pair_channel(TRANSITIONS_INDEX, _history)
-PRECEDING = RecallChannel(TRANSITIONS_INDEX, needs=(HISTORY,), score=_precede)  # the same pairs, from the other item

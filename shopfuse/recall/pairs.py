@@ -23,9 +23,11 @@ from shopfuse.recall.selection import Selection
 from shopfuse.recall.visits import Visits, place_in_run, runs, spans
 from shopfuse.release.manifest import ReleaseError
 
+LEAST_WEIGHT = 1e-3  # of an item of the history: the partners of ten are looked up, not of fifty
 PAIRS_AT_ONCE = 8_000_000  # about 400 MB
 
-Rows, Floats = NDArray[np.int32], NDArray[np.float32]
+Rows = NDArray[np.int32]
+Floats = NDArray[np.float32]
 Weighed = tuple[Rows, Floats]  # a history's rows [h], -1 where unknown, and what each counts for
 Partners = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]  # (row, partner, score), by row
 
@@ -113,16 +115,6 @@ class PairIndex:
         at = np.minimum(np.searchsorted(related, rows), len(related) - 1)
         return self._sure(np.where(related[at] == rows, sums[at], 0.0))
 
-    def score_back(self, history_rows: Rows, weights: Floats, rows: Rows) -> Floats:
-        """The same where the history's items are partners of `rows` [n], rather than these of the history's."""
-        counts_for = np.zeros(len(self))
-        np.add.at(counts_for, history_rows[history_rows >= 0], weights[history_rows >= 0])
-        sizes = self.indptr[rows + 1] - self.indptr[rows]
-        at = spans(self.indptr[rows], sizes)
-        shares = counts_for[self.partner_rows[at]] * self.partner_scores[at]
-        owners = np.repeat(np.arange(len(rows)), sizes)
-        return self._sure(np.bincount(owners, weights=shares, minlength=len(rows)))
-
     def _related(self, rows: Rows, weights: Floats) -> tuple[Rows, NDArray[np.float64]]:
         """The partners of a history, ascending and distinct, and their sums."""
         known = rows >= 0
@@ -130,8 +122,9 @@ class PairIndex:
         sizes = self.indptr[rows[known] + 1] - starts
         at = spans(starts, sizes)
         related, inverse = np.unique(self.partner_rows[at], return_inverse=True)
-        shares = self.partner_scores[at] * np.repeat(weights[known], sizes)
-        return related, np.bincount(inverse, weights=shares, minlength=len(related))
+        shares = (self.partner_scores[at] * np.repeat(weights[known], sizes)).astype(np.float64)
+        sums: NDArray[np.float64] = np.bincount(inverse, weights=shares, minlength=len(related)).astype(np.float64)
+        return related, sums
 
     def _sure(self, sums: NDArray[np.float64]) -> Floats:
         sure: Floats = (sums / (sums + self.half_sure)).astype(np.float32)
@@ -139,11 +132,14 @@ class PairIndex:
 
 
 def newest_items(history_rows: Rows, decay: float) -> Weighed:
-    """A history's distinct known items, newest first: each step back to an older one, its weight is `decay` times."""
+    """A history's newest distinct known items, the newest first: each step back to an older one, its weight is `decay`
+    times, and below LEAST_WEIGHT an item says nothing any more."""
     newest_first = history_rows[::-1]
     known = newest_first[newest_first >= 0]
     _, first = np.unique(known, return_index=True)
-    return known[np.sort(first)], (decay ** np.arange(len(first))).astype(np.float32)
+    rows, weights = known[np.sort(first)], decay ** np.arange(len(first))
+    counting = weights >= LEAST_WEIGHT
+    return rows[counting], weights[counting].astype(np.float32)
 
 
 def pair_channel(file: IndexFile[PairIndex], weighed: Callable[[RecallQuery], Weighed]) -> RecallChannel:

@@ -14,7 +14,6 @@ from shopfuse.ranking.features import (
     FEATURES,
     ITEM_ROW,
     NO_HISTORY,
-    SPANS,
     Context,
     History,
     candidate_features,
@@ -24,6 +23,7 @@ from shopfuse.ranking.features import (
     text_code,
 )
 from shopfuse.ranking.history import history_tensors
+from shopfuse.ranking.repeat_features import SPANS
 from shopfuse.ranking.repeats import DAY_S
 from shopfuse.ranking.user_state import CONSUMES, ENTRY, MAX_HISTORY, UserState, pack_user, unpack_user
 from tests.memories import memory_of

@@ -92,7 +92,7 @@ def test_every_channel_is_completed_for_every_candidate(layout: ReleaseLayout) -
         (RecallQuery(history_rows=np.array([-1], np.int32), history_weights=np.ones(1, np.float32)), {"popular"}),
         (
             RecallQuery(history_rows=np.array([3], np.int32), history_weights=np.ones(1, np.float32)),
-            {"popular", "co_visit", "neighbours", "transitions", "preceding"},
+            {"popular", "co_visit", "neighbours", "transitions"},
         ),
     ],
 )

@@ -59,7 +59,7 @@ def test_probabilities_are_judged_at_their_slots_and_scores_whatever_the_slot() 
     data, items = popular_items_are_clicked(300), planted_items()
     chosen = np.arange(240, 300)
     ranker, positions, _ = train_stacking(data.take(np.arange(240)), items, seed=0)
-    learned = Fused(ranker, {"click": 1.0}, 0.5, positions)
+    learned = Fused("stacking", ranker, {"click": 1.0}, 0.5, positions)
     plain = without_training("weighted")
 
     judged_fused = judge(learned, list_probabilities(ranker, data, items, chosen), data, items, chosen)
