@@ -22,8 +22,7 @@ from shopfuse.training.models.ridge import fit_linear
 
 HIDDEN = 128
 POOLS = 4  # ways in which a user's history is summed up
-LOOK, HEADS, LAYERS = 64, 4, 2  # of the transformer over the history
-DROPOUT = 0.2  # of the same, in training
+LOOK, HEADS = 32, 2  # of the layer over the history; two of twice the width took four times as long
 _HOURS = 8.0  # scale of log1p(hours)
 _FAR = 1e4
 
@@ -87,20 +86,20 @@ def fit_query_tower(tower: QueryTower, texts: NDArray[np.float32], item_vectors:
 
 
 class UserTower(nn.Module):
-    """History and context -> user_vector [B, 128], L2-normalised: a causal transformer over the history.
+    """History and context -> user_vector [B, 128], L2-normalised: a causal layer over the history.
 
     Entries are items, what was done with them and how long it took until the next one. Each is read in the light of
     those before it, which decides how much it counts in each of POOLS sums, and moves what it stands for. A vector says
     what comes next: `forward` gives the one at the newest entry, `every` the one at each entry, for training.
     """
 
-    def __init__(self, dropout: float = DROPOUT) -> None:
+    def __init__(self, dropout: float = 0.0) -> None:
         super().__init__()
         self.event = nn.Embedding(len(EVENT_CODES) + 1, LOOK)
         self.step = nn.Linear(1, LOOK)
         self.look = nn.Linear(VECTOR, LOOK)
         self.dropout = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(HistoryBlock(LOOK, HEADS, MAX_HISTORY, dropout) for _ in range(LAYERS))
+        self.block = HistoryBlock(LOOK, HEADS, MAX_HISTORY, dropout)
         self.attention = nn.Linear(LOOK, POOLS)
         self.nearness = nn.Parameter(torch.zeros(POOLS, MAX_HISTORY))  # added to attention at each distance
         self.moved = nn.Linear(LOOK, VECTOR)
@@ -135,11 +134,7 @@ class UserTower(nn.Module):
     def _read(self, vectors: Tensor, events: Tensor, steps: Tensor, mask: Tensor) -> Tensor:
         """Each entry in the light of those before it, [B, L, LOOK]."""
         entries = self.look(vectors) + self.event(events) + self.step(steps.unsqueeze(-1) / _HOURS)
-        states = entries * mask.unsqueeze(-1)
-        visible = _causal(mask)
-        for block in self.blocks:
-            states = block(states, visible)
-        return torch.tanh(states)
+        return torch.tanh(self.block(entries * mask.unsqueeze(-1), _causal(mask)))
 
     def _pooled(self, seen: Tensor, vectors: Tensor, mask: Tensor, contexts: Tensor, first: int) -> Tensor:
         """The vectors after the entries from `first` on, [B, L - first, 128]."""

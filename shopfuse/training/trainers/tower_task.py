@@ -17,7 +17,7 @@ from shopfuse.training.examples.next_items import Windows
 from shopfuse.training.models.towers import ItemTower, QueryTower, UserTower
 from shopfuse.training.trainers.tower_losses import TowerHeads
 
-_ALONE = {"learning_rate": 3e-3, "behaviour_rate": 5e-3, "weight_decay": 0.01}
+_ALONE = {"learning_rate": 3e-3, "behaviour_rate": 5e-3, "weight_decay": 0.01, "dropout": 0.2}
 _FEW, _DROPOUT_OF_FEW = 30.0, 0.5  # events of an item
 _NOISE = 0.16  # of the id embeddings at the start, beside where neighbours put them
 
@@ -26,9 +26,9 @@ _NOISE = 0.16  # of the id embeddings at the start, beside where neighbours put 
 class TowerTraining:
     batch: int = 512  # clicks
     windows: int = 256  # stretches of histories, at most
-    compared: int = 2000  # items that what came next is compared with, beside the batch's own
+    compared: int = 2000  # items that what came next is compared with, where histories are all there is
     places: int = 3_000_000  # in histories, that are learned from in all: a small shop is looked at more often
-    negatives: int = 512  # for the whole batch of clicks, from the whole catalogue
+    negatives: int = 512  # for the whole batch of clicks, from the whole catalogue; and as many for its histories
     others: int = 8  # for each click, from its own list
     epochs: int = 6  # over clicks
     patience: int = 1  # epochs without a better validation loss, at least
@@ -40,7 +40,7 @@ class TowerTraining:
     drop_behaviour: float = 0.3  # so that an item without an id embedding is nothing unusual
     drop_content: float = 0.1
     drop_history: float = 0.0  # of a history's entries
-    dropout: float = 0.2  # in the layers that read histories
+    dropout: float = 0.0  # in the layer that reads histories
     noise: float = 0.0  # length of what is added to text and image embeddings of length 1
     modality_loss: float = 0.3
     list_loss: float = 3.0

@@ -79,7 +79,8 @@ class _Run:
         self.exposure = torch.softmax(torch.from_numpy(task.exposure), dim=0)
         self.random = torch.Generator().manual_seed(task.seed)
         self.draws = np.random.default_rng(task.seed)
-        self.sampler = NextItemSampler.of(task.windows, len(task.inputs), self.settings.compared)
+        compared = self.settings.negatives if len(task.examples) else self.settings.compared
+        self.sampler = NextItemSampler.of(task.windows, len(task.inputs), compared)
         self.held_out = int(self.settings.validation_share * len(self.examples))
         self.table = torch.zeros(len(self.inputs) + 1, VECTOR, device=self.device)  # the last row is nobody's
 
