@@ -30,12 +30,12 @@ def item_row(number: int) -> dict[str, object]:
     return {**blank, "item_id": f"i{number:02d}", "title": f"kind {number % 7}, {number}", "available": number > 0}
 
 
-def write_shop(folder: Path) -> Workspace:
+def write_shop(folder: Path, days: int = DAYS) -> Workspace:
     """Users who buy the same few things every few days, and now and then another."""
     shop, random = Workspace.create(folder), np.random.default_rng(4)
     write_parquet(shop.paths.items, pl.DataFrame([item_row(n) for n in range(ITEMS)], schema=ITEM_SCHEMA))
     favourites = random.integers(0, ITEMS, (USERS, 3))
-    for day in range(DAYS):
+    for day in range(days):
         rows = []
         for user in np.flatnonzero(random.random(USERS) < 0.5):
             bought = int(favourites[user, random.integers(3)] if random.random() < 0.7 else random.integers(ITEMS))
