@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from shopfuse.ranking.user_state import EVENT_WEIGHT, MAX_HISTORY
 from shopfuse.training.data.user_histories import UserHistories
 
 MOST_TARGETS = 4096  # of a batch: where histories are long its places tell much the same
+MODALITY_SHARE = 4  # of so many places one says what is asked of each modality alone
 POOL = 16  # batches whose windows are sorted by length together
 HOUR_S = 3600.0
 
@@ -111,6 +113,7 @@ class NextItemBatch:
     correction: Tensor  # [K] added to their logits: -log of how likely each is to be compared with
     target: Tensor  # [B, L] place among `compared` of what came next, 0 where nothing did
     weight: Tensor  # [B, L] of the target, 1 in sum, 0 where there is none
+    modality_weight: Tensor  # [B, L] the same of the places at which each modality is asked for alone
 
     def to(self, device: torch.device) -> NextItemBatch:
         return NextItemBatch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
@@ -119,9 +122,10 @@ class NextItemBatch:
         """The windows `part`. Weights grow so that the mean over ranks is right."""
         if world_size == 1:
             return self
-        of_windows = ("history", "events", "steps", "mask", "contexts", "target", "weight")
+        of_windows = ("history", "events", "steps", "mask", "contexts", "target", "weight", "modality_weight")
         own = {name: getattr(self, name)[part] for name in of_windows}
-        return replace(self, **(own | {"weight": own["weight"] * world_size}))
+        own |= {name: own[name] * world_size for name in ("weight", "modality_weight")}
+        return replace(self, **own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +154,7 @@ class NextItemSampler:
         item, target = windows.row[entry], windows.row[following]
         wanted = _some(mask & (target != item) & (windows.at[following] >= windows.since), random)
         weight = np.where(wanted, EVENT_WEIGHT[windows.kind[following]], 0.0).astype(np.float32)
+        some = wanted & (np.cumsum(wanted).reshape(wanted.shape) % MODALITY_SHARE == 1)
         compared = np.unique(np.concatenate([target[wanted], self._drawn(random)]))
         rows, place = np.unique(np.concatenate([compared, item[mask]]), return_inverse=True)
         history = np.full(mask.shape, len(rows), np.int64)
@@ -167,7 +172,8 @@ class NextItemSampler:
             compared=torch.from_numpy(place[: len(compared)].astype(np.int64)),
             correction=torch.from_numpy(self._correction(compared, int(wanted.sum()))),
             target=torch.from_numpy(np.where(wanted, np.searchsorted(compared, target), 0)),
-            weight=torch.from_numpy(weight / max(float(weight.sum()), 1e-9)),
+            weight=_shares(weight),
+            modality_weight=_shares(np.where(some, weight, 0.0)),
         )
 
     def _drawn(self, random: np.random.Generator) -> NDArray[np.int32]:
@@ -183,6 +189,10 @@ class NextItemSampler:
         missed = (1 - 1 / items) ** self.count * np.exp(-targets * self.frequency[compared])
         correction: NDArray[np.float32] = -np.log1p(-missed).astype(np.float32)
         return correction
+
+
+def _shares(weight: NDArray[np.floating[Any]]) -> Tensor:
+    return torch.from_numpy((weight / max(float(weight.sum()), 1e-9)).astype(np.float32))
 
 
 def _some(wanted: NDArray[np.bool_], random: np.random.Generator) -> NDArray[np.bool_]:

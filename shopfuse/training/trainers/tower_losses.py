@@ -23,7 +23,6 @@ _SCALES = (
     *("user", "query", "both", "list", *MODALITIES, *(f"{name} list" for name in MODALITIES)),
     *("next", *(f"{name} next" for name in MODALITIES)),
 )
-MODALITY_SHARE = 4  # of so many places one says what is asked of each modality alone
 _FIRST_SCALE, _LARGEST_SCALE = 2.3, 3.9  # logarithms of inverse temperatures
 _FIRST_SCALES = {"next": 3.0}  # among thousands of items
 
@@ -84,8 +83,8 @@ def next_item_loss(
     wanted = batch.weight > 0
     states, targets, weights = users[wanted], batch.target[wanted], batch.weight[wanted]  # [P, 128], [P], [P]
     loss = _next(states * heads.scale("next"), vectors[batch.compared], targets, weights, batch.correction)
-    few = slice(None, None, MODALITY_SHARE)
-    states, targets, weights = states[few], targets[few], weights[few] * MODALITY_SHARE
+    some = batch.modality_weight > 0
+    states, targets, weights = users[some], batch.target[some], batch.modality_weight[some]
     wishes = normalize(heads.user(states).unflatten(-1, (len(MODALITIES), TOKEN)), dim=-1)
     for place, name in enumerate(MODALITIES):
         items = tokens[batch.compared, place]
