@@ -30,7 +30,7 @@ class TowerTraining:
     places: int = 3_000_000  # in histories, that are learned from in all: a small shop is looked at more often
     negatives: int = 512  # for the whole batch of clicks, from the whole catalogue; and as many for its histories
     others: int = 8  # for each click, from its own list
-    epochs: int = 4  # over clicks
+    epochs: int = 3  # over clicks
     patience: int = 1  # epochs without a better validation loss, at least
     learning_rate: float = 2e-3
     behaviour_rate: float = 1e-2  # learning rate of the id embeddings: each is met seldom
