@@ -18,7 +18,7 @@ NOTED = 16.0  # what a sum is multiplied by before its logarithm: a single look 
 
 def repeat_columns(rows: NDArray[np.int32], items: NDArray[np.void], memory: Memory, at: float) -> dict[str, Column]:
     """What the user's memory says of the candidates [c]. Where the user never had something it was NEVER_S ago."""
-    had, remembered = memory.of(rows), sums_at(memory.repeats, at)[:, -1]
+    had, remembered = memory.of(rows), memory.sums[:, -1]
     sums, since = sums_at(had, at), np.where(had["occasions"] > 0, since_s(had, at), NEVER_S)
     interval = np.maximum(interval_s(had, items["repeat_interval"]), DAY_S)
     of_category, category_since = _by_category(items["category"], memory, remembered, at)

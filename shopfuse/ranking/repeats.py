@@ -9,6 +9,7 @@ events. An item that was forgotten and comes back starts anew, which `remember` 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -42,15 +43,23 @@ REPEAT = np.dtype(
 NEVER = np.zeros(1, REPEAT)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Memory:
-    """The items of a release that a user had to do with, as it is at a moment."""
+    """The items of a release that a user had to do with, as it is at a moment.
+
+    Without slots: the sums are computed at first use and kept, for the channel `again` and the features.
+    """
 
     rows: NDArray[np.int32]  # [m], ascending, distinct
     categories: NDArray[np.int32]  # [m], text_code of each item's category, 0 where it has none
     repeats: NDArray[np.void]  # [m] of REPEAT
     visits: NDArray[np.void]  # [1] of REPEAT, of the shop as if it were one item
     at: float
+
+    @cached_property
+    def sums(self) -> NDArray[np.float32]:
+        """As of the moment, [m, half-lives]."""
+        return sums_at(self.repeats, self.at)
 
     def of(self, rows: NDArray[np.int32]) -> NDArray[np.void]:
         """What is known of the items `rows` [c]: REPEAT [c], zeros where there is nothing."""

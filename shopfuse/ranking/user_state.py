@@ -106,6 +106,8 @@ class UserState:
         What came of an item cannot be turned back: of one that the user met again since, only the first time is known.
         Where that is not enough the state must be made anew, of the events before the moment.
         """
+        if self.visits["last_at"][0] < at:  # nothing came since: every request of now
+            return self
         met, came = self.repeats["first_at"] < at, self.visits["first_at"] < at
         repeats, visited = as_first_met(self.repeats[met], at), as_first_met(self.visits, at) if came.all() else NEVER
         return UserState(self.entries[self.entries["at"] < at], self.repeated[met], repeats, visited)

@@ -101,30 +101,34 @@ class PairIndex:
 
     def search(self, rows: Rows, weights: Floats, k: int, selection: Selection | None = None) -> Hits:
         """The k items with the highest sum of weight * pair score over the history `rows` [h] (-1 is unknown)."""
-        related, sums = self._related(rows, weights)
+        partners, shares = self._shares(rows, weights)
         if selection is not None:
-            kept = selection.mask[related]
-            related, sums = related[kept], sums[kept]
+            kept = selection.mask[partners]
+            partners, shares = partners[kept], shares[kept]
+        related, inverse = np.unique(partners, return_inverse=True)
+        sums = np.bincount(inverse, weights=shares, minlength=len(related)).astype(np.float64, copy=False)
         return best(related, self._sure(sums), k)
 
     def score(self, history_rows: Rows, weights: Floats, rows: Rows) -> Floats:
-        """The same for `rows` [n]; 0 where an item is no partner of the history."""
-        related, sums = self._related(history_rows, weights)
-        if len(related) == 0:
-            return np.zeros(len(rows), np.float32)
-        at = np.minimum(np.searchsorted(related, rows), len(related) - 1)
-        return self._sure(np.where(related[at] == rows, sums[at], 0.0))
+        """The same for distinct `rows` [n]; 0 where an item is no partner of the history."""
+        if len(rows) == 0:
+            return np.zeros(0, np.float32)
+        partners, shares = self._shares(history_rows, weights)
+        order = np.argsort(rows)
+        ordered = rows[order]
+        at = np.minimum(np.searchsorted(ordered, partners), len(rows) - 1)
+        asked = ordered[at] == partners
+        sums = np.zeros(len(rows))
+        sums[order] = np.bincount(at[asked], weights=shares[asked], minlength=len(rows))
+        return self._sure(sums)
 
-    def _related(self, rows: Rows, weights: Floats) -> tuple[Rows, NDArray[np.float64]]:
-        """The partners of a history, ascending and distinct, and their sums."""
+    def _shares(self, rows: Rows, weights: Floats) -> Weighed:
+        """The partners of each item of a history, one after the other, and weight * pair score of each."""
         known = rows >= 0
         starts = self.indptr[rows[known]]
         sizes = self.indptr[rows[known] + 1] - starts
         at = spans(starts, sizes)
-        related, inverse = np.unique(self.partner_rows[at], return_inverse=True)
-        shares = (self.partner_scores[at] * np.repeat(weights[known], sizes)).astype(np.float64)
-        sums: NDArray[np.float64] = np.bincount(inverse, weights=shares, minlength=len(related)).astype(np.float64)
-        return related, sums
+        return self.partner_rows[at], self.partner_scores[at] * np.repeat(weights[known], sizes)
 
     def _sure(self, sums: NDArray[np.float64]) -> Floats:
         sure: Floats = (sums / (sums + self.half_sure)).astype(np.float32)

@@ -32,4 +32,5 @@ def bought_enough(engine: Engine, call: Call, rows: NDArray[np.int32], repeats: 
 def wanted_again(engine: Engine, call: Call, history: History) -> History:
     """The history with a memory of only what may come back."""
     memory = history.memory
-    return replace(history, memory=memory.take(~bought_enough(engine, call, memory.rows, memory.repeats)))
+    away = bought_enough(engine, call, memory.rows, memory.repeats)
+    return replace(history, memory=memory.take(~away)) if away.any() else history

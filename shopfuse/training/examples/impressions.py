@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from shopfuse.core.progress import Progress, silent
 from shopfuse.ranking.channels import CHANNELS, RECOMMEND, SEARCH, SIMILAR, Surface
-from shopfuse.ranking.features import FEATURES, Context, History, candidate_features
+from shopfuse.ranking.features import FEATURES, ITEM_ROW, Context, History, candidate_features
 from shopfuse.ranking.repeats import DAY_S
 from shopfuse.ranking.user_state import stronger
 from shopfuse.recall.channels import channel_scores, pool
@@ -156,7 +156,7 @@ class Replay:
     ) -> None:
         self._catalogue, self._log, self._histories, self._snapshot = catalogue, log, histories, snapshot
         self._random = np.random.default_rng(seed)
-        self._mornings: dict[int, NDArray[np.void]] = {}
+        self._day, self._item_rows = -1, np.zeros(0, ITEM_ROW)  # of one day: lists come by time
 
     def run(
         self,
@@ -167,8 +167,9 @@ class Replay:
         seeds: NDArray[np.int32],
         progress: Progress = silent,
     ) -> LoggedLists:
-        """Logged lists; row n of `queries` (text embeddings), `query_vectors`, `user_vectors` and `seeds` is list n's.
+        """Logged lists, by time as `lists` are.
 
+        Row n of `queries` (text embeddings), `query_vectors`, `user_vectors` and `seeds` is list n's.
         Zeros stand for an absent vector, -1 for no seed.
         """
         logged = _empty(len(lists), LENGTH if all(one.was_shown for one in lists) else OF_VISIT)
@@ -205,10 +206,9 @@ class Replay:
     def _morning(self, at: float) -> NDArray[np.void]:
         """Item rows from the events before the UTC day of `at`."""
         day = int(at // DAY_S)
-        if day not in self._mornings:
-            start = day * DAY_S
-            self._mornings[day] = item_rows_at(self._catalogue, self._log.events, start)
-        return self._mornings[day]
+        if day != self._day:
+            self._day, self._item_rows = day, item_rows_at(self._catalogue, self._log.events, day * DAY_S)
+        return self._item_rows
 
     def _fill(self, logged: LoggedLists, place: int, impressions: ImpressionList, request: ReplayedRequest) -> None:
         if impressions.was_shown:

@@ -22,7 +22,7 @@ from shopfuse.training.models.ridge import fit_linear
 
 HIDDEN = 128
 POOLS = 4  # ways in which a user's history is summed up
-LOOK, HEADS = 32, 2  # of the layer over the history; two of twice the width took four times as long
+LOOK, HEADS = 32, 2  # of the layer over the history
 _HOURS = 8.0  # scale of log1p(hours)
 _FAR = 1e4
 

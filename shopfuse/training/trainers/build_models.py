@@ -21,15 +21,16 @@ from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.tensors import TOKEN
 from shopfuse.training.checkpoints.model_files import save_models
 from shopfuse.training.checkpoints.shop_models import ShopModels, fitted_models
-from shopfuse.training.data.catalogue import Catalogue, load_catalogue
+from shopfuse.training.data.catalogue import load_catalogue
 from shopfuse.training.data.cut import cut_moment, enough_to_train
-from shopfuse.training.data.event_log import EventLog, load_event_log
+from shopfuse.training.data.event_log import load_event_log
 from shopfuse.training.examples.item_inputs import encode_items, item_inputs
 from shopfuse.training.fusion.ranker import LEARNED, FusionRanker
 from shopfuse.training.fusion.score_level import ScoreFusion
 from shopfuse.training.models.towers import ItemTower, QueryTower, UserTower
 from shopfuse.training.trainers.ranker_choice import AUTO, FUSIONS, PLAIN, choose_untrained
 from shopfuse.training.trainers.shop import (
+    ShopData,
     TrainedContent,
     encode_queries,
     lists_after,
@@ -63,49 +64,34 @@ def build_models(
     images = workspace.images().select("item_id").collect()["item_id"]
     catalogue = load_catalogue(workspace.items().collect(), images, workspace.settings.language)
     log = load_event_log(workspace.events(), catalogue)
-    if not enough_to_train(log):
-        if fusion in LEARNED:
-            raise ShopfuseError(f"fusion {fusion!r} needs events to train on; set 'auto' or a score-level fusion")
-        models = fitted_models(text_vectors, log.scenes, PLAIN if fusion == AUTO else fusion)
-        shop = (workspace, catalogue, log, text_vectors, encode_texts)
-        models = _choose_fitted(models, *shop, seed=seed, fusion=fusion, progress=progress)
-        models = _with_images(models, workspace, catalogue, text_vectors, seed, progress)
+    data = shop_data(workspace, catalogue, log, text_vectors, encode_texts, seed, progress)
+    if enough_to_train(log):
+        models = train_shop(data, fusion)
+    elif fusion in LEARNED:
+        raise ShopfuseError(f"fusion {fusion!r} needs events to train on; set 'auto' or a score-level fusion")
     else:
-        models = train_shop(
-            workspace, catalogue, log, text_vectors, encode_texts, seed=seed, fusion=fusion, progress=progress
-        )
+        models = _with_images(_fitted(data, fusion), data)
     models = _with_search_weights(models, read_search_weights(workspace.root))
     models = replace(models, metrics={**models.metrics, "cleaning": log.cleaning.record()})
     save_models(workspace.paths.checkpoints, models, catalogue.ids, seed)
     return models
 
 
-def _choose_fitted(
-    models: ShopModels,
-    workspace: Workspace,
-    catalogue: Catalogue,
-    log: EventLog,
-    text_vectors: NDArray[np.float32],
-    encode_texts: EncodeTexts,
-    *,
-    seed: int,
-    fusion: str,
-    progress: Progress,
-) -> ShopModels:
-    """Fitted `models` with the ranker that the newest events choose; as they are where these are too few."""
-    data = shop_data(workspace, catalogue, log, text_vectors, encode_texts, seed, progress)
-    cut = cut_moment(log)
+def _fitted(data: ShopData, fusion: str) -> ShopModels:
+    """Fitted models with the ranker that the newest events choose; with the usual one where these are too few."""
+    models = fitted_models(data.text_vectors, data.log.scenes, PLAIN if fusion == AUTO else fusion)
+    cut = cut_moment(data.log)
     data, lists = lists_after(data, cut)
     lists = [one for one in lists if one.clicked]
     if len(lists) < FEWEST:
         return models
-    logged = logged_lists(data, cut, lists, encode_queries(data), _content(models, data.text_vectors, catalogue))
+    logged = logged_lists(data, cut, lists, encode_queries(data), _content(models, data))
     fused, metrics = choose_untrained(logged.data, logged.items, fusion)
     metrics = {**models.metrics, **metrics}
     return replace(models, fusion_ranker=fused.ranker.eval(), fusion=fused.method, tasks=fused.tasks, metrics=metrics)
 
 
-def _content(models: ShopModels, text_vectors: NDArray[np.float32], catalogue: Catalogue) -> TrainedContent:
+def _content(models: ShopModels, data: ShopData) -> TrainedContent:
     """The fitted towers in the place of trained ones; images, which they do not read, are left out."""
     towers = Towers(
         cast(ItemTower, models.item_tower),
@@ -114,7 +100,7 @@ def _content(models: ShopModels, text_vectors: NDArray[np.float32], catalogue: C
         TowerHeads(),
         nn.Embedding(1, TOKEN),
     )
-    return TrainedContent(None, towers, item_inputs(text_vectors, catalogue.attributes, None, None), {})
+    return TrainedContent(None, towers, item_inputs(data.text_vectors, data.catalogue.attributes), {})
 
 
 def _with_search_weights(models: ShopModels, weights: dict[str, float]) -> ShopModels:
@@ -126,19 +112,14 @@ def _with_search_weights(models: ShopModels, weights: dict[str, float]) -> ShopM
     return replace(models, made_by={**models.made_by, "search_weights": weights})
 
 
-def _with_images(
-    models: ShopModels,
-    workspace: Workspace,
-    catalogue: Catalogue,
-    text_vectors: NDArray[np.float32],
-    seed: int,
-    progress: Progress,
-) -> ShopModels:
+def _with_images(models: ShopModels, data: ShopData) -> ShopModels:
     """Fitted models and the image encoder of the shop's images, which needs no events; as they are without any."""
     nobody = np.zeros((0, 2), np.int64)
-    images = shop_images(workspace, catalogue, text_vectors, nobody, seed=seed, progress=progress)
+    images = shop_images(
+        data.workspace, data.catalogue, data.text_vectors, nobody, seed=data.seed, progress=data.progress
+    )
     if images is None:
         return models
-    inputs = item_inputs(text_vectors, catalogue.attributes, images.vectors, images.present)
+    inputs = item_inputs(data.text_vectors, data.catalogue.attributes, images.vectors, images.present)
     vectors, _ = encode_items(models.item_tower, inputs)
     return replace(models, **image_models(images, vectors), metrics=models.metrics | images.metrics)

@@ -81,7 +81,7 @@ def choose_ranker(
     methods = tuple(METHODS) if fusion == AUTO else tuple(dict.fromkeys((PLAIN, fusion)))
     _, validation = split_lists(len(data))
     simple = {name: _simple(data, items, name, validation) for name in SIMPLE}
-    fused = simple | fuse_all(data, items, heads, methods, seed=seed, settings=settings, progress=progress)
+    fused = fuse_all(data, items, heads, methods, seed=seed, settings=settings, progress=progress) | simple
     reached = {name: one.validation_ndcg for name, one in fused.items()}
     metrics = {name: value for one in fused.values() for name, value in (one.metrics or {}).items()}
     chosen = max(fused, key=lambda name: reached[name]) if fusion == AUTO else fusion

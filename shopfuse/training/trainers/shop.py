@@ -94,21 +94,9 @@ class Logged:
     items: ItemVectors
 
 
-def train_shop(
-    workspace: Workspace,
-    catalogue: Catalogue,
-    log: EventLog,
-    text_vectors: NDArray[np.float32],
-    encode_texts: EncodeTexts,
-    *,
-    seed: int,
-    fusion: str,
-    progress: Progress,
-) -> ShopModels:
+def train_shop(data: ShopData, fusion: str) -> ShopModels:
     """Trained models; the log must be `enough_to_train`. `fusion` as in build_models."""
-    data = shop_data(workspace, catalogue, log, text_vectors, encode_texts, seed, progress)
-    cut = cut_moment(log)
-    queries = encode_queries(data)
+    cut, queries = cut_moment(data.log), encode_queries(data)
     trained = train_content(data, cut, queries)
     fused, metrics, lists = chosen_ranker(data, cut, queries, trained, fusion)
     return shop_models(data, trained, fused, metrics, lists)
