@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.ranking.repeat_features import SPANS, repeat_columns
+from shopfuse.ranking.repeat_features import SPANS, Column, repeat_columns
 from shopfuse.ranking.repeats import DAY_S, NO_MEMORY, USUAL_INTERVAL_S, Memory
 from shopfuse.ranking.user_state import EVENT_WEIGHT, MAX_HISTORY
 
@@ -166,7 +166,8 @@ def _price_gap(log_price: NDArray[np.float32], history: History, weight: NDArray
     known = np.isfinite(history.items["price"]) & (history.items["price"] > 0)
     if not known.any():
         return np.zeros_like(log_price)
-    usual = float(np.average(np.log(history.items["price"][known]), weights=weight[known] + 1e-9))
+    shares = weight[known] + np.float32(1e-9)
+    usual = float(np.log(history.items["price"][known]) @ shares) / float(shares.sum())
     gap: NDArray[np.float32] = np.where(log_price > 0, np.abs(log_price - usual), 0.0).astype(np.float32)
     return gap
 
@@ -186,7 +187,7 @@ def candidate_features(
     age = np.maximum(context.at - items["published_at"], 0.0)
     same_item = (rows[:, None] == history.rows[None, :]) & (rows[:, None] >= 0)
     slot = scenes.index(context.scene) if context.scene in scenes else -1
-    columns = {
+    columns: dict[str, Column] = {
         "log_price": log_price,
         "price_known": known,
         "price_percentile": items["price_percentile"],
@@ -202,12 +203,14 @@ def candidate_features(
         "parent_affinity": _share(items["parent"], history.items["parent"], weight),
         "price_gap": _price_gap(log_price, history, weight),
         "in_history": np.log1p(same_item.sum(1)),
-        "scene_lift": items["scene_lift"][:, slot] if slot >= 0 else np.zeros(len(rows), np.float32),
+        "scene_lift": items["scene_lift"][:, slot] if slot >= 0 else 0.0,
         **repeat_columns(rows, items, history.memory, context.at),
     }
-    table = np.stack([columns[name].astype(np.float32) for name in FEATURES], axis=1)
-    finite: NDArray[np.float32] = np.nan_to_num(table, nan=0.0, posinf=0.0, neginf=0.0)
-    return finite
+    table = np.empty((len(FEATURES), len(rows)), np.float32)
+    for place, name in enumerate(FEATURES):
+        table[place] = columns[name]
+    table[~np.isfinite(table)] = 0.0
+    return np.ascontiguousarray(table.T)
 
 
 def context_features(context: Context, history_length: int, scenes: tuple[str, ...]) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from shopfuse.ranking.repeats import DAY_S, Memory, Seconds, interval_s, since_s, sums_at
 
-Column = NDArray[np.float32] | NDArray[np.float64] | NDArray[np.bool_]  # [c]
+Column = NDArray[np.float32] | NDArray[np.float64] | NDArray[np.bool_] | float  # [c], or the same for all
 SPANS = ("week", "month", "season")  # of repeats.HALF_LIVES_S
 NEVER_S = 400 * DAY_S
 NOTED = 16.0  # what a sum is multiplied by before its logarithm: a single look of months ago is still seen
@@ -22,27 +22,28 @@ def repeat_columns(rows: NDArray[np.int32], items: NDArray[np.void], memory: Mem
     sums, since = sums_at(had, at), np.where(had["occasions"] > 0, since_s(had, at), NEVER_S)
     interval = np.maximum(interval_s(had, items["repeat_interval"]), DAY_S)
     of_category, category_since = _by_category(items["category"], memory, remembered, at)
-    visits = max(float(sums_at(memory.visits, at)[0, -1]), 1e-3)
+    visits = float(sums_at(memory.visits, at)[0, -1])
     return {
         "purchased_before": had["bought"] > 0,
         "repeat_interval": _log_days(items["repeat_interval"]),
         "repeat_rate": items["repeat_rate"],
         "category_repeat_rate": items["category_repeat_rate"],
-        **{f"had_{span}": np.log1p(NOTED * sums[:, column]) for column, span in enumerate(SPANS)},
+        **dict(zip((f"had_{span}" for span in SPANS), np.log1p(NOTED * sums.T), strict=True)),
         "had_times": np.log1p(had["occasions"]),
-        "had_share": np.log1p(NOTED * sums[:, -1] / visits),
+        "had_share": np.log1p(NOTED * sums[:, -1] / max(visits, 1e-3)),
         "had_since": _log_days(since),
         "had_interval": _log_days(interval),
         "had_due": np.log(since / interval + 0.02),
         "category_had": np.log1p(NOTED * of_category),
         "category_since": _log_days(category_since),
-        **{name: np.full(len(rows), value) for name, value in _visit_columns(memory, remembered, at).items()},
+        **_visit_columns(memory, remembered, visits, at),
     }
 
 
-def _visit_columns(memory: Memory, remembered: NDArray[np.float32], at: float) -> dict[str, float]:
-    """What is the same for all candidates; `remembered` [m] are the slowest sums of the memory's items."""
-    visits, times = float(sums_at(memory.visits, at)[0, -1]), int(memory.repeats["occasions"].sum())
+def _visit_columns(memory: Memory, remembered: NDArray[np.float32], visits: float, at: float) -> dict[str, float]:
+    """What is the same for all candidates; `remembered` [m] are the slowest sums of the memory's items, `visits` that
+    of the shop's."""
+    times = int(memory.repeats["occasions"].sum())
     since = max(at - float(memory.visits["last_at"][0]), 0.0) if memory.visits["occasions"][0] else NEVER_S
     return {
         "visits": np.log1p(visits),

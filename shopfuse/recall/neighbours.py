@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from shopfuse.recall.indexes import IndexFile
-from shopfuse.recall.pairs import PairCount, PairIndex, Weighed, build_pairs, newest_items, pair_channel
+from shopfuse.recall.pairs import PairCount, PairIndex, Weighed, build_pairs, fading, pair_channel
 from shopfuse.recall.query import RecallQuery
 from shopfuse.recall.visits import Sessions, Visits, visits
 
@@ -43,7 +43,7 @@ def _followers(seen: Visits) -> Visits:
 
 
 def _history(query: RecallQuery) -> Weighed:
-    return newest_items(query.history_rows, DECAY)
+    return fading(query.newest_rows, DECAY)
 
 
 NEIGHBOURS_INDEX = IndexFile(

@@ -135,15 +135,11 @@ class PairIndex:
         return sure
 
 
-def newest_items(history_rows: Rows, decay: float) -> Weighed:
-    """A history's newest distinct known items, the newest first: each step back to an older one, its weight is `decay`
-    times, and below LEAST_WEIGHT an item says nothing any more."""
-    newest_first = history_rows[::-1]
-    known = newest_first[newest_first >= 0]
-    _, first = np.unique(known, return_index=True)
-    rows, weights = known[np.sort(first)], decay ** np.arange(len(first))
-    counting = weights >= LEAST_WEIGHT
-    return rows[counting], weights[counting].astype(np.float32)
+def fading(newest_rows: Rows, decay: float) -> Weighed:
+    """Each step back to an older item its weight is `decay` times, and below LEAST_WEIGHT it says nothing any more."""
+    weights = decay ** np.arange(len(newest_rows))
+    counting = int(np.count_nonzero(weights >= LEAST_WEIGHT))
+    return newest_rows[:counting], weights[:counting].astype(np.float32)
 
 
 def pair_channel(file: IndexFile[PairIndex], weighed: Callable[[RecallQuery], Weighed]) -> RecallChannel:

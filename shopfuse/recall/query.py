@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,12 @@ from shopfuse.ranking.repeats import NO_MEMORY, Memory
 Vector = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RecallQuery:
-    """Empty or None is what a request has not."""
+    """Empty or None is what a request has not.
+
+    Without slots: several channels ask for the newest items.
+    """
 
     query: str = ""  # normalised
     text_embedding: Vector | None = None  # [text_dim]
@@ -40,6 +44,15 @@ class RecallQuery:
             query, text_embedding, behaviour_vector, history.rows, history.weights(), image_embedding, history.memory
         )
 
+    @cached_property
+    def newest_rows(self) -> NDArray[np.int32]:
+        """The history's distinct known items, by the newest event of each, the newest first."""
+        newest_first = self.history_rows[::-1]
+        known = newest_first[newest_first >= 0]
+        _, first = np.unique(known, return_index=True)
+        newest: NDArray[np.int32] = known[np.sort(first)]
+        return newest
+
 
 @dataclass(frozen=True, slots=True)
 class Need:
@@ -58,7 +71,7 @@ BEHAVIOUR_VECTOR = Need(
     lambda query: query.behaviour_vector is not None, lambda query: replace(query, behaviour_vector=None)
 )
 HISTORY = Need(
-    lambda query: bool((query.history_rows >= 0).any()),
+    lambda query: len(query.newest_rows) > 0,
     lambda query: replace(query, history_rows=query.history_rows[:0], history_weights=query.history_weights[:0]),
 )
 MEMORY = Need(lambda query: len(query.memory.rows) > 0, lambda query: replace(query, memory=NO_MEMORY))

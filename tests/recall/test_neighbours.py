@@ -21,7 +21,8 @@ from shopfuse.recall.neighbours import (
     build_neighbours,
     build_transitions,
 )
-from shopfuse.recall.pairs import LEAST_WEIGHT, PairIndex, newest_items
+from shopfuse.recall.pairs import LEAST_WEIGHT, PairIndex, Weighed, fading
+from shopfuse.recall.query import RecallQuery
 from shopfuse.recall.selection import Selection
 from shopfuse.recall.visits import Sessions
 from shopfuse.release.manifest import ReleaseError
@@ -37,6 +38,10 @@ def random_events(events: int = 6000, users: int = 70, seed: int = 0) -> Session
     rng = np.random.default_rng(seed)
     rows = (rng.zipf(1.2, events) % (ITEMS + 1) - 1).astype(np.int32)
     return rng.integers(0, users, events), rows, np.ones(events, np.float32), rng.permutation(events) * 1000.0
+
+
+def weighed_history(rows: NDArray[np.int32], decay: float) -> Weighed:
+    return fading(RecallQuery(history_rows=rows).newest_rows, decay)
 
 
 def newest(events: Sessions) -> list[list[int]]:
@@ -94,14 +99,14 @@ def test_scores_are_those_of_counting(
     assert partners.max() <= NEIGHBOURS
     full = np.flatnonzero(partners == NEIGHBOURS)  # of such an item only the best are kept
     history = [row for row in range(40, 60) if row not in full]
-    weighed = newest_items(np.array(history, np.int32), DECAY)
+    weighed = weighed_history(np.array(history, np.int32), DECAY)
     np.testing.assert_allclose(index.score(*weighed, EVERY), sums(pairs, history), rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", BUILD)
 def test_the_best_come_first_and_only_selected_ones(tmp_path: Path, name: str) -> None:
     index = opened(tmp_path, name, random_events())
-    weighed, mask = newest_items(np.array([50, 30, 41], np.int32), DECAY), EVERY % 3 == 0
+    weighed, mask = weighed_history(np.array([50, 30, 41], np.int32), DECAY), EVERY % 3 == 0
     scores = index.score(*weighed, EVERY)
 
     ranking = np.lexsort((EVERY, -scores))
@@ -124,7 +129,7 @@ def test_an_item_keeps_its_nearest_neighbours(tmp_path: Path) -> None:
 
 
 def test_a_history_counts_each_item_once_by_its_newest_event() -> None:
-    rows, weights = newest_items(np.array([4, -1, 9, 4, 4, -1, 2], np.int32), 0.5)
+    rows, weights = weighed_history(np.array([4, -1, 9, 4, 4, -1, 2], np.int32), 0.5)
 
     assert rows.tolist() == [2, 4, 9]
     assert weights.tolist() == [1.0, 0.5, 0.25]
@@ -136,7 +141,7 @@ def test_no_events_give_no_pairs(tmp_path: Path, name: str, items: int) -> None:
     nothing = (np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0))
     BUILD[name](tmp_path, nothing, items)
     index = PairIndex.open(tmp_path, name, HALF_SURE)
-    unknown = newest_items(np.full(1, -1, np.int32), DECAY)
+    unknown = weighed_history(np.full(1, -1, np.int32), DECAY)
 
     assert len(index) == items
     assert len(index.search(*unknown, 5)) == 0

@@ -6,6 +6,7 @@ for each size; a call appends the contents (protobuf fields may come in any orde
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -56,7 +57,7 @@ class ServedModel:
             if at is None or tuple(response.outputs[at].shape) != shape or at >= len(response.raw_output_contents):
                 raise BadOutput(f"{self.name}: expected output {tensor.name} {shape}, got {sorted(places)}")
             raw = response.raw_output_contents[at]
-            if len(raw) != 4 * int(np.prod(shape)):
+            if len(raw) != 4 * math.prod(shape):
                 raise BadOutput(f"{self.name}: output {tensor.name} holds {len(raw)} bytes, expected {shape} of FP32")
             array = np.frombuffer(raw, np.float32).reshape(shape if BATCH in axes else shape[1:])
             if not np.isfinite(array).all():
@@ -77,7 +78,7 @@ class ServedModel:
         for tensor in self.inputs:
             shape = tensor.shape(axes.get(BATCH, 1), axes)
             request.inputs.add(name=tensor.name, datatype=tensor.dtype, shape=shape)
-            size = int(np.prod(shape)) * np.dtype(NUMPY_TYPE[tensor.dtype]).itemsize
+            size = math.prod(shape) * np.dtype(NUMPY_TYPE[tensor.dtype]).itemsize
             tags.append(RAW_CONTENTS_TAG + varint(size))
         # No outputs are named, so all come: asked for some of an ensemble's, Triton 2.51 ends in "unexpected deadlock".
         return request.SerializeToString(), tuple(tags)
