@@ -64,6 +64,7 @@ def _head(root: Path, manifest: Manifest, channels: Channels) -> Panel:
     lines = [
         f"{manifest.items:,} items, {size / MB:,.0f} MB in {len(manifest.files):,} files, made on {made}",
         f"fusion [bold]{manifest.fusion}[/bold], score = {tasks}",
+        "similar items are ordered by the " + ("ranker" if manifest.ranks_similar else "channels"),
         f"text encoder {manifest.text_encoder}, {manifest.text_dim} numbers, at most {manifest.max_tokens} tokens",
         f"runs on {manifest.target}",
     ]

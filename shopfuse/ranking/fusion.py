@@ -18,7 +18,8 @@ from shopfuse.ranking.tensors import MODALITIES
 
 FloatArray = NDArray[np.float32]
 
-FUSION_METHODS = ("weighted", "vote", "softmax")
+PLAIN = "weighted"  # what stands in where nothing better was learned
+FUSION_METHODS = (PLAIN, "vote", "softmax")
 RRF_K = 60.0  # Cormack, Clarke and Buettcher (2009)
 
 # Which modality each channel's contribution is counted for: [K, M].

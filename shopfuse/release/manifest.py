@@ -53,6 +53,7 @@ class Manifest:
     scenes: tuple[str, ...]
     fusion: str  # one of METHODS in training/fusion/ranker.py
     tasks: dict[str, float]  # task -> its weight in an item's score; only these tasks are reported
+    ranks_similar: bool = True  # else the channels order similar items: the ranker was no better at it
     image_encoder: str = ""  # where its weights came from; "" in a shop without images
     image_dim: int = D_IMAGE
     image_size: int = IMAGE_SIZE  # pixels a side

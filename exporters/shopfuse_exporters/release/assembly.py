@@ -195,6 +195,7 @@ def _manifest(
         scenes=models.scenes,
         fusion=models.fusion,
         tasks=models.tasks,
+        ranks_similar=models.ranks_similar,
         language=parts.shop.catalogue.language,
         search_weights=models.search_weights,
         repeat_purchases=settings.repeat_purchases,

@@ -1,5 +1,5 @@
-"""Stage "rank": one score for each candidate, all in one call. Without Triton the channels decide (degraded), and in
-a search by image: no shop logs such searches, so no ranker has learned them."""
+"""Stage "rank": one score for each candidate, all in one call. Without Triton the channels decide (degraded), and where
+no ranker has learned to: in a search by image, which no shop logs, and among similar items unless visits taught it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.ranking.channels import SEARCH
-from shopfuse.ranking.fusion import fuse
+from shopfuse.ranking.channels import SEARCH, SIMILAR
+from shopfuse.ranking.fusion import PLAIN, fuse
 from shopfuse.ranking.tensors import COUNT_BUCKETS, TASKS, VECTOR, bucket, pad_rows
 from shopfuse_gateway.pipeline.call import Call
 from shopfuse_gateway.pipeline.candidates import Candidates
@@ -21,7 +21,6 @@ from shopfuse_gateway.triton.client import TritonCallError
 
 NO_VECTOR = np.zeros(VECTOR, np.float32)
 ABSENT, PRESENT = np.zeros(1, np.float32), np.ones(1, np.float32)
-FALLBACK_METHOD = "weighted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class Scores:
 
 
 async def rank(engine: Engine, call: Call, user: User, intent: Intent, candidates: Candidates) -> Scores:
-    if len(candidates) == 0 or call.request.image:
+    if len(candidates) == 0 or not _is_learned(engine, call):
         return _by_channels(engine, call, candidates)
     in_ensemble = user.is_known and intent.user_vector is None
     models = engine.release.models
@@ -52,6 +51,12 @@ async def rank(engine: Engine, call: Call, user: User, intent: Intent, candidate
     return Scores(tasks @ _task_weights(engine), tasks, outputs["modality_weights"][: len(candidates)])
 
 
+def _is_learned(engine: Engine, call: Call) -> bool:
+    """Whether the release's ranker has learned to answer such requests."""
+    request = call.request
+    return not request.image and (request.surface != SIMILAR or engine.release.manifest.ranks_similar)
+
+
 def _task_weights(engine: Engine) -> NDArray[np.float32]:
     """The release's weight of each task in the score, [T], summing to 1."""
     weights = np.array([engine.release.manifest.tasks.get(task, 0.0) for task in TASKS], np.float32)
@@ -63,7 +68,7 @@ def _by_channels(engine: Engine, call: Call, candidates: Candidates) -> Scores:
     scores, mask = candidates.channel_scores, candidates.channel_mask
     surface = SEARCH if call.request.context.is_search else call.request.surface
     learned = engine.release.manifest.search_weights
-    relevance, modality_weights = fuse(FALLBACK_METHOD, scores, mask, surface, learned)
+    relevance, modality_weights = fuse(PLAIN, scores, mask, surface, learned)
     return Scores(np.nan_to_num(relevance), None, np.nan_to_num(modality_weights))
 
 

@@ -138,7 +138,7 @@ class _Bench:
         inputs = shop_inputs(workspace, models, catalogue, text_vectors)
         return cls(
             World(catalogue, log, histories, text_vectors, last_moment(workspace.events())),
-            Models(models.item_tower, models.query_tower, models.user_tower, models.fusion_ranker, models.tasks),
+            Models.of(models),
             inputs,
             search,
             load_cases(workspace.paths.recommend_truth, catalogue, log),

@@ -17,14 +17,16 @@ from torch import nn
 
 from shopfuse.evaluation.offline.baselines import OUTSIDE, spread
 from shopfuse.evaluation.offline.judged_cases import NO_SEED, JudgedCase, Scorer
-from shopfuse.ranking.channels import CHANNEL_COLUMN, TABLE
+from shopfuse.ranking.channels import CHANNEL_COLUMN, SIMILAR, TABLE
 from shopfuse.ranking.features import FEATURES, Context, History, candidate_features, context_features
+from shopfuse.ranking.fusion import PLAIN, fuse
 from shopfuse.ranking.history import history_tensors
 from shopfuse.ranking.tensors import MODALITIES, TASKS
 from shopfuse.recall.categories import CATEGORY_INDEX
 from shopfuse.recall.channels import channel_scores, pool
 from shopfuse.recall.query import RecallQuery
 from shopfuse.recall.vector_channels import query_like
+from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.data.catalogue import Catalogue
 from shopfuse.training.data.event_log import EventLog, Requests
 from shopfuse.training.data.snapshot import ItemVectors, Snapshot, take_snapshot, with_vectors
@@ -53,6 +55,18 @@ class Models:
     user_tower: nn.Module
     ranker: nn.Module
     tasks: dict[str, float]
+    ranks_similar: bool = True
+
+    @classmethod
+    def of(cls, models: ShopModels) -> Models:
+        return cls(
+            models.item_tower,
+            models.query_tower,
+            models.user_tower,
+            models.fusion_ranker,
+            models.tasks,
+            models.ranks_similar,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +170,20 @@ class ServedShop:
         rows = pool(self.snapshot.indexes, query, case.surface, case.selection, self._channels)
         if len(rows) == 0:
             return np.full(len(self._world.catalogue), OUTSIDE, np.float32)
+        if case.surface == SIMILAR and not self._models.ranks_similar:
+            relevance, _ = fuse(PLAIN, *self._channel_scores(rows, query), SIMILAR)
+            return spread(rows, relevance, len(self._world.catalogue))
         tasks, _ = self.rank(case, query, rows)
         weights = np.array([self._models.tasks.get(task, 0.0) for task in TASKS], np.float32)
         return spread(rows, tasks @ weights, len(self._world.catalogue))
+
+    def _channel_scores(
+        self, rows: NDArray[np.int32], query: RecallQuery
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Without those of the modalities that are left out."""
+        scores, mask = channel_scores(self.snapshot.indexes, rows, query)
+        mask[:, [CHANNEL_COLUMN[name] for name in self._channels]] = 0.0
+        return scores, mask
 
     @torch.no_grad()
     def rank(
@@ -166,8 +191,7 @@ class ServedShop:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(task probabilities [c, T], modality weights [c, M]) of the candidates `rows`."""
         prepared, items = self._prepared[id(case)], self.items
-        scores, mask = channel_scores(self.snapshot.indexes, rows, query)
-        mask[:, [CHANNEL_COLUMN[name] for name in self._channels]] = 0.0
+        scores, mask = self._channel_scores(rows, query)
         features = candidate_features(
             rows, self.snapshot.item_rows[rows], prepared.history, prepared.context, self._world.log.scenes
         )

@@ -76,8 +76,7 @@ class Bench:
 
     @property
     def parts(self) -> Models:
-        models = self.models
-        return Models(models.item_tower, models.query_tower, models.user_tower, models.fusion_ranker, models.tasks)
+        return Models.of(self.models)
 
     @property
     def main_source(self) -> str:

@@ -60,6 +60,7 @@ def save_models(folder: Path, models: ShopModels, item_ids: Sequence[str], seed:
         "seed": seed,
         "fusion": models.fusion,
         "tasks": models.tasks,
+        "ranks_similar": models.ranks_similar,
         "scenes": list(models.scenes),
         "image": {"dim": models.image_dim, "size": models.image_size, "source": models.image_source},
         "metrics": models.metrics,
@@ -104,6 +105,7 @@ def load_models(folder: Path, item_ids: Sequence[str]) -> ShopModels:
         scenes=tuple(meta["scenes"]),
         tasks=meta["tasks"],
         fusion=meta["fusion"],
+        ranks_similar=meta["ranks_similar"],
         metrics=meta["metrics"],
         made_by={**meta["made_by"], "training_run": meta["run"]},
     )

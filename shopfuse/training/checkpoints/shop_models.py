@@ -30,6 +30,7 @@ class ShopModels:
     scenes: tuple[str, ...]
     tasks: dict[str, float]
     fusion: str
+    ranks_similar: bool = True  # else the channels order similar items
     image_tower: nn.Module | None = None
     image_dim: int = D_IMAGE
     image_size: int = IMAGE_SIZE  # pixels a side

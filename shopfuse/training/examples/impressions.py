@@ -3,7 +3,7 @@
 Item statistics are those of the morning of the request's day, indexes those of the cut before all replayed requests,
 histories end strictly before the request. Beside what was shown each list holds candidates that were recalled but not
 shown: at serving time the ranker meets whole pools, not only lists that some policy has chosen. Requests for similar
-items are made from recommendations.
+items are made from visits.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from shopfuse.recall.channels import channel_scores, pool
 from shopfuse.recall.query import RecallQuery
 from shopfuse.recall.vector_channels import query_like
 from shopfuse.training.data.catalogue import Catalogue
-from shopfuse.training.data.event_log import IMPRESSION, EventLog, Requests
+from shopfuse.training.data.event_log import IMPRESSION, EventLog
 from shopfuse.training.data.item_statistics import item_rows_at
 from shopfuse.training.data.snapshot import Snapshot
 from shopfuse.training.data.user_histories import UserHistories
@@ -36,8 +36,7 @@ RECALLED = 12  # candidates of the pool that were not shown
 ANYWHERE = 4  # further items from the whole catalogue
 LENGTH = LISTED + RECALLED + ANYWHERE
 OF_VISIT = 64  # candidates of a list that was not shown: what was wanted among what recall brings
-RECENT_S = 1800.0  # an item looked at so shortly before a recommendation makes it a request for similar items
-SEEDED = 4  # of so many visits one is replayed as a request for similar items, too
+SEEDED = 4  # of so many lists one that was a visit is replayed as a request for similar items, too
 NO_SEED = -1
 
 
@@ -107,35 +106,18 @@ def _kept(impressions: ImpressionList) -> ImpressionList:
     return impressions.take(kept)
 
 
-def with_similar(
-    lists: Sequence[ImpressionList], requests: Requests, histories: UserHistories
-) -> list[tuple[ImpressionList, int]]:
-    """Every list with NO_SEED, and some once more as requests for items like one, with that item's row.
+def with_similar(lists: Sequence[ImpressionList]) -> list[tuple[ImpressionList, int]]:
+    """Every list with NO_SEED, and some visits once more as requests for items like one, with that item's row.
 
-    No log of a young shop holds requests for similar items, so others stand for them. What a shopper looked at shortly
-    before a recommendation is the item that they want others like, the list that came then is the answer; and the first
-    item of a visit is what the rest of it was wanted beside.
+    Nobody ranked what a visit went on to: its first item is what the rest of it was wanted beside. A list that was
+    shown to somebody who had just looked at an item answers another question.
     """
     replayed: list[tuple[ImpressionList, int]] = []
     for place, impressions in enumerate(lists):
         replayed.append((impressions, NO_SEED))
-        if not impressions.was_shown:
-            if place % SEEDED == 0 and len(impressions.rows) > 1:
-                replayed.append((impressions.take(np.arange(1, len(impressions.rows))), int(impressions.rows[0])))
-            continue
-        seed = _recent_item(impressions, requests, histories)
-        if not requests.query[impressions.request] and seed != NO_SEED and seed not in impressions.rows:
-            replayed.append((impressions, seed))
+        if place % SEEDED == 0 and not impressions.was_shown and len(impressions.rows) > 1:
+            replayed.append((impressions.take(np.arange(1, len(impressions.rows))), int(impressions.rows[0])))
     return replayed
-
-
-def _recent_item(impressions: ImpressionList, requests: Requests, histories: UserHistories) -> int:
-    """The row of the shopper's newest item before the request, NO_SEED where it is older than RECENT_S."""
-    at = float(requests.at[impressions.request])
-    entries = histories.entries(int(requests.user[impressions.request]), at)
-    if len(entries) == 0 or at - histories.events.at[entries[-1]] > RECENT_S:
-        return NO_SEED
-    return int(histories.events.row[entries[-1]])
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.search_weights import read_search_weights
 from shopfuse.datasets.workspace import Workspace
+from shopfuse.ranking.fusion import PLAIN
 from shopfuse.ranking.tensors import TOKEN
 from shopfuse.training.checkpoints.model_files import save_models
 from shopfuse.training.checkpoints.shop_models import ShopModels, fitted_models
@@ -28,7 +29,7 @@ from shopfuse.training.examples.item_inputs import encode_items, item_inputs
 from shopfuse.training.fusion.ranker import LEARNED, FusionRanker
 from shopfuse.training.fusion.score_level import ScoreFusion
 from shopfuse.training.models.towers import ItemTower, QueryTower, UserTower
-from shopfuse.training.trainers.ranker_choice import AUTO, FUSIONS, PLAIN, choose_untrained
+from shopfuse.training.trainers.ranker_choice import AUTO, FUSIONS, choose_untrained
 from shopfuse.training.trainers.shop import (
     ShopData,
     TrainedContent,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from shopfuse.core.progress import Progress, silent
-from shopfuse.ranking.fusion import FUSION_METHODS
+from shopfuse.metrics.bootstrap import bootstrap_interval
+from shopfuse.ranking.fusion import FUSION_METHODS, PLAIN
 from shopfuse.ranking.tensors import TASKS
 from shopfuse.training.checkpoints.shop_models import RELEVANCE_ONLY
 from shopfuse.training.data.snapshot import ItemVectors
@@ -38,7 +39,6 @@ from shopfuse.training.trainers.tower_losses import TowerHeads
 
 AUTO = "auto"
 FUSIONS = (AUTO, *METHODS)
-PLAIN = "weighted"  # what a learned method is compared with, and what stands in for it
 K = 10
 CART_WEIGHTS, PURCHASE_WEIGHTS = (0.0, 1.0, 3.0), (0.0, 1.0, 3.0)  # beside a weight of 1 for a click
 USUAL = (1.0, 1.0)  # carts and purchases follow what is really wanted; clicks alone reward what is merely seen
@@ -58,6 +58,7 @@ class Fused:
     validation_ndcg: float
     positions: PositionTerm | None = None
     metrics: dict[str, Any] | None = None
+    ranks_similar: bool = True  # else similar items are ordered by PLAIN
 
     @property
     def method(self) -> str:
@@ -84,8 +85,23 @@ def choose_ranker(
     fused = fuse_all(data, items, heads, methods, seed=seed, settings=settings, progress=progress) | simple
     reached = {name: one.validation_ndcg for name, one in fused.items()}
     metrics = {name: value for one in fused.values() for name, value in (one.metrics or {}).items()}
-    chosen = max(fused, key=lambda name: reached[name]) if fusion == AUTO else fusion
-    return fused[chosen], {**metrics, "validation_ndcg": reached, "adopted": chosen}
+    chosen = fused[max(fused, key=lambda name: reached[name]) if fusion == AUTO else fusion]
+    similar = similar_lead(chosen, data, items, validation)
+    metrics |= {"validation_ndcg": reached, "adopted": chosen.name, "similar_lead": similar}
+    return replace(chosen, ranks_similar=chosen.method in FUSION_METHODS or similar["low"] > 0), metrics
+
+
+def similar_lead(fused: Fused, data: RankerData, items: ItemVectors, chosen: NDArray[np.int64]) -> dict[str, float]:
+    """By how much NDCG@10 the method leads PLAIN on those of the lists that are of similar items, and the interval."""
+    places = chosen[data.lists.seed[chosen] >= 0]
+    ways = ((fused.ranker, fused.tasks), (FusionRanker(PLAIN).eval(), RELEVANCE_ONLY))
+    learned, plain = (
+        list_ndcgs(data, places, score_of(list_probabilities(ranker, data, items, places), tasks))
+        for ranker, tasks in ways
+    )
+    leads = learned - plain
+    low, high = bootstrap_interval(leads)
+    return {"lists": len(leads), "lead": float(leads.mean()) if len(leads) else 0.0, "low": low, "high": high}
 
 
 def choose_untrained(data: RankerData, items: ItemVectors, fusion: str) -> tuple[Fused, dict[str, Any]]:

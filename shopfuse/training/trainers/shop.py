@@ -131,6 +131,7 @@ def shop_models(
         scenes=data.log.scenes,
         tasks=fused.tasks,
         fusion=fused.method,
+        ranks_similar=fused.ranks_similar,
         metrics={**trained.metrics, **metrics},
         made_by=training_record(data.workspace, len(clicks_of(data.log.events)), lists, data.settings),
     )
@@ -270,7 +271,7 @@ def replay_lists(
     snapshot = take_snapshot(
         data.workspace.paths.replay, data.catalogue, data.text_vectors, items, data.log, cut, trained.image_vectors
     )
-    replayed = with_similar(lists, data.log.requests, data.histories)
+    replayed = with_similar(lists)
     seeds = np.array([seed for _, seed in replayed], np.int32)
     codes = np.array([impressions.request for impressions, _ in replayed], np.int32)
     text_embeddings = queries.of([data.log.requests.query[code] for code in codes.tolist()])
