@@ -192,7 +192,10 @@ class _Optimisation(Generic[BatchT]):
         self.schedule, self._hardware, self.distributed = schedule, hardware, distributed
         self._parameters = [parameter for parameter in parts.parameters() if parameter.requires_grad]
         self._optimizer = torch.optim.AdamW(
-            groups or self._parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+            groups or self._parameters,
+            lr=schedule.learning_rate,
+            weight_decay=schedule.weight_decay,
+            fused=True,  # one pass over the parameters: of a million items' embeddings eight times as fast
         )
         self._rates = warm_up_then_cosine(self._optimizer, schedule.epochs * schedule.steps)
         self._scaler = torch.amp.GradScaler(hardware.device.type, enabled=hardware.reduced == torch.float16)
