@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -13,6 +14,7 @@ from shopfuse.v1 import item_pb2
 from shopfuse.v1 import recommendation_pb2 as recommendation
 from shopfuse.v1.search_pb2 import SearchRequest
 from tests.gateway.answers import codes, ids, refused
+from tests.gateway.release_edits import edit_manifest
 from tests.gateway.shop import Serve
 from tests.gateway.tiny_release import NOW
 
@@ -118,6 +120,19 @@ async def test_similar_items_leave_out_the_item_itself(serve: Serve) -> None:
 
     assert not response.degraded and "item-004" not in ids(response) and len(ids(response)) == 58
     assert sorted(together) == ["item-000", "item-008", "item-012"]
+
+
+async def test_channels_order_similar_items_where_the_ranker_did_not_learn_to(copied: Path, serve: Serve) -> None:
+    edit_manifest(copied, "r1", ranks_similar=False)
+    async with serve() as shop:
+        response = await shop.similar(recommendation.RecommendSimilarItemsRequest(item_id="item-004", page_size=100))
+        ranked = await shop.recommend(recommendation.RecommendRequest(user_id="ann"))
+        calls = list(shop.triton.fake.calls)
+    scores = [item.score for item in response.items]
+
+    assert not response.degraded and scores == sorted(scores, reverse=True) and scores[0] > scores[-1]
+    assert not any(item.task_scores for item in response.items)
+    assert len(calls) == 2 and ranked.items[0].task_scores  # the two of the recommendation
 
 
 async def test_similar_of_an_unknown_item_is_not_found(serve: Serve) -> None:

@@ -71,6 +71,7 @@ def test_purchases_alone_train_and_what_is_adopted_is_no_worse_than_any_simple_r
     assert trained.made_by["towers"] == "trained"
     assert reached[trained.metrics["adopted"]] == max(reached.values())
     assert {"popularity", "item_knn", "buy_again", "attention", "weighted"} <= reached.keys()
+    assert trained.metrics["similar_lead"]["lists"] > 0
 
 
 def test_words_find_the_items_whose_texts_they_are_like_though_nobody_searched(trained: ShopModels) -> None:
