@@ -97,6 +97,7 @@ _SCENES = slice(_DEVICES.stop, _DEVICES.stop + SCENE_SLOTS)
 
 AFFINITY_HALF_LIFE_S = 7 * 86400.0
 FRESHNESS_S = 30 * 86400.0
+OF_ITEMS = ("brand", "category", "parent")  # codes in an ITEM_ROW
 EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday (Monday = 0)
 
 
@@ -153,13 +154,14 @@ def missing_item_row() -> NDArray[Any]:
     return row
 
 
-def _share(
-    candidates: NDArray[np.int32], history: NDArray[np.int32], weight: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """For each candidate, the weight of the history entries with the same code: [c]; code 0 matches nothing."""
-    same = (candidates[:, None] == history[None, :]) & (candidates[:, None] != 0)
-    shares: NDArray[np.float32] = same.astype(np.float32) @ weight
-    return shares
+def _affinities(
+    items: NDArray[np.void], history: NDArray[np.void], weight: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], ...]:
+    """For each of OF_ITEMS and each candidate, the weight of the history entries with the same code, [c]; code 0
+    matches nothing."""
+    own, past = (np.stack([rows[name] for name in OF_ITEMS]) for rows in (items, history))
+    same = (own[:, :, None] == past[:, None, :]) & (own[:, :, None] != 0)
+    return tuple(same.astype(np.float32) @ weight)
 
 
 def _price_gap(log_price: NDArray[np.float32], history: History, weight: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -187,6 +189,7 @@ def candidate_features(
     age = np.maximum(context.at - items["published_at"], 0.0)
     same_item = (rows[:, None] == history.rows[None, :]) & (rows[:, None] >= 0)
     slot = scenes.index(context.scene) if context.scene in scenes else -1
+    of_brand, of_category, of_parent = _affinities(items, history.items, weight)
     columns: dict[str, Column] = {
         "log_price": log_price,
         "price_known": known,
@@ -198,9 +201,9 @@ def candidate_features(
         "freshness": np.where(np.isfinite(age), np.exp(-age / FRESHNESS_S), 0.0),
         "has_image": items["has_image"],
         "available": items["available"],
-        "brand_affinity": _share(items["brand"], history.items["brand"], weight),
-        "category_affinity": _share(items["category"], history.items["category"], weight),
-        "parent_affinity": _share(items["parent"], history.items["parent"], weight),
+        "brand_affinity": of_brand,
+        "category_affinity": of_category,
+        "parent_affinity": of_parent,
         "price_gap": _price_gap(log_price, history, weight),
         "in_history": np.log1p(same_item.sum(1)),
         "scene_lift": items["scene_lift"][:, slot] if slot >= 0 else 0.0,

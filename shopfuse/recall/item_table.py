@@ -61,7 +61,7 @@ class ItemTable:
         if len(self.ids) == 0 or len(wanted) == 0:
             return np.full(len(wanted), -1, np.int32)
         # A longer id than any in the table would be cut to a wrong match by the cast below.
-        fits = np.char.str_len(wanted) <= ID_BYTES
+        fits = wanted.dtype.itemsize <= ID_BYTES or np.char.str_len(wanted) <= ID_BYTES
         wanted = wanted.astype(self.ids.dtype)
         at = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
         rows: NDArray[np.int32] = np.where(fits & (self.ids[at] == wanted), at, -1).astype(np.int32)

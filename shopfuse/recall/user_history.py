@@ -20,15 +20,14 @@ def user_history(user: UserState, items: ItemTable, read_items: ReadItems, at: f
     """The history of a user as features and recall see it at a moment. Raises what `read_items` raises."""
     if not user.present:
         return NO_HISTORY
-    rows, (item_rows, _) = items.rows(user.item_ids), read_items(user.item_ids.tolist())
-    entries = user.entries
-    return History(
-        rows, item_rows, entries["event"].astype(np.int64), entries["at"].astype(np.float64), _memory(user, items, at)
-    )
+    entries, (item_rows, _) = user.entries, read_items(user.item_ids.tolist())
+    rows = items.rows(np.concatenate([user.item_ids, user.repeated]))
+    memory = _memory(user, rows[len(entries) :], items, at)
+    events, moments = entries["event"].astype(np.int64), entries["at"].astype(np.float64)
+    return History(rows[: len(entries)], item_rows, events, moments, memory)
 
 
-def _memory(user: UserState, items: ItemTable, at: float) -> Memory:
+def _memory(user: UserState, rows: NDArray[np.int32], items: ItemTable, at: float) -> Memory:
     """What is remembered of the items that the release knows: its rows ascend as its ids do."""
-    rows = items.rows(user.repeated)
     known = rows[rows >= 0]
     return Memory(known, items.category[known], user.repeats[rows >= 0], user.visits, at)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS
 from shopfuse.ranking.features import candidate_features, missing_item_row
+from shopfuse.ranking.repeats import Memory
 from shopfuse.recall.channels import channel_scores
 from shopfuse.state.store import StoreError
 from shopfuse_gateway.pipeline.call import Call
@@ -25,19 +27,26 @@ SHARE = 0.5
 Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Candidates:
+    """Without slots: what is remembered of the candidates is looked up where somebody asks."""
+
     rows: NDArray[np.int32]  # [c]
     ids: list[bytes]  # [c]
     items: NDArray[np.void]  # [c] of ITEM_ROW
     features: Floats  # [c, F]
     channel_scores: Floats  # [c, K]
     channel_mask: Floats  # [c, K]
-    repeats: NDArray[np.void]  # [c] of REPEAT: what is remembered of the user and each
+    memory: Memory  # of the user
     bought_enough: NDArray[np.bool_]  # [c], see repeat_purchases.py
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @cached_property
+    def repeats(self) -> NDArray[np.void]:
+        """What is remembered of the user and each: REPEAT [c]."""
+        return self.memory.of(self.rows)
 
 
 async def describe(engine: Engine, call: Call, user: User, recalled: Recalled) -> Candidates:
@@ -47,8 +56,8 @@ async def describe(engine: Engine, call: Call, user: User, recalled: Recalled) -
     scenes = engine.release.manifest.scenes
     features = candidate_features(rows, items, user.history, call.request.context, scenes)
     scores, mask = await _channel_scores(engine, call, recalled)
-    repeats = user.history.memory.of(rows)
-    return Candidates(rows, ids, items, features, scores, mask, repeats, bought_enough(engine, call, rows, repeats))
+    memory = user.history.memory
+    return Candidates(rows, ids, items, features, scores, mask, memory, bought_enough(engine, call, rows, memory))
 
 
 def _items(engine: Engine, call: Call, ids: list[bytes]) -> NDArray[np.void]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shopfuse.ranking.channels import SEARCH, SIMILAR
 from shopfuse.ranking.fusion import PLAIN, fuse
-from shopfuse.ranking.tensors import COUNT_BUCKETS, TASKS, VECTOR, bucket, pad_rows
+from shopfuse.ranking.tensors import COUNT_BUCKETS, VECTOR, bucket, pad_rows
 from shopfuse_gateway.pipeline.call import Call
 from shopfuse_gateway.pipeline.candidates import Candidates
 from shopfuse_gateway.pipeline.encode import Intent
@@ -48,20 +48,13 @@ async def rank(engine: Engine, call: Call, user: User, intent: Intent, candidate
         call.trace.degrade("rank", f"RANKER_{error.reason}")
         return _by_channels(engine, call, candidates)
     tasks = outputs["task_probabilities"][: len(candidates)]
-    return Scores(tasks @ _task_weights(engine), tasks, outputs["modality_weights"][: len(candidates)])
+    return Scores(tasks @ engine.release.task_weights, tasks, outputs["modality_weights"][: len(candidates)])
 
 
 def _is_learned(engine: Engine, call: Call) -> bool:
     """Whether the release's ranker has learned to answer such requests."""
     request = call.request
     return not request.image and (request.surface != SIMILAR or engine.release.manifest.ranks_similar)
-
-
-def _task_weights(engine: Engine) -> NDArray[np.float32]:
-    """The release's weight of each task in the score, [T], summing to 1."""
-    weights = np.array([engine.release.manifest.tasks.get(task, 0.0) for task in TASKS], np.float32)
-    shares: NDArray[np.float32] = weights / max(float(weights.sum()), 1e-9)
-    return shares
 
 
 def _by_channels(engine: Engine, call: Call, candidates: Candidates) -> Scores:

@@ -17,7 +17,7 @@ from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.ranking.item import CATEGORY_SEPARATOR
 from shopfuse.ranking.labels import Labels, LabelsError, parse_labels
 from shopfuse.ranking.repeat_purchases import CHOICES
-from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR, Submodel, Tensor
+from shopfuse.ranking.tensors import MODALITIES, TASKS, TOKEN, VECTOR, Submodel, Tensor
 from shopfuse.ranking.text_heads import CLASSIFY_TEXT, HEADS
 from shopfuse.recall.arrays import open_array
 from shopfuse.recall.facets import facet_key
@@ -107,6 +107,7 @@ class LoadedRelease:
     served_by: item_pb2.ServedBy
     labels: dict[str, Labels]  # of its text heads
     repeat_purchases: NDArray[np.int8]  # [items] of ranking/repeat_purchases.py
+    task_weights: NDArray[np.float32]  # [T] of TASKS in an item's score, summing to 1
 
     @classmethod
     def open(
@@ -134,6 +135,7 @@ class LoadedRelease:
             _served_by(manifest),
             _labels(layout) if manifest.labels else {},
             _repeat_purchases(manifest, indexes.items),
+            _task_weights(manifest),
         )
         release._check_shapes()
         return release
@@ -186,6 +188,12 @@ def _labels(layout: ReleaseLayout) -> dict[str, Labels]:
         return parse_labels(layout.labels.read_text(encoding="utf-8"), str(layout.labels))
     except (OSError, LabelsError) as error:
         raise ReleaseError(str(error)) from error
+
+
+def _task_weights(manifest: Manifest) -> NDArray[np.float32]:
+    weights = np.array([manifest.tasks.get(task, 0.0) for task in TASKS], np.float32)
+    shares: NDArray[np.float32] = weights / max(float(weights.sum()), 1e-9)
+    return shares
 
 
 def _repeat_purchases(manifest: Manifest, items: ItemTable) -> NDArray[np.int8]:

@@ -49,14 +49,14 @@ class ServedModel:
 
     def read(self, response: service_pb2.ModelInferResponse, axes: Mapping[str, int]) -> dict[str, NDArray[np.float32]]:
         """The outputs, without batch axis unless `axes` have one. Raises BadOutput."""
-        places = {output.name: at for at, output in enumerate(response.outputs)}
+        pairs = zip(response.outputs, response.raw_output_contents, strict=False)
+        answered = {output.name: (tuple(output.shape), raw) for output, raw in pairs}
         values = {}
         for tensor in self.outputs:
             shape = tensor.shape(axes.get(BATCH, 1), dict(axes))
-            at = places.get(tensor.name)
-            if at is None or tuple(response.outputs[at].shape) != shape or at >= len(response.raw_output_contents):
-                raise BadOutput(f"{self.name}: expected output {tensor.name} {shape}, got {sorted(places)}")
-            raw = response.raw_output_contents[at]
+            told, raw = answered.get(tensor.name, ((), b""))
+            if told != shape:
+                raise BadOutput(f"{self.name}: expected output {tensor.name} {shape}, got {told} of {sorted(answered)}")
             if len(raw) != 4 * math.prod(shape):
                 raise BadOutput(f"{self.name}: output {tensor.name} holds {len(raw)} bytes, expected {shape} of FP32")
             array = np.frombuffer(raw, np.float32).reshape(shape if BATCH in axes else shape[1:])
