@@ -21,7 +21,7 @@ from shopfuse.training.examples.impressions import LISTED, ImpressionList
 from shopfuse.training.examples.ranker_data import GAIN
 
 NEWEST = 0.15  # of the requests with a click, where nothing says what was held out
-MIN_REQUESTS = 50  # with a click, below which a held-out part says nothing
+MIN_REQUESTS = 50  # with a click, or visits, below which a held-out part says nothing
 _UNSEEN = "events that came in after the training: neither trained nor chosen on"
 _VALIDATION = (
     "the requests that the ranker was validated on: no gradient saw them, but early stopping and the weights of the "
@@ -39,7 +39,7 @@ class HeldOut:
 
 
 def held_out(log: EventLog, models: ShopModels) -> HeldOut | None:
-    """The held-out part of a log, None where it would hold too few requests with a click."""
+    """The held-out part of a log, None where it would hold too few requests with a click, or visits."""
     clicked = np.sort(_clicked_at(log))
     if len(clicked) < MIN_REQUESTS:
         return None
@@ -54,11 +54,15 @@ def held_out(log: EventLog, models: ShopModels) -> HeldOut | None:
 
 
 def _clicked_at(log: EventLog) -> NDArray[np.float64]:
-    """When each request with a click was made, [n]."""
+    """When each request with a click was made, [n]; where a shop logs no request, when each visit began."""
     engaged = log.events.engaged
     codes = np.unique(engaged.request[engaged.request >= 0])
-    moments: NDArray[np.float64] = log.requests.at[codes]
-    return moments
+    if len(codes):
+        moments: NDArray[np.float64] = log.requests.at[codes]
+        return moments
+    in_visits = engaged.take(engaged.session >= 0)
+    _, first = np.unique(in_visits.session, return_index=True)
+    return in_visits.at[first]
 
 
 def request_cases(

@@ -90,25 +90,28 @@ def load_models(folder: Path, item_ids: Sequence[str]) -> ShopModels:
     embeddings, present, runs[BEHAVIOUR] = _read_behaviour(folder / BEHAVIOUR, item_ids)
     if len(set(runs.values())) != 1:
         raise ShopfuseError(f"{folder}: parts of different trainings ({runs}); train again")
-    return ShopModels(
-        query_tower=modules["query_tower"],
-        item_tower=modules["item_tower"],
-        user_tower=modules["user_tower"],
-        fusion_ranker=modules["fusion_ranker"],
-        image_encoder=modules.get("image_encoder"),
-        image_tower=modules.get("image_tower"),
-        image_dim=meta["image"]["dim"],
-        image_size=meta["image"]["size"],
-        image_source=meta["image"]["source"],
-        behaviour_embeddings=embeddings,
-        behaviour_present=present,
-        scenes=tuple(meta["scenes"]),
-        tasks=meta["tasks"],
-        fusion=meta["fusion"],
-        ranks_similar=meta["ranks_similar"],
-        metrics=meta["metrics"],
-        made_by={**meta["made_by"], "training_run": meta["run"]},
-    )
+    try:
+        return ShopModels(
+            query_tower=modules["query_tower"],
+            item_tower=modules["item_tower"],
+            user_tower=modules["user_tower"],
+            fusion_ranker=modules["fusion_ranker"],
+            image_encoder=modules.get("image_encoder"),
+            image_tower=modules.get("image_tower"),
+            image_dim=meta["image"]["dim"],
+            image_size=meta["image"]["size"],
+            image_source=meta["image"]["source"],
+            behaviour_embeddings=embeddings,
+            behaviour_present=present,
+            scenes=tuple(meta["scenes"]),
+            tasks=meta["tasks"],
+            fusion=meta["fusion"],
+            ranks_similar=meta["ranks_similar"],
+            metrics=meta["metrics"],
+            made_by={**meta["made_by"], "training_run": meta["run"]},
+        )
+    except KeyError as error:
+        raise ShopfuseError(f"{folder}: made by another version, which did not write {error}; train again") from error
 
 
 def _load(folder: Path) -> tuple[nn.Module, dict[str, Any]]:

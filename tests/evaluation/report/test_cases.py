@@ -64,6 +64,17 @@ def test_a_log_with_few_clicks_holds_nothing_out(shop: Shop, untrained: ShopMode
     assert held_out(few, untrained) is None
 
 
+def test_where_no_request_is_logged_the_newest_visits_are_held_out(shop: Shop, untrained: ShopModels) -> None:
+    events = replace(shop.log.events, request=np.full(len(shop.log.events), -1, np.int32))
+
+    late = held_out(replace(shop.log, events=events), untrained)
+
+    assert late is not None
+    engaged = events.engaged
+    begun = {int(session): float(at) for session, at in zip(engaged.session[::-1], engaged.at[::-1], strict=True)}
+    assert MIN_REQUESTS <= sum(at >= late.since for at in begun.values()) < len(begun)
+
+
 @pytest.mark.parametrize("surface", ["search", "recommend"])
 def test_requests_become_cases_at_their_own_moment(shop: Shop, since: float, surface: str) -> None:
     cases = request_cases(shop.log, shop.catalogue, since, surface, most=30, seed=0)

@@ -108,6 +108,9 @@ def damage(folder: Path, kind: str) -> None:
     elif kind == "unknown class":
         meta = folder / "query_tower/meta.json"
         meta.write_text(meta.read_text().replace("QueryTower", "os.system"))
+    elif kind == "another version":
+        meta = folder / "fusion_ranker/meta.json"
+        meta.write_text(meta.read_text().replace("ranks_similar", "orders_similar"))
     else:
         (folder / "behaviour.parquet").write_bytes(b"PAR1")
 
@@ -120,6 +123,7 @@ def damage(folder: Path, kind: str) -> None:
         ("pickle", r"query_tower/model\.safetensors: not a safetensors file"),
         ("missing file", r"query_tower/model\.safetensors: missing; train the shop first"),
         ("unknown class", r"query_tower: not a checkpoint of a known class"),
+        ("another version", r"made by another version, which did not write 'ranks_similar'; train again"),
         ("embeddings", r"behaviour\.parquet: not the embeddings of items"),
     ],
 )
