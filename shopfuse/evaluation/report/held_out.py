@@ -24,10 +24,10 @@ NEWEST = 0.15  # of the requests with a click, where nothing says what was held 
 MIN_REQUESTS = 50  # with a click, or visits, below which a held-out part says nothing
 _UNSEEN = "events that came in after the training: neither trained nor chosen on"
 _VALIDATION = (
-    "the requests that the ranker was validated on: no gradient saw them, but early stopping and the weights of the "
-    "tasks were chosen on them, so figures may be slightly kind to the fused ranker"
+    "the requests or visits that the ranker was validated on: no gradient saw them, but early stopping and the weights "
+    "of the tasks were chosen on them, so figures may be slightly kind to the fused ranker"
 )
-_UNTRAINED = "the newest requests; the models of this shop learn from no event"
+_UNTRAINED = "the newest requests or visits; the models of this shop learn from no event"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +40,20 @@ class HeldOut:
 
 def held_out(log: EventLog, models: ShopModels) -> HeldOut | None:
     """The held-out part of a log, None where it would hold too few requests with a click, or visits."""
-    clicked = np.sort(_clicked_at(log))
-    if len(clicked) < MIN_REQUESTS:
+    asked = np.sort(_moments_of(log))
+    if len(asked) < MIN_REQUESTS:
         return None
     until = float(models.made_by.get("events_until", np.inf))
-    if int((clicked > until).sum()) >= MIN_REQUESTS:
-        return HeldOut(float(clicked[clicked > until][0]), _UNSEEN)
-    newest = float(clicked[-max(MIN_REQUESTS, int(NEWEST * len(clicked)))])
+    if int((asked > until).sum()) >= MIN_REQUESTS:
+        return HeldOut(float(asked[asked > until][0]), _UNSEEN)
+    newest = float(asked[-max(MIN_REQUESTS, int(NEWEST * len(asked)))])
     if models.made_by.get("towers") != "trained":
         return HeldOut(newest, _UNTRAINED)
     since = float(models.metrics.get("held_out_since", newest))
-    return HeldOut(since if int((clicked >= since).sum()) >= MIN_REQUESTS else newest, _VALIDATION)
+    return HeldOut(since if int((asked >= since).sum()) >= MIN_REQUESTS else newest, _VALIDATION)
 
 
-def _clicked_at(log: EventLog) -> NDArray[np.float64]:
+def _moments_of(log: EventLog) -> NDArray[np.float64]:
     """When each request with a click was made, [n]; where a shop logs no request, when each visit began."""
     engaged = log.events.engaged
     codes = np.unique(engaged.request[engaged.request >= 0])
