@@ -49,7 +49,12 @@ def real_texts(workspace: Workspace, encoder: LoadedTextEncoder) -> Arrays:
 
 
 def export_text_encoder(
-    workspace: Workspace, encoder: LoadedTextEncoder, precision: str = FULL, accept: str | None = None
+    workspace: Workspace,
+    encoder: LoadedTextEncoder,
+    precision: str = FULL,
+    accept: str | None = None,
+    *,
+    for_gpu: bool = False,
 ) -> VerifiedModel:
     """The workspace's text encoder, exported and verified, or found again. Raises ExportError or ParityError.
 
@@ -59,9 +64,10 @@ def export_text_encoder(
 
     def export(folder: Path) -> VerifiedModel:
         real = real_texts(workspace, encoder)
-        return export_verified(declaration, encoder.module, folder, real, precision, accept)
+        return export_verified(declaration, encoder.module, folder, real, precision, accept, for_gpu=for_gpu)
 
-    kind = f"{precision} {accept}" if accept else precision  # what was let through once is not let through again
+    # What was let through once is not let through again.
+    kind = " ".join(filter(None, (precision, "for a GPU" if for_gpu else "", accept)))
     return export_once(workspace.paths.exported_encoders, declaration, encoder.module, kind, export)
 
 

@@ -44,11 +44,15 @@ class ModelExporter:
     precisions: Precisions
     accepted: Mapping[str, str]  # submodel whose parity gate may fail -> recorded reason
     times: StepTimes
+    for_gpu: bool = False  # int8 as TensorRT reads it
 
     def export(self, declaration: Submodel, module: nn.Module, real: RealInputs) -> ExportedModel:
         """Exports and verifies one model. Raises ExportError or ParityError."""
         return self.export_by(
-            partial(export_verified, declaration, module, self.folder, real), declaration.name, module, real
+            partial(export_verified, declaration, module, self.folder, real, for_gpu=self.for_gpu),
+            declaration.name,
+            module,
+            real,
         )
 
     def export_by(self, export: Export, name: str, module: nn.Module, real: RealInputs) -> ExportedModel:

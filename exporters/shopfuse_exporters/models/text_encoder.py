@@ -33,7 +33,7 @@ def encode_catalogue_texts(
     exporter: ModelExporter, workspace: Workspace, catalogue: Catalogue, loaded: LoadedTextEncoder, progress: Progress
 ) -> EncodedTexts:
     """Raises ExportError or ParityError where the encoder is not what its torch module is."""
-    export = partial(export_text_encoder, workspace, loaded)
+    export = partial(export_text_encoder, workspace, loaded, for_gpu=exporter.for_gpu)
     exported = exporter.export_by(export, "text_encoder", loaded.module, real_texts(workspace, loaded))
     with exporter.times.step("encode texts"):
         encoder, texts = open_encoder(workspace, loaded, exported.verified), catalogue.texts()

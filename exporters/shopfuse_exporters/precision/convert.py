@@ -30,8 +30,10 @@ def convert(
     calibration: Arrays,
     target: Path,
     progress: Progress = silent,
+    *,
+    for_gpu: bool = False,
 ) -> Path:
-    """Writes the exported model at `fp32` in another precision to `target`.
+    """Writes the exported model at `fp32` in another precision to `target`; `for_gpu`, as TensorRT reads it.
 
     `calibration` holds rows [n, ...] for some or all inputs, row-aligned, their dynamic axis of any one size; inputs
     that are not given are drawn at random. Raises ExportError for an unknown precision, for int8_static without any
@@ -49,7 +51,7 @@ def convert(
     if precision == "int8_static" and not calibration:
         raise PrecisionError(f"{declaration.name}: int8_static needs real rows to calibrate on, and none were given")
     batches = calibration_batches(declaration, calibration)
-    return _write(declaration, to_int8(declaration, fp32, precision, batches, progress).model, target)
+    return _write(declaration, to_int8(declaration, fp32, precision, batches, progress, for_gpu=for_gpu).model, target)
 
 
 def _read(declaration: Submodel, path: Path) -> onnx.ModelProto:

@@ -36,8 +36,11 @@ def export_verified(
     real_inputs: RealInputs | None = None,
     precision: str = FULL,
     accept: str | None = None,
+    *,
+    for_gpu: bool = False,
 ) -> VerifiedModel:
-    """Exports `module` into `folder` in `precision` and checks it; `real_inputs` also calibrate static scales.
+    """Exports `module` into `folder` in `precision` and checks it; `real_inputs` also calibrate static scales,
+    and `for_gpu` says what kind of them.
 
     Raises ExportError or ParityError. `accept` is the reason to release a model whose answers are beyond their
     tolerances; it goes into the report. Another precision is made from an fp32 file that passed: a wrong export is
@@ -50,6 +53,7 @@ def export_verified(
     cases = reference_cases(declaration, module, real)
     report = verify_submodel(declaration, cases, path, real, accept=accept if precision == FULL else None)
     if precision != FULL:
-        path = convert(declaration, path, precision, real, folder / f"{declaration.name}.{precision}.onnx")
+        target = folder / f"{declaration.name}.{precision}.onnx"
+        path = convert(declaration, path, precision, real, target, for_gpu=for_gpu)
         report = verify_submodel(declaration, cases, path, real, precision, accept)
     return VerifiedModel(declaration, path, report, precision)

@@ -79,7 +79,7 @@ class VisionTower(nn.Module):
         return {"family": self.family, "tower": described}
 
     def forward(self, pixels: Tensor) -> Tensor:
-        image = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std  # [B, 3, H, W]
+        image = (pixels.float().permute(0, 3, 1, 2) - self.mean) / self.std  # [B, 3, H, W]
         outputs = self.tower(pixel_values=image)
         output = FAMILIES[self.family].output
         vector: Tensor = outputs.last_hidden_state[:, 0] if output == "first" else getattr(outputs, output)
