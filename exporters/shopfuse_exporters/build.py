@@ -22,6 +22,7 @@ from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.data.provenance import provenance
 from shopfuse.training.models.text_encoder import load_text_encoder
 from shopfuse.training.trainers.build_models import build_models
+from shopfuse_exporters.errors import ExportError
 from shopfuse_exporters.models.content import export_content_models
 from shopfuse_exporters.models.exporter import ModelExporter
 from shopfuse_exporters.models.golden_queries import golden_queries
@@ -33,6 +34,9 @@ from shopfuse_exporters.models.users import export_user_models
 from shopfuse_exporters.precision.precisions import Precisions
 from shopfuse_exporters.release.assembly import ReleaseParts, make_release
 from shopfuse_exporters.steps import StepTimes, disk_errors_named
+from shopfuse_exporters.tensorrt.engines import Engines, build_engines
+from shopfuse_exporters.tensorrt.rtx import USUAL, Rtx, open_rtx
+from shopfuse_exporters.triton.targets import CPU, ENGINES, check_buildable
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,8 @@ class BuildOptions:
     seed: int = 0
     fusion: str = ""  # "": what the shop's settings say
     precisions: Precisions = field(default_factory=Precisions)
-    target: str = "cpu"
+    target: str = CPU
+    architectures: tuple[str, ...] = ()  # of GPUs, for target tensorrt-rtx; none: those that are usual
     accepted: Mapping[str, str] = field(default_factory=dict)  # submodel whose parity gate may fail -> recorded reason
 
 
@@ -54,8 +59,9 @@ def build_workspace(workspace: Workspace, options: BuildOptions | None = None, p
     """
     options = options or BuildOptions()
     times = StepTimes(progress)
+    rtx = _checked(options)
     with disk_errors_named("build"), workspace_lock(workspace.root), _scratch(workspace.paths.build_scratch) as scratch:
-        exporter = ModelExporter(scratch, options.precisions, options.accepted, times)
+        exporter = ModelExporter(scratch, options.precisions, options.accepted, times, for_gpu=options.target != CPU)
         with times.step("read catalogue"):
             catalogue = load_catalogue_of(workspace)
         with times.step("load text encoder"):
@@ -76,8 +82,20 @@ def build_workspace(workspace: Workspace, options: BuildOptions | None = None, p
         with times.step("golden queries"):
             gated = gate_rankings(exported, texts, queries, models.tasks, options.accepted)
         made = {"seed": options.seed, **provenance(workspace), "fusion_asked": _fusion(workspace, options)}
-        parts = ReleaseParts(shop, texts, content.items, models, heads, gated, made, options.target)
+        with times.step("build engines"):
+            engines = build_engines(workspace.paths.plans, gated.verified, rtx, progress) if rtx else Engines({}, {})
+        parts = ReleaseParts(shop, texts, content.items, models, heads, gated, made, options.target, engines)
         return make_release(workspace, parts, times, progress)
+
+
+def _checked(options: BuildOptions) -> Rtx | None:
+    """What builds the engines, for the target that has them. Raises ExportError for options that cannot be met."""
+    check_buildable(options.target, (options.precisions.others, *options.precisions.named.values()))
+    if options.target == ENGINES:
+        return open_rtx(options.architectures or USUAL)
+    if options.architectures:
+        raise ExportError(f"GPU architectures are named for target {ENGINES} only, this is {options.target}")
+    return None
 
 
 def _models(workspace: Workspace, texts: EncodedTexts, options: BuildOptions, progress: Progress) -> ShopModels:

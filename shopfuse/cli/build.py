@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from shopfuse.cli.console import out, print_json, progress_bars
-from shopfuse.cli.options import JsonOption, PrecisionOption, WorkspaceOption, parse_precisions
+from shopfuse.cli.options import GpuOption, JsonOption, PrecisionOption, WorkspaceOption, parse_precisions
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress
 from shopfuse.core.workspace_paths import WorkspacePaths
@@ -38,15 +38,23 @@ class Fusion(StrEnum):
 
 
 class Target(StrEnum):
-    """What the models of a release run on. TensorRT plans are added to a gpu-ort release: see `shopfuse tensorrt`."""
+    """What the models of a release run on; see docs/targets.md."""
 
     CPU = "cpu"
     GPU_ORT = "gpu-ort"
+    TENSORRT = "tensorrt"
+    TENSORRT_RTX = "tensorrt-rtx"
 
 
 SeedOption = Annotated[int, typer.Option(help="Seed of training; the same seed and data give the same models.")]
 FusionOption = Annotated[Fusion | None, typer.Option(help="Default: what shop.toml says.")]
-TargetOption = Annotated[Target, typer.Option(help="cpu, or gpu-ort: onnxruntime on CUDA with TensorRT inside.")]
+TargetOption = Annotated[
+    Target,
+    typer.Option(
+        help="cpu; gpu-ort: onnxruntime on CUDA with TensorRT inside; tensorrt-rtx: with engines for RTX GPUs, built "
+        "here without a GPU; tensorrt: says what its plans need."
+    ),
+]
 AcceptOption = Annotated[
     list[str] | None,
     typer.Option(help="MODEL=REASON: release it although its parity gate failed; the reason is recorded and signed."),
@@ -71,6 +79,9 @@ def print_summary(manifest: Manifest) -> None:
     out.print(f"release {manifest.release_id}: {manifest.items} items, fusion {manifest.fusion}")
     for reason in manifest.metrics.get("kept_in_fp32", {}).values():
         out.print(f"kept in fp32: {reason}", markup=False, soft_wrap=True)
+    for engine in manifest.metrics.get("engines", {}).values():
+        if reason := engine.get("refused"):
+            out.print(f"without an engine: {reason}", markup=False, soft_wrap=True)
     out.print(
         f"took {sum(seconds.values()):.0f} s, of which " + ", ".join(f"{name} {took:.0f}" for name, took in slowest)
     )
@@ -96,6 +107,7 @@ def build(
     fusion: FusionOption = None,
     precision: PrecisionOption = None,
     target: TargetOption = Target.CPU,
+    gpu: GpuOption = None,
     accept: AcceptOption = None,
     publishes: PublishOption = True,
     json: JsonOption = False,
@@ -111,6 +123,7 @@ def build(
         fusion=fusion or "",
         precisions=parse_precisions(precision or ()),
         target=target,
+        architectures=tuple(gpu or ()),
         accepted=parse_reasons(accept or ()),
     )
     with leading(TRAININGS) as leads:

@@ -24,6 +24,10 @@ PrecisionOption = Annotated[
     list[str] | None,
     typer.Option(help="fp32, fp16, int8 or int8_static for all models that can, or NAME=PRECISION for one that must."),
 ]
+GpuOption = Annotated[
+    list[str] | None,
+    typer.Option("--gpu", help="GPU architecture such as sm89 (L4); repeat for several. Default: sm86, sm89, sm120."),
+]
 JudgmentsOption = Annotated[
     Path, typer.Option("--judgments", "-j", help="CSV or Parquet: query,item_id,grade[,user_id][,scene].")
 ]

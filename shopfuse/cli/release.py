@@ -10,7 +10,7 @@ import typer
 
 from shopfuse.cli.build import AcceptOption, SeedOption, Target, TargetOption, parse_reasons, print_summary
 from shopfuse.cli.console import err, out, print_json, print_table, progress_bars
-from shopfuse.cli.options import JsonOption, PrecisionOption, WorkspaceOption, parse_precisions
+from shopfuse.cli.options import GpuOption, JsonOption, PrecisionOption, WorkspaceOption, parse_precisions
 from shopfuse.cli.release_page import difference, release_page, roles_of
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.workspace_paths import WorkspacePaths
@@ -156,6 +156,7 @@ def build_release(
     workspace: WorkspaceOption,
     precision: PrecisionOption = None,
     target: TargetOption = Target.CPU,
+    gpu: GpuOption = None,
     accept: AcceptOption = None,
     seed: SeedOption = 0,
     json: JsonOption = False,
@@ -166,6 +167,7 @@ def build_release(
         seed=seed,
         precisions=parse_precisions(precision or ()),
         target=target,
+        architectures=tuple(gpu or ()),
         accepted=parse_reasons(accept or ()),
     )
     with progress_bars() as progress:

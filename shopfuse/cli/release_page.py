@@ -66,11 +66,20 @@ def _head(root: Path, manifest: Manifest, channels: Channels) -> Panel:
         f"fusion [bold]{manifest.fusion}[/bold], score = {tasks}",
         "similar items are ordered by the " + ("ranker" if manifest.ranks_similar else "channels"),
         f"text encoder {manifest.text_encoder}, {manifest.text_dim} numbers, at most {manifest.max_tokens} tokens",
-        f"runs on {manifest.target}",
+        f"runs on {manifest.target}{_engines(manifest)}",
     ]
     role = roles_of(manifest.release_id, channels)
     title = f"release {manifest.release_id}" + (f" · {role}" if role else "")
     return Panel("\n".join(lines), title=title, title_align="left", border_style="green" if role else "dim")
+
+
+def _engines(manifest: Manifest) -> str:
+    """For how many models and for which GPUs the release brings engines along."""
+    known = manifest.metrics.get("engines", {})
+    built = [engine for engine in known.values() if "architectures" in engine]
+    if not built:
+        return ""
+    return f": {len(built)} of {len(known)} models with an engine for {', '.join(built[0]['architectures'])}"
 
 
 def _models(root: Path, manifest: Manifest) -> Table:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from shopfuse.cli.console import out, print_json, print_table, progress_bars
-from shopfuse.cli.options import JsonOption, WorkspaceOption
+from shopfuse.cli.options import GpuOption, JsonOption, WorkspaceOption
 from shopfuse.core.workspace_paths import WorkspacePaths
 
 app = typer.Typer(no_args_is_help=True, help="TensorRT plans of a release.", rich_markup_mode=None)
@@ -17,17 +17,30 @@ ReleaseOption = Annotated[str, typer.Option("--release", "-r", help="Release id 
 
 
 @app.command()
-def check(workspace: WorkspaceOption, release: ReleaseOption, json: JsonOption = False) -> None:
-    """Which models of a release TensorRT can build, by their operators. Needs no GPU; exit code 1 where one cannot."""
-    from shopfuse_exporters.tensorrt.operators import release_operator_problems
+def check(workspace: WorkspaceOption, release: ReleaseOption, gpu: GpuOption = None, json: JsonOption = False) -> None:
+    """Let TensorRT read and build every model of a release. Needs no GPU; exit code 1 where one is refused.
 
-    problems = release_operator_problems(WorkspacePaths(workspace).release(release))
+    The parser is that of TensorRT for RTX, so what it refuses, TensorRT's plans refuse as well.
+    """
+    from shopfuse_exporters.tensorrt.release_check import check_release
+    from shopfuse_exporters.tensorrt.rtx import USUAL, open_rtx
+
+    rtx = open_rtx(gpu or USUAL)
+    with progress_bars() as progress:
+        checked = check_release(WorkspacePaths(workspace).release(release), rtx, progress)
     if json:
-        print_json({"release_id": release, "problems": problems})
+        print_json({"release_id": release, "tensorrt": rtx.version, "models": [asdict(one) for one in checked]})
     else:
-        rows = [[name, "; ".join(lines) or "can be built"] for name, lines in problems.items()]
-        print_table(f"operators of {release}", ("model", "TensorRT"), rows)
-    if any(problems.values()):
+        rows = [
+            [one.submodel, one.precision, one.refused or "built", f"{one.seconds:.1f}", f"{one.bytes / 1e6:.1f}"]
+            for one in checked
+        ]
+        print_table(
+            f"{release} in TensorRT for RTX {rtx.version}, for {', '.join(rtx.architectures)}",
+            ("model", "precision", "engine", "seconds", "MB"),
+            rows,
+        )
+    if any(one.refused for one in checked):
         raise typer.Exit(1)
 
 

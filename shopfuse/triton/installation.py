@@ -57,8 +57,7 @@ def assemble_backends(installation: Installation, directory: Path) -> None:
     shutil.copy(installation.stub, directory / "python" / STUB)
     for model in OUR_BACKENDS.glob("*/model.py"):
         target = directory / model.parent.name
-        target.mkdir()
-        shutil.copy(model, target)
+        shutil.copytree(model.parent, target, ignore=shutil.ignore_patterns("__pycache__", "__init__.py"))
 
 
 def environment(installation: Installation) -> dict[str, str]:

@@ -45,8 +45,10 @@ from shopfuse_exporters.models.text_encoder import EncodedTexts
 from shopfuse_exporters.models.text_heads import label_counts
 from shopfuse_exporters.release.golden_set import write_golden
 from shopfuse_exporters.steps import StepTimes, peak_memory_mb
+from shopfuse_exporters.tensorrt.engines import Engines
 from shopfuse_exporters.triton.ensembles import ensemble_config, roles_of
 from shopfuse_exporters.triton.repository import known_models, put_ensemble, put_models
+from shopfuse_exporters.triton.targets import ENGINES
 from shopfuse_exporters.verify.verified_model import VerifiedModel
 
 ROWS_AT_ONCE = 20_000  # of one transaction: readers see a mix of old and new items for a moment, never half a row
@@ -64,13 +66,15 @@ class ReleaseParts:
     gated: GatedModels
     made_by: dict[str, Any]
     target: str
+    engines: Engines
 
     @property
     def metrics(self) -> dict[str, Any]:
         kept = {"kept_in_fp32": self.gated.kept_in_fp32} if self.gated.kept_in_fp32 else {}
         texts = {"encoded": self.texts.computed, "per_s": self.texts.per_s}
         heads = {name: head.metrics for name, head in self.heads.items()}
-        return {**self.models.metrics, "texts": texts, **kept, **heads}
+        engines = {"engines": self.engines.metrics()} if self.target == ENGINES else {}
+        return {**self.models.metrics, "texts": texts, **kept, **heads, **engines}
 
 
 def make_release(workspace: Workspace, parts: ReleaseParts, times: StepTimes, progress: Progress) -> Manifest:
@@ -84,7 +88,7 @@ def make_release(workspace: Workspace, parts: ReleaseParts, times: StepTimes, pr
             RecallIndexes.open(layout)  # what cannot be opened here is not released
         with times.step("write models"):
             known = known_models(workspace.paths.releases, workspace.paths.model_repository)
-            versions = put_models(layout.models, gated.verified, known, parts.target)
+            versions = put_models(layout.models, gated.verified, known, parts.target, parts.engines.files)
             ensembles = _put_ensembles(layout.models, release_id, gated.verified, versions)
             if parts.heads:
                 labels = labels_json({name: head.labels for name, head in parts.heads.items()})

@@ -28,8 +28,7 @@ from shopfuse.release.manifest import ModelVersion, model_file
 from shopfuse.release.verify import read_manifest, verify_release
 from shopfuse_exporters.errors import ExportError
 from shopfuse_exporters.tensorrt.gpu import Gpu, local_gpu
-from shopfuse_exporters.tensorrt.network import check_version, serialized_plan
-from shopfuse_exporters.tensorrt.operators import check_operators
+from shopfuse_exporters.tensorrt.network import check_version, serialized_engine
 from shopfuse_exporters.tensorrt.plan_record import (
     PlanRecord,
     plan_folder,
@@ -125,9 +124,8 @@ def plans_of(workspace: Path, declaration: Submodel, onnx_sha256: str) -> Mappin
 
 def _built(workspace: Path, source: _Source, toolkit: Toolkit) -> PlanRecord:
     declaration, version = source.declaration, source.version
-    check_operators(declaration.name, source.onnx)
     started = time.perf_counter()
-    plan = serialized_plan(toolkit.trt, source.onnx, declaration, _timing_cache(workspace, toolkit))
+    plan = serialized_engine(toolkit.trt, source.onnx, declaration, timing_cache=_timing_cache(workspace, toolkit))
     seconds = time.perf_counter() - started
     opened = PlanModel(toolkit.trt, toolkit.cudart, declaration, plan)
     cases = golden_inputs(source.golden, declaration)

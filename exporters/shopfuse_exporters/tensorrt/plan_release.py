@@ -24,7 +24,7 @@ from shopfuse.release.ids import next_release_id
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import MODEL_FILE, Manifest, ModelVersion, model_file
 from shopfuse.release.signature import sign
-from shopfuse.release.verify import file_hashes, sha256_file, verify_release
+from shopfuse.release.verify import file_hashes, verify_release
 from shopfuse_exporters.errors import ExportError
 from shopfuse_exporters.tensorrt.build_plan import plans_of
 from shopfuse_exporters.tensorrt.plan_record import PlanRecord, record_file
@@ -111,11 +111,11 @@ def _put(
     config = model_config(declaration, TARGET)
     text = take_name(config, known)
     name = str(config.name)
-    number = _version(known.get(name), version.sha256, plans)
+    beside = {file.name: file for plan in plans for file in (plan, plan.with_name(record_file(plan.name)))}
+    number = known.get(name, KnownModel(b"")).version_of(version.sha256, beside)
     _link(origin / str(version.version) / MODEL_FILE, models / name / str(number) / MODEL_FILE)
-    for path, record in plans.items():  # copied: whoever may write plans must not be able to write releases
-        shutil.copyfile(path, models / name / str(number) / path.name)
-        (models / name / str(number) / record_file(path.name)).write_text(record.to_json())
+    for file, path in beside.items():  # copied: whoever may write plans must not be able to write releases
+        shutil.copyfile(path, models / name / str(number) / file)
     (models / name / CONFIG_FILE).write_bytes(text)
     _put_warmup(models / name / WARMUP_FOLDER, declaration)
     return replace(version, model=name, version=number)
@@ -125,20 +125,6 @@ def _put_warmup(folder: Path, declaration: Submodel) -> None:
     for path, contents in warmup_files(declaration).items():
         folder.mkdir(exist_ok=True)
         (folder / path).write_bytes(contents)
-
-
-def _version(known: KnownModel | None, onnx_sha256: str, plans: Plans) -> int:
-    """That of an earlier release with the same ONNX file and the same plans, else the next one."""
-    versions = known.versions if known else {}
-    wanted = {path.name: record.plan_sha256 for path, record in plans.items()}
-    for number, (digest, onnx) in versions.items():
-        if digest == onnx_sha256 and onnx is not None and _plan_hashes(onnx.parent) == wanted:
-            return number
-    return 1 + max(versions, default=0)
-
-
-def _plan_hashes(folder: Path) -> dict[str, str]:
-    return {path.name: sha256_file(path) for path in folder.glob("*.plan")}
 
 
 def _manifest(staged: Path, release_id: str, source: Manifest, versions: dict[str, ModelVersion]) -> Manifest:

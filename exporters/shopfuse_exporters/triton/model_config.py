@@ -18,7 +18,18 @@ from tritonclient.grpc import model_config_pb2 as pb
 from shopfuse.ranking.tensors import NUMPY_TYPE, DataType, Submodel, Tensor
 from shopfuse_exporters.errors import ExportError
 from shopfuse_exporters.onnx.sample_inputs import is_mask
-from shopfuse_exporters.triton.targets import CAPABILITIES, Profile, check_target, plan_file, profiles, whole_profile
+from shopfuse_exporters.tensorrt.engine_record import RECORD
+from shopfuse_exporters.triton.targets import (
+    CAPABILITIES,
+    CPU,
+    ENGINES,
+    GPU_ORT,
+    Profile,
+    check_target,
+    plan_file,
+    profiles,
+    whole_profile,
+)
 
 BACKEND: Final = "onnxruntime"
 PLAN_BACKEND: Final = "tensorrt"
@@ -64,12 +75,14 @@ def model_config(
     builds them at every load. Raises ExportError for a target or precision that there is not.
     """
     check_target(target)
-    deployment = deployment or (DEPLOYMENTS.get(declaration.name, Deployment()) if target == "cpu" else ON_GPU)
+    deployment = deployment or (DEPLOYMENTS.get(declaration.name, Deployment()) if target == CPU else ON_GPU)
     config = _common_config(declaration, deployment)
-    if target == "cpu":
+    if target == CPU:
         config.parameters["intra_op_thread_count"].string_value = str(deployment.threads)
-    elif target == "gpu-ort":
+    elif target == GPU_ORT:
         _accelerate(config, declaration, precision, onnx_sha256)
+    elif target == ENGINES:
+        _serve_engine(config)
     else:
         _serve_plans(config, declaration)
     return config
@@ -154,6 +167,15 @@ def _serve_plans(config: Any, declaration: Submodel) -> None:
     group.profile.extend(str(index) for index in range(len(profiles(declaration))))
     for capability in CAPABILITIES:
         config.cc_model_filenames[capability] = plan_file(capability)
+
+
+def _serve_engine(config: Any) -> None:
+    """Our onnxruntime backend: the engine that the record names where it fits, else the ONNX file on CUDA or the CPU.
+
+    KIND_MODEL leaves the choice to the backend: with KIND_GPU, Triton would refuse the model where there is none.
+    """
+    config.instance_group[0].kind = pb.ModelInstanceGroup.KIND_MODEL
+    config.parameters["engine"].string_value = RECORD
 
 
 def model_input(tensor: Tensor) -> Any:

@@ -1,7 +1,7 @@
 """The models of a release: its part of a Triton model repository, where a name and a version mean one thing for ever.
 
-A plain model's name stands for one config.pbtxt, byte for byte, and a version of it for one file: so publishing adds
-versions and never changes what is served. A model with another config (tensors, target) gets a numbered name, one
+A plain model's name stands for one config.pbtxt, byte for byte, and a version of it for the same files: so publishing
+adds versions and never changes what is served. A model with another config (tensors, target) gets a numbered name, one
 with known bytes keeps its version.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -33,8 +33,17 @@ class KnownModel:
     config: bytes
     versions: dict[int, tuple[str, Path | None]] = field(default_factory=dict)
 
-    def version_of(self, digest: str) -> int | None:
-        return next((version for version, (held, _) in self.versions.items() if held == digest), None)
+    def version_of(self, digest: str, beside: Mapping[str, Path]) -> int:
+        """That of the same ONNX file with the same files beside it, else the next one."""
+        wanted = {name: sha256_file(path) for name, path in beside.items()}
+        for version, (held, onnx) in self.versions.items():
+            if held == digest and (_hashes_beside(onnx) if onnx else {}) == wanted:
+                return version
+        return 1 + max(self.versions, default=0)
+
+
+def _hashes_beside(onnx: Path) -> dict[str, str]:
+    return {path.name: sha256_file(path) for path in onnx.parent.glob("*") if path.name != onnx.name}
 
 
 def known_models(releases: Path, repository: Path) -> dict[str, KnownModel]:
@@ -53,22 +62,32 @@ def known_models(releases: Path, repository: Path) -> dict[str, KnownModel]:
 
 
 def put_models(
-    folder: Path, verified: Mapping[str, VerifiedModel], known: dict[str, KnownModel], target: str
+    folder: Path,
+    verified: Mapping[str, VerifiedModel],
+    known: dict[str, KnownModel],
+    target: str,
+    beside: Callable[[str], Mapping[str, Path]],
 ) -> dict[str, ModelVersion]:
-    """Writes the models into `folder`; gives their names, versions and hashes by submodel."""
-    return {name: _put_model(folder, model, known, target) for name, model in verified.items()}
+    """Writes the models into `folder`, each with the files `beside` its ONNX file (such as an engine), by their names;
+    gives their names, versions and hashes by submodel."""
+    return {name: _put_model(folder, model, known, target, beside(name)) for name, model in verified.items()}
 
 
-def _put_model(folder: Path, model: VerifiedModel, known: dict[str, KnownModel], target: str) -> ModelVersion:
+def _put_model(
+    folder: Path, model: VerifiedModel, known: dict[str, KnownModel], target: str, beside: Mapping[str, Path]
+) -> ModelVersion:
     digest = sha256_file(model.path)
     config = model_config(model.declaration, target, precision=model.precision, onnx_sha256=digest)
     text = take_name(config, known)
     name = str(config.name)
     earlier = known.setdefault(name, KnownModel(text))
-    version = earlier.version_of(digest) or 1 + max(earlier.versions, default=0)
+    version = earlier.version_of(digest, beside)
     file = folder / name / str(version) / MODEL_FILE
     file.parent.mkdir(parents=True)
-    _link_or_copy(earlier.versions.get(version, ("", None))[1], model.path, file)
+    held = earlier.versions.get(version, ("", None))[1]
+    link_or_copy(held, model.path, file)
+    for companion, source in beside.items():
+        link_or_copy(held.with_name(companion) if held else None, source, file.with_name(companion))
     (folder / name / CONFIG_FILE).write_bytes(text)
     for path, contents in warmup_files(model.declaration).items():
         (folder / name / WARMUP_FOLDER).mkdir(exist_ok=True)
@@ -87,7 +106,7 @@ def take_name(config: Any, known: Mapping[str, KnownModel]) -> bytes:
     raise AssertionError("the names do not end")
 
 
-def _link_or_copy(earlier: Path | None, source: Path, target: Path) -> None:
+def link_or_copy(earlier: Path | None, source: Path, target: Path) -> None:
     """A file that an earlier release holds is linked: releases are immutable, and an encoder is 90 MB."""
     if earlier is not None and earlier.is_file() and sha256_file(earlier) == sha256_file(source):
         try:

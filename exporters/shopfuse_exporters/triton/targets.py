@@ -1,18 +1,22 @@
 """What a release can be made to run on, and the shapes that a GPU must be told of in advance.
 
 cpu: onnxruntime. gpu-ort: onnxruntime with TensorRT inside, CUDA where TensorRT cannot. tensorrt: plans that were
-built before, on the kind of GPU that serves. No file is written here and no GPU is needed.
+built before, on the kind of GPU that serves. tensorrt-rtx: engines that were built before, on any machine, for RTX
+GPUs, and onnxruntime where they do not fit. No file is written here and no GPU is needed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from shopfuse.ranking.tensors import Submodel
 from shopfuse_exporters.errors import ExportError
 
-TARGETS: Final = ("cpu", "gpu-ort", "tensorrt")
+CPU, GPU_ORT, PLANS, ENGINES = "cpu", "gpu-ort", "tensorrt", "tensorrt-rtx"
+TARGETS: Final = (CPU, GPU_ORT, PLANS, ENGINES)
+GPU_PRECISIONS: Final = ("fp32", "fp16", "int8_static")
 # Triton's container 26.09 carries TensorRT 11.3. A plan runs on the version that built it and on no other, so both
 # change together, here and in k8s/jobs/tensorrt-plans.
 TENSORRT: Final = "11.3"
@@ -37,6 +41,21 @@ def check_target(target: str) -> None:
     """Raises ExportError for a target that does not exist."""
     if target not in TARGETS:
         raise ExportError(f"target {target!r}: expected one of {', '.join(TARGETS)}")
+
+
+def check_buildable(target: str, precisions: Iterable[str]) -> None:
+    """Raises ExportError for what `shopfuse build` cannot make: said before anything is trained."""
+    check_target(target)
+    if target == PLANS:
+        raise ExportError(
+            f"target {PLANS}: plans are built on the GPU that serves, in NVIDIA's container. Build with --target "
+            f"{GPU_ORT}, then run `shopfuse tensorrt build` there (k8s/jobs/tensorrt-plans) and `shopfuse tensorrt "
+            "seal` here: docs/targets.md"
+        )
+    if target != CPU and (unfit := sorted(set(precisions) - set(GPU_PRECISIONS))):
+        raise ExportError(
+            f"target {target}: precision {', '.join(unfit)} is for CPUs; on a GPU one of {', '.join(GPU_PRECISIONS)}"
+        )
 
 
 def plan_file(capability: str, tensorrt: str = TENSORRT) -> str:

@@ -20,16 +20,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shopfuse.ranking.tensors import submodels
+from shopfuse.ranking.tensors import Tensor, submodels
 from shopfuse_exporters.errors import ExportError
 from shopfuse_exporters.tensorrt.gpu import local_gpu
-from shopfuse_exporters.tensorrt.network import check_version, serialized_plan
+from shopfuse_exporters.tensorrt.network import TYPE_NAMES, check_version, serialized_engine
 from shopfuse_exporters.tensorrt.plan_session import PlanModel
 
 DECLARED = submodels(384)
@@ -233,22 +234,25 @@ def surface(bindings: Bindings) -> Surface:
 
 @pytest.fixture
 def onnx_inputs(surface: Surface) -> Surface:
-    """As if TensorRT had read the fusion ranker: a network with its inputs, profiles counted from 0."""
-    names = [tensor.name for tensor in DECLARED["fusion_ranker"].inputs]
-    surface.answers["INetworkDefinition.num_inputs"] = len(names)
+    """As if TensorRT had read the fusion ranker: a network with its tensors, profiles counted from 0."""
+    inputs, outputs = DECLARED["fusion_ranker"].inputs, DECLARED["fusion_ranker"].outputs
+    surface.answers["INetworkDefinition.num_inputs"] = len(inputs)
+    surface.answers["INetworkDefinition.num_outputs"] = len(outputs)
 
-    class Input:
-        def __init__(self, name: str) -> None:
-            self.name = name
+    class Found:
+        def __init__(self, tensor: Tensor) -> None:
+            self.name, self.dtype = tensor.name, SimpleNamespace(name=TYPE_NAMES[tensor.dtype])
+            self.shape = (-1, *(-1 if isinstance(dim, str) else dim for dim in tensor.dims))
 
-    surface.answers["INetworkDefinition.get_input"] = lambda index: Input(names[index])
+    surface.answers["INetworkDefinition.get_input"] = lambda index: Found(inputs[index])
+    surface.answers["INetworkDefinition.get_output"] = lambda index: Found(outputs[index])
     numbers = iter(range(100))
     surface.answers["IBuilderConfig.add_optimization_profile"] = lambda profile: next(numbers)
     return surface
 
 
 def built(surface: Surface, cache: Path) -> bytes:
-    return serialized_plan(Module(surface), Path("model.onnx"), DECLARED["fusion_ranker"], cache)
+    return serialized_engine(Module(surface), Path("model.onnx"), DECLARED["fusion_ranker"], timing_cache=cache)
 
 
 def test_a_plan_is_built_with_calls_that_the_bindings_have(onnx_inputs: Surface, tmp_path: Path) -> None:
@@ -298,7 +302,7 @@ def test_errors_of_the_parser_name_operator_and_node(onnx_inputs: Surface, tmp_p
 def test_a_plan_that_is_not_built_leaves_no_timing_cache(onnx_inputs: Surface, tmp_path: Path) -> None:
     onnx_inputs.answers["Builder.build_serialized_network"] = None
 
-    with pytest.raises(ExportError, match="built no plan"):
+    with pytest.raises(ExportError, match="built no engine"):
         built(onnx_inputs, tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 

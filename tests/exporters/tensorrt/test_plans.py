@@ -24,7 +24,6 @@ from shopfuse_exporters.errors import ExportError, ParityError
 from shopfuse_exporters.tensorrt import build_plan
 from shopfuse_exporters.tensorrt.build_plan import Toolkit, build_plans, open_toolkit, plans_of
 from shopfuse_exporters.tensorrt.gpu import Gpu
-from shopfuse_exporters.tensorrt.operators import release_operator_problems
 from shopfuse_exporters.tensorrt.plan_record import PlanRecord, plan_folder, plan_problems, read_record, record_file
 from shopfuse_exporters.tensorrt.plan_release import release_with_plans
 from shopfuse_exporters.tensorrt.plan_verification import golden_inputs, verify_plan
@@ -61,8 +60,7 @@ def workspace(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     shutil.copytree(built, root)
     written(root, replace(read_manifest(root / "releases" / "r1"), target="gpu-ort"))
     monkeypatch.setattr(build_plan, "PlanModel", AnyPlan)
-    monkeypatch.setattr(build_plan, "check_operators", lambda *_: None)
-    monkeypatch.setattr(build_plan, "serialized_plan", lambda trt, onnx, declaration, cache: str(onnx).encode())
+    monkeypatch.setattr(build_plan, "serialized_engine", lambda trt, onnx, *_, **named: str(onnx).encode())
     return root
 
 
@@ -97,11 +95,11 @@ def test_what_fits_is_not_built_again_and_what_is_damaged_or_of_another_gpu_is(
     records = build(workspace)
     built: list[str] = []
 
-    def counted(trt: object, onnx: Path, declaration: Submodel, cache: Path) -> bytes:
+    def counted(trt: object, onnx: Path, declaration: Submodel, *, timing_cache: Path) -> bytes:
         built.append(declaration.name)
         return str(onnx).encode()
 
-    monkeypatch.setattr(build_plan, "serialized_plan", counted)
+    monkeypatch.setattr(build_plan, "serialized_engine", counted)
     assert build(workspace) == records
     assert built == []
 
@@ -249,13 +247,6 @@ def test_a_plan_that_gives_no_numbers_fails() -> None:
     assert verify_plan(declaration, "fp32", answer(0.1), answer(0.1), {"c": case})["max_abs"] == 0.0
     with pytest.raises(ParityError, match="NaN"):
         verify_plan(declaration, "fp32", answer(float("nan")), answer(0.1), {"c": case})
-
-
-def test_the_operators_of_a_release_can_be_asked_for(workspace: Path) -> None:
-    problems = release_operator_problems(workspace / "releases" / "r1")
-
-    assert problems.keys() == read_manifest(workspace / "releases" / "r1").models.keys()
-    assert problems["query_tower"] == []
 
 
 def test_outside_nvidias_container_the_builder_says_where_it_belongs() -> None:

@@ -28,9 +28,15 @@ def onnx(tmp_path: Path) -> Path:
     return path
 
 
-def put(folder: Path, declaration: Submodel, onnx: Path, known: dict[str, KnownModel]) -> ModelVersion:
+def put(
+    folder: Path,
+    declaration: Submodel,
+    onnx: Path,
+    known: dict[str, KnownModel],
+    beside: dict[str, Path] | None = None,
+) -> ModelVersion:
     model = VerifiedModel(declaration, onnx, REPORT)
-    return put_models(folder, {declaration.name: model}, known, "cpu")[declaration.name]
+    return put_models(folder, {declaration.name: model}, known, "cpu", lambda _: beside or {})[declaration.name]
 
 
 def test_known_bytes_keep_their_version_and_others_get_the_next(onnx: Path, tmp_path: Path) -> None:
@@ -43,6 +49,23 @@ def test_known_bytes_keep_their_version_and_others_get_the_next(onnx: Path, tmp_
         numbers.append(version.version)
 
     assert numbers == [1, 2, 1]
+
+
+def test_the_same_bytes_with_another_engine_are_another_version(onnx: Path, tmp_path: Path) -> None:
+    engine = tmp_path / "some.engine"
+    known = {"query_tower": KnownModel(first_config(tmp_path, onnx))}
+    numbers = []
+    for at, contents in enumerate((b"first", b"second", b"first", None)):
+        if contents is not None:
+            engine.write_bytes(contents)
+        beside = {} if contents is None else {"model.engine": engine}
+        version = put(tmp_path / f"r{at}", TOWER, onnx, known, beside)
+        file = tmp_path / f"r{at}/query_tower/{version.version}/model.onnx"
+        assert [path.name for path in file.parent.iterdir() if path != file] == list(beside)
+        known["query_tower"].versions[version.version] = (version.sha256, file)
+        numbers.append(version.version)
+
+    assert numbers == [1, 2, 1, 3]
 
 
 def first_config(tmp_path: Path, onnx: Path) -> bytes:

@@ -1,11 +1,14 @@
-"""Serves `backend: "onnxruntime"` models on the CPU where Triton has no C++ backend of that name: in its pip package.
+"""Serves `backend: "onnxruntime"` models where Triton has no C++ backend of that name: in its pip package.
 
 A config.pbtxt written for NVIDIA's backend works here unchanged: `<version>/model.onnx`, instance groups, dynamic
 batching, model_warmup and `intra_op_thread_count`. Instances are processes of their own, so they run in parallel.
-It knows no GPU, no execution accelerators, no sequences and no decoupled answers: NVIDIA's backend is there for those.
+A model whose parameter `engine` names the record of an engine of TensorRT for RTX runs on the GPU that the engine fits;
+where none does, the ONNX file runs on CUDA or on the CPU, and the change is logged and counted. All else runs on the
+CPU: it knows no KIND_GPU, no execution accelerators, no sequences and no decoupled answers, as NVIDIA's backend does.
 """
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +17,13 @@ import numpy as np
 import onnxruntime
 import triton_python_backend_utils as pb_utils
 
+sys.path.append(str(Path(__file__).parent))
+from rtx_engine import EngineSession, EngineUnfit, open_engine
+
 Tensors = dict[str, "np.ndarray[Any, Any]"]
 
+# TF32 would round fp32 to 10 bits: parity ends there.
+CUDA = ("CUDAExecutionProvider", {"use_tf32": "0"})
 ONNX_TYPES = {
     "TYPE_BOOL": "tensor(bool)",
     "TYPE_UINT8": "tensor(uint8)",
@@ -42,11 +50,31 @@ class TritonPythonModel:
         config: dict[str, Any] = json.loads(args["model_config"])
         refuse_gpu(config)
         path = Path(args["model_repository"], args["model_version"], config["default_model_filename"] or "model.onnx")
-        self.session = open_session(path, intra_op_threads(config))
+        self.session = self.opened(args, config, path)
         check_tensors("input", config["input"], self.session.get_inputs(), path)
         check_tensors("output", config["output"], self.session.get_outputs(), path)
         self.outputs = [output["name"] for output in config["output"]]
         self.stackable = config["max_batch_size"] > 0
+
+    def opened(
+        self, args: dict[str, str], config: dict[str, Any], path: Path
+    ) -> "onnxruntime.InferenceSession | EngineSession":
+        """The engine where the config names one that fits, else the ONNX file."""
+        threads = intra_op_threads(config)
+        record = config.get("parameters", {}).get("engine", {}).get("string_value", "")
+        if not record:
+            return open_session(path, threads)
+        self.fallbacks = Fallbacks(args["model_name"], args["model_version"])
+        try:
+            return open_engine(path.with_name(record))
+        except EngineUnfit as error:
+            self.fallbacks.count(error.reason, str(error))
+        if CUDA[0] in onnxruntime.get_available_providers():
+            try:
+                return open_session(path, threads, [CUDA, "CPUExecutionProvider"])
+            except pb_utils.TritonModelException as error:
+                self.fallbacks.count("cuda", str(error))
+        return open_session(path, threads)
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """One response per request, in order; a request that fails gets an error and its neighbours their answers."""
@@ -83,6 +111,25 @@ class TritonPythonModel:
         )
 
 
+class Fallbacks:
+    """Counts, in Triton's metrics, the engines that were left alone when a model was loaded."""
+
+    def __init__(self, model: str, version: str) -> None:
+        self.model, self.version = model, version
+        self.family = pb_utils.MetricFamily(
+            name="shopfuse_engine_fallbacks_total",
+            description="Loads of a model instance that could not use its engine, by reason.",
+            kind=pb_utils.MetricFamily.COUNTER,
+        )
+        self.metrics: list[Any] = []  # a metric ends with its object
+
+    def count(self, reason: str, message: str) -> None:
+        pb_utils.Logger.log_warn(f"{self.model} version {self.version}: served without its engine: {message}")
+        metric = self.family.Metric(labels={"model": self.model, "version": self.version, "reason": reason})
+        metric.increment(1)
+        self.metrics.append(metric)
+
+
 def refuse_numpy_2(version: str) -> None:
     """Raises where Triton's Python backend would hand over empty tensors without a word."""
     if int(version.split(".")[0]) >= 2:
@@ -112,8 +159,10 @@ def intra_op_threads(config: dict[str, Any]) -> int:
     return int(text)
 
 
-def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    """A CPU session for small models on few cores: sequential, and waiting threads sleep instead of spinning."""
+def open_session(
+    path: Path, threads: int, providers: Sequence[Any] = ("CPUExecutionProvider",)
+) -> onnxruntime.InferenceSession:
+    """A session for small models on few cores: sequential, and waiting threads sleep instead of spinning."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -121,7 +170,7 @@ def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors: its warnings are about graph optimisations, one per node
     try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(path, options, providers=list(providers))
     except Exception as error:  # onnxruntime has a dozen unrelated classes for "cannot open"
         raise pb_utils.TritonModelException(f"onnxruntime cannot open {path}: {error}") from error
 
