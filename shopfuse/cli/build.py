@@ -23,6 +23,7 @@ from shopfuse.training.distributed.messages import leading
 from shopfuse.training.trainers.towers import TRAININGS
 from shopfuse.training.trainers.tuned_settings import settings_of
 from shopfuse_exporters.build import BuildOptions, build_workspace
+from shopfuse_exporters.tensorrt.rtx import SERVED
 
 
 class Fusion(StrEnum):
@@ -79,9 +80,12 @@ def print_summary(manifest: Manifest) -> None:
     out.print(f"release {manifest.release_id}: {manifest.items} items, fusion {manifest.fusion}")
     for reason in manifest.metrics.get("kept_in_fp32", {}).values():
         out.print(f"kept in fp32: {reason}", markup=False, soft_wrap=True)
-    for engine in manifest.metrics.get("engines", {}).values():
+    engines = manifest.metrics.get("engines", {}).values()
+    for engine in engines:
         if reason := engine.get("refused"):
             out.print(f"without an engine: {reason}", markup=False, soft_wrap=True)
+    for name in sorted({name for engine in engines for name in engine.get("architectures", ())} - set(SERVED)):
+        out.print(f"{name}: TensorRT's execution provider does not run there; the ONNX files will serve")
     out.print(
         f"took {sum(seconds.values()):.0f} s, of which " + ", ".join(f"{name} {took:.0f}" for name, took in slowest)
     )

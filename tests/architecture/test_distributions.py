@@ -21,6 +21,7 @@ FOLDERS = {"shopfuse": ROOT, "shopfuse-gateway": ROOT / "gateway", "shopfuse-exp
 DEV = "dev"  # the extra that code of ours must not need
 NAMESPACES = {"google.protobuf": "protobuf", "google.rpc": "googleapis-common-protos"}  # parts of one package of Python
 BROUGHT_BY_TRITON = {"triton_python_backend_utils"}
+BESIDE_IT = {"rtx_engine"}  # Triton loads a backend from a folder of its own, which is no package
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def third_parties(code: Iterable[Module]) -> dict[str, str]:
     for module in code:
         for name in module.imports:
             top = name.split(".")[0]
-            if top not in sys.stdlib_module_names | BROUGHT_BY_TRITON and not top.startswith("shopfuse"):
+            if top not in sys.stdlib_module_names | BROUGHT_BY_TRITON | BESIDE_IT and not top.startswith("shopfuse"):
                 needed[distribution_of(name)] = module.name
     return needed
 

@@ -6,12 +6,13 @@ whole or not at all. A model that TensorRT refuses goes without: its ONNX file s
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import onnx
 from onnx import TensorProto, helper
@@ -23,19 +24,49 @@ from shopfuse.release.manifest import MODEL_FILE
 from shopfuse.release.verify import file_problem, sha256_file
 from shopfuse_exporters.errors import ExportError
 from shopfuse_exporters.tensorrt.engine_check import opens
-from shopfuse_exporters.tensorrt.engine_record import ENGINE, RECORD, WRAPPER, EngineRecord, read_engine_record
 from shopfuse_exporters.tensorrt.network import serialized_engine
 from shopfuse_exporters.tensorrt.plan_record import profile_lists
 from shopfuse_exporters.tensorrt.rtx import Rtx
+from shopfuse_exporters.triton.targets import ENGINE_FILE, ENGINE_RECORD, ENGINE_WRAPPER
 from shopfuse_exporters.verify.verified_model import VerifiedModel
 
-PROVIDER = "NvTensorRTRTXExecutionProvider"
+PROVIDER: Final = "NvTensorRTRTXExecutionProvider"
+FORMAT: Final = 1
 _ONNX_TYPES: dict[DataType, int] = {
     "FP32": TensorProto.FLOAT,
     "FP16": TensorProto.FLOAT16,
     "INT64": TensorProto.INT64,
     "UINT8": TensorProto.UINT8,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRecord:
+    """What an engine was made of and where it runs. Triton's onnxruntime backend reads its JSON first of all."""
+
+    submodel: str
+    precision: str
+    onnx_sha256: str
+    engine_sha256: str
+    tensorrt: str  # all four numbers, such as 1.7.1.116
+    architectures: list[str]  # such as ["sm86", "sm89"]: one engine runs on all of them
+    profiles: list[dict[str, list[list[int]]]]  # input -> [min, opt, max], one for each bucket
+    opened: bool  # by a GPU of the machine that built it; False where that had none
+    bytes: int
+    seconds: float
+    format: int = FORMAT
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+
+
+def read_engine_record(path: Path) -> EngineRecord | None:
+    """None where there is none of this format."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        return EngineRecord(**raw) if raw.get("format") == FORMAT else None
+    except (OSError, AttributeError, TypeError, ValueError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +78,7 @@ class Engines:
 
     def metrics(self) -> dict[str, Any]:
         """For the manifest: what each engine is, or why there is none."""
-        records = {name: read_engine_record(folder / RECORD) for name, folder in self.folders.items()}
+        records = {name: read_engine_record(folder / ENGINE_RECORD) for name, folder in self.folders.items()}
         built = {
             name: {
                 "tensorrt": record.tensorrt,
@@ -64,7 +95,7 @@ class Engines:
     def files(self, submodel: str) -> dict[str, Path]:
         """What lies beside the ONNX file of a submodel in a release: path by file name."""
         folder = self.folders.get(submodel)
-        return {} if folder is None else {name: folder / name for name in (ENGINE, RECORD, WRAPPER)}
+        return {} if folder is None else {name: folder / name for name in (ENGINE_FILE, ENGINE_RECORD, ENGINE_WRAPPER)}
 
 
 def build_engines(plans: Path, models: Mapping[str, VerifiedModel], rtx: Rtx, progress: Progress = silent) -> Engines:
@@ -87,7 +118,7 @@ def engine_of(plans: Path, declaration: Submodel, onnx_file: Path, precision: st
     """The folder of the engine of one ONNX file, built now where it is not there. Raises ExportError."""
     digest = sha256_file(onnx_file)
     folder = plans / digest / "-".join(("rtx", rtx.version, *rtx.architectures))
-    record = read_engine_record(folder / RECORD)
+    record = read_engine_record(folder / ENGINE_RECORD)
     if record is not None and not engine_problems(folder, record, declaration, digest, rtx):
         return folder
     started = time.perf_counter()
@@ -106,9 +137,9 @@ def engine_of(plans: Path, declaration: Submodel, onnx_file: Path, precision: st
         seconds=round(time.perf_counter() - started, 1),
     )
     with atomic_folder(folder) as staged:
-        (staged / ENGINE).write_bytes(engine)
-        onnx.save(wrapper(declaration, rtx.architectures), staged / WRAPPER)
-        (staged / RECORD).write_text(record.to_json(), encoding="utf-8")
+        (staged / ENGINE_FILE).write_bytes(engine)
+        onnx.save(wrapper(declaration, rtx.architectures), staged / ENGINE_WRAPPER)
+        (staged / ENGINE_RECORD).write_text(record.to_json(), encoding="utf-8")
     return folder
 
 
@@ -122,9 +153,9 @@ def engine_problems(folder: Path, record: EngineRecord, declaration: Submodel, o
         ("profiles", record.profiles, profile_lists(declaration)),
     )
     problems = [
-        f"{folder / ENGINE}: of {what} {found}, expected {here}" for what, found, here in wanted if found != here
+        f"{folder / ENGINE_FILE}: of {what} {found}, expected {here}" for what, found, here in wanted if found != here
     ]
-    damaged = file_problem(folder / ENGINE, record.engine_sha256)
+    damaged = file_problem(folder / ENGINE_FILE, record.engine_sha256)
     return problems + ([damaged] if damaged else [])
 
 
@@ -143,7 +174,7 @@ def wrapper(declaration: Submodel, architectures: tuple[str, ...]) -> onnx.Model
         domain="com.microsoft",
         main_context=1,
         embed_mode=0,
-        ep_cache_context=ENGINE,
+        ep_cache_context=ENGINE_FILE,
         source=PROVIDER,
         partition_name=declaration.name,
         hardware_architecture=",".join(architectures),

@@ -31,10 +31,6 @@ class Rtx:
     def version(self) -> str:
         return str(self.trt.__version__)
 
-    @property
-    def not_served(self) -> list[str]:
-        return [name for name in self.architectures if name not in SERVED]
-
 
 def open_rtx(architectures: Sequence[str] = USUAL) -> Rtx:
     """Raises ExportError where TensorRT for RTX is not installed or does not know one of the architectures."""

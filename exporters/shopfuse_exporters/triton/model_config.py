@@ -18,10 +18,10 @@ from tritonclient.grpc import model_config_pb2 as pb
 from shopfuse.ranking.tensors import NUMPY_TYPE, DataType, Submodel, Tensor
 from shopfuse_exporters.errors import ExportError
 from shopfuse_exporters.onnx.sample_inputs import is_mask
-from shopfuse_exporters.tensorrt.engine_record import RECORD
 from shopfuse_exporters.triton.targets import (
     CAPABILITIES,
     CPU,
+    ENGINE_RECORD,
     ENGINES,
     GPU_ORT,
     Profile,
@@ -175,7 +175,7 @@ def _serve_engine(config: Any) -> None:
     KIND_MODEL leaves the choice to the backend: with KIND_GPU, Triton would refuse the model where there is none.
     """
     config.instance_group[0].kind = pb.ModelInstanceGroup.KIND_MODEL
-    config.parameters["engine"].string_value = RECORD
+    config.parameters["engine"].string_value = ENGINE_RECORD
 
 
 def model_input(tensor: Tensor) -> Any:

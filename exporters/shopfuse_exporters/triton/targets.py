@@ -22,6 +22,8 @@ GPU_PRECISIONS: Final = ("fp32", "fp16", "int8_static")
 TENSORRT: Final = "11.3"
 # Compute capabilities that TensorRT 11 builds for: T4; A100; A10; L4 and L40S; H100 and H200; B200; B300; RTX PRO.
 CAPABILITIES: Final = ("7.5", "8.0", "8.6", "8.9", "9.0", "10.0", "10.3", "12.0")
+# The files of an engine for RTX GPUs, and what onnxruntime opens: one node, which names the engine.
+ENGINE_FILE, ENGINE_RECORD, ENGINE_WRAPPER = "model.rtx.engine", "model.rtx.json", "model.rtx.onnx"
 _TUNED_BATCH = 8  # the gateway sends queries one by one; Triton joins those that wait
 
 

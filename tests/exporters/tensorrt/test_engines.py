@@ -23,10 +23,10 @@ from shopfuse_exporters.build import BuildOptions, build_workspace
 from shopfuse_exporters.errors import ExportError
 from shopfuse_exporters.precision.precisions import Precisions
 from shopfuse_exporters.tensorrt import engines
-from shopfuse_exporters.tensorrt.engine_record import ENGINE, RECORD, WRAPPER, read_engine_record
-from shopfuse_exporters.tensorrt.engines import engine_of, engine_problems
+from shopfuse_exporters.tensorrt.engines import engine_of, engine_problems, read_engine_record
 from shopfuse_exporters.tensorrt.network import serialized_engine
 from shopfuse_exporters.tensorrt.rtx import open_rtx
+from shopfuse_exporters.triton.targets import ENGINE_FILE, ENGINE_RECORD, ENGINE_WRAPPER
 from shopfuse_exporters.verify import verified_model
 from tests.exporters.conftest import Export
 from tests.exporters.small_shop import fit, tiny_text_encoder
@@ -71,15 +71,17 @@ def test_every_model_of_the_release_has_its_engine_beside_it(workspace: Workspac
     assert release_problems(workspace.paths.release("r2"), workspace.paths.public_key) == []
     for name, model in manifest.models.items():
         folder = model_folder(workspace, manifest, name)
-        assert sorted(path.name for path in folder.iterdir()) == sorted(("model.onnx", ENGINE, RECORD, WRAPPER))
-        assert f"models/{model.model}/{model.version}/{ENGINE}" in manifest.files
-        record = read_engine_record(folder / RECORD)
+        assert sorted(path.name for path in folder.iterdir()) == sorted(
+            ("model.onnx", ENGINE_FILE, ENGINE_RECORD, ENGINE_WRAPPER)
+        )
+        assert f"models/{model.model}/{model.version}/{ENGINE_FILE}" in manifest.files
+        record = read_engine_record(folder / ENGINE_RECORD)
         assert record is not None
         assert (record.submodel, record.onnx_sha256, record.architectures) == (name, model.sha256, ["sm80", "sm89"])
-        assert file_problem(folder / ENGINE, record.engine_sha256) is None
-        assert manifest.metrics["engines"][name]["bytes"] == (folder / ENGINE).stat().st_size
+        assert file_problem(folder / ENGINE_FILE, record.engine_sha256) is None
+        assert manifest.metrics["engines"][name]["bytes"] == (folder / ENGINE_FILE).stat().st_size
         config = parse_config((folder.parent / "config.pbtxt").read_text())
-        assert config.parameters["engine"].string_value == RECORD
+        assert config.parameters["engine"].string_value == ENGINE_RECORD
         assert [group.kind for group in config.instance_group] == [config.instance_group[0].KIND_MODEL]
 
 
@@ -96,8 +98,8 @@ def test_what_is_the_same_keeps_its_version_and_is_not_built_again(
     for name in first.models:
         assert (
             model_folder(workspace, again, name)
-            .joinpath(ENGINE)
-            .samefile(model_folder(workspace, first, name) / ENGINE)
+            .joinpath(ENGINE_FILE)
+            .samefile(model_folder(workspace, first, name) / ENGINE_FILE)
         )
         assert other.models[name] == replace(first.models[name], version=2)
 
@@ -111,7 +113,7 @@ def test_a_model_that_tensorrt_refuses_goes_without_and_the_release_says_so(
 
     assert "Mystery (node 'planted')" in manifest.metrics["engines"]["user_tower"]["refused"]
     assert [path.name for path in model_folder(workspace, manifest, "user_tower").iterdir()] == ["model.onnx"]
-    assert model_folder(workspace, manifest, "query_tower").joinpath(ENGINE).is_file()
+    assert model_folder(workspace, manifest, "query_tower").joinpath(ENGINE_FILE).is_file()
     assert release_problems(workspace.paths.release("r2"), workspace.paths.public_key) == []
 
 
@@ -146,23 +148,23 @@ def test_what_cannot_be_built_is_said_before_anything_is_read(
 
 def test_an_engine_that_was_cut_or_has_other_profiles_is_built_again(tower_file: Path, tmp_path: Path) -> None:
     folder = engine_of(tmp_path, TOWER, tower_file, "fp32", RTX)
-    whole = (folder / ENGINE).read_bytes()
-    record = read_engine_record(folder / RECORD)
+    whole = (folder / ENGINE_FILE).read_bytes()
+    record = read_engine_record(folder / ENGINE_RECORD)
     assert record is not None
 
-    (folder / ENGINE).write_bytes(whole[:-7])
+    (folder / ENGINE_FILE).write_bytes(whole[:-7])
     [problem] = engine_problems(folder, record, TOWER, record.onnx_sha256, RTX)
     assert "sha256" in problem
     assert engine_of(tmp_path, TOWER, tower_file, "fp32", RTX) == folder
-    assert (folder / ENGINE).read_bytes() == whole
+    assert (folder / ENGINE_FILE).read_bytes() == whole
 
-    without_bucket = json.loads((folder / RECORD).read_text()) | {"profiles": []}
-    (folder / RECORD).write_text(json.dumps(without_bucket))
-    found = read_engine_record(folder / RECORD)
+    without_bucket = json.loads((folder / ENGINE_RECORD).read_text()) | {"profiles": []}
+    (folder / ENGINE_RECORD).write_text(json.dumps(without_bucket))
+    found = read_engine_record(folder / ENGINE_RECORD)
     assert found is not None
     assert "of profiles []" in engine_problems(folder, found, TOWER, record.onnx_sha256, RTX)[0]
     engine_of(tmp_path, TOWER, tower_file, "fp32", RTX)
-    again = read_engine_record(folder / RECORD)
+    again = read_engine_record(folder / ENGINE_RECORD)
     assert again is not None
     assert again.profiles == record.profiles
 
@@ -170,7 +172,7 @@ def test_an_engine_that_was_cut_or_has_other_profiles_is_built_again(tower_file:
 def test_onnxruntime_reads_the_wrapper_and_leaves_its_node_to_the_provider(tower_file: Path, tmp_path: Path) -> None:
     folder = engine_of(tmp_path, TOWER, tower_file, "fp32", RTX)
 
-    [node] = onnx.load(folder / WRAPPER).graph.node
+    [node] = onnx.load(folder / ENGINE_WRAPPER).graph.node
     assert (node.op_type, node.domain) == ("EPContext", "com.microsoft")
     with pytest.raises(Exception, match="EPContext"):
-        onnxruntime.InferenceSession(folder / WRAPPER, providers=["CPUExecutionProvider"])
+        onnxruntime.InferenceSession(folder / ENGINE_WRAPPER, providers=["CPUExecutionProvider"])
