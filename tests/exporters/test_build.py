@@ -42,6 +42,7 @@ from shopfuse_exporters.errors import BuildError, ParityError, PrecisionError
 from shopfuse_exporters.precision.precisions import Precisions
 from shopfuse_exporters.release import assembly
 from shopfuse_exporters.verify import verified_model
+from shopfuse_exporters.verify.tolerances import TOLERANCES, Tolerance
 from tests.exporters.conftest import Export
 from tests.exporters.small_shop import fit, tiny_text_encoder
 
@@ -358,3 +359,19 @@ def test_a_model_that_cannot_be_reduced_stays_in_fp32_unless_it_was_named(worksp
     assert "needs real rows" in manifest.metrics["kept_in_fp32"]["user_tower"]
     with pytest.raises(PrecisionError, match="user_tower: int8_static needs real rows"):
         build_workspace(workspace, named)
+
+
+def test_a_model_that_answers_otherwise_in_fewer_bits_stays_in_fp32_unless_it_was_named(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = Tolerance(max_abs=0.0, cosine_min=1.0, cosine_mean=1.0, neighbours=0.0, padding=0.0)
+    monkeypatch.setitem(TOLERANCES["fp16"], "vector", exact)
+
+    manifest = build_workspace(workspace, BuildOptions(fusion="weighted", precisions=Precisions("fp16")))
+
+    assert manifest.models["query_tower"].precision == "fp32"
+    assert "query_tower: output 'query_vector' in fp16 differs" in manifest.metrics["kept_in_fp32"]["query_tower"]
+    with pytest.raises(ParityError, match="query_tower: output 'query_vector' in fp16 differs"):
+        build_workspace(
+            workspace, BuildOptions(fusion="weighted", precisions=Precisions(named={"query_tower": "fp16"}))
+        )

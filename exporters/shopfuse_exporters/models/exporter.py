@@ -11,7 +11,7 @@ from typing import Protocol
 from torch import nn
 
 from shopfuse.ranking.tensors import Submodel
-from shopfuse_exporters.errors import PrecisionError
+from shopfuse_exporters.errors import ParityError, PrecisionError
 from shopfuse_exporters.precision.precisions import FULL, Precisions
 from shopfuse_exporters.steps import StepTimes
 from shopfuse_exporters.verify.cases import RealInputs
@@ -59,10 +59,11 @@ class ModelExporter:
         """What `export` gives in the precision that was asked for; in fp32, noted, where that cannot be had and the
         model was not named."""
         make = partial(export, accept=self.accepted.get(name))
+        precision = self.precisions.of(name)
         with self.times.step(f"export {name}"):
             try:
-                return ExportedModel(make(precision=self.precisions.of(name)), module, real)
-            except PrecisionError as error:
-                if name in self.precisions.named:
+                return ExportedModel(make(precision=precision), module, real)
+            except (PrecisionError, ParityError) as error:
+                if name in self.precisions.named or precision == FULL:
                     raise
                 return ExportedModel(make(precision=FULL), module, real, str(error))
