@@ -1,4 +1,4 @@
-"""`shopfuse tensorrt`: whether a release's models can be plans, building them on a GPU, and releasing them."""
+"""`shopfuse tensorrt`: what TensorRT reads of a release, building its plans on a GPU, and releasing them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shopfuse.cli.console import out, print_json, print_table, progress_bars
 from shopfuse.cli.options import GpuOption, JsonOption, WorkspaceOption
 from shopfuse.core.workspace_paths import WorkspacePaths
 
-app = typer.Typer(no_args_is_help=True, help="TensorRT plans of a release.", rich_markup_mode=None)
+app = typer.Typer(no_args_is_help=True, help="What TensorRT reads of a release, and its plans.", rich_markup_mode=None)
 
 ReleaseOption = Annotated[str, typer.Option("--release", "-r", help="Release id such as r7.")]
 
