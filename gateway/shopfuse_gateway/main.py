@@ -29,6 +29,7 @@ from shopfuse.core.atomic_files import write_text
 from shopfuse.core.errors import ShopfuseError
 from shopfuse_gateway.server import open_gateway
 from shopfuse_gateway.settings import Settings, SettingsError
+from shopfuse_gateway.telemetry.logs import set_up_logging
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,6 @@ CLEAN = (0, -signal.SIGTERM)  # the latter: told to stop before it could serve
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 after a clean stop, 1 with one line on stderr where the gateway cannot start."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         settings, ready_file = parse(arguments)
         return run_workers(settings, ready_file) if settings.workers > 1 else run(settings, ready_file)
@@ -77,6 +77,7 @@ def _add_option(parser: argparse.ArgumentParser, field: Field[object], kind: typ
 
 def run(settings: Settings, ready_file: Path | None = None) -> int:
     """Serves in this process until it is told to stop."""
+    set_up_logging(settings.log_format)
     uvloop.run(_serve(settings, ready_file))
     return 0
 
@@ -133,7 +134,6 @@ def _terminate(workers: Sequence[BaseProcess]) -> None:
 
 
 def _worker(settings: Settings, ready_file: Path | None) -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         run(settings, ready_file)
     except ShopfuseError as error:

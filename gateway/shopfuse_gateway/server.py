@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, closing
@@ -39,9 +40,10 @@ from shopfuse_gateway.rpc.health import Health
 from shopfuse_gateway.rpc.interceptor import Interceptor
 from shopfuse_gateway.rpc.loop_lag import LoopLag
 from shopfuse_gateway.rpc.services import Answering, RecommendationService, SearchService, TextService
-from shopfuse_gateway.settings import Settings, SettingsError
+from shopfuse_gateway.settings import Settings, SettingsError, has_collector
 from shopfuse_gateway.telemetry.impression_log import ImpressionLog
 from shopfuse_gateway.telemetry.metrics import Metrics, serve_metrics
+from shopfuse_gateway.telemetry.tracing import OFF, TracedStore, Tracing
 from shopfuse_gateway.triton.client import TritonClient
 
 log = logging.getLogger(__name__)
@@ -105,14 +107,15 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
     """
     async with AsyncExitStack() as stack:
         metrics = Metrics()
-        open_engine = _engine_opener(stack, settings, metrics)
+        tracing = await _open_tracing(stack, metrics)
+        open_engine = _engine_opener(stack, settings, metrics, tracing)
         releases = Releases(open_engine(settings.release_id or _stable(settings), ()))
         await _report_missing_models(releases, settings)
         folder = settings.paths.impressions if settings.log_impressions else None
         impressions = stack.enter_context(closing(ImpressionLog(folder, metrics)))
         answering = Answering(settings, releases, impressions, metrics)
         await stack.enter_async_context(leased(settings.workspace, releases))
-        server, health = await _make_server(stack, settings, answering, metrics)
+        server, health = await _make_server(stack, settings, answering, metrics, tracing)
         port = _listen(server, settings)
         await server.start()
         stack.push_async_callback(server.stop, None)
@@ -124,16 +127,28 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         yield Gateway(port, metrics_port, settings, releases, metrics, health, server)
 
 
+async def _open_tracing(stack: AsyncExitStack, metrics: Metrics) -> Tracing:
+    if not has_collector(os.environ):
+        return OFF
+    from shopfuse_gateway.telemetry.span_export import SpanExport
+
+    export = SpanExport(metrics)
+    stack.push_async_callback(asyncio.to_thread, export.close)  # it may wait for the collector
+    return export.tracing
+
+
 def _stable(settings: Settings) -> str:
     if not (stable := read_channels(settings.workspace).stable):
         raise ReleaseError(f"{settings.paths.releases}: nothing is published yet; build a release and publish it first")
     return stable
 
 
-def _engine_opener(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> OpenEngine:
+def _engine_opener(stack: AsyncExitStack, settings: Settings, metrics: Metrics, tracing: Tracing) -> OpenEngine:
     """Opens what all releases share; gives the function that opens one release over it, in any thread."""
     store = _open_store(stack, settings.paths.store)
-    triton = TritonClient(settings.triton, settings.breaker_failures, settings.breaker_retry_s, metrics)
+    if tracing is not OFF:
+        store = TracedStore(store, tracing)
+    triton = TritonClient(settings.triton, settings.breaker_failures, settings.breaker_retry_s, metrics, tracing)
     stack.push_async_callback(triton.close)
     threads = stack.enter_context(ThreadPoolExecutor(settings.recall_threads, "recall"))
     decoders = stack.enter_context(ThreadPoolExecutor(settings.image_threads, "images"))
@@ -175,14 +190,15 @@ def _open_store(stack: AsyncExitStack, path: Path) -> FeatureStore:
 
 
 async def _make_server(
-    stack: AsyncExitStack, settings: Settings, answering: Answering, metrics: Metrics
+    stack: AsyncExitStack, settings: Settings, answering: Answering, metrics: Metrics, tracing: Tracing
 ) -> tuple[grpc.aio.Server, Health]:
     lag = LoopLag()
     stack.callback(lag.stop)
     admission = Admission(settings.max_in_flight, settings.max_lag_s, lag, metrics)
     # Only workers share a port: two gateways that did so by accident would each answer half of the calls.
     options = (*OPTIONS, ("grpc.so_reuseport", int(settings.workers > 1)))
-    server = grpc.aio.server(interceptors=[Interceptor(metrics, admission, METHODS)], options=options)
+    interceptor = Interceptor(metrics, admission, METHODS, tracing, settings.slow_s)
+    server = grpc.aio.server(interceptors=[interceptor], options=options)
     search_pb2_grpc.add_SearchServiceServicer_to_server(SearchService(answering), server)
     recommendation_pb2_grpc.add_RecommendationServiceServicer_to_server(RecommendationService(answering), server)
     text_pb2_grpc.add_TextServiceServicer_to_server(TextService(answering), server)

@@ -1,7 +1,10 @@
-"""Everything that an operator can set on a gateway, checked once at start. Nothing else reads the environment."""
+"""Everything that an operator can set on a gateway, checked once at start. Nothing else reads the environment, but for
+OpenTelemetry's SDK: its own variables, OTEL_*, say where traces go.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -22,8 +25,14 @@ POSITIVE = (
     "max_lag_s",
     "workers",
     "follow_s",
+    "slow_s",
 )
 NOT_NEGATIVE = ("reserve_s", "query_cache", "drain_s", "grace_s", "breaker_retry_s", "breaker_failures")
+
+
+LOG_FORMATS = ("auto", "json", "text")
+COLLECTOR = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+PROTOCOL = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 
 
 class SettingsError(ShopfuseError):
@@ -63,6 +72,10 @@ class Settings:
     breaker_retry_s: Annotated[float, "how long an open circuit waits before it lets one request try"] = 0.5
     drain_s: Annotated[float, "between NOT_SERVING and refusing new calls, for balancers to notice"] = 1.0
     grace_s: Annotated[float, "for running calls to end"] = 5.0
+    log_format: Annotated[str, "json for machines, text for people, auto for text on a terminal and json elsewhere"] = (
+        "auto"
+    )
+    slow_s: Annotated[float, "a request that takes longer is logged"] = 0.5
     log_impressions: Annotated[bool, "writes what was shown to impressions/ of the workspace"] = True
 
     def __post_init__(self) -> None:
@@ -75,6 +88,8 @@ class Settings:
         for name in ("grpc_port", "metrics_port"):
             if not 0 <= getattr(self, name) <= 65535:
                 raise SettingsError(f"{name}: expected 0 to 65535, got {getattr(self, name)}")
+        if self.log_format not in LOG_FORMATS:
+            raise SettingsError(f"log_format: expected one of {', '.join(LOG_FORMATS)}, got {self.log_format!r}")
         if self.pool > COUNT_BUCKETS[-1]:
             raise SettingsError(f"pool: expected at most {COUNT_BUCKETS[-1]}, got {self.pool}")
         if ":" not in self.triton:
@@ -89,3 +104,16 @@ class Settings:
     @property
     def public_key_file(self) -> Path:
         return Path(self.public_key) if self.public_key else self.paths.public_key
+
+
+def has_collector(environment: Mapping[str, str]) -> bool:
+    """Whether the environment says where traces go. Raises SettingsError for a way that this gateway does not know."""
+    exporter = environment.get("OTEL_TRACES_EXPORTER") or "otlp"
+    if exporter not in ("otlp", "none"):
+        raise SettingsError(f"OTEL_TRACES_EXPORTER: expected otlp or none, got {exporter!r}")
+    protocol = next((environment[name] for name in PROTOCOL if environment.get(name)), "grpc")
+    if protocol != "grpc":
+        raise SettingsError(f"OTEL_EXPORTER_OTLP_PROTOCOL: expected grpc (a collector's port 4317), got {protocol!r}")
+    if exporter == "none" or environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+    return any(environment.get(name) for name in COLLECTOR)

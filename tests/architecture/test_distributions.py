@@ -19,7 +19,13 @@ from tests.architecture.test_arrows import SERVED
 
 FOLDERS = {"shopfuse": ROOT, "shopfuse-gateway": ROOT / "gateway", "shopfuse-exporters": ROOT / "exporters"}
 DEV = "dev"  # the extra that code of ours must not need
-NAMESPACES = {"google.protobuf": "protobuf", "google.rpc": "googleapis-common-protos"}  # parts of one package of Python
+NAMESPACES = {  # parts of one package of Python
+    "google.protobuf": "protobuf",
+    "google.rpc": "googleapis-common-protos",
+    "opentelemetry.exporter": "opentelemetry-exporter-otlp-proto-grpc",
+    "opentelemetry.sdk": "opentelemetry-sdk",
+    "opentelemetry": "opentelemetry-api",
+}
 BROUGHT_BY_TRITON = {"triton_python_backend_utils"}
 BESIDE_IT = {"rtx_engine"}  # Triton loads a backend from a folder of its own, which is no package
 

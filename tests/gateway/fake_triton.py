@@ -35,6 +35,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
 
     behaviour: Behaviour = "healthy"
     calls: list[str] = field(default_factory=list)
+    metadata: list[list[tuple[str, str]]] = field(default_factory=list)  # of each call
     gate: asyncio.Event = field(default_factory=open_gate)  # where it is closed, calls of r1's models wait
     missing: set[str] = field(default_factory=set)  # models that are not loaded
     broken: set[int] = field(default_factory=set)  # releases whose models fail
@@ -49,6 +50,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         self, request: service_pb2.ModelInferRequest, context: grpc.aio.ServicerContext
     ) -> service_pb2.ModelInferResponse:
         self.calls.append(request.model_name)
+        self.metadata.append([(key, str(text)) for key, text in context.invocation_metadata()])
         if release_number(request) == 1:
             await self.gate.wait()
         if self.behaviour == "hanging":

@@ -109,6 +109,7 @@ class Changes(TypedDict, total=False):
     breaker_failures: int
     breaker_retry_s: float
     log_impressions: bool
+    slow_s: float
 
 
 class Serve(Protocol):

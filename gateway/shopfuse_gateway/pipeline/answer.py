@@ -6,8 +6,6 @@ Items are serialised in pieces, each piece for the whole page: of 100 items that
 from __future__ import annotations
 
 import logging
-import random
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -36,11 +34,6 @@ CAN_FIND: NDArray[np.bool_] = np.array([channel.finds for channel in TABLE])  # 
 NO_DISPLAY = Display(title="")  # the store knows nothing of the item
 
 
-def new_request_id() -> str:
-    """A random UUID. It need not be unguessable, and the system's randomness costs a system call."""
-    return str(uuid.UUID(int=random.getrandbits(128), version=4))
-
-
 @dataclass(frozen=True, slots=True)
 class Ranked:
     """What the stages made of a request. `page` is where a client continues, None on its first page."""
@@ -61,8 +54,8 @@ class Ranked:
 class Answer:
     items: list[bytes] = field(default_factory=list)  # serialised RankedItems
     next_page_token: str = ""
-    request_id: str = field(default_factory=new_request_id)
     positions: Positions = field(default_factory=lambda: np.zeros(0, np.int64))  # of the page among the candidates
+    top_score: float | None = None  # of the first item of a first page
 
 
 def build_answer(engine: Engine, call: Call, ranked: Ranked) -> Answer:
@@ -81,7 +74,8 @@ def build_answer(engine: Engine, call: Call, ranked: Ranked) -> Answer:
     items += _unknown_items(call, candidates, ranked.scores.score[positions])
     more = not call.request.candidate_ids and stop < len(order)
     token = _token(engine, call, candidates.rows[order], stop) if more else ""
-    return Answer(items, token, positions=positions)
+    top_score = float(ranked.scores.score[order[0]]) if ranked.page is None and len(order) else None
+    return Answer(items, token, positions, top_score)
 
 
 def _token(engine: Engine, call: Call, rows: NDArray[np.int32], offset: int) -> str:
@@ -175,7 +169,7 @@ def impression_of(engine: Engine, call: Call, ranked: Ranked, answer: Answer) ->
     """The record of what is shown to whom. `position` is the slot of the first item in the whole ranking."""
     request, candidates, at = call.request, ranked.candidates, answer.positions
     fields: dict[str, object] = {
-        "request_id": answer.request_id,
+        "request_id": call.trace.request_id,
         "at": request.context.at,
         "surface": request.surface,
         "release_id": engine.release.manifest.release_id,

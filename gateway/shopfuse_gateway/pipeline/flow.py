@@ -36,6 +36,7 @@ async def answer(engine: Engine, call: Call, impressions: ImpressionLog) -> Answ
     with trace.stage("policy"):
         ranking = apply_policy(call.request, candidates, scores, page)
     ranked = Ranked(page, recalled, candidates, scores, ranking)
-    built = build_answer(engine, call, ranked)
+    with trace.tracing.span("answer"):
+        built = build_answer(engine, call, ranked)
     impressions.offer(impression_of(engine, call, ranked, built))
     return built

@@ -46,7 +46,10 @@ def read_user(engine: Engine, call: Call) -> User:
 def _history(engine: Engine, call: Call) -> History:
     at = call.request.context.at
     user = engine.store.users([call.request.user_id])[0].before(at)
-    if not user.present:
+    engine.metrics.feature_reads.labels("user").inc()
+    if user.present:
+        engine.metrics.user_event_age.observe(at - float(user.entries["at"][-1]))
+    else:
         engine.metrics.feature_missing.labels("user").inc()
     return user_history(user, engine.release.indexes.items, engine.store.items, at)
 

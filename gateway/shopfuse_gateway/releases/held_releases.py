@@ -114,6 +114,8 @@ class Releases:
             return
         created = datetime.fromisoformat(self.engine(now).release.manifest.created_at).timestamp()
         self._metrics.index_age.set_function(lambda: time.time() - created)
+        since = time.time()
+        self._metrics.release_age.set_function(lambda: time.time() - since)
         self._metrics.release.labels(now).set(1)
         if before:
             self._metrics.release.remove(before)
@@ -123,6 +125,7 @@ class Releases:
         del self._held[held.release_id], self._by_token[digest(held.release_id)]
         for outcome in OUTCOMES:
             self._metrics.answers.remove(held.release_id, outcome)
+        self._metrics.top_score.remove_by_labels({"release_id": held.release_id})
         named = {_key(model) for other in self._held.values() for model in other.engine.release.models.all}
         for model in held.engine.release.models.all:
             if _key(model) not in named:

@@ -1,4 +1,5 @@
-"""The outermost layer of every call: clear statuses, metrics and admission, so that servicers hold none of it.
+"""The outermost layer of every call: clear statuses, metrics, spans, log and admission, so that servicers hold none of
+it.
 
 Bytes that do not parse become INVALID_ARGUMENT; a named error becomes its status; anything else becomes INTERNAL with
 an opaque id. Cancellation is never swallowed.
@@ -14,11 +15,15 @@ from typing import Any, TypeAlias
 
 import grpc
 from google.protobuf.message import DecodeError
+from opentelemetry.trace import Span, StatusCode
 
 from shopfuse_gateway.errors import MalformedRequest, Overloaded
 from shopfuse_gateway.rpc.admission import Admission
 from shopfuse_gateway.rpc.status import status_of
+from shopfuse_gateway.telemetry.logs import OF_CALLERS, report
 from shopfuse_gateway.telemetry.metrics import Metrics
+from shopfuse_gateway.telemetry.request_trace import RequestTrace
+from shopfuse_gateway.telemetry.tracing import NO_SPAN, Tracing
 
 # As the Go libraries spell them, so that public dashboards fit.
 CODE_NAMES = {code: code.name.title().replace("_", "") for code in grpc.StatusCode} | {grpc.StatusCode.OK: "OK"}
@@ -30,6 +35,7 @@ class CallMetrics:
     """The metrics of one method, with their labels looked up once and every code present from the start."""
 
     def __init__(self, metrics: Metrics, method: str, kind: str) -> None:
+        self.method = method
         _, service, name = method.split("/")
         labels = (kind, service, name)
         self.started = metrics.started.labels(*labels)
@@ -40,8 +46,12 @@ class CallMetrics:
 class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc is untyped
     """`admitted` are the methods (/package.Service/Method) that count against the limit; health checks never do."""
 
-    def __init__(self, metrics: Metrics, admission: Admission, admitted: Iterable[str]) -> None:
+    def __init__(
+        self, metrics: Metrics, admission: Admission, admitted: Iterable[str], tracing: Tracing, slow_s: float
+    ) -> None:
         self._metrics = metrics
+        self._tracing = tracing
+        self._slow_s = slow_s
         self._admission = admission
         self._admitted = frozenset(admitted)
         self._wrapped: dict[str, grpc.RpcMethodHandler] = {}
@@ -82,24 +92,32 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc is 
             started = time.perf_counter()
             call.started.inc()
             code = grpc.StatusCode.OK
-            try:
-                _check_parsed(request)
-                with self._admission.place() if is_admitted else nullcontext():
-                    return await behaviour(request, context)
-            except asyncio.CancelledError:
-                code = _why_cancelled(context)
-                raise
-            except grpc.aio.AbortError:
-                code = context.code() or grpc.StatusCode.UNKNOWN
-                raise
-            except Exception as error:  # noqa: BLE001  the one place that turns errors into statuses
-                code, text, trailing = status_of(error)
-            finally:
-                call.handled[code].inc()
-                call.handling.observe(time.perf_counter() - started)
+            with self._tracing.server_span(method, context) if is_admitted else NO_SPAN as span:
+                trace = RequestTrace.begin(self._metrics, self._tracing)
+                try:
+                    _check_parsed(request)
+                    with self._admission.place() if is_admitted else nullcontext():
+                        return await behaviour(request, context)
+                except asyncio.CancelledError:
+                    code = _why_cancelled(context)
+                    raise
+                except grpc.aio.AbortError:
+                    code = context.code() or grpc.StatusCode.UNKNOWN
+                    raise
+                except Exception as error:  # noqa: BLE001  the one place that turns errors into statuses
+                    code, text, trailing = status_of(error)
+                finally:
+                    self._ended(call, code, time.perf_counter() - started, trace, span)
             return await context.abort(code, text, trailing)
 
         return answer
+
+    def _ended(self, call: CallMetrics, code: grpc.StatusCode, took_s: float, trace: RequestTrace, span: Span) -> None:
+        call.handled[code].inc()
+        call.handling.observe(took_s, trace.exemplar)
+        report(call.method, code, took_s, self._slow_s, trace)
+        if span.is_recording():
+            _describe(span, code, trace)
 
     def _refuse(self, method: str, refusal: Overloaded) -> grpc.RpcMethodHandler:
         call = self._calls[method]
@@ -108,6 +126,7 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc is 
             call.started.inc()
             code, text, trailing = status_of(refusal)
             call.handled[code].inc()
+            report(method, code, 0.0, self._slow_s, RequestTrace(self._metrics))
             await context.abort(code, text, trailing)
 
         return grpc.unary_unary_rpc_method_handler(refuse)
@@ -135,6 +154,25 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc is 
             await context.abort(code, text, trailing)
 
         return answer
+
+
+def _describe(span: Span, code: grpc.StatusCode, trace: RequestTrace) -> None:
+    """What helps whoever is on call, and names no user and nothing that was looked for."""
+    span.set_attributes(
+        {
+            "rpc.system.name": "grpc",
+            "rpc.response.status_code": code.name,
+            "shopfuse.request_id": trace.request_id,
+            "shopfuse.release_id": trace.release_id,
+            "shopfuse.scene": trace.scene,
+            "shopfuse.degraded": bool(trace.degradations),
+            "shopfuse.degradations": [f"{stage}:{reason}" for stage, reason in trace.degradations],
+        }
+    )
+    if trace.items is not None:
+        span.set_attribute("shopfuse.items", trace.items)
+    if code is not grpc.StatusCode.OK and code not in OF_CALLERS:
+        span.set_status(StatusCode.ERROR, code.name)
 
 
 def _tolerant(parse: Callable[[bytes], object]) -> Callable[[bytes], object]:

@@ -20,7 +20,7 @@ from shopfuse.v1 import (
     text_pb2_grpc,
 )
 from shopfuse_gateway.errors import DeadlineTooShort, InvalidRequest
-from shopfuse_gateway.pipeline.answer import Answer, new_request_id
+from shopfuse_gateway.pipeline.answer import Answer
 from shopfuse_gateway.pipeline.call import Call, Deadline
 from shopfuse_gateway.pipeline.classify import classify, from_classify
 from shopfuse_gateway.pipeline.flow import answer
@@ -92,24 +92,35 @@ class Answering:
         context: Context,
     ) -> ResponseT:
         deadline = self._admit(message, context, self._settings.deadline_s)
-        call = Call(form(message), deadline, RequestTrace(self._metrics))
+        call = Call(form(message), deadline, RequestTrace.current())
         with self._releases.of(call.request.subject, call.request.page_token) as held:
+            call.trace.answered_by(held.engine.release.manifest, call.request.context.scene)
             built = await answer(held.engine, call, self._impressions)
-            held.count_answer(degraded=bool(call.trace.degradations))
+            self._count(held, call, response, built)
             if call.request.explain:
                 context.set_trailing_metadata((("server-timing", call.trace.timing()),))
             return _response(response, held, built, call.trace)
 
+    def _count(self, held: HeldRelease, call: Call, response: type[Message], built: Answer) -> None:
+        call.trace.items = len(built.items)
+        held.count_answer(degraded=bool(call.trace.degradations))
+        method = response.__name__.removesuffix("Response")
+        if not built.items and not call.request.page_token:
+            self._metrics.empty.labels(method).inc()
+        if built.top_score is not None and not call.trace.degradations:
+            self._metrics.top_score.labels(held.release_id, method).observe(built.top_score)
+
     async def classify(self, message: text_pb2.ClassifyTextRequest, context: Context) -> text_pb2.ClassifyTextResponse:
         """Its deadline is its own: reading sixteen long texts takes longer than ranking a page."""
         deadline = self._admit(message, context, self._settings.classify_deadline_s)
-        request, trace = from_classify(message), RequestTrace(self._metrics)
+        request, trace = from_classify(message), RequestTrace.current()
         with self._releases.of("") as held:
+            trace.answered_by(held.engine.release.manifest)
             with trace.stage("classify"):
                 classifications = await classify(held.engine, request, deadline)
             held.count_answer(degraded=False)
             return text_pb2.ClassifyTextResponse(
-                classifications=classifications, request_id=new_request_id(), served_by=held.engine.release.served_by
+                classifications=classifications, request_id=trace.request_id, served_by=held.engine.release.served_by
             )
 
     def _admit(self, message: Message, context: Context, at_most_s: float) -> Deadline:
@@ -124,7 +135,7 @@ class Answering:
 def _response(response: type[ResponseT], held: HeldRelease, built: Answer, trace: RequestTrace) -> ResponseT:
     fields: dict[str, Any] = {"next_page_token": built.next_page_token} if built.next_page_token else {}
     rest = response(
-        request_id=built.request_id,
+        request_id=trace.request_id,
         served_by=held.engine.release.served_by,
         degraded=bool(trace.degradations),
         degradations=[item_pb2.Degradation(stage=s, reason=r) for s, r in trace.degradations],

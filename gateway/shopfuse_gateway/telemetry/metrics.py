@@ -18,8 +18,10 @@ _LATENCY_MS = (0.5, 1, 2, 3, 3.5, 4, 5, 7.5, 10, 15, 20, 25, 30, 40, 50, 75, 100
 _LATENCY = tuple(edge / 1000 for edge in _LATENCY_MS)
 _STAGE = (0.0001, 0.00025, *_LATENCY)
 _AGE = (60.0, 600.0, 3600.0, 6 * 3600.0, 86400.0, 3 * 86400.0, 7 * 86400.0, 30 * 86400.0)
+_SCORE = tuple(edge / 20 for edge in range(1, 20))
 _COUNTS = (0, 1, 5, 10, 20, 50, 100, 150, 200, 256, 512)
 REFUSALS = ("channels", "signature", "incompatible", "damaged", "unreadable", "models_not_ready", "internal")
+RANKED = ("Search", "Recommend", "RecommendSimilarItems", "RankItems")  # the methods that answer with items
 STOP_CHECK_S = 0.02  # a stop waits for it
 _METHOD = ("grpc_type", "grpc_service", "grpc_method")
 
@@ -45,14 +47,33 @@ class Metrics:
         self.candidates = Histogram(
             "shopfuse_candidates", "Candidates a channel found.", ("channel",), buckets=_COUNTS, registry=registry
         )
+        self.empty = Counter("shopfuse_zero_results", "Answers without an item.", ("grpc_method",), registry=registry)
+        for method in RANKED:
+            self.empty.labels(method)
+        self.top_score = Histogram(
+            "shopfuse_top_score",
+            "Score of the first item of a whole answer.",
+            ("release_id", "grpc_method"),
+            buckets=_SCORE,
+            registry=registry,
+        )
         self.cache = Counter("shopfuse_cache_events", "Cache look-ups.", ("cache", "outcome"), registry=registry)
         self.feature_missing = Counter(
             "shopfuse_feature_missing", "Values the store lacked.", ("feature",), registry=registry
+        )
+        self.feature_reads = Counter(
+            "shopfuse_feature_reads", "Values the store was asked for.", ("feature",), registry=registry
+        )
+        self.user_event_age = Histogram(
+            "shopfuse_user_event_age_seconds", "Age of a known user's newest event.", buckets=_AGE, registry=registry
         )
         self.feature_age = Histogram(
             "shopfuse_feature_age_seconds", "Age of the candidates' rows.", buckets=_AGE, registry=registry
         )
         self.index_age = Gauge("shopfuse_index_age_seconds", "Time since the stable one was made.", registry=registry)
+        self.release_age = Gauge(
+            "shopfuse_release_age_seconds", "Time since the stable one answers here.", registry=registry
+        )
         self.release = Gauge("shopfuse_release_info", "The stable release.", ("release_id",), registry=registry)
         self.answers = Counter(
             "shopfuse_release_answers", "Answers of each release.", ("release_id", "outcome"), registry=registry
@@ -65,6 +86,11 @@ class Metrics:
         self.triton = Histogram(
             "shopfuse_triton_request_seconds", "Time of calls to Triton.", ("model",), buckets=_STAGE, registry=registry
         )
+        self.spans_dropped = Counter(
+            "shopfuse_trace_spans_dropped", "Spans that no collector got.", ("reason",), registry=registry
+        )
+        for reason in ("queue_full", "export"):
+            self.spans_dropped.labels(reason)
         self.impressions_dropped = Counter(
             "shopfuse_impressions_dropped", "Impressions that were not logged.", ("reason",), registry=registry
         )

@@ -17,10 +17,12 @@ from typing import Any
 import grpc
 import numpy as np
 from numpy.typing import NDArray
+from opentelemetry.trace import SpanKind, StatusCode
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from shopfuse.core.errors import ShopfuseError
 from shopfuse_gateway.telemetry.metrics import Metrics
+from shopfuse_gateway.telemetry.tracing import Tracing, exemplar
 from shopfuse_gateway.triton.circuit_breaker import CircuitBreaker
 from shopfuse_gateway.triton.served_model import Arrays, BadOutput, ServedModel
 
@@ -52,13 +54,16 @@ class TritonCallError(ShopfuseError):
 class TritonClient:
     """Use inside a running event loop, and close it."""
 
-    def __init__(self, target: str, breaker_failures: int, breaker_retry_s: float, metrics: Metrics) -> None:
+    def __init__(
+        self, target: str, breaker_failures: int, breaker_retry_s: float, metrics: Metrics, tracing: Tracing
+    ) -> None:
         self._channel = grpc.aio.insecure_channel(target, options=OPTIONS)
         self._infer = self._channel.unary_unary(METHOD, None, service_pb2.ModelInferResponse.FromString)
         self._control = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._breaker_settings = (breaker_failures, breaker_retry_s)
         self._breakers: dict[tuple[str, str], CircuitBreaker] = {}
         self._metrics = metrics
+        self._tracing = tracing
 
     async def close(self) -> None:
         await self._channel.close()
@@ -74,6 +79,17 @@ class TritonClient:
         self, model: ServedModel, arrays: Arrays, axes: Mapping[str, int], timeout_s: float
     ) -> dict[str, NDArray[np.float32]]:
         """The model's outputs for one batch of 1, without the batch axis. Raises TritonCallError."""
+        values = {"shopfuse.model": model.name, "shopfuse.model_version": model.version}
+        with self._tracing.span(f"triton {model.name}", values, SpanKind.CLIENT) as span:
+            try:
+                return await self._guarded_call(model, arrays, axes, timeout_s)
+            except TritonCallError as error:
+                span.set_status(StatusCode.ERROR, error.reason)
+                raise
+
+    async def _guarded_call(
+        self, model: ServedModel, arrays: Arrays, axes: Mapping[str, int], timeout_s: float
+    ) -> dict[str, NDArray[np.float32]]:
         if timeout_s < MIN_TIMEOUT_S:
             raise TritonCallError("LATE", f"{model.name}: {timeout_s * 1000:.0f} ms left")
         breaker = self._breaker(model)
@@ -91,13 +107,13 @@ class TritonClient:
     async def _timed_call(self, model: ServedModel, request: bytes, timeout_s: float) -> Any:
         started = time.perf_counter()
         try:
-            return await self._infer(request, timeout=timeout_s)
+            return await self._infer(request, timeout=timeout_s, metadata=self._tracing.headers())
         except asyncio.CancelledError:
             if (task := asyncio.current_task()) and task.cancelling():
                 raise
             raise TritonCallError("UNAVAILABLE", f"{model.name}: the call was cancelled") from None
         finally:
-            self._metrics.triton.labels(model.name).observe(time.perf_counter() - started)
+            self._metrics.triton.labels(model.name).observe(time.perf_counter() - started, exemplar())
 
     def _failed(
         self, breaker: CircuitBreaker, error: TritonCallError, timeout_s: float = FAIR_TIMEOUT_S
