@@ -17,6 +17,12 @@ TritonOption = Annotated[
 ]
 GrpcPortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port of the gateway; 0 takes a free one.")]
 MetricsPortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port of Prometheus' /metrics; 0: a free one.")]
+TritonTracesOption = Annotated[
+    str,
+    typer.Option(
+        metavar="URL", help="Where a Triton started here sends its spans: OTLP over HTTP, http://HOST:4318/v1/traces."
+    ),
+]
 WorkersOption = Annotated[int, typer.Option(min=1, max=64, help="Gateway processes that share the port.")]
 
 
@@ -43,11 +49,12 @@ def serve(
     grpc_port: GrpcPortOption = 0,
     metrics_port: MetricsPortOption = 0,
     workers: WorkersOption = 1,
+    triton_traces: TritonTracesOption = "",
 ) -> None:
     """Serve the released shop: a local Triton and the gateway, until Ctrl-C.
 
     The addresses go to WORKSPACE/run/endpoints.json once it answers.
     """
-    options = StackOptions(grpc_port, metrics_port, triton, workers)
+    options = StackOptions(grpc_port, metrics_port, triton, workers, triton_traces=triton_traces)
     with progress_bars() as progress, local_stack(workspace, options, progress) as stack:
         wait_for_end(stack)

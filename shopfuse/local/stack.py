@@ -23,6 +23,7 @@ from shopfuse.publishing.reconcile import reconcile
 from shopfuse.release.channels import read_channels
 from shopfuse.release.manifest import Manifest, ReleaseError
 from shopfuse.release.verify import verify_release
+from shopfuse.triton.command import TritonSettings
 from shopfuse.triton.errors import TritonServerError
 from shopfuse.triton.local_triton import LocalTriton
 from shopfuse.triton.model_control import ModelControl
@@ -46,6 +47,7 @@ class StackOptions:
     triton: str = ""  # HOST:PORT of a Triton that serves this workspace's repository; "" starts one here
     workers: int = 1
     log_impressions: bool = True
+    triton_traces: str = ""  # URL that a local Triton's spans go to; those of the gateway go where OTEL_* says
 
 
 @dataclass(slots=True)
@@ -91,9 +93,9 @@ def stable_release(workspace: Path) -> Manifest:
     return verify_release(WorkspacePaths(workspace).release(stable), WorkspacePaths(workspace).public_key)
 
 
-def _start_triton(stack: ExitStack, workspace: Path, progress: Progress) -> LocalTriton:
+def _start_triton(stack: ExitStack, workspace: Path, traces: str, progress: Progress) -> LocalTriton:
     paths = WorkspacePaths(workspace)
-    triton = LocalTriton(paths.model_repository, paths.triton_log, progress=progress)
+    triton = LocalTriton(paths.model_repository, paths.triton_log, TritonSettings(traces=traces), progress)
     stack.enter_context(triton)
     load_published(workspace, triton, progress)
     return triton
@@ -163,7 +165,7 @@ def local_stack(workspace: Path, options: StackOptions | None = None, progress: 
     workspace = workspace.absolute()
     stable_release(workspace)
     with ExitStack() as stack:
-        local = None if options.triton else _start_triton(stack, workspace, progress)
+        local = None if options.triton else _start_triton(stack, workspace, options.triton_traces, progress)
         address = local.address if local else options.triton
         gateway, ports = _start_gateway(stack, workspace, address, options)
         endpoints = Endpoints(

@@ -32,6 +32,7 @@ class TritonSettings:
     load_threads: int = 4  # models loaded at the same time
     shared_memory_bytes: int = 1 << 20  # of each model instance at its start; grows by itself, never shrinks
     log_verbose: int = 0
+    traces: str = ""  # URL that spans go to by OTLP over HTTP, http://HOST:4318/v1/traces; "": none are made
 
 
 def server_command(
@@ -56,6 +57,7 @@ def server_command(
     cache = [f"--cache-config=local,size={settings.response_cache_bytes}"] if settings.response_cache_bytes else []
     return [
         str(installation.server),
+        *(f"--trace-config={setting}" for setting in _trace_settings(settings.traces)),
         # Our configurations are complete; completing them costs each load another Python process per model.
         "--disable-auto-complete-config",
         *(f"--{name}={value}" for name, value in flags.items()),
@@ -63,6 +65,15 @@ def server_command(
         *cache,
         f"--backend-config=python,shm-region-prefix-name={prefix}",
         f"--backend-config=python,shm-default-byte-size={settings.shared_memory_bytes}",
+    ]
+
+
+def _trace_settings(url: str) -> list[str]:
+    """Spans for the calls that bring a trace's context with them, and only for those: a rate of 0 leaves out others."""
+    if not url:
+        return []
+    return ["mode=opentelemetry", "level=TIMESTAMPS", "rate=0"] + [
+        f"opentelemetry,{setting}" for setting in (f"url={url}", "resource=service.name=triton")
     ]
 
 
