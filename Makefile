@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 DEMO := demo
 BUF := node_modules/.bin/buf
 
-.PHONY: demo up test lint proto clean
+.PHONY: demo up test lint proto monitoring clean
 
 # SHOPFUSE_CORE: the gateway and the exporters use this checkout's shopfuse, which the same command installs.
 $(VENV)/installed: pyproject.toml gateway/pyproject.toml exporters/pyproject.toml constraints.txt
@@ -36,6 +36,9 @@ lint: $(VENV)/installed $(BUF)
 	$(BIN)/codespell
 	$(BUF) lint protos
 	$(BIN)/mypy
+
+monitoring: $(VENV)/installed
+	$(BIN)/python -m monitoring.render
 
 proto: $(VENV)/installed
 	$(BIN)/python protos/generate.py

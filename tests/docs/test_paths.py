@@ -17,6 +17,7 @@ ROOMS = (
         "gateway",
         "k8s",
         "model_repository",
+        "monitoring",
         "protos",
         "shopfuse",
         "tests",

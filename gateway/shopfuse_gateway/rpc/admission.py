@@ -25,6 +25,7 @@ class Admission:
         self._in_flight = 0
         self._gauge = metrics.in_flight
         self._shed = metrics.shed
+        metrics.limit.set(max_in_flight)
 
     def refusal(self) -> Overloaded | None:
         """Why the next request does not fit, already counted; None where it does. Call it once for each request."""

@@ -43,6 +43,7 @@ class Metrics:
             "shopfuse_degraded", "Stages that failed or were late.", ("stage", "reason"), registry=registry
         )
         self.in_flight = Gauge("shopfuse_inflight_requests", "Requests being answered.", registry=registry)
+        self.limit = Gauge("shopfuse_inflight_limit", "Requests that are answered at once.", registry=registry)
         self.shed = Counter("shopfuse_shed", "Requests refused at the door.", ("reason",), registry=registry)
         self.candidates = Histogram(
             "shopfuse_candidates", "Candidates a channel found.", ("channel",), buckets=_COUNTS, registry=registry
