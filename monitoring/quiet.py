@@ -10,9 +10,10 @@ NOT_SHOWN = {
     "nv_cpu_memory_total_bytes": "the machine's; its own exporter says more",
 }
 
-# Counters that begin with the first event. A query of one may be empty, and must only be valid.
+# Series that begin with the first event. A query of one may be empty, and must only be valid.
 EMPTY_WHEN_HEALTHY = {
     "shopfuse_degraded_total": "no stage failed",
+    "ALERTS": "no alert fires",
     "shopfuse_shed_total": "no request was refused",
     "shopfuse_impressions_dropped_total": "every impression was logged",
     "shopfuse_feature_missing_total": "the store knew every user and item",

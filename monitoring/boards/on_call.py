@@ -7,7 +7,6 @@ from monitoring.panels import COUNT, PER_SECOND, SECONDS, SHARE, Board, Panel, Q
 LIST_CALLS = 'grpc_server_handled_total{grpc_service=~"shopfuse.v1.*"}'
 NOT_OK = 'grpc_server_handled_total{grpc_service=~"shopfuse.v1.*",grpc_code!="OK"}'
 FIRING = 'ALERTS{alertstate="firing",severity!="none"}'
-QUIET = "no alert fires"
 
 
 def _stat(title: str, unit: str, expr: str, description: str = "", **limits: float) -> Panel:
@@ -108,7 +107,7 @@ BOARD = Board(
         ),
         Row(
             "Alerts",
-            (Panel("Firing", COUNT, (Query(FIRING, "{{alertname}} {{rpc}}{{instance}}"),), width=24, empty=QUIET),),
+            (Panel("Firing", COUNT, (Query(FIRING, "{{alertname}} {{rpc}}{{instance}}"),), width=24),),
         ),
     ),
 )
