@@ -152,7 +152,7 @@ def _engine_opener(stack: AsyncExitStack, settings: Settings, metrics: Metrics, 
     stack.push_async_callback(triton.close)
     threads = stack.enter_context(ThreadPoolExecutor(settings.recall_threads, "recall"))
     decoders = stack.enter_context(ThreadPoolExecutor(settings.image_threads, "images"))
-    key = read_key(settings.paths.page_token_key)
+    key = read_key(settings.page_token_key_file)
 
     def open_engine(release_id: str, held: Sequence[LoadedRelease]) -> Engine:
         release = LoadedRelease.open(settings.workspace, release_id, settings.public_key_file, held)

@@ -27,6 +27,7 @@ POSITIVE = (
     "follow_s",
     "slow_s",
 )
+LEAST_KEY_BYTES = 32
 NOT_NEGATIVE = ("reserve_s", "query_cache", "drain_s", "grace_s", "breaker_retry_s", "breaker_failures")
 
 
@@ -48,6 +49,9 @@ class Settings:
     release_id: Annotated[str, "answers with this release for ever, not with what releases/channels.json names"] = ""
     public_key: Annotated[
         str, "file of the key that signatures are checked with, not keys/release.pub of the workspace"
+    ] = ""
+    page_token_key: Annotated[
+        str, "file of the key that signs page tokens, the same for all gateways of a shop; else one is made in state/"
     ] = ""
     follow_s: Annotated[float, "between two looks at releases/channels.json"] = 0.5
     host: Annotated[str, "address to listen on, for both ports"] = "127.0.0.1"
@@ -96,10 +100,16 @@ class Settings:
             raise SettingsError(f"triton: expected HOST:PORT, got {self.triton!r}")
         if not self.workspace.is_dir():
             raise SettingsError(f"workspace: {self.workspace} is not a folder")
+        if self.page_token_key:
+            _check_page_token_key(Path(self.page_token_key))
 
     @property
     def paths(self) -> WorkspacePaths:
         return WorkspacePaths(self.workspace)
+
+    @property
+    def page_token_key_file(self) -> Path:
+        return Path(self.page_token_key) if self.page_token_key else self.paths.page_token_key
 
     @property
     def public_key_file(self) -> Path:
@@ -117,3 +127,13 @@ def has_collector(environment: Mapping[str, str]) -> bool:
     if exporter == "none" or environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return False
     return any(environment.get(name) for name in COLLECTOR)
+
+
+def _check_page_token_key(path: Path) -> None:
+    """A key that an operator gives is never made here: gateways with keys of their own refuse each other's pages."""
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise SettingsError(f"page_token_key: {path} cannot be read ({error.strerror})") from error
+    if size < LEAST_KEY_BYTES:
+        raise SettingsError(f"page_token_key: {path}: expected at least {LEAST_KEY_BYTES} bytes, got {size}")

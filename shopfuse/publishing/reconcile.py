@@ -56,6 +56,20 @@ def reconcile(workspace: Path, control: ModelControl, *, public_key: Path, progr
     return Reconciled(ready, tuple(placed), problems, time.monotonic() - began)
 
 
+def place_published(workspace: Path, *, public_key: Path, progress: Progress = silent) -> tuple[str, ...]:
+    """Puts the models of every channel into the repository, for a Triton that starts later; gives the new folders.
+
+    Raises PublishError where nothing is published or the stable release cannot be placed; a broken canary is left out.
+    """
+    channels = read_channels(workspace)
+    if not channels.stable:
+        raise PublishError(f"{WorkspacePaths(workspace).channels}: nothing is published yet; publish a release first")
+    manifests, problems = _genuine(workspace, channels.in_use, public_key)
+    if channels.stable in problems:
+        raise PublishError(f"the stable release {channels.stable} is not placed: {problems[channels.stable]}")
+    return tuple(placed for manifest in manifests.values() for placed in _place(workspace, manifest, progress))
+
+
 def _genuine(
     workspace: Path, releases: tuple[str, ...], public_key: Path
 ) -> tuple[dict[str, Manifest], dict[str, str]]:

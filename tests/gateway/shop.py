@@ -98,6 +98,7 @@ class Changes(TypedDict, total=False):
     workspace: Path
     triton: str
     release_id: str
+    page_token_key: str
     follow_s: float
     grpc_port: int
     deadline_s: float

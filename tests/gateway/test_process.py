@@ -128,6 +128,8 @@ def is_running(pid: int) -> bool:
         (("--release-id", "r9"), "r9"),
         (("--pool", "0"), "pool"),
         (("--triton", "nowhere"), "triton"),
+        (("--page-token-key", "/nowhere"), "page_token_key: /nowhere cannot be read"),
+        (("--page-token-key", "/dev/null"), "page_token_key: /dev/null: expected at least 32 bytes, got 0"),
     ],
 )
 def test_gateway_that_cannot_start_says_why_in_one_line(built: Path, options: tuple[str, ...], problem: str) -> None:

@@ -40,6 +40,8 @@ OPTIONS = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.enable_retries", 0),
+    # Of a name with several addresses (dns:///triton:8001) all are asked in turn, not only the first.
+    ("grpc.lb_policy_name", "round_robin"),
 )
 
 

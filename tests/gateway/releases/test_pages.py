@@ -51,6 +51,21 @@ async def test_pages_are_the_whole_list_in_slices(serve: Serve, size: int) -> No
     assert [item.score for page in pages for item in page.items] == [item.score for item in whole.items]
 
 
+async def test_gateways_with_one_key_know_each_others_pages(serve: Serve, tmp_path: Path) -> None:
+    for name in ("shared", "other"):
+        (tmp_path / name).write_bytes(name.encode() * 32)
+    shared, other = str(tmp_path / "shared"), str(tmp_path / "other")
+    request = RecommendRequest(user_id="ann", page_size=10)
+    async with serve(page_token_key=shared) as first:
+        request.page_token = (await first.recommend(request)).next_page_token
+
+    async with serve(page_token_key=shared) as second:
+        assert ids(await second.recommend(request))
+    async with serve(page_token_key=other) as stranger:
+        assert (await refused(stranger.recommend(request))).code == grpc.StatusCode.INVALID_ARGUMENT
+    assert not (tmp_path / "state" / "page_token.key").exists()
+
+
 async def test_the_same_token_gives_the_same_page_again(serve: Serve) -> None:
     async with serve() as shop:
         request = RecommendRequest(user_id="ann", page_size=10)
