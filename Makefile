@@ -1,13 +1,15 @@
 # make demo   builds the demo shop, trains, exports, serves it and answers requests, then stops everything
 # make test   lint, types and all tests
 # make up     the demo shop, served until Ctrl-C
+# make locks  what each image installs, with hashes (images/*/requirements.txt); after every change of a dependency
+# make lint-k8s   checkov over what k8s/ renders, and over the Dockerfiles
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 BUF := node_modules/.bin/buf
 
-.PHONY: demo up test lint proto monitoring clean
+.PHONY: demo up test lint proto monitoring locks lint-k8s clean
 
 # SHOPFUSE_CORE: the gateway and the exporters use this checkout's shopfuse, which the same command installs.
 $(VENV)/installed: pyproject.toml gateway/pyproject.toml exporters/pyproject.toml constraints.txt
@@ -42,6 +44,34 @@ monitoring: $(VENV)/installed
 
 proto: $(VENV)/installed
 	$(BIN)/python protos/generate.py
+
+# uv resolves for another platform than this one, and writes no registry's address.
+TOOLS := build/tools
+LOCK = SHOPFUSE_CORE=shopfuse $(TOOLS)/bin/uv pip compile --quiet -c constraints.txt --generate-hashes --no-annotate \
+	--python-version 3.11 --python-platform x86_64-manylinux_2_36 --custom-compile-command 'make locks' \
+	$(foreach name,shopfuse shopfuse-gateway shopfuse-exporters,--no-emit-package $(name))
+$(TOOLS)/installed: Makefile
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
+	touch $@
+
+locks: $(TOOLS)/installed
+	$(LOCK) images/build.in -o images/build.txt
+	$(LOCK) gateway/pyproject.toml -o images/gateway/requirements.txt
+	$(LOCK) pyproject.toml --extra triton -o images/triton/requirements.txt
+	$(LOCK) pyproject.toml --extra train gateway/pyproject.toml exporters/pyproject.toml -o images/exporters/requirements.txt
+
+# In an environment of its own: it pins what we pin otherwise.
+build/checkov/installed: Makefile
+	$(PYTHON) -m venv build/checkov
+	build/checkov/bin/pip install --quiet --disable-pip-version-check checkov==3.3.30
+	touch $@
+
+lint-k8s: $(VENV)/installed build/checkov/installed
+	rm -rf build/k8s && mkdir -p build/k8s
+	for folder in k8s/overlays/* k8s/jobs/*; do \
+		$(BIN)/kubectl kustomize $$folder > build/k8s/$$(basename $$folder).yaml || exit 1; done
+	build/checkov/bin/checkov --config-file k8s/checkov.yaml --skip-download -d build/k8s -d images
 
 clean:
 	rm -rf $(VENV) node_modules examples/node/node_modules $(DEMO) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
