@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from shopfuse.v1 import item_pb2 as shopfuse_dot_v1_dot_item__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18shopfuse/v1/search.proto\x12\x0bshopfuse.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x16shopfuse/v1/item.proto\"\xc5\x03\n\rSearchRequest\x12\x17\n\x05query\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x1f\n\x0bquery_image\x18\x02 \x01(\x0c\x42\n\xbaH\x07z\x05\x18\x80\x80\x80\x01\x12\x19\n\x07user_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1c\n\nsession_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12,\n\x07\x63ontext\x18\x05 \x01(\x0b\x32\x1b.shopfuse.v1.RequestContext\x12\'\n\x06\x66ilter\x18\x06 \x01(\x0b\x32\x17.shopfuse.v1.ItemFilter\x12\x1a\n\tpage_size\x18\x07 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x08 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12+\n\x10\x65xclude_item_ids\x18\t \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\xe8\x07\"\x06r\x04\x10\x01\x18@\x12\x0f\n\x07\x65xplain\x18\n \x01(\x08:r\xbaHo\x1am\n\x15search.query_or_image\x12 query or query_image is required\x1a\x32size(this.query) > 0 || size(this.query_image) > 0\"\xd1\x01\n\x0eSearchResponse\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.shopfuse.v1.RankedItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12(\n\tserved_by\x18\x04 \x01(\x0b\x32\x15.shopfuse.v1.ServedBy\x12\x10\n\x08\x64\x65graded\x18\x05 \x01(\x08\x12.\n\x0c\x64\x65gradations\x18\x06 \x03(\x0b\x32\x18.shopfuse.v1.Degradation2R\n\rSearchService\x12\x41\n\x06Search\x12\x1a.shopfuse.v1.SearchRequest\x1a\x1b.shopfuse.v1.SearchResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18shopfuse/v1/search.proto\x12\x0bshopfuse.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x16shopfuse/v1/item.proto\"\xc5\x03\n\rSearchRequest\x12\x17\n\x05query\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x1f\n\x0bquery_image\x18\x02 \x01(\x0c\x42\n\xbaH\x07z\x05\x18\x80\x80\x80\x01\x12\x19\n\x07user_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1c\n\nsession_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12,\n\x07\x63ontext\x18\x05 \x01(\x0b\x32\x1b.shopfuse.v1.RequestContext\x12\'\n\x06\x66ilter\x18\x06 \x01(\x0b\x32\x17.shopfuse.v1.ItemFilter\x12\x1a\n\tpage_size\x18\x07 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x08 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12+\n\x10\x65xclude_item_ids\x18\t \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\xe8\x07\"\x06r\x04\x10\x01\x18@\x12\x0f\n\x07\x65xplain\x18\n \x01(\x08:r\xbaHo\x1am\n\x15search.query_or_image\x12 query or query_image is required\x1a\x32size(this.query) > 0 || size(this.query_image) > 0\"\xd1\x01\n\x0eSearchResponse\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.shopfuse.v1.RankedItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12(\n\tserved_by\x18\x04 \x01(\x0b\x32\x15.shopfuse.v1.ServedBy\x12\x10\n\x08\x64\x65graded\x18\x05 \x01(\x08\x12.\n\x0c\x64\x65gradations\x18\x06 \x03(\x0b\x32\x18.shopfuse.v1.Degradation2z\n\rSearchService\x12i\n\x06Search\x12\x1a.shopfuse.v1.SearchRequest\x1a\x1b.shopfuse.v1.SearchResponse\"&\x90\x02\x01\x82\xd3\xe4\x93\x02\x1d\"\n/v1/search:\x01*Z\x0c\x12\n/v1/searchb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,10 +50,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHREQUEST'].fields_by_name['exclude_item_ids']._serialized_options = b'\272H\016\222\001\013\020\350\007\"\006r\004\020\001\030@'
   _globals['_SEARCHREQUEST']._loaded_options = None
   _globals['_SEARCHREQUEST']._serialized_options = b'\272Ho\032m\n\025search.query_or_image\022 query or query_image is required\0322size(this.query) > 0 || size(this.query_image) > 0'
-  _globals['_SEARCHREQUEST']._serialized_start=95
-  _globals['_SEARCHREQUEST']._serialized_end=548
-  _globals['_SEARCHRESPONSE']._serialized_start=551
-  _globals['_SEARCHRESPONSE']._serialized_end=760
-  _globals['_SEARCHSERVICE']._serialized_start=762
-  _globals['_SEARCHSERVICE']._serialized_end=844
+  _globals['_SEARCHSERVICE'].methods_by_name['Search']._loaded_options = None
+  _globals['_SEARCHSERVICE'].methods_by_name['Search']._serialized_options = b'\220\002\001\202\323\344\223\002\035\"\n/v1/search:\001*Z\014\022\n/v1/search'
+  _globals['_SEARCHREQUEST']._serialized_start=125
+  _globals['_SEARCHREQUEST']._serialized_end=578
+  _globals['_SEARCHRESPONSE']._serialized_start=581
+  _globals['_SEARCHRESPONSE']._serialized_end=790
+  _globals['_SEARCHSERVICE']._serialized_start=792
+  _globals['_SEARCHSERVICE']._serialized_end=914
 # @@protoc_insertion_point(module_scope)

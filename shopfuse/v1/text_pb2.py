@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from shopfuse.v1 import item_pb2 as shopfuse_dot_v1_dot_item__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16shopfuse/v1/text.proto\x12\x0bshopfuse.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x16shopfuse/v1/item.proto\"\x8c\x01\n\x13\x43lassifyTextRequest\x12\"\n\x05texts\x18\x01 \x03(\tB\x13\xbaH\x10\x92\x01\r\x08\x01\x10\x10\"\x07r\x05\x10\x01\x18\x80 \x12\x39\n\x05tasks\x18\x02 \x03(\x0e\x32\x15.shopfuse.v1.TextTaskB\x13\xbaH\x10\x92\x01\r\x10\x02\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\x12\x16\n\x05top_k\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\"\x8e\x01\n\x14\x43lassifyTextResponse\x12\x38\n\x0f\x63lassifications\x18\x01 \x03(\x0b\x32\x1f.shopfuse.v1.TextClassification\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12(\n\tserved_by\x18\x03 \x01(\x0b\x32\x15.shopfuse.v1.ServedBy\"\x83\x01\n\x12TextClassification\x12+\n\x08\x63\x61tegory\x18\x01 \x01(\x0b\x32\x19.shopfuse.v1.TextCategory\x12-\n\tsentiment\x18\x02 \x01(\x0b\x32\x1a.shopfuse.v1.TextSentiment\x12\x11\n\ttruncated\x18\x03 \x01(\x08\"d\n\x0cTextCategory\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x01\x12-\n\x06labels\x18\x03 \x03(\x0b\x32\x1d.shopfuse.v1.LabelProbability\"`\n\rTextSentiment\x12\x11\n\tsentiment\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12-\n\x06labels\x18\x03 \x03(\x0b\x32\x1d.shopfuse.v1.LabelProbability\"6\n\x10LabelProbability\x12\r\n\x05label\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x01*V\n\x08TextTask\x12\x19\n\x15TEXT_TASK_UNSPECIFIED\x10\x00\x12\x16\n\x12TEXT_TASK_CATEGORY\x10\x01\x12\x17\n\x13TEXT_TASK_SENTIMENT\x10\x02\x32\x62\n\x0bTextService\x12S\n\x0c\x43lassifyText\x12 .shopfuse.v1.ClassifyTextRequest\x1a!.shopfuse.v1.ClassifyTextResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16shopfuse/v1/text.proto\x12\x0bshopfuse.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x16shopfuse/v1/item.proto\"\x8c\x01\n\x13\x43lassifyTextRequest\x12\"\n\x05texts\x18\x01 \x03(\tB\x13\xbaH\x10\x92\x01\r\x08\x01\x10\x10\"\x07r\x05\x10\x01\x18\x80 \x12\x39\n\x05tasks\x18\x02 \x03(\x0e\x32\x15.shopfuse.v1.TextTaskB\x13\xbaH\x10\x92\x01\r\x10\x02\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\x12\x16\n\x05top_k\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\"\x8e\x01\n\x14\x43lassifyTextResponse\x12\x38\n\x0f\x63lassifications\x18\x01 \x03(\x0b\x32\x1f.shopfuse.v1.TextClassification\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12(\n\tserved_by\x18\x03 \x01(\x0b\x32\x15.shopfuse.v1.ServedBy\"\x83\x01\n\x12TextClassification\x12+\n\x08\x63\x61tegory\x18\x01 \x01(\x0b\x32\x19.shopfuse.v1.TextCategory\x12-\n\tsentiment\x18\x02 \x01(\x0b\x32\x1a.shopfuse.v1.TextSentiment\x12\x11\n\ttruncated\x18\x03 \x01(\x08\"d\n\x0cTextCategory\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x01\x12-\n\x06labels\x18\x03 \x03(\x0b\x32\x1d.shopfuse.v1.LabelProbability\"`\n\rTextSentiment\x12\x11\n\tsentiment\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12-\n\x06labels\x18\x03 \x03(\x0b\x32\x1d.shopfuse.v1.LabelProbability\"6\n\x10LabelProbability\x12\r\n\x05label\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x01*V\n\x08TextTask\x12\x19\n\x15TEXT_TASK_UNSPECIFIED\x10\x00\x12\x16\n\x12TEXT_TASK_CATEGORY\x10\x01\x12\x17\n\x13TEXT_TASK_SENTIMENT\x10\x02\x32\x83\x01\n\x0bTextService\x12t\n\x0c\x43lassifyText\x12 .shopfuse.v1.ClassifyTextRequest\x1a!.shopfuse.v1.ClassifyTextResponse\"\x1f\x90\x02\x01\x82\xd3\xe4\x93\x02\x16\"\x11/v1/classify-text:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,20 +40,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLASSIFYTEXTREQUEST'].fields_by_name['tasks']._serialized_options = b'\272H\020\222\001\r\020\002\030\001\"\007\202\001\004\020\001 \000'
   _globals['_CLASSIFYTEXTREQUEST'].fields_by_name['top_k']._loaded_options = None
   _globals['_CLASSIFYTEXTREQUEST'].fields_by_name['top_k']._serialized_options = b'\272H\004\032\002(\000'
-  _globals['_TEXTTASK']._serialized_start=770
-  _globals['_TEXTTASK']._serialized_end=856
-  _globals['_CLASSIFYTEXTREQUEST']._serialized_start=93
-  _globals['_CLASSIFYTEXTREQUEST']._serialized_end=233
-  _globals['_CLASSIFYTEXTRESPONSE']._serialized_start=236
-  _globals['_CLASSIFYTEXTRESPONSE']._serialized_end=378
-  _globals['_TEXTCLASSIFICATION']._serialized_start=381
-  _globals['_TEXTCLASSIFICATION']._serialized_end=512
-  _globals['_TEXTCATEGORY']._serialized_start=514
-  _globals['_TEXTCATEGORY']._serialized_end=614
-  _globals['_TEXTSENTIMENT']._serialized_start=616
-  _globals['_TEXTSENTIMENT']._serialized_end=712
-  _globals['_LABELPROBABILITY']._serialized_start=714
-  _globals['_LABELPROBABILITY']._serialized_end=768
-  _globals['_TEXTSERVICE']._serialized_start=858
-  _globals['_TEXTSERVICE']._serialized_end=956
+  _globals['_TEXTSERVICE'].methods_by_name['ClassifyText']._loaded_options = None
+  _globals['_TEXTSERVICE'].methods_by_name['ClassifyText']._serialized_options = b'\220\002\001\202\323\344\223\002\026\"\021/v1/classify-text:\001*'
+  _globals['_TEXTTASK']._serialized_start=800
+  _globals['_TEXTTASK']._serialized_end=886
+  _globals['_CLASSIFYTEXTREQUEST']._serialized_start=123
+  _globals['_CLASSIFYTEXTREQUEST']._serialized_end=263
+  _globals['_CLASSIFYTEXTRESPONSE']._serialized_start=266
+  _globals['_CLASSIFYTEXTRESPONSE']._serialized_end=408
+  _globals['_TEXTCLASSIFICATION']._serialized_start=411
+  _globals['_TEXTCLASSIFICATION']._serialized_end=542
+  _globals['_TEXTCATEGORY']._serialized_start=544
+  _globals['_TEXTCATEGORY']._serialized_end=644
+  _globals['_TEXTSENTIMENT']._serialized_start=646
+  _globals['_TEXTSENTIMENT']._serialized_end=742
+  _globals['_LABELPROBABILITY']._serialized_start=744
+  _globals['_LABELPROBABILITY']._serialized_end=798
+  _globals['_TEXTSERVICE']._serialized_start=889
+  _globals['_TEXTSERVICE']._serialized_end=1020
 # @@protoc_insertion_point(module_scope)

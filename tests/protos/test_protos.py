@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf import descriptor_pb2
+from google.rpc import status_pb2
 from protovalidate._gen.buf.validate import validate_pb
 
 ROOT = Path(__file__).parents[2]
 PROTOS = ROOT / "protos"
 BUF = ROOT / "node_modules" / ".bin" / "buf"
 GENERATED = ("shopfuse/v1", "protos/python/buf/validate")
+DESCRIBED = ("shopfuse/v1/api.binpb", "protos/openapi.json")
 
 
 def lint(folder: Path) -> str:
@@ -31,6 +36,8 @@ def test_committed_code_is_what_the_protos_generate(tmp_path: Path) -> None:
         for fresh in sorted((tmp_path / folder).glob("*_pb2*")):
             committed = ROOT / folder / fresh.name
             assert committed.read_bytes() == fresh.read_bytes(), f"{committed} is stale: run make proto"
+    for name in DESCRIBED:
+        assert (ROOT / name).read_bytes() == (tmp_path / name).read_bytes(), f"{name} is stale: run make proto"
 
 
 def test_the_rules_schema_in_protos_is_that_of_the_installed_validator(tmp_path: Path) -> None:
@@ -43,6 +50,38 @@ def test_the_rules_schema_in_protos_is_that_of_the_installed_validator(tmp_path:
         file.ClearField("options")  # package names of other languages, which code generators set as they like
 
     assert ours == installed
+
+
+@pytest.mark.parametrize("name", ["google/api/annotations.proto", "google/api/http.proto"])
+def test_the_schema_of_paths_in_protos_is_that_of_the_installed_package(name: str) -> None:
+    assert (PROTOS / name).read_bytes() == (Path(status_pb2.__file__).parents[2] / name).read_bytes()
+
+
+def openapi() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((PROTOS / "openapi.json").read_text())
+    return document
+
+
+def test_every_method_is_described_over_http_with_its_bounds() -> None:
+    document = openapi()
+    operations = {operation["operationId"] for path in document["paths"].values() for operation in path.values()}
+    search = document["components"]["schemas"]["SearchRequest"]["properties"]
+
+    assert operations >= {"Search", "Recommend", "RecommendSimilarItems", "RankItems", "ClassifyText", "SearchByGet"}
+    assert search["query"] == {
+        "type": "string",
+        "maxLength": 512,
+        "description": "Words, at most 512 code points.",
+    }
+    assert search["exclude_item_ids"]["items"] == {"type": "string", "minLength": 1, "maxLength": 64}
+
+
+def test_every_reference_of_the_http_description_leads_somewhere() -> None:
+    document = openapi()
+    named = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(document)))
+
+    assert named
+    assert named <= set(document["components"]["schemas"])
 
 
 def test_protos_are_lint_clean() -> None:
