@@ -16,11 +16,13 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from monitoring.boards import BOARDS
 from monitoring.local_prometheus import LocalPrometheus, Series, local_prometheus
@@ -32,9 +34,12 @@ from shopfuse.local.stack import local_stack
 
 FOLDER = HERE.parent / "docs" / "previews"
 COLUMNS = 24
-COLUMN_INCHES, ROW_INCHES, STAT_INCHES, HEAD_INCHES = 0.5, 2.0, 0.9, 0.5
+COLUMN_INCHES, ROW_INCHES, STAT_INCHES, HEAD_INCHES = 0.5, 1.9, 0.7, 0.6
 DPI = 75
 LONGEST_LEGEND = 7
+COLOURS = 48
+# Of the columns' own width and the rows' height: the gaps between panels.
+MARGINS = {"left": 0.045, "right": 0.99, "wspace": 8, "hspace": 0.4}
 QUERIES = ("boots", "red shoes", "wool scarf", "lamp", "cushioned jacket")
 UNITS = {SECONDS: "s", SHARE: "share", PER_SECOND: "/s", BYTES: "bytes", MICROSECONDS: "µs"}
 
@@ -61,17 +66,27 @@ def main() -> None:
             time.sleep(options.seconds / 3)
             for board in BOARDS:
                 path = options.to / f"{board.uid.removeprefix('shopfuse-')}.png"
-                draw(board, prometheus, began, time.time()).savefig(path, dpi=DPI, metadata={"Software": None})
+                save(draw(board, prometheus, began, time.time()), path)
                 print(f"wrote {path}, {path.stat().st_size / 1024:.0f} KB")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """With few colours: a page of the docs loads five of them."""
+    whole = BytesIO()
+    figure.savefig(whole, dpi=DPI)
+    Image.open(whole).quantize(COLOURS).save(path, optimize=True)
 
 
 def draw(board: Board, prometheus: LocalPrometheus, start: float, end: float) -> Figure:
     """Rows below one another, panels as wide as in Grafana."""
     heights = [STAT_INCHES if row.panels[0].kind == "stat" else ROW_INCHES for row in _lines(board)]
-    figure = Figure(figsize=(COLUMNS * COLUMN_INCHES, sum(heights) + HEAD_INCHES), layout="constrained")
+    height = sum(heights) + HEAD_INCHES
+    figure = Figure(figsize=(COLUMNS * COLUMN_INCHES, height))
     note = "drawn by monitoring/preview.py, not by Grafana; Triton is killed halfway and started again"
     figure.suptitle(f"{board.title}  ({note})", fontsize=9)
-    grid = figure.add_gridspec(len(heights), COLUMNS, height_ratios=heights)
+    grid = figure.add_gridspec(
+        len(heights), COLUMNS, height_ratios=heights, **MARGINS, top=1 - HEAD_INCHES / height, bottom=0.3 / height
+    )
     for at, line in enumerate(_lines(board)):
         column = 0
         for panel in line.panels:
@@ -119,7 +134,7 @@ def _draw_lines(axes: Axes, panel: Panel, data: list[tuple[Query, Series]], star
     if panel.minimum is not None:
         axes.set_ylim(bottom=panel.minimum)
     if any(query.legend for query, _ in data):
-        axes.legend(fontsize=5, loc="upper left", framealpha=0.5)
+        axes.legend(fontsize=5, framealpha=0.5)
     if not data:
         axes.text(0.5, 0.5, f"no data: {panel.empty or 'nothing to count'}", ha="center", transform=axes.transAxes)
 

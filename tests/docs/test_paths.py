@@ -52,13 +52,16 @@ def slug(heading: str) -> str:
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
+def anchors(page: Path) -> set[str]:
+    return {slug(line.lstrip("# ")) for line in page.read_text().splitlines() if line.startswith("#")}
+
+
 def broken_links(page: Path) -> list[str]:
     broken = []
     for link in LINK.findall(page.read_text()):
         name, _, anchor = link.partition("#")
         target = page.parent / name if name else page
-        anchors = {slug(line.lstrip("# ")) for line in target.read_text().splitlines() if line.startswith("#")}
-        if not target.is_file() or (anchor and anchor not in anchors):
+        if not target.is_file() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     return broken
 
