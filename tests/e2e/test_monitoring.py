@@ -9,6 +9,7 @@ import signal
 import urllib.request
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import polars as pl
@@ -89,8 +90,10 @@ def healthy_queries() -> list[str]:
 
 
 def test_every_query_of_a_dashboard_and_of_a_recording_rule_has_data(watched: Watched) -> None:
-    wait_until(lambda: not watched.unanswered(healthy_queries()), FIRST_ANSWERS_S)
+    with suppress(AssertionError):  # which query it is, the next line tells
+        wait_until(lambda: not watched.unanswered(healthy_queries()), FIRST_ANSWERS_S)
 
+    assert not watched.unanswered(healthy_queries())
     assert watched.outcomes["ok"] > 20
     assert not watched.outcomes["failed"]
 
@@ -115,9 +118,9 @@ def test_a_metric_that_was_renamed_is_told(watched: Watched) -> None:
 def test_every_exported_metric_is_shown_or_excused(watched: Watched) -> None:
     exported = watched.scraped()
 
-    assert not exported - asked_for() - NOT_SHOWN.keys(), (
-        "give it a panel in monitoring/boards/, or a reason in monitoring/quiet.py"
-    )
+    homeless = sorted(exported - asked_for() - NOT_SHOWN.keys())
+
+    assert not homeless, "give it a panel in monitoring/boards/, or a reason in monitoring/quiet.py"
     assert exported >= NOT_SHOWN.keys(), "an excuse for a metric that nobody exports"
 
 
