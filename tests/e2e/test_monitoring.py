@@ -72,7 +72,7 @@ def watched(
 ) -> Iterator[Watched]:
     program("prometheus", "prometheus")
     queries = pl.read_parquet(shop.paths.search_truth)["query"].unique(maintain_order=True).to_list()[:20]
-    with local_stack(shop.root, StackOptions()) as stack:
+    with local_stack(shop.root, StackOptions(log_impressions=False)) as stack:
         assert stack.triton is not None
         targets = {"shopfuse-gateway": stack.endpoints.metrics, "triton": f"127.0.0.1:{stack.triton.metrics_port}"}
         with (

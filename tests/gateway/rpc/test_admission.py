@@ -41,3 +41,12 @@ async def test_no_more_places_than_there_are() -> None:
             pytest.fail("a second request found a place")
 
     assert door.refusal() is None
+
+
+async def test_how_full_a_gateway_is_can_be_seen() -> None:
+    lag, metrics = LoopLag(), Metrics()
+    lag.stop()
+
+    with Admission(7, max_lag_s=0.05, lag=lag, metrics=metrics).place():
+        assert metrics.registry.get_sample_value("shopfuse_inflight_requests") == 1
+        assert metrics.registry.get_sample_value("shopfuse_inflight_limit") == 7
