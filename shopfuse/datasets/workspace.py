@@ -52,7 +52,7 @@ class Workspace:
             raise WorkspaceError(f"{root}: a file of this name is in the way")
         if paths.settings.exists():
             raise WorkspaceError(f"{root}: already a workspace")
-        if root.is_dir() and any(root.iterdir()):
+        if root.is_dir() and {path.name for path in root.iterdir()} - {"lost+found"}:  # of a disk that is mounted here
             raise WorkspaceError(f"{root}: not empty; a workspace starts in a new or empty folder")
         workspace = cls(paths, settings or ShopSettings())
         write_text(paths.settings, settings_toml(workspace.settings))

@@ -46,6 +46,13 @@ def test_create_refuses_a_folder_in_use(tmp_path: Path) -> None:
         Workspace.create(tmp_path / "thesis.txt")
 
 
+def test_a_disk_of_its_own_is_a_new_folder(tmp_path: Path) -> None:
+    """Where a volume is mounted, its file system has a folder already."""
+    (tmp_path / "lost+found").mkdir()
+
+    assert Workspace.create(tmp_path).root == tmp_path
+
+
 def test_create_refuses_an_existing_workspace_and_open_or_create_opens_it(tmp_path: Path) -> None:
     workspace = Workspace.open_or_create(tmp_path / "shop")
 

@@ -15,7 +15,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 K8S = ROOT / "k8s"
 OVERLAYS = ("overlays/cpu-dev", "overlays/production", "overlays/gpu")
-JOBS = ("jobs/publish", "jobs/tensorrt-plans")
+JOBS = ("jobs/demo-shop", "jobs/publish", "jobs/tensorrt-plans")
 KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
 VERSIONS = ("1.35", "1.36", "1.37")  # of Kubernetes
 

@@ -20,7 +20,7 @@ from tests.k8s.rendered import ROOT, containers
 IMAGES: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "gateway": (("shopfuse-gateway", ()),),
     "triton": (("shopfuse", ("triton",)),),
-    "exporters": (("shopfuse-exporters", ()), ("shopfuse-gateway", ())),
+    "exporters": (("shopfuse-exporters", ()), ("shopfuse-gateway", ()), ("shopfuse", ("triton",))),
 }
 LOCKS = ("build.txt", *(f"{image}/requirements.txt" for image in IMAGES))
 PIN = re.compile(r"^([a-z0-9-]+)==([^\s;]+)", re.MULTILINE)
@@ -99,7 +99,7 @@ def test_pods_run_the_images_that_there_are() -> None:
 def test_the_tags_are_the_version_of_the_project() -> None:
     version = re.search(r'^version = "(.+)"$', text_of("pyproject.toml"), re.MULTILINE)
     assert version
-    for folder in ("overlays/production", "jobs/publish"):
+    for folder in ("overlays/production", "jobs/demo-shop", "jobs/publish"):
         assert {each.spec["image"].partition(":")[2] for each in containers(folder)} == {version[1]}
     images = [each["image"] for each in compose()["services"].values() if each["image"].startswith("shopfuse-")]
     assert {image.partition(":")[2] for image in images} == {version[1]}
