@@ -8,6 +8,7 @@ from monitoring.objectives import BURN_WINDOWS, COUNTED_WINDOWS, FEW_BAD_REQUEST
 
 RUNBOOK = "docs/runbook.md"  # of this repository; where a shop publishes it, its address
 OLDEST_RELEASE_DAYS = 7
+MOST_EMPTY = 0.2  # share of answers without an item
 GATEWAY, TRITON = 'up{job="shopfuse-gateway"}', 'up{job="triton"}'
 ANSWERS = "sum(rate(shopfuse_release_answers_total[5m]))"
 
@@ -179,10 +180,19 @@ ALERTS = (
         "FeaturesMissing",
         "ticket",
         'sum(rate(shopfuse_feature_missing_total{feature="item"}[5m]))'
-        " / sum(rate(shopfuse_feature_age_seconds_count[5m])) > 20",
+        ' / sum(rate(shopfuse_feature_reads_total{feature="item"}[5m])) > 0.1',
         "10m",
         "the feature store lacks rows of candidates",
-        "{{ $value | humanize }} candidates of a request have no row.",
+        "{{ $value | humanizePercentage }} of the candidates have no row.",
+    ),
+    Alert(
+        "EmptyAnswers",
+        "ticket",
+        "sum by (grpc_method) (rate(shopfuse_zero_results_total[30m]))"
+        f' / sum by (grpc_method) (rate(grpc_server_handled_total{{grpc_code="OK"}}[30m])) > {MOST_EMPTY}',
+        "30m",
+        f"more than {MOST_EMPTY:.0%} of a method's answers have no item",
+        "{{ $labels.grpc_method }}: {{ $value | humanizePercentage }} of the answers.",
     ),
     Alert(
         "FeaturesOld",

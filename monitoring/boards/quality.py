@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from monitoring.alerts import MOST_EMPTY
 from monitoring.panels import COUNT, PER_SECOND, SECONDS, SHARE, Board, Panel, Query, Row, quantiles, rate, ratio
 
 CANDIDATES, AGE = "shopfuse_candidates", "shopfuse_feature_age_seconds"
 NOTHING = 'shopfuse_candidates_bucket{le="0.0"}'
 TOTAL = "shopfuse_release_answers_total"
 ANSWERS = f"sum(rate({TOTAL}[$__rate_interval]))"
+
+EMPTY, ANSWERED = "shopfuse_zero_results_total", 'grpc_server_handled_total{grpc_code="OK"}'
+
+
+def _ages(metric: str) -> tuple[Query, ...]:
+    return tuple(
+        Query(
+            f"histogram_quantile({level}, sum by (le) (rate({metric}_bucket[$__rate_interval])))", f"p{level * 100:g}"
+        )
+        for level in (0.5, 0.99)
+    )
+
 
 BOARD = Board(
     "shopfuse-quality",
@@ -43,6 +56,38 @@ BOARD = Board(
             ),
         ),
         Row(
+            "What shoppers get",
+            (
+                Panel(
+                    "Answers without an item",
+                    SHARE,
+                    (Query(f"{rate(EMPTY, 'grpc_method')} / {rate(ANSWERED, 'grpc_method')}", "{{grpc_method}}"),),
+                    "Of those that are answered.",
+                    maximum=1,
+                    bad_above=MOST_EMPTY,
+                ),
+                Panel(
+                    "Score of the first item, median",
+                    SHARE,
+                    (
+                        Query(
+                            "histogram_quantile(0.5, sum by (le, release_id, grpc_method)"
+                            " (rate(shopfuse_top_score_bucket[$__rate_interval])))",
+                            "{{release_id}} {{grpc_method}}",
+                        ),
+                    ),
+                    "Of whole answers. It moves with the ranker: one that moves without a release is worth a look.",
+                    maximum=1,
+                ),
+                Panel(
+                    "Newest event of a known user",
+                    SECONDS,
+                    _ages("shopfuse_user_event_age_seconds"),
+                    "Growing together with the clock: events no longer arrive.",
+                ),
+            ),
+        ),
+        Row(
             "Candidates",
             (
                 Panel(
@@ -65,20 +110,19 @@ BOARD = Board(
             (
                 Panel(
                     "Missing in the feature store",
-                    PER_SECOND,
-                    (Query(rate("shopfuse_feature_missing_total", "feature"), "{{feature}}"),),
-                    "user: nobody that the store knows. item: rows of candidates.",
+                    SHARE,
+                    (
+                        Query(
+                            ratio("shopfuse_feature_missing_total", "shopfuse_feature_reads_total", "feature"),
+                            "{{feature}}",
+                        ),
+                    ),
+                    "Of what it was asked for. user: nobody that the store knows. item: rows of candidates.",
                 ),
                 Panel(
                     "Oldest row of a request",
                     SECONDS,
-                    tuple(
-                        Query(
-                            f"histogram_quantile({level}, sum by (le) (rate({AGE}_bucket[$__rate_interval])))",
-                            f"p{level * 100:g}",
-                        )
-                        for level in (0.5, 0.99)
-                    ),
+                    _ages(AGE),
                 ),
                 Panel(
                     "Impressions not logged",

@@ -62,14 +62,20 @@ BOARD = Board(
             ),
         ),
         Row(
-            "Refused",
+            "Changes",
             (
+                Panel(
+                    "How long the stable release has answered",
+                    SECONDS,
+                    (Query("shopfuse_release_age_seconds", "{{instance}}"),),
+                    "Falls to 0 with every flip.",
+                ),
                 Panel(
                     "Published and not served",
                     COUNT,
                     (Query("sum by (reason) (increase(shopfuse_release_refused_total[15m]))", "{{reason}}"),),
                     "The release before goes on.",
-                    width=24,
+                    width=16,
                 ),
             ),
         ),

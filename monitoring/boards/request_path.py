@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from monitoring.panels import COUNT, PER_SECOND, SECONDS, SHARE, Board, Panel, Query, Row, quantiles, rate, ratio
+from monitoring.panels import PER_SECOND, SECONDS, SHARE, Board, Panel, Query, Row, quantiles, rate, ratio
 
 STAGE, TRITON = "shopfuse_stage_duration_seconds", "shopfuse_triton_request_seconds"
 CACHE = "shopfuse_cache_events_total"
@@ -47,7 +47,7 @@ BOARD = Board(
             ),
         ),
         Row(
-            "What is asked twice",
+            "What is asked twice, and what is not told",
             (
                 Panel(
                     "Found in the cache",
@@ -60,7 +60,11 @@ BOARD = Board(
                     PER_SECOND,
                     (Query(rate(CACHE, "cache", "outcome"), "{{cache}} {{outcome}}"),),
                 ),
-                Panel("In hand", COUNT, (Query("shopfuse_inflight_requests", "{{instance}}"),)),
+                Panel(
+                    "Spans that no collector got",
+                    PER_SECOND,
+                    (Query(rate("shopfuse_trace_spans_dropped_total", "reason"), "{{reason}}"),),
+                ),
             ),
         ),
     ),
