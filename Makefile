@@ -47,7 +47,7 @@ proto: $(VENV)/installed
 
 # uv resolves for another platform than this one, and writes no registry's address.
 TOOLS := build/tools
-LOCK = SHOPFUSE_CORE=shopfuse $(TOOLS)/bin/uv pip compile --quiet -c constraints.txt --generate-hashes --no-annotate \
+LOCK = SHOPFUSE_CORE="shopfuse @ file://$(CURDIR)" $(TOOLS)/bin/uv pip compile --quiet --no-cache -c constraints.txt --generate-hashes --no-annotate \
 	--python-version 3.11 --python-platform x86_64-manylinux_2_36 --custom-compile-command 'make locks' \
 	$(foreach name,shopfuse shopfuse-gateway shopfuse-exporters,--no-emit-package $(name))
 $(TOOLS)/installed: Makefile
