@@ -29,7 +29,7 @@ from shopfuse.core.atomic_files import write_text
 from shopfuse.core.errors import ShopfuseError
 from shopfuse_gateway.server import open_gateway
 from shopfuse_gateway.settings import Settings, SettingsError
-from shopfuse_gateway.telemetry.logs import set_up_logging
+from shopfuse_gateway.telemetry.logs import event, set_up_logging
 
 log = logging.getLogger(__name__)
 
@@ -89,11 +89,12 @@ async def _serve(settings: Settings, ready_file: Path | None) -> None:
     if parent := multiprocessing.parent_process():
         loop.add_reader(parent.sentinel, _orphaned, loop, parent.sentinel, stop)
     async with open_gateway(settings) as gateway:
-        log.info("serving release %s on port %d", gateway.engine.release.manifest.release_id, gateway.grpc_port)
+        release_id, port = gateway.engine.release.manifest.release_id, gateway.grpc_port
+        log.info("serving release %s on port %d", release_id, port, extra=event("serving", release_id))
         if ready_file:
             _write_ready(ready_file, gateway.grpc_port, gateway.metrics_port)
         await stop.wait()
-        log.info("draining")
+        log.info("draining", extra=event("draining", gateway.releases.channels.stable))
         await gateway.drain()
 
 

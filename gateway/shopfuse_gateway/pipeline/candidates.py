@@ -67,7 +67,7 @@ def _items(engine: Engine, call: Call, ids: list[bytes]) -> NDArray[np.void]:
         log.warning("%s", error)
         call.trace.degrade("item_features", "STORE_UNAVAILABLE")
         return np.repeat(missing_item_row(), len(ids))
-    engine.metrics.feature_reads.labels("item").inc(len(ids))
+    engine.metrics.item_reads.inc(len(ids))
     if missing := len(ids) - int(present.sum()):
         engine.metrics.feature_missing.labels("item").inc(missing)
     if present.any():

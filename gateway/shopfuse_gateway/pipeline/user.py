@@ -46,7 +46,7 @@ def read_user(engine: Engine, call: Call) -> User:
 def _history(engine: Engine, call: Call) -> History:
     at = call.request.context.at
     user = engine.store.users([call.request.user_id])[0].before(at)
-    engine.metrics.feature_reads.labels("user").inc()
+    engine.metrics.user_reads.inc()
     if user.present:
         engine.metrics.user_event_age.observe(at - float(user.entries["at"][-1]))
     else:

@@ -28,6 +28,7 @@ from shopfuse_gateway.releases.held_releases import Releases
 from shopfuse_gateway.releases.loaded_release import LoadedRelease
 from shopfuse_gateway.releases.warm_up import ModelsNotReady, warm_up
 from shopfuse_gateway.settings import Settings
+from shopfuse_gateway.telemetry.logs import event
 from shopfuse_gateway.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -160,7 +161,8 @@ class Follower:
         self._metrics.refused.labels(reason).inc()
         trace = error if reason == "internal" else None
         stable = self._releases.channels.stable
-        log.error("%s refused (%s), %s goes on: %s", name, reason, stable, error, exc_info=trace)
+        told = "%s refused (%s), %s goes on: %s"
+        log.error(told, name, reason, stable, error, exc_info=trace, extra=event("refused", name))
 
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)

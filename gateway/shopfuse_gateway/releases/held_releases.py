@@ -17,6 +17,7 @@ from types import TracebackType
 from shopfuse.release.channels import Channels
 from shopfuse_gateway.releases.engine import Engine
 from shopfuse_gateway.releases.page_token import digest, release_of
+from shopfuse_gateway.telemetry.logs import event
 from shopfuse_gateway.triton.served_model import ServedModel
 
 log = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ class Releases:
         if channels == self._channels and all(held.is_needed == (name in needed) for name, held in self._held.items()):
             return
         if channels != self._channels:
-            log.info("answering with %s", channels)
+            log.info("answering with %s", channels, extra=event("channels", channels.stable))
         self._report_stable(self._channels.stable, channels.stable)
         self._channels, self._stable = channels, self._held[channels.stable]
         for held in list(self._held.values()):
@@ -130,7 +131,7 @@ class Releases:
         for model in held.engine.release.models.all:
             if _key(model) not in named:
                 held.engine.triton.forget(model)
-        log.info("closed release %s", held.release_id)
+        log.info("closed release %s", held.release_id, extra=event("closed", held.release_id))
         self.changed.set()
 
 

@@ -76,6 +76,11 @@ class Bounded(logging.Filter):
         return True
 
 
+def event(name: str, release_id: str) -> dict[str, dict[str, str]]:
+    """What a line of a gateway's life has besides its message: `extra=event("closed", "r1")`."""
+    return {"fields": {"event": name, "release": release_id}}
+
+
 def report(method: str, code: grpc.StatusCode, took_s: float, slow_s: float, trace: RequestTrace) -> None:
     """Logs a request that failed, was degraded or took longer than `slow_s`."""
     if code is grpc.StatusCode.OK and not trace.degradations and took_s < slow_s:
@@ -83,6 +88,7 @@ def report(method: str, code: grpc.StatusCode, took_s: float, slow_s: float, tra
     rpc, ms = method.removeprefix("/"), round(took_s * 1000, 1)
     degradations = [f"{stage}:{reason}" for stage, reason in trace.degradations]
     fields = {
+        "event": "request",
         "request_id": trace.request_id,
         "release": trace.release_id,
         "rpc": rpc,

@@ -62,9 +62,8 @@ class Metrics:
         self.feature_missing = Counter(
             "shopfuse_feature_missing", "Values the store lacked.", ("feature",), registry=registry
         )
-        self.feature_reads = Counter(
-            "shopfuse_feature_reads", "Values the store was asked for.", ("feature",), registry=registry
-        )
+        reads = Counter("shopfuse_feature_reads", "Values the store was asked for.", ("feature",), registry=registry)
+        self.user_reads, self.item_reads = (reads.labels(feature) for feature in ("user", "item"))
         self.user_event_age = Histogram(
             "shopfuse_user_event_age_seconds", "Age of a known user's newest event.", buckets=_AGE, registry=registry
         )

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from shopfuse.release.channels import Channels, write_channels
 from shopfuse.v1.recommendation_pb2 import RecommendSimilarItemsRequest
 from shopfuse.v1.search_pb2 import SearchRequest
 from shopfuse_gateway.rpc import services
@@ -22,7 +23,7 @@ from tests.gateway.telemetry.caller import SAMPLED, TRACE, search_as
 from tests.otlp import Collector
 
 SEARCH = "shopfuse.v1.SearchService/Search"
-FIELDS = {"time", "level", "logger", "message", "request_id", "release", "rpc", "code", "ms", "degradations"}
+FIELDS = {"time", "level", "logger", "message", "event", "request_id", "release", "rpc", "code", "ms", "degradations"}
 
 
 class Terminal(io.StringIO):
@@ -43,7 +44,7 @@ def stderr(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
 
 def requests(written: io.StringIO) -> list[dict[str, Any]]:
     """The lines of requests."""
-    return [line for line in map(json.loads, written.getvalue().splitlines()) if "rpc" in line]
+    return [line for line in map(json.loads, written.getvalue().splitlines()) if line.get("event") == "request"]
 
 
 async def test_good_request_is_worth_no_line(serve: Serve, stderr: io.StringIO) -> None:
@@ -125,6 +126,18 @@ async def test_refusals_at_the_door_are_bounded_and_the_rest_is_counted(serve: S
 
     assert lines and all(line["code"] == "RESOURCE_EXHAUSTED" for line in lines)
     assert len(lines) <= LINES_PER_S * seconds and (seconds > 4 or len(lines) < 5 * LINES_PER_S)
+
+
+async def test_each_turn_of_a_releases_life_is_a_line_that_names_it(serve: Serve, stderr: io.StringIO) -> None:
+    async with serve() as shop:
+        await shop.publish(Channels(stable="r2"))
+        await shop.until(lambda: shop.gateway.releases.held == ("r2",))
+        write_channels(shop.gateway.settings.workspace, Channels(stable="r9"))
+        await shop.until(lambda: shop.metric("shopfuse_release_refused_total", reason="signature"))
+    lines = [json.loads(line) for line in stderr.getvalue().splitlines()]
+    events = [(line["event"], line["release"]) for line in lines if "event" in line]
+
+    assert events == [("channels", "r1"), ("channels", "r2"), ("closed", "r1"), ("refused", "r9")]
 
 
 def test_line_after_a_burst_says_how_many_were_left_out(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
