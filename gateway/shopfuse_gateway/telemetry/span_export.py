@@ -15,7 +15,7 @@ from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.sampling import ParentBased, Sampler, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 
 from shopfuse_gateway.telemetry.metrics import Metrics
 from shopfuse_gateway.telemetry.tracing import Tracing
@@ -33,9 +33,11 @@ class SpanExport:
         logging.getLogger("opentelemetry.exporter").setLevel(logging.ERROR)
         resource = Resource({"service.name": SERVICE}).merge(OTELResourceDetector().detect())
         self._exporter = CountedExporter(metrics)
-        self._provider = TracerProvider(_sampler(), resource, shutdown_on_exit=False)
+        is_chosen = bool(os.environ.get("OTEL_TRACES_SAMPLER"))  # then the SDK draws, as it says
+        sampler = None if is_chosen else ParentBased(ALWAYS_ON)
+        self._provider = TracerProvider(sampler, resource, shutdown_on_exit=False)
         self._provider.add_span_processor(CountedQueue(self._exporter, metrics))
-        self.tracing = Tracing(self._provider.get_tracer(SERVICE))
+        self.tracing = Tracing(self._provider.get_tracer(SERVICE), 1.0 if is_chosen else SHARE)
 
     def close(self) -> None:
         """Sends the last spans; blocks for FLUSH_S at most."""
@@ -43,10 +45,6 @@ class SpanExport:
         overdue.start()
         self._provider.shutdown()
         overdue.cancel()
-
-
-def _sampler() -> Sampler | None:
-    return None if os.environ.get("OTEL_TRACES_SAMPLER") else ParentBased(TraceIdRatioBased(SHARE))
 
 
 class CountedExporter(SpanExporter):

@@ -5,6 +5,7 @@ Where they go is span_export.py's task. Spans hold neither user ids nor queries 
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeAlias
@@ -21,21 +22,30 @@ from shopfuse.state.store import Display, FeatureStore
 Values: TypeAlias = Mapping[str, str | bool | int | float | Sequence[str]]
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 
+TRACEPARENT = "traceparent"
 PROPAGATOR = TraceContextTextMapPropagator()
 NO_SPAN: AbstractContextManager[Span] = nullcontext(INVALID_SPAN)
 
 
 class Tracing:
-    """Makes spans, each a child of the current one. Without a tracer it makes none, which costs nothing."""
+    """Makes spans, each a child of the current one. Without a tracer it makes none, which costs nothing.
 
-    def __init__(self, tracer: Tracer | None = None) -> None:
+    `share` of the requests that bring no trace get one, if the tracer's sampler agrees. It is drawn here, because the
+    SDK takes 40 us to come to a no.
+    """
+
+    def __init__(self, tracer: Tracer | None = None, share: float = 1.0) -> None:
         self._tracer = tracer
+        self._share = share
 
     def server_span(self, method: str, context: grpc.aio.ServicerContext) -> AbstractContextManager[Span]:
         """Of a call that is answered: a child of its caller's span, where its metadata name one (traceparent)."""
         if self._tracer is None:
             return NO_SPAN
-        caller = PROPAGATOR.extract(dict(context.invocation_metadata() or ()))
+        metadata = dict(context.invocation_metadata() or ())
+        if TRACEPARENT not in metadata and random.random() >= self._share:
+            return NO_SPAN
+        caller = PROPAGATOR.extract(metadata)
         return self._tracer.start_as_current_span(
             method.removeprefix("/"), caller, SpanKind.SERVER, record_exception=False, set_status_on_exception=False
         )
