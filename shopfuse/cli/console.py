@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -12,12 +12,24 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress
 
 PIPE_WIDTH = 140  # where stdout is no terminal there is no width to fit
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 err = Console(stderr=True, highlight=False)
+
+
+def report_errors(program: Callable[[], None]) -> None:
+    """Runs it: an error that a user can repair is one line on stderr and exit code 1; a bug keeps its traceback."""
+    try:
+        program()
+    except ShopfuseError as error:
+        err.print(f"error: {' '.join(str(error).split())}", style="red", markup=False, soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 @contextmanager

@@ -5,8 +5,6 @@ An error that a user can repair is one line on stderr and exit code 1; a bug kee
 
 from __future__ import annotations
 
-import sys
-
 import typer
 
 from shopfuse.cli.ask import rank, recommend, search, similar
@@ -14,16 +12,16 @@ from shopfuse.cli.bench import app as bench
 from shopfuse.cli.build import build
 from shopfuse.cli.classify import classify
 from shopfuse.cli.compress import app as compress
-from shopfuse.cli.console import err
+from shopfuse.cli.console import report_errors
 from shopfuse.cli.demo import demo
 from shopfuse.cli.encode import encode
 from shopfuse.cli.evaluate.report import app as evaluate
 from shopfuse.cli.import_data import app as import_data
 from shopfuse.cli.release import app as release
+from shopfuse.cli.release_store import add_commands as add_store_commands
 from shopfuse.cli.serve import serve
 from shopfuse.cli.tensorrt import app as tensorrt
 from shopfuse.cli.tune import tune
-from shopfuse.core.errors import ShopfuseError
 
 HELP = """Search and recommendations for an online shop.
 
@@ -53,15 +51,10 @@ GROUPS = {
     "evaluate": evaluate,
     "bench": bench,
 }
+add_store_commands(release)
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)
 
 
 def main() -> None:
-    try:
-        app()
-    except ShopfuseError as error:
-        err.print(f"error: {' '.join(str(error).split())}", style="red", markup=False, soft_wrap=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    report_errors(app)

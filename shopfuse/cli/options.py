@@ -8,6 +8,8 @@ from typing import Annotated, Final
 
 import typer
 
+from shopfuse.cli.plain_options import JsonOption as JsonOption
+from shopfuse.cli.plain_options import WorkspaceOption as WorkspaceOption
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.ranking.tensors import submodels
 from shopfuse_exporters.precision.precisions import FULL, PRECISIONS, Precisions
@@ -15,10 +17,6 @@ from shopfuse_exporters.precision.precisions import FULL, PRECISIONS, Precisions
 LARGEST_SEED: Final = 2**31 - 1
 MODELS: Final = tuple(submodels(1))
 
-WorkspaceOption = Annotated[
-    Path, typer.Option("--workspace", "-w", help="Folder that holds the shop.", file_okay=False)
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on the last line of stdout.")]
 SeedsOption = Annotated[str, typer.Option(help="Different whole numbers, separated by commas.")]
 PrecisionOption = Annotated[
     list[str] | None,

@@ -11,6 +11,7 @@ import typer
 from shopfuse.cli.build import AcceptOption, SeedOption, Target, TargetOption, parse_reasons, print_summary
 from shopfuse.cli.console import err, out, print_json, print_table, progress_bars
 from shopfuse.cli.options import GpuOption, JsonOption, PrecisionOption, WorkspaceOption, parse_precisions
+from shopfuse.cli.plain_options import KeyOption, TritonOption
 from shopfuse.cli.release_page import difference, release_page, roles_of
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.workspace_paths import WorkspacePaths
@@ -38,6 +39,7 @@ A release is a signed folder with everything that belongs together: models, inde
   shopfuse release publish -w shop r7 --canary 5%                  for 5 % of the users
   shopfuse release publish -w shop --promote                       the canary for everybody
   shopfuse release rollback -w shop                                end the canary, or back to the release before
+  shopfuse release push s3://bucket/shop -w shop                   all of that for the replicas that `sync` with it
 """
 
 app = typer.Typer(no_args_is_help=True, help=HELP, rich_markup_mode=None)
@@ -46,12 +48,6 @@ ReleaseArgument = Annotated[str, typer.Argument(help="Release id such as r1; def
 NewReleaseArgument = Annotated[str, typer.Argument(help="Release id such as r2; default: the newest.")]
 CanaryOption = Annotated[str, typer.Option("--canary", help="Share of users such as 5%; the others keep the old one.")]
 PromoteOption = Annotated[bool, typer.Option("--promote", help="Give the running canary to everybody.")]
-TritonOption = Annotated[
-    str, typer.Option(help="HOST:PORT of the Triton that serves the shop; default: the one that `serve` started.")
-]
-KeyOption = Annotated[
-    Path | None, typer.Option("--public-key", help="Public key to verify with; default: keys/release.pub.")
-]
 KeepOption = Annotated[int, typer.Option(min=0, help="Newest releases to keep beside those in use.")]
 
 

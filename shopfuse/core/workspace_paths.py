@@ -183,6 +183,11 @@ class WorkspacePaths:
         return self.releases / "journal.jsonl"
 
     @property
+    def seen_in_stores(self) -> Path:
+        """Which generation of each release store's channels this workspace knows."""
+        return self.releases / ".stores.json"
+
+    @property
     def publisher_lock(self) -> Path:
         return self.releases / ".publish.lock"
 
@@ -224,6 +229,11 @@ class WorkspacePaths:
     @property
     def gateway_log(self) -> Path:
         return self.root / "run" / "gateway.log"
+
+    @property
+    def sync_status(self) -> Path:
+        """How `release sync` gets on."""
+        return self.root / "run" / "sync.json"
 
     @property
     def triton_log(self) -> Path:

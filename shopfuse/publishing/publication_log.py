@@ -16,7 +16,7 @@ from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.release.channels import Channels
 
 
-def _who() -> str:
+def this_user() -> str:
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
@@ -24,7 +24,7 @@ def _who() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def _now() -> str:
+def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
@@ -36,8 +36,8 @@ class Entry:
     after: Channels
     seconds: float
     details: dict[str, Any] = field(default_factory=dict)
-    who: str = field(default_factory=_who)  # user@host
-    at: str = field(default_factory=_now)  # ISO 8601, UTC
+    who: str = field(default_factory=this_user)  # user@host
+    at: str = field(default_factory=now)  # ISO 8601, UTC
 
 
 def append_entry(workspace: Path, entry: Entry) -> None:

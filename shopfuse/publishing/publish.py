@@ -66,12 +66,21 @@ def put_into_service(
     run: Change, action: str, release_id: str, after: Channels, control: ModelControl | None, public_key: Path
 ) -> Published:
     """All the checks, and at the end the flip to `after`."""
+    with prepared(run, release_id, control, public_key):
+        if not control:
+            run.warnings.append("no Triton was given: the models are loaded, and checked, when one starts")
+        return flip(run, action, release_id, after)
+
+
+@contextmanager
+def prepared(run: Change, release_id: str, control: ModelControl | None, public_key: Path) -> Iterator[None]:
+    """The release is verified, placed, loaded and has answered its golden queries; taken back where the block fails."""
     steps = run.steps
     with steps.step("verify"):
         manifest = verified_manifest(run.workspace, release_id, public_key)
     with steps.step("parity"):
         _check_parity(manifest)
-    with _taken_back(run.workspace, control, manifest):
+    with _taken_back(run, control, manifest):
         if control:
             with steps.step("triton"):
                 check_live(control)
@@ -82,9 +91,8 @@ def put_into_service(
                 load_release(control, manifest, lambda _, done, total: steps.report("load", done, total))
             with steps.step("golden"):
                 run.golden = check_golden(release_root(run.workspace, release_id), manifest, control).summary()
-        else:
-            run.warnings.append("no Triton was given: the models are loaded, and checked, when one starts")
-        return flip(run, action, release_id, after)
+        run.prepared.append(manifest)
+        yield
 
 
 def _check_parity(manifest: Manifest) -> None:
@@ -124,15 +132,16 @@ def _discard_leftovers(workspace: Path, control: ModelControl, manifest: Manifes
 
 
 @contextmanager
-def _taken_back(workspace: Path, control: ModelControl | None, manifest: Manifest) -> Iterator[None]:
-    """Where the block fails, what no release in use needs of this one leaves Triton and the repository.
+def _taken_back(run: Change, control: ModelControl | None, manifest: Manifest) -> Iterator[None]:
+    """Where the block fails, what no release in use or prepared needs of this one leaves Triton and the repository.
 
     Where that fails too (Triton may be what failed), what is left is found and used, or removed, by the next run.
     """
     try:
         yield
     except BaseException:
+        run.prepared = [other for other in run.prepared if other is not manifest]
         with suppress(ShopfuseError, OSError):
-            in_use = manifests_in_use(workspace, read_channels(workspace))
-            remove_models(workspace, control, [manifest], in_use)
+            in_use = manifests_in_use(run.workspace, read_channels(run.workspace))
+            remove_models(run.workspace, control, [manifest], in_use + run.prepared)
         raise

@@ -16,6 +16,7 @@ from shopfuse.publishing.removal import sweep
 from shopfuse.publishing.steps import Steps
 from shopfuse.release.channels import Channels, read_channels, write_channels
 from shopfuse.release.leases import held
+from shopfuse.release.manifest import Manifest
 
 GATEWAYS_WITHIN_S = 15.0
 LOOK_EVERY_S = 0.05
@@ -46,6 +47,7 @@ class Change:
     before: Channels
     began: float = field(default_factory=time.monotonic)
     placed: list[str] = field(default_factory=list)
+    prepared: list[Manifest] = field(default_factory=list)  # their models stay, whatever becomes of the next one
     golden: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 

@@ -60,7 +60,7 @@ def read_channels(workspace: Path) -> Channels:
     """Nothing in any channel where nothing was published. Raises ReleaseError where the file is damaged."""
     path = WorkspacePaths(workspace).channels
     try:
-        return _parsed(json.loads(path.read_text(encoding="utf-8")), path)
+        return parse_channels(json.loads(path.read_text(encoding="utf-8")), str(path))
     except FileNotFoundError:
         return Channels()
     except OSError as error:
@@ -69,7 +69,8 @@ def read_channels(workspace: Path) -> Channels:
         raise ReleaseError(f"{path}: not JSON ({error})") from error
 
 
-def _parsed(raw: Any, path: Path) -> Channels:
+def parse_channels(raw: Any, path: str) -> Channels:
+    """Of their JSON form. Raises ReleaseError naming `path`."""
     try:
         channels = Channels(**raw)
     except TypeError as error:

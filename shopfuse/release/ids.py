@@ -8,6 +8,10 @@ from pathlib import Path
 _RELEASE = re.compile(r"r([1-9][0-9]*)")
 
 
+def is_release_id(name: str) -> bool:
+    return _RELEASE.fullmatch(name) is not None
+
+
 def release_ids(releases: Path) -> list[str]:
     """Of a workspace's releases, the latest first."""
     return [f"r{number}" for number in sorted(_numbers(releases), reverse=True)]

@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "recall": {"core", "ranking", "release"},
     "triton": {"core", "ranking"},
     "publishing": {"core", "ranking", "release", "triton"},
+    "release_store": {"core", "release", "triton", "publishing"},
     "inference": {"core", "ranking", "release"},
     "datasets": {"core", "ranking", "metrics"},
     "training": OFFLINE,
@@ -46,7 +47,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "shopfuse.datasets.demo_shop": ("world", "catalogue", "behaviour", "truth"),
 }
 BELOW_ROOMS = {"shopfuse.datasets"}  # whose loose modules stand below their rooms, not above
-HEAVY = {"torch", "transformers", "onnx", "onnxruntime", "onnxscript", "polars", "pytriton", "safetensors"}
+HEAVY = {"obstore", "torch", "transformers", "onnx", "onnxruntime", "onnxscript", "polars", "pytriton", "safetensors"}
 
 
 def imported_packages(module: Module) -> set[str]:
