@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from dataclasses import MISSING, Field, fields, replace
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
@@ -88,7 +88,15 @@ async def _serve(settings: Settings, ready_file: Path | None) -> None:
         loop.add_signal_handler(number, stop.set)
     if parent := multiprocessing.parent_process():
         loop.add_reader(parent.sentinel, _orphaned, loop, parent.sentinel, stop)
-    async with open_gateway(settings) as gateway:
+    async with AsyncExitStack() as stack:
+        opening = asyncio.ensure_future(stack.enter_async_context(open_gateway(settings)))
+        stopping = asyncio.ensure_future(stop.wait())
+        await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not opening.done():  # told to stop while it waits for Triton
+            opening.cancel()
+            await asyncio.gather(opening, return_exceptions=True)
+            return
+        gateway = opening.result()
         release_id, port = gateway.engine.release.manifest.release_id, gateway.grpc_port
         log.info("serving release %s on port %d", release_id, port, extra=event("serving", release_id))
         if ready_file:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, closing
@@ -53,6 +54,7 @@ SERVICES = (
     recommendation_pb2.DESCRIPTOR.services_by_name["RecommendationService"],
     text_pb2.DESCRIPTOR.services_by_name["TextService"],
 )
+LOOK_EVERY_S = 0.1
 METHODS = tuple(f"/{service.full_name}/{method.name}" for service in SERVICES for method in service.methods)
 OPTIONS = (
     ("grpc.max_receive_message_length", 3 << 20),  # a request with an image of 2 MiB
@@ -101,7 +103,9 @@ class Gateway:
 
 @asynccontextmanager
 async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
-    """A gateway that serves. Raises ReleaseError where the release cannot be served, SettingsError for a taken port.
+    """A gateway that serves; its health says NOT_SERVING until then.
+
+    Raises ReleaseError where the release cannot be served, SettingsError for a taken port.
 
     Without Triton or the feature store it starts all the same, and answers degraded.
     """
@@ -110,7 +114,6 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         tracing = await _open_tracing(stack, metrics)
         open_engine = _engine_opener(stack, settings, metrics, tracing)
         releases = Releases(open_engine(settings.release_id or _stable(settings), ()))
-        await _report_missing_models(releases, settings)
         folder = settings.paths.impressions if settings.log_impressions else None
         impressions = stack.enter_context(closing(ImpressionLog(folder, metrics)))
         answering = Answering(settings, releases, impressions, metrics)
@@ -123,6 +126,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         if not settings.release_id:
             follower = stack.enter_context(closing(Follower(settings, releases, open_engine, metrics)))
             await stack.enter_async_context(_running(follower.follow()))
+        await _triton_serves(releases, settings)
         await health.set_all(serving=True)
         yield Gateway(port, metrics_port, settings, releases, metrics, health, server)
 
@@ -164,10 +168,21 @@ def _engine_opener(stack: AsyncExitStack, settings: Settings, metrics: Metrics, 
     return open_engine
 
 
-async def _report_missing_models(releases: Releases, settings: Settings) -> None:
-    engine = releases.engine(releases.channels.stable)
-    for model in await not_served(engine.triton, engine.release.models):
+async def _triton_serves(releases: Releases, settings: Settings) -> None:
+    """Returns when Triton serves the stable release, or after triton_within_s: a fleet without Triton must not stay
+    away, but a replica that only starts before its Triton must not answer degraded beside others that are whole."""
+    give_up = time.monotonic() + settings.triton_within_s
+    while missing := await _missing_models(releases):
+        if time.monotonic() >= give_up:
+            break
+        await asyncio.sleep(LOOK_EVERY_S)
+    for model in missing:
         log.error("answers are degraded: Triton at %s does not serve %s", settings.triton, model)
+
+
+async def _missing_models(releases: Releases) -> list[str]:
+    engine = releases.engine(releases.channels.stable)
+    return await not_served(engine.triton, engine.release.models)
 
 
 @asynccontextmanager

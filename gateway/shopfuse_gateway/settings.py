@@ -28,7 +28,15 @@ POSITIVE = (
     "slow_s",
 )
 LEAST_KEY_BYTES = 32
-NOT_NEGATIVE = ("reserve_s", "query_cache", "drain_s", "grace_s", "breaker_retry_s", "breaker_failures")
+NOT_NEGATIVE = (
+    "triton_within_s",
+    "reserve_s",
+    "query_cache",
+    "drain_s",
+    "grace_s",
+    "breaker_retry_s",
+    "breaker_failures",
+)
 
 
 LOG_FORMATS = ("auto", "json", "text")
@@ -54,6 +62,10 @@ class Settings:
         str, "file of the key that signs page tokens, the same for all gateways of a shop; else one is made in state/"
     ] = ""
     follow_s: Annotated[float, "between two looks at releases/channels.json"] = 0.5
+    triton_within_s: Annotated[
+        float,
+        "how long a gateway that starts is not ready while Triton does not serve its release; then it is, degraded",
+    ] = 0.0
     host: Annotated[str, "address to listen on, for both ports"] = "127.0.0.1"
     grpc_port: Annotated[int, "of the API; 0 takes a free one"] = 0
     metrics_port: Annotated[int, "for Prometheus, over HTTP; 0 takes a free one"] = 0

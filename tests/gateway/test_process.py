@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -72,6 +73,52 @@ async def test_sigterm_under_load_fails_no_call_of_a_client_that_watches_health(
         code = await asyncio.to_thread(process.wait, STOPS_WITHIN_S)
 
     assert code == 0 and all(count > 0 for count in answers)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+@contextmanager
+def starting(workspace: Path, triton_port: int) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A gateway that waits for its Triton, and the address where it says how it is."""
+    port = free_port()
+    options = ("--workspace", str(workspace), "--grpc-port", str(port), "--triton-within-s", "600")
+    with subprocess.Popen((*COMMAND, *options, "--triton", f"127.0.0.1:{triton_port}")) as process:
+        try:
+            yield process, f"127.0.0.1:{port}"
+        finally:
+            process.kill()
+
+
+async def test_a_gateway_that_starts_before_its_triton_is_ready_when_its_release_is_served(workspace: Path) -> None:
+    triton = Triton(FakeTriton(), free_port(), [])
+    with starting(workspace, triton.port) as (_, address):
+        async with grpc.aio.insecure_channel(address) as channel:
+            health = health_pb2_grpc.HealthStub(channel)
+            before = await health.Check(HealthCheckRequest(), timeout=60.0, wait_for_ready=True)
+            await triton.start()
+            watch = health.Watch(HealthCheckRequest())
+            async with asyncio.timeout(60.0):
+                while (await watch.read()).status != HealthCheckResponse.SERVING:
+                    pass
+            answer = await search_pb2_grpc.SearchServiceStub(channel).Search(SearchRequest(query="red shoes"))
+    await triton.stop()
+
+    assert before.status == HealthCheckResponse.NOT_SERVING
+    assert not answer.degraded
+
+
+async def test_a_gateway_is_stopped_while_it_waits_for_triton(workspace: Path) -> None:
+    with starting(workspace, 1) as (process, address):
+        async with grpc.aio.insecure_channel(address) as channel:
+            health = health_pb2_grpc.HealthStub(channel)
+            answer = await health.Check(HealthCheckRequest(), timeout=60.0, wait_for_ready=True)
+        process.send_signal(signal.SIGTERM)
+        code = await asyncio.to_thread(process.wait, STOPS_WITHIN_S)
+
+    assert (answer.status, code) == (HealthCheckResponse.NOT_SERVING, 0)
 
 
 async def test_workers_share_a_port_and_stop_together(workspace: Path) -> None:
