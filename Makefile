@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 DEMO := demo
 BUF := node_modules/.bin/buf
 
-.PHONY: demo up test lint proto monitoring locks lint-k8s clean
+.PHONY: demo up test lint proto monitoring locks lint-k8s edge-config clean
 
 # SHOPFUSE_CORE: the gateway and the exporters use this checkout's shopfuse, which the same command installs.
 $(VENV)/installed: pyproject.toml gateway/pyproject.toml exporters/pyproject.toml constraints.txt
@@ -72,6 +72,10 @@ lint-k8s: $(VENV)/installed build/checkov/installed
 	for folder in k8s/overlays/* k8s/jobs/*; do \
 		$(BIN)/kubectl kustomize $$folder > build/k8s/$$(basename $$folder).yaml || exit 1; done
 	build/checkov/bin/checkov --config-file k8s/checkov.yaml --skip-download -d build/k8s -d images
+
+EDGE := k8s/components/edge
+edge-config: $(VENV)/installed
+	$(BIN)/shopfuse edge config $(EDGE)/edge.toml --out $(EDGE)/envoy --found-at /etc/envoy
 
 clean:
 	rm -rf $(VENV) node_modules examples/node/node_modules $(DEMO) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

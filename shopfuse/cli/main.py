@@ -14,6 +14,7 @@ from shopfuse.cli.classify import classify
 from shopfuse.cli.compress import app as compress
 from shopfuse.cli.console import report_errors
 from shopfuse.cli.demo import demo
+from shopfuse.cli.edge import app as edge
 from shopfuse.cli.encode import encode
 from shopfuse.cli.evaluate.report import app as evaluate
 from shopfuse.cli.import_data import app as import_data
@@ -50,6 +51,7 @@ GROUPS = {
     "release": release,
     "evaluate": evaluate,
     "bench": bench,
+    "edge": edge,
 }
 add_store_commands(release)
 for name, group in GROUPS.items():

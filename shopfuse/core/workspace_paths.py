@@ -217,6 +217,11 @@ class WorkspacePaths:
         return self.root / "run" / "endpoints.json"
 
     @property
+    def edge(self) -> Path:
+        """Envoy's configuration and log, where one runs before the gateway."""
+        return self.root / "run" / "edge"
+
+    @property
     def gateway_leases(self) -> Path:
         """A file for each gateway."""
         return self.root / "run" / "gateways"

@@ -31,6 +31,8 @@ class Load:
     seconds: float
     warm_up_s: float = 1.0
     timeout_s: float = 5.0
+    authority: bytes = b""  # PEM: over TLS, the server's certificate checked against it; empty: without TLS
+    metadata: tuple[tuple[str, str], ...] = ()  # of every call
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ async def _client(
     while (started := time.perf_counter()) < began + load.warm_up_s + load.seconds:
         counted = started >= began + load.warm_up_s
         try:
-            await call(load.requests[turn % len(load.requests)], timeout=load.timeout_s)
+            await call(load.requests[turn % len(load.requests)], timeout=load.timeout_s, metadata=load.metadata)
             if counted:
                 latencies.append(time.perf_counter() - started)
         except grpc.aio.AioRpcError as error:
@@ -72,13 +74,16 @@ async def _client(
     return latencies, errors, (turn - first) // load.clients
 
 
+def _channel(load: Load) -> grpc.aio.Channel:
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 16 << 20)]
+    if load.authority:
+        return grpc.aio.secure_channel(load.address, grpc.ssl_channel_credentials(load.authority), options)
+    return grpc.aio.insecure_channel(load.address, options)
+
+
 async def _run(load: Load) -> LoadResult:
     async with AsyncExitStack() as stack:
-        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 16 << 20)]
-        channels = [
-            await stack.enter_async_context(grpc.aio.insecure_channel(load.address, options))
-            for _ in range(load.clients)
-        ]
+        channels = [await stack.enter_async_context(_channel(load)) for _ in range(load.clients)]
         began = time.perf_counter()
         parts = await asyncio.gather(*(_client(channel, load, at, began) for at, channel in enumerate(channels)))
     latencies = tuple(latency for part, _, _ in parts for latency in part)

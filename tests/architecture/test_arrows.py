@@ -24,6 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "publishing": {"core", "ranking", "release", "triton"},
     "release_store": {"core", "release", "triton", "publishing"},
     "inference": {"core", "ranking", "release"},
+    "edge": {"core"},
     "datasets": {"core", "ranking", "metrics"},
     "training": OFFLINE,
     "local": {"core", "ranking", "release", "publishing", "triton", "v1", GATEWAY},
