@@ -1,6 +1,7 @@
 """The standard health service, Check and Watch.
 
-Once it has started, readiness is not tied to Triton: a gateway without it still answers, degraded, and a whole fleet must not leave at once.
+Once it has started, readiness is not tied to Triton: a gateway without it still answers, degraded, and a whole fleet
+must not leave at once.
 Written here because the stock asyncio servicer forgets the other watchers of a service when one of them leaves.
 """
 
