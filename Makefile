@@ -59,7 +59,7 @@ locks: $(TOOLS)/installed
 	$(LOCK) images/build.in -o images/build.txt
 	$(LOCK) gateway/pyproject.toml -o images/gateway/requirements.txt
 	$(LOCK) pyproject.toml --extra triton -o images/triton/requirements.txt
-	$(LOCK) pyproject.toml --extra train --extra triton gateway/pyproject.toml exporters/pyproject.toml -o images/exporters/requirements.txt
+	$(LOCK) pyproject.toml --extra train --extra triton --extra store gateway/pyproject.toml exporters/pyproject.toml -o images/exporters/requirements.txt
 
 # In an environment of its own: it pins what we pin otherwise.
 build/checkov/installed: Makefile

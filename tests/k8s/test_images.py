@@ -20,7 +20,7 @@ from tests.k8s.rendered import ROOT, containers
 IMAGES: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "gateway": (("shopfuse-gateway", ()),),
     "triton": (("shopfuse", ("triton",)),),
-    "exporters": (("shopfuse-exporters", ()), ("shopfuse-gateway", ()), ("shopfuse", ("triton",))),
+    "exporters": (("shopfuse-exporters", ()), ("shopfuse-gateway", ()), ("shopfuse", ("triton", "store"))),
 }
 LOCKS = ("build.txt", *(f"{image}/requirements.txt" for image in IMAGES))
 PIN = re.compile(r"^([a-z0-9-]+)==([^\s;]+)", re.MULTILINE)
