@@ -1,9 +1,10 @@
-"""What Envoy costs before a gateway: searches sent directly, through it, with TLS, and with TLS and tokens.
+"""What Envoy costs before a gateway: searches sent directly, through it, with TLS, with TLS and tokens.
 
     python benchmarks/edge.py demo              # a workspace with a release; served for the time of the run
 
-Each way is measured on the way there and on the way back, with one client and with several, so that a machine that
-became faster or slower meanwhile shows. Client, Envoy, gateway and Triton share the cores. Run it from a checkout.
+First before a gateway that answers at once, which shows Envoy's own cost, then before the shop's. Each way is measured
+on the way there and on the way back, with one client and with several, so that a machine that became faster or slower
+meanwhile shows. Client, Envoy, gateway and Triton share the cores. Run it from a checkout.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from shopfuse.cli.console import print_json, print_table
 from shopfuse.loadtest.closed_loop import Load, run_load
 from shopfuse.loadtest.requests import search_requests
 from shopfuse.local.stack import StackOptions, local_stack
-from tests.edge.edges import Backend, bearer, edge
+from tests.edge.edges import Backend, backend, bearer, edge
 from tests.edge.identities import Authority, Issuer, write_keys, write_pair
 from tests.edge.test_clients import JWT, TLS
 
@@ -50,18 +51,27 @@ def ways(stack: ExitStack, folder: Path, gateway: Backend, load: Load) -> dict[s
 
 def measure(workspace: Path, clients: int, seconds: float) -> list[dict[str, object]]:
     requests = tuple(request.SerializeToString() for request in search_requests(workspace))
+    with ExitStack() as stack:
+        empty = stack.enter_context(backend("empty"))
+        rows = through(empty, requests, "empty gateway", (1, clients), seconds)
+    with local_stack(workspace, StackOptions(log_impressions=False)) as served:
+        gateway = Backend("gateway", int(served.endpoints.grpc.rpartition(":")[2]), served.gateway)
+        return rows + through(gateway, requests, "shop", (1, clients), seconds)
+
+
+def through(
+    gateway: Backend, requests: tuple[bytes, ...], title: str, clients: tuple[int, ...], seconds: float
+) -> list[dict[str, object]]:
+    """A row for each way, number of clients and turn."""
     rows: list[dict[str, object]] = []
     with ExitStack() as stack:
-        served = stack.enter_context(local_stack(workspace, StackOptions(log_impressions=False)))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        address = served.endpoints.grpc
-        gateway = Backend("gateway", int(address.rpartition(":")[2]), served.gateway)
-        loads = ways(stack, folder, gateway, Load(address, METHOD, requests, 1, seconds))
-        for count in (1, clients):
+        loads = ways(stack, folder, gateway, Load(gateway.address, METHOD, requests, 1, seconds))
+        for count in clients:
             for turn, names in (("before", list(loads)), ("after", list(reversed(loads)))):
                 for name in names:
                     result = run_load(replace(loads[name], clients=count))
-                    rows.append(result.row(f"{name}, {count} client{'s' * (count > 1)}, {turn}"))
+                    rows.append(result.row(f"{title}, {count} client{'s' * (count > 1)}, {turn}: {name}"))
     return rows
 
 

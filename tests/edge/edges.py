@@ -76,7 +76,9 @@ class Edge:
         ) as page:
             text = page.read().decode()
         labels = f'envoy_http_conn_manager_prefix="{manager}"' if manager else ""
-        lines = [line for line in text.splitlines() if re.match(rf"{name}(?![a-z_])", line) and labels in line]
+        lines = [
+            line for line in text.splitlines() if re.match(rf"{re.escape(name)}(?![a-z_])", line) and labels in line
+        ]
         return sum(float(line.rpartition(" ")[2]) for line in lines)
 
     def log(self) -> list[dict[str, Any]]:

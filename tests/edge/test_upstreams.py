@@ -15,7 +15,8 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from shopfuse.loadtest.closed_loop import Load, load_in_background
 from shopfuse.v1 import search_pb2
 from tests.edge.backend import SLOW_S
-from tests.edge.edges import TIMEOUT_S, Backend, backend, edge, refusal, search, sent
+from tests.edge.edges import TIMEOUT_S, Backend, Edge, backend, edge, refusal, search, sent
+from tests.tritons import empty_triton, is_ready
 from tests.waiting import wait_until
 
 SEARCH = "/shopfuse.v1.SearchService/Search"
@@ -183,3 +184,26 @@ def test_calls_of_gateways_are_shared_out_over_tritons(tmp_path: Path, gateways:
     assert before == {"left", "right"}
     assert after == {"right"}
     assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED  # would reach one Triton of two
+
+
+def test_a_real_triton_that_dies_is_left_out(tmp_path: Path, gateways: list[Backend]) -> None:
+    """Triton itself answers the looks at its health."""
+    with ExitStack() as stack:
+        folders = [tmp_path / "left", tmp_path / "right"]
+        for folder in folders:
+            folder.mkdir()
+        tritons = [stack.enter_context(empty_triton(folder)) for folder in folders]
+        addresses = ", ".join(f'"{one.address}"' for one in tritons)
+        extra = f"[triton]\nport = TRITON_PORT\nservers = {{addresses = [{addresses}], check_every_s = 0.2}}\n"
+        running = stack.enter_context(edge(tmp_path, gateways, extra))
+        through = f"127.0.0.1:{running.triton_port}"
+        wait_until(lambda: healthy(running) == 2)
+        tritons[0].stop()
+
+        assert [is_ready(through, "no such model") for _ in range(10)] == [False] * 10  # an answer of Triton's
+        wait_until(lambda: healthy(running) == 1)
+
+
+def healthy(running: Edge) -> float:
+    """Tritons that pass their health checks."""
+    return running.counter('envoy_cluster_membership_healthy{envoy_cluster_name="tritons"}', "")
