@@ -22,6 +22,7 @@ from shopfuse.edge.upstreams import Json, address, call_route, seconds, typed
 GATEWAYS, TRITONS, ADMIN = "gateways", "tritons", "admin"
 CERTIFICATE, AUTHORITY = "server_certificate", "client_authority"  # secrets, each delivered by a file of its name
 CODES = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+STDOUT = "/dev/stdout"
 TRITON_MAX_S = 60.0
 NO_TOKEN = (code_pb2.UNAUTHENTICATED, "UNAUTHENTICATED", "a valid bearer token is needed")
 REPLIES = (
@@ -147,12 +148,15 @@ def _client_host(settings: EdgeSettings) -> Json:
 def _access_log(settings: EdgeSettings) -> Json:
     """One JSON object a line. Without queries: what a shopper typed is in a URL's query."""
     tenant = LOGGED["tenant"].replace("CLAIM", settings.jwt.tenant_claim)
-    log = typed(
-        "envoy.extensions.access_loggers.file.v3.FileAccessLog",
-        path=settings.listener.access_log,
-        log_format={"json_format": {**LOGGED, "tenant": tenant}},
-    )
-    return {"name": "envoy.access_loggers.file", "typed_config": log}
+    lines = {"json_format": {**LOGGED, "tenant": tenant}}
+    if settings.listener.access_log == STDOUT:  # not opened by its name, which a user other than root may not
+        log = typed("envoy.extensions.access_loggers.stream.v3.StdoutAccessLog", log_format=lines)
+        return {"name": "envoy.access_loggers.stdout", "typed_config": log}
+    kind = "envoy.extensions.access_loggers.file.v3.FileAccessLog"
+    return {
+        "name": "envoy.access_loggers.file",
+        "typed_config": typed(kind, path=settings.listener.access_log, log_format=lines),
+    }
 
 
 def _local_replies() -> list[Json]:
