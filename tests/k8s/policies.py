@@ -9,7 +9,12 @@ from typing import Any
 from tests.k8s.rendered import Container, Resource
 
 # Who operates a cluster makes these by hand; docs/deploy.md says how.
-GIVEN = {("Secret", "page-token-key"), ("Secret", "release-store"), ("ConfigMap", "release-public-key")}
+GIVEN = {
+    ("Secret", "page-token-key"),
+    ("Secret", "release-store"),
+    ("Secret", "edge-tls"),
+    ("ConfigMap", "release-public-key"),
+}
 CLAIM = "shopfuse-workspace"  # made by cpu-dev, and by whoever builds
 VOLUMES = {"configMap", "emptyDir", "projected", "secret", "downwardAPI", "persistentVolumeClaim", "ephemeral", "csi"}
 SECRET_WORDS = re.compile(r"secret|password|token|credential|access_key", re.IGNORECASE)
