@@ -1,5 +1,6 @@
 # make demo   builds the demo shop, trains, exports, serves it and answers requests, then stops everything
 # make test   lint, types and all tests
+# make test-slow   the tests that take minutes
 # make up     the demo shop, served until Ctrl-C
 # make locks  what each image installs, with hashes (images/*/requirements.txt); after every change of a dependency
 # make lint-k8s   checkov over what k8s/ renders, and over the Dockerfiles
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 DEMO := demo
 BUF := node_modules/.bin/buf
 
-.PHONY: demo up test lint proto monitoring locks lint-k8s edge-config clean
+.PHONY: demo up test test-slow lint proto monitoring locks lint-k8s edge-config clean
 
 # SHOPFUSE_CORE: the gateway and the exporters use this checkout's shopfuse, which the same command installs.
 $(VENV)/installed: pyproject.toml gateway/pyproject.toml exporters/pyproject.toml constraints.txt
@@ -31,6 +32,9 @@ up: $(VENV)/installed
 
 test: lint
 	$(BIN)/python -m pytest -n auto --no-loadscope-reorder
+
+test-slow: $(VENV)/installed
+	$(BIN)/python -m pytest -m slow
 
 lint: $(VENV)/installed $(BUF)
 	$(BIN)/ruff check .

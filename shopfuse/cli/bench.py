@@ -13,6 +13,7 @@ from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.evaluation.judgments import load_topics, score_rankings
+from shopfuse.loadtest.fleet import roll_fleet
 from shopfuse.loadtest.gateway_cost import GatewayCost, gateway_cost
 from shopfuse.loadtest.requests import rank_requests, search_requests
 from shopfuse.loadtest.rollout import roll_releases
@@ -26,6 +27,7 @@ ROLLOUT_COLUMNS = (
     *("name", "step_s", "requests", "errors", "mixed", "degraded"),
     *("unsteady_users", "p50_ms", "p99_ms", "answers"),
 )
+FLEET_COLUMNS = ("name", "push_s", *ROLLOUT_COLUMNS[1:])
 PRECISION_COLUMNS = (
     *("name", "ms", "speed_up", "mb", "cosine_mean", "cosine_min"),
     *("overlap@10", "ndcg@10", "ndcg@10_loss"),
@@ -41,6 +43,9 @@ MinuteOption = Annotated[
 ]
 FirstArgument = Annotated[str, typer.Argument(help="Release that is served at the beginning, such as r1.")]
 SecondArgument = Annotated[str, typer.Argument(help="Release that is published, such as r2.")]
+StoreArgument = Annotated[str, typer.Argument(help="An empty release store: s3://BUCKET/PREFIX or file:///PATH.")]
+ReplicasOption = Annotated[int, typer.Option(min=1, help="Workspaces that follow the store.")]
+FleetSecondsOption = Annotated[float, typer.Option(min=1, help="Two thirds of them are load beside each step.")]
 JudgmentsOption = Annotated[
     Path | None, typer.Option("--judgments", "-j", help="CSV or Parquet: query,item_id,grade. Default: no NDCG.")
 ]
@@ -133,6 +138,38 @@ def release(
             f"{rate:g} searches a second, {seconds:g} s a step", ROLLOUT_COLUMNS, [list(row.values()) for row in rows]
         )
         out.print("step_s: from the command to the last gateway's answer with the new pointer")
+
+
+@app.command()
+def fleet(
+    workspace: WorkspaceOption,
+    store: StoreArgument,
+    first: FirstArgument,
+    second: SecondArgument,
+    replicas: ReplicasOption = 2,
+    rate: RateOption = 20.0,
+    seconds: FleetSecondsOption = 15.0,
+    json: JsonOption = False,
+) -> None:
+    """The same through a release store, to replicas with a Triton and a gateway each, all of them on this machine.
+
+    shopfuse bench fleet file:///tmp/store r1 r2 -w myshop
+    """
+    with progress_bars() as progress:
+        rows = roll_fleet(
+            workspace, store, (first, second), rate=rate, seconds=seconds, replicas=replicas, progress=progress
+        )
+    if json:
+        print_json({"rows": rows})
+        return
+    print_table(
+        f"{replicas} replicas, {rate:g} searches a second on each",
+        FLEET_COLUMNS,
+        [[row[column] for column in FLEET_COLUMNS] for row in rows],
+    )
+    out.print(
+        "push_s: the publisher's command; step_s: from its start to the last gateway's answer with the new pointer"
+    )
 
 
 def _report_cost(title: str, cost: GatewayCost, as_json: bool) -> None:

@@ -241,5 +241,9 @@ class WorkspacePaths:
         return self.root / "run" / "sync.json"
 
     @property
+    def sync_log(self) -> Path:
+        return self.root / "run" / "sync.log"
+
+    @property
     def triton_log(self) -> Path:
         return self.root / "run" / "triton.log"

@@ -12,6 +12,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
+from pathlib import Path
 
 import grpc
 import uvloop
@@ -27,6 +28,7 @@ class SteadyLoad:
     per_s: float
     seconds: float
     timeout_s: float = 2.0
+    until: Path | None = None  # the load ends earlier, as soon as this file is there
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ async def _run(load: SteadyLoad) -> list[ObservedCall]:
         await channel.channel_ready()
         began = asyncio.get_running_loop().time()
         for turn in range(round(load.per_s * load.seconds)):
+            if load.until and load.until.exists():
+                break
             await asyncio.sleep(max(0.0, began + turn / load.per_s - asyncio.get_running_loop().time()))
             calls.append(group.create_task(_observe(stub, requests[turn % len(requests)], load.timeout_s)))
     return [call.result() for call in calls]

@@ -108,7 +108,7 @@ class ReleaseStore:
                 try:
                     obstore.put(self.objects, name, content, mode=version)
                 except exceptions.PreconditionError:
-                    return False
+                    return self.read(name, max(1 << 20, len(content)))[0] == content  # as in create
                 return True
         # File systems know no conditional write; a lock serves for publishers that share one.
         held_by = f"{self.url}: is written by another process, try again"

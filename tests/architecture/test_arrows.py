@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": OFFLINE,
     "local": {"core", "ranking", "release", "publishing", "triton", "v1", GATEWAY},
     "evaluation": OFFLINE | {"state", "training", "inference", "local", "v1"},
-    "loadtest": {"core", "ranking", "release", "triton", "publishing", "datasets", "local", "v1"},
+    "loadtest": {"core", "ranking", "release", "release_store", "triton", "publishing", "datasets", "local", "v1"},
     GATEWAY: SERVED,
     EXPORTERS: OFFLINE | {"state", "training", "inference", "triton"},
 }
