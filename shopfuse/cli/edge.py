@@ -62,14 +62,16 @@ def serve(settings: SettingsArgument, workspace: ShopOption, drain_s: DrainOptio
     """
     signal.signal(signal.SIGTERM, _interrupt)
     chosen = read_edge_settings(settings, read_endpoints(workspace).grpc)
-    with local_envoy(chosen, WorkspacePaths(workspace).edge.absolute()) as envoy:
-        scheme = "https" if chosen.tls.certificate else "http"
-        out.print(
-            f"edge     {scheme}://127.0.0.1:{envoy.port} (gRPC, grpc-web, JSON)\nStop with Ctrl-C.", soft_wrap=True
-        )
-        try:
-            code = envoy.process.wait()
-        except KeyboardInterrupt:
-            envoy.drain(drain_s)
-            return
+    scheme = "https" if chosen.tls.certificate else "http"
+    told = f"edge     {scheme}://127.0.0.1:{chosen.listener.port} (gRPC, grpc-web, JSON)\nStop with Ctrl-C."
+    try:
+        with local_envoy(chosen, WorkspacePaths(workspace).edge.absolute()) as envoy:
+            try:
+                out.print(told, soft_wrap=True)
+                code = envoy.process.wait()
+            except KeyboardInterrupt:
+                envoy.drain(drain_s)
+                return
+    except KeyboardInterrupt:  # before it was ready
+        return
     raise EnvoyError(f"Envoy ended with code {code}; see run/edge/envoy.log in the workspace")

@@ -81,7 +81,12 @@ class Server:
             item_vectors=VECTORS,
             manifest=SimpleNamespace(scenes=SCENES),
         )
-        metrics = SimpleNamespace(feature_missing=SimpleNamespace(labels=lambda _: SimpleNamespace(inc=bool)))
+        counted = SimpleNamespace(inc=bool)
+        metrics = SimpleNamespace(
+            feature_missing=SimpleNamespace(labels=lambda _: counted),
+            user_reads=counted,
+            user_event_age=SimpleNamespace(observe=bool),
+        )
         request = SimpleNamespace(user_id="ann", context=Context(NOW, SCENES[0], "app"))
         engine = cast(Engine, SimpleNamespace(store=self.store, release=release, metrics=metrics))
         return engine, cast(Call, SimpleNamespace(request=request))
