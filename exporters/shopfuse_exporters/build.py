@@ -82,8 +82,10 @@ def build_workspace(workspace: Workspace, options: BuildOptions | None = None, p
         with times.step("golden queries"):
             gated = gate_rankings(exported, texts, queries, models.tasks, options.accepted)
         made = {"seed": options.seed, **provenance(workspace), "fusion_asked": _fusion(workspace, options)}
-        with times.step("build engines"):
-            engines = build_engines(workspace.paths.plans, gated.verified, rtx, progress) if rtx else Engines({}, {})
+        engines = Engines({}, {})
+        if rtx:
+            with times.step("build engines"):
+                engines = build_engines(workspace.paths.plans, gated.verified, rtx, progress)
         parts = ReleaseParts(shop, texts, content.items, models, heads, gated, made, options.target, engines)
         return make_release(workspace, parts, times, progress)
 
