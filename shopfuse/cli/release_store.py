@@ -10,6 +10,7 @@ import logging
 import re
 import signal
 import threading
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +23,9 @@ from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import silent
 from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.local.endpoints import triton_control
+from shopfuse.release_store.fleet import Fleet
 from shopfuse.release_store.pointers import read_pointers, remember
+from shopfuse.release_store.probes import answering
 from shopfuse.release_store.pull import pull
 from shopfuse.release_store.push import push_channels, push_releases
 from shopfuse.release_store.store import ReleaseStore, StoreError
@@ -36,6 +39,17 @@ ReleasesArgument = Annotated[
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace channels that somebody else changed meanwhile.")]
 EveryOption = Annotated[str, typer.Option(help="Time between two looks, such as 10s, 500ms or 1m.")]
+SyncedStoreArgument = Annotated[
+    str, typer.Argument(metavar="[STORE]", help="As for push; without one, the workspace's own channels are followed.")
+]
+ProbesOption = Annotated[str, typer.Option(metavar="HOST:PORT", help="Answer /ready, /live and /metrics there.")]
+WaitForOption = Annotated[
+    str,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Name a release only when every Triton at this name serves it: beside a gateway that asks them all.",
+    ),
+]
 OnceOption = Annotated[bool, typer.Option("--once", help="One look; exit code 1 unless everything is in step then.")]
 KeepOption = Annotated[int, typer.Option(min=0, help="Newest releases to keep beside those in use.")]
 
@@ -111,11 +125,13 @@ def pull_command(
 
 
 def sync_command(
-    store: StoreArgument,
     workspace: WorkspaceOption,
+    store: SyncedStoreArgument = "",
     every: EveryOption = "10s",
     once: OnceOption = False,
     triton: TritonOption = "",
+    wait_for: WaitForOption = "",
+    probes: ProbesOption = "",
     public_key: KeyOption = None,
     keep: KeepOption = 0,
     json: JsonOption = False,
@@ -124,19 +140,23 @@ def sync_command(
 
     \b
       shopfuse release sync s3://bucket/shop -w shop --once                           before Triton and gateway start
-      shopfuse release sync s3://bucket/shop -w shop --every 10s --triton HOST:8001   beside them
+      shopfuse release sync s3://bucket/shop -w shop --every 10s --triton HOST:8001   beside a Triton
+      shopfuse release sync s3://bucket/shop -w shop --wait-for triton-headless:8001  beside a gateway that asks others
+      shopfuse release sync -w shop --triton HOST:8001        without a store: Triton gets what is published in `shop`
 
     A look pulls what the channels name, has this workspace's Triton load it and answer its golden queries, flips the
     pointer that gateways follow, and prunes what no channel names. While the store is slow or gone the last good
-    release goes on serving; WORKSPACE/run/sync.json counts it, and says for probes whether the workspace is `ready`.
+    release goes on serving. WORKSPACE/run/sync.json tells how it stands, and so do --probes.
     """
-    opened, key, pause_s = ReleaseStore.open(store), _key_of(workspace, public_key), parse_duration(every)
+    opened, pause_s = ReleaseStore.open(store) if store else None, parse_duration(every)
+    key, fleet = _key_of(workspace, public_key), Fleet.parse(wait_for) if wait_for else None
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     with progress_bars() as progress:
         shown = progress if once else silent
         control = lambda: triton_control(workspace, triton)  # noqa: E731
-        sync = Sync(workspace, opened, control, public_key=key, keep=keep, progress=shown)
-        status = sync.look() if once else _look_until_told(sync, pause_s)
+        sync = Sync(workspace, opened, control, public_key=key, fleet=fleet, keep=keep, progress=shown)
+        with answering(sync, probes) if probes else nullcontext():
+            status = sync.look() if once else _look_until_told(sync, pause_s)
     if json:
         print_json(asdict(status))
     elif once:

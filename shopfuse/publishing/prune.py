@@ -6,6 +6,7 @@ First the models, then the release folders: a run that is killed in between stil
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +14,16 @@ from shopfuse.core.progress import Progress, silent
 from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.publishing.errors import PublishError
 from shopfuse.publishing.folders import readable_manifest
+from shopfuse.publishing.lock import publisher_lock
 from shopfuse.publishing.publication_log import Entry, append_entry
+from shopfuse.publishing.reconcile import LOCK_WITHIN_S
 from shopfuse.publishing.removal import manifests_in_use, remove_models, remove_release
 from shopfuse.publishing.steps import Steps
 from shopfuse.publishing.switch import change
 from shopfuse.release.channels import Channels
 from shopfuse.release.ids import release_ids
 from shopfuse.release.leases import held
+from shopfuse.release.manifest import Manifest
 from shopfuse.triton.model_control import ModelControl
 
 
@@ -47,8 +51,7 @@ def prune(workspace: Path, *, keep: int, control: ModelControl | None, progress:
             needed = manifests_in_use(workspace, run.before)
         names = release_ids(WorkspacePaths(workspace).releases)
         with steps.step("models"):
-            everything = [manifest for name in names if (manifest := readable_manifest(workspace, name))]
-            models = remove_models(workspace, control, everything, needed)
+            models = remove_models(workspace, control, _readable(workspace, names), needed)
         removed = [name for name in names if name not in kept]
         with steps.step("releases"):
             for done, name in enumerate(removed):
@@ -57,6 +60,20 @@ def prune(workspace: Path, *, keep: int, control: ModelControl | None, progress:
         seconds = time.monotonic() - began
         warnings = _note(workspace, run.before, seconds, kept, removed, models)
         return Pruned(kept, tuple(removed), tuple(models), warnings, seconds)
+
+
+def prune_models(workspace: Path, channels: Channels, control: ModelControl | None) -> tuple[str, ...]:
+    """Only the models that no channel names and no gateway holds: they take memory, the files of a release do not.
+
+    Gives the folders removed. Raises ReleaseError, and PublishError where a publisher holds the workspace.
+    """
+    with publisher_lock(workspace, LOCK_WITHIN_S):
+        everything = _readable(workspace, release_ids(WorkspacePaths(workspace).releases))
+        return tuple(remove_models(workspace, control, everything, manifests_in_use(workspace, channels)))
+
+
+def _readable(workspace: Path, names: Sequence[str]) -> list[Manifest]:
+    return [manifest for name in names if (manifest := readable_manifest(workspace, name))]
 
 
 def releases_kept(workspace: Path, channels: Channels, keep: int) -> dict[str, str]:

@@ -12,8 +12,10 @@ import pytest
 
 from shopfuse.release_store import store as store_module
 from shopfuse.release_store.store import ReleaseStore
+from shopfuse.triton.local_triton import LocalTriton
 from tests.publishing.tiny_release import Scaling, Shop, new_shop
 from tests.release_store.s3_server import BUCKET, s3_server
+from tests.tritons import empty_triton
 
 numbers = itertools.count(1)
 
@@ -22,6 +24,12 @@ numbers = itertools.count(1)
 def s3() -> Iterator[str]:
     with s3_server() as endpoint:
         yield endpoint
+
+
+@pytest.fixture(scope="session")
+def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalTriton]:
+    with empty_triton(tmp_path_factory.mktemp("triton")) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)

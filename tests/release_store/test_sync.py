@@ -29,15 +29,8 @@ from shopfuse.release_store.sync import Sync
 from shopfuse.triton.local_triton import LocalTriton
 from shopfuse.triton.model_control import ModelControl
 from tests.publishing.tiny_release import Scaling, Shop, ask, new_shop, write_lease
-from tests.tritons import empty_triton
 
 tags = itertools.count(1)
-
-
-@pytest.fixture(scope="session")
-def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalTriton]:
-    with empty_triton(tmp_path_factory.mktemp("triton")) as running:
-        yield running
 
 
 @pytest.fixture
@@ -68,7 +61,7 @@ def sync(served: Path, folder_store: ReleaseStore, triton: LocalTriton) -> Sync:
 
 def syncing(replica: Path, store: ReleaseStore, triton: LocalTriton) -> Sync:
     key = WorkspacePaths(replica).public_key
-    return Sync(replica, store, lambda: ModelControl(triton.address), public_key=key)
+    return Sync(replica, store, lambda: ModelControl(triton.address), public_key=key, linger_s=0.0)
 
 
 def answer(origin: Shop, triton: LocalTriton, release_id: str) -> float:
