@@ -61,7 +61,7 @@ $(TOOLS)/installed: Makefile
 
 locks: $(TOOLS)/installed
 	$(LOCK) images/build.in -o images/build.txt
-	$(LOCK) gateway/pyproject.toml -o images/gateway/requirements.txt
+	$(LOCK) pyproject.toml --extra store gateway/pyproject.toml -o images/gateway/requirements.txt
 	$(LOCK) pyproject.toml --extra triton -o images/triton/requirements.txt
 	$(LOCK) pyproject.toml --extra train --extra triton --extra store gateway/pyproject.toml exporters/pyproject.toml -o images/exporters/requirements.txt
 

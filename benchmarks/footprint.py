@@ -23,7 +23,7 @@ from shopfuse.triton.guard import SHARED_MEMORY
 SECONDS, CLIENTS = 5.0, 8
 METHOD = "/shopfuse.v1.SearchService/Search"
 BESIDE = {
-    "the keeper (python -m shopfuse.publishing)": "import shopfuse.publishing.__main__",
+    "release-sync (python -m shopfuse.cli.release_store sync)": "import shopfuse.cli.release_store",
     "any command of shopfuse": "import shopfuse.cli.main",
 }
 

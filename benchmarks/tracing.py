@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=25)
     options = parser.parse_args()
     with ExitStack() as stack:
-        collector = stack.enter_context(_collecting())
+        collector = stack.enter_context(idle_collector())
         variables = {
             "not traced": {},
             "1 % of requests, the default": {"OTEL_EXPORTER_OTLP_ENDPOINT": collector},
@@ -68,7 +68,8 @@ def main() -> None:
         served = stack.enter_context(local_stack(options.workspace, StackOptions(log_impressions=False)))
         triton = served.endpoints.triton_grpc
         gateways = [
-            stack.enter_context(_gateway(name, options.workspace, triton, chosen)) for name, chosen in variables.items()
+            stack.enter_context(running_gateway(name, options.workspace, triton, chosen))
+            for name, chosen in variables.items()
         ]
         for kind in REQUESTS:
             _compare(kind, gateways, options)
@@ -100,7 +101,7 @@ def _took_ms(call: Callable[..., bytes], request: bytes) -> float:
 
 
 @contextmanager
-def _gateway(name: str, workspace: Path, triton: str, variables: Mapping[str, str]) -> Iterator[Running]:
+def running_gateway(name: str, workspace: Path, triton: str, variables: Mapping[str, str]) -> Iterator[Running]:
     with tempfile.TemporaryDirectory() as folder:
         ready, log = Path(folder) / "ready.json", Path(folder) / "log"
         command = (sys.executable, "-m", "shopfuse_gateway", "--workspace", str(workspace), "--triton", triton)
@@ -119,7 +120,7 @@ def _gateway(name: str, workspace: Path, triton: str, variables: Mapping[str, st
 
 
 @contextmanager
-def _collecting() -> Iterator[str]:
+def idle_collector() -> Iterator[str]:
     """The address of a collector that takes spans and forgets them."""
     taken = grpc.unary_unary_rpc_method_handler(lambda request, context: b"")
     service, method = EXPORT.strip("/").split("/")

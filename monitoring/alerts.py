@@ -160,6 +160,14 @@ ALERTS = (
         "Refused as {{ $labels.reason }}; the release before goes on.",
     ),
     Alert(
+        "WorkspaceOutOfStep",
+        "ticket",
+        "shopfuse_sync_in_step == 0",
+        "10m",
+        "a pod does not follow the releases",
+        "{{ $labels.instance }} goes on with what it has; its release-sync says why.",
+    ),
+    Alert(
         "GatewaysDisagree",
         "ticket",
         "count(count by (release_id) (shopfuse_release_info)) > 1",

@@ -30,7 +30,9 @@ from monitoring.panels import BYTES, MICROSECONDS, PER_SECOND, SECONDS, SHARE, B
 from monitoring.render import HERE
 from monitoring.traffic import traffic
 from shopfuse.datasets.workspace import Workspace
+from shopfuse.local.fleet import SyncOptions, release_sync
 from shopfuse.local.stack import local_stack
+from shopfuse.triton.command import choose_ports
 
 FOLDER = HERE.parent / "docs" / "previews"
 COLUMNS = 24
@@ -53,8 +55,14 @@ def main() -> None:
     mpl.rcParams.update({"font.size": 7, "axes.titlesize": 8, "axes.grid": True, "grid.alpha": 0.3})
     with tempfile.TemporaryDirectory() as folder, local_stack(workspace.root) as stack:
         assert stack.triton is not None
-        targets = {"shopfuse-gateway": stack.endpoints.metrics, "triton": f"127.0.0.1:{stack.triton.metrics_port}"}
+        [probes] = choose_ports("127.0.0.1", (0,))
+        targets = {
+            "shopfuse-gateway": stack.endpoints.metrics,
+            "triton": f"127.0.0.1:{stack.triton.metrics_port}",
+            "release-sync": f"127.0.0.1:{probes}",
+        }
         with (
+            release_sync(workspace.root, SyncOptions(triton=stack.triton.address, probes_port=probes)),
             local_prometheus(Path(folder, "run"), targets) as prometheus,
             traffic(stack.endpoints.grpc, users, items, QUERIES),
         ):

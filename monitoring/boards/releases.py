@@ -79,5 +79,40 @@ BOARD = Board(
                 ),
             ),
         ),
+        Row(
+            "Workspaces that follow, each by its release-sync",
+            (
+                Panel(
+                    "Out of step",
+                    COUNT,
+                    (Query("1 - shopfuse_sync_in_step", "{{instance}}"),),
+                    "1 while the channels are not those of the store, or Triton cannot serve all that they name.",
+                    bad_above=0.5,
+                ),
+                Panel(
+                    "Triton does not answer with its release",
+                    COUNT,
+                    (Query("1 - shopfuse_sync_ready", "{{instance}}"),),
+                    bad_above=0.5,
+                ),
+                Panel(
+                    "Generation of the store's channels", COUNT, (Query("shopfuse_sync_generation", "{{instance}}"),)
+                ),
+                Panel(
+                    "Since the last look", SECONDS, (Query("time() - shopfuse_sync_looked_at_seconds", "{{instance}}"),)
+                ),
+                Panel(
+                    "Looks, and what they came to",
+                    PER_SECOND,
+                    (
+                        Query(rate("shopfuse_sync_looks_total"), "looks"),
+                        Query(rate("shopfuse_sync_store_failures_total"), "the store did not answer, or refused"),
+                        Query(rate("shopfuse_sync_refusals_total"), "a release cannot be served"),
+                        Query(rate("shopfuse_sync_changes_total"), "the channels changed"),
+                    ),
+                    width=16,
+                ),
+            ),
+        ),
     ),
 )

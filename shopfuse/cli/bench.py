@@ -27,7 +27,7 @@ ROLLOUT_COLUMNS = (
     *("name", "step_s", "requests", "errors", "mixed", "degraded"),
     *("unsteady_users", "p50_ms", "p99_ms", "answers"),
 )
-FLEET_COLUMNS = ("name", "push_s", *ROLLOUT_COLUMNS[1:])
+FLEET_COLUMNS = ("name", "take_s", *ROLLOUT_COLUMNS[1:])
 PRECISION_COLUMNS = (
     *("name", "ms", "speed_up", "mb", "cosine_mean", "cosine_min"),
     *("overlap@10", "ndcg@10", "ndcg@10_loss"),
@@ -44,7 +44,7 @@ MinuteOption = Annotated[
 FirstArgument = Annotated[str, typer.Argument(help="Release that is served at the beginning, such as r1.")]
 SecondArgument = Annotated[str, typer.Argument(help="Release that is published, such as r2.")]
 StoreArgument = Annotated[str, typer.Argument(help="An empty release store: s3://BUCKET/PREFIX or file:///PATH.")]
-ReplicasOption = Annotated[int, typer.Option(min=1, help="Workspaces that follow the store.")]
+ReplicasOption = Annotated[int, typer.Option(min=1, help="Tritons, and as many gateways, that follow the store.")]
 FleetSecondsOption = Annotated[float, typer.Option(min=1, help="Two thirds of them are load beside each step.")]
 JudgmentsOption = Annotated[
     Path | None, typer.Option("--judgments", "-j", help="CSV or Parquet: query,item_id,grade. Default: no NDCG.")
@@ -151,7 +151,7 @@ def fleet(
     seconds: FleetSecondsOption = 15.0,
     json: JsonOption = False,
 ) -> None:
-    """The same through a release store, to replicas with a Triton and a gateway each, all of them on this machine.
+    """The same through a release store, to Tritons and gateways with workspaces of their own, all on this machine.
 
     shopfuse bench fleet file:///tmp/store r1 r2 -w myshop
     """
@@ -163,12 +163,12 @@ def fleet(
         print_json({"rows": rows})
         return
     print_table(
-        f"{replicas} replicas, {rate:g} searches a second on each",
+        f"{replicas} Tritons, {replicas} gateways, {rate:g} searches a second on each gateway",
         FLEET_COLUMNS,
         [[row[column] for column in FLEET_COLUMNS] for row in rows],
     )
     out.print(
-        "push_s: the publisher's command; step_s: from its start to the last gateway's answer with the new pointer"
+        "take_s: the publisher's command; step_s: from its start to the last gateway's answer with the new pointer"
     )
 
 

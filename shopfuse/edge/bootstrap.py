@@ -11,6 +11,7 @@ from shopfuse.edge.listeners import (
     ADMIN,
     AUTHORITY,
     CERTIFICATE,
+    COLLECTOR,
     GATEWAYS,
     TRITONS,
     client_listener,
@@ -18,7 +19,16 @@ from shopfuse.edge.listeners import (
     triton_listener,
 )
 from shopfuse.edge.settings import EdgeSettings, Tls
-from shopfuse.edge.upstreams import Json, address, grpc_cluster, https_cluster, local_cluster, seconds, typed
+from shopfuse.edge.upstreams import (
+    Json,
+    address,
+    collector_cluster,
+    grpc_cluster,
+    https_cluster,
+    local_cluster,
+    seconds,
+    typed,
+)
 
 BOOTSTRAP = "envoy.json"
 HEALTHY_SERVICE = "shopfuse.v1.SearchService"
@@ -55,6 +65,8 @@ def bootstrap(settings: EdgeSettings) -> Json:
         else:
             clusters.append(local_cluster(JWKS, {"envoy_internal_address": {"server_listener_name": JWKS}}))
             listeners.append(_file_listener(JWKS, keys))
+    if settings.traces.collector:
+        clusters.append(collector_cluster(COLLECTOR, settings.traces.collector))
     if settings.triton.port:
         listeners.append(triton_listener(settings))
         clusters.append(grpc_cluster(TRITONS, settings.triton.servers, ""))

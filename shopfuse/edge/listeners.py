@@ -16,10 +16,10 @@ from shopfuse.edge.filters import (
     header,
     router,
 )
-from shopfuse.edge.settings import EdgeSettings, Listener
+from shopfuse.edge.settings import EdgeSettings, Listener, Traces
 from shopfuse.edge.upstreams import Json, address, call_route, seconds, typed
 
-GATEWAYS, TRITONS, ADMIN = "gateways", "tritons", "admin"
+GATEWAYS, TRITONS, ADMIN, COLLECTOR = "gateways", "tritons", "admin", "collector"
 CERTIFICATE, AUTHORITY = "server_certificate", "client_authority"  # secrets, each delivered by a file of its name
 CODES = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 STDOUT = "/dev/stdout"
@@ -116,6 +116,33 @@ def _client_options(settings: EdgeSettings) -> Json:
         "local_reply_config": {"mappers": _local_replies()},
         "http_filters": client_filters(settings),
         "route_config": {"name": "clients", "virtual_hosts": [_client_host(settings)]},
+        **({"tracing": _tracing(settings.traces)} if settings.traces.collector else {}),
+    }
+
+
+def _tracing(traces: Traces) -> Json:
+    """A span for the call and one for each attempt at a gateway. No URL: what a shopper typed is in its query."""
+    service = {"envoy_grpc": {"cluster_name": COLLECTOR}, "timeout": seconds(1)}
+    share = {"numerator": round(traces.percent * 10_000), "denominator": "MILLION"}
+    without_parent = _sampler("trace_id_ratio_based", "TraceIdRatioBased", sampling_percentage=share)
+    tracer = typed(
+        "envoy.config.trace.v3.OpenTelemetryConfig",
+        grpc_service=service,
+        service_name="edge",
+        sampler=_sampler("parent_based", "ParentBased", wrapped_sampler=without_parent),
+    )
+    return {
+        "provider": {"name": "envoy.tracers.opentelemetry", "typed_config": tracer},
+        "spawn_upstream_span": True,
+        "max_path_tag_length": 0,
+    }
+
+
+def _sampler(name: str, kind: str, **fields: Json) -> Json:
+    package = "envoy.extensions.tracers.opentelemetry.samplers.v3"
+    return {
+        "name": f"envoy.tracers.opentelemetry.samplers.{name}",
+        "typed_config": typed(f"{package}.{kind}SamplerConfig", **fields),
     }
 
 

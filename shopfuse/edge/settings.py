@@ -132,6 +132,14 @@ class Triton:
 
 
 @dataclass(frozen=True, slots=True)
+class Traces:
+    """Spans of the edge, sent by OTLP over gRPC. Without `collector` there are none; callers' traces pass on anyway."""
+
+    collector: str = ""  # HOST:PORT
+    percent: Share = 1.0  # of the requests whose caller brings no trace; a caller's own decision is kept
+
+
+@dataclass(frozen=True, slots=True)
 class Process:
     """Envoy itself."""
 
@@ -150,6 +158,7 @@ class EdgeSettings:
     web: Web = Web()
     gateways: Upstream = Upstream()
     triton: Triton = Triton()
+    traces: Traces = Traces()
     process: Process = Process()
 
     def __post_init__(self) -> None:
@@ -167,6 +176,10 @@ class EdgeSettings:
         for name, upstream in (("gateways", self.gateways), ("triton.servers", self.triton.servers)):
             for address in upstream.addresses:
                 _check(bool(_ADDRESS.fullmatch(address)), f"{name}.addresses", "HOST:PORT", address)
+        if self.traces.collector:
+            _check(
+                bool(_ADDRESS.fullmatch(self.traces.collector)), "traces.collector", "HOST:PORT", self.traces.collector
+            )
         for origin in self.web.origins:
             _check(bool(_ORIGIN.fullmatch(origin)), "web.origins", "such as https://shop.example", origin)
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from shopfuse.edge.settings import Upstream
 
 Json = dict[str, Any]
-HTTP = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
 # Retries at once that need no budget: calls whose server has just died count as in flight nowhere.
 FEW_RETRIES = 20
@@ -86,21 +86,19 @@ def grpc_cluster(name: str, upstream: Upstream, service: str) -> Json:
                 }
             ]
         },
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": HTTP,
-                "explicit_http_config": {
-                    "http2_protocol_options": {
-                        "max_concurrent_streams": 100,
-                        "initial_stream_window_size": 1 << 20,
-                        "initial_connection_window_size": 4 << 20,
-                        # As gRPC servers allow: a ping each 20 s at the most.
-                        "connection_keepalive": {"interval": seconds(30), "timeout": seconds(10)},
-                    }
-                },
-            }
-        },
+        "typed_extension_protocol_options": _http2(),
     }
+
+
+def _http2() -> Json:
+    options = {
+        "max_concurrent_streams": 100,
+        "initial_stream_window_size": 1 << 20,
+        "initial_connection_window_size": 4 << 20,
+        # As gRPC servers allow: a ping each 20 s at the most.
+        "connection_keepalive": {"interval": seconds(30), "timeout": seconds(10)},
+    }
+    return {HTTP: typed(HTTP, explicit_http_config={"http2_protocol_options": options})}
 
 
 def _endpoints(name: str, addresses: list[Json]) -> Json:
@@ -113,6 +111,18 @@ def _endpoints(name: str, addresses: list[Json]) -> Json:
 def local_cluster(name: str, at: Json) -> Json:
     """One address in this Envoy, over HTTP/1."""
     return {"name": name, "type": "STATIC", "connect_timeout": seconds(1), "load_assignment": _endpoints(name, [at])}
+
+
+def collector_cluster(name: str, where: str) -> Json:
+    """Takes OTLP over plain HTTP/2. What it does not take in time is lost: no request waits for it."""
+    host, _, port = where.rpartition(":")
+    return {
+        "name": name,
+        "type": "STRICT_DNS",
+        "connect_timeout": seconds(1),
+        "load_assignment": _endpoints(name, [address(host, int(port))]),
+        "typed_extension_protocol_options": _http2(),
+    }
 
 
 def https_cluster(name: str, url: str) -> Json:

@@ -1,61 +1,37 @@
-"""Two releases in turn through a release store, under load on every replica: what callers see, how long it takes.
+"""Two releases in turn through a release store, under load on every gateway: what callers see, how long it takes.
 
-A replica is a workspace of its own with a Triton, a gateway and a `release sync`; all of them share this machine. The
-bench's own workspace publishes, without a Triton.
+Two Tritons and two gateways, each with a workspace of its own, share this machine; the bench's own workspace publishes,
+without a Triton. Where an edge stands before the gateways, one of each is killed too, and started again.
 """
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
 
-from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress, silent
 from shopfuse.core.workspace_paths import WorkspacePaths
-from shopfuse.loadtest.open_loop import ObservedCall, SteadyLoad, steady_load
+from shopfuse.loadtest.open_loop import Front, ObservedCall, SteadyLoad, steady_load
 from shopfuse.loadtest.rollout import CANARY, many_users, row_of, unsteady
-from shopfuse.local.stack import Stack, StackOptions, local_stack
+from shopfuse.local.fleet import FleetError, FleetGateway, FleetTriton, LocalFleet, local_fleet
 from shopfuse.publishing.publish import publish
 from shopfuse.publishing.rollback import promote, rollback
+from shopfuse.release.channels import Channels, write_channels
 from shopfuse.release.manifest import Manifest
 from shopfuse.release.verify import read_manifest
 from shopfuse.release_store.pointers import read_pointers
 from shopfuse.release_store.push import push_channels, push_releases
 from shopfuse.release_store.store import ReleaseStore
-from shopfuse.release_store.sync import Sync
 
-EVERY = "500ms"  # between two looks of a replica
 LOOK_EVERY_S = 0.05
 STEP_WITHIN_S = 300.0
+DEAD_S = 3.0  # how long a killed server is away
 
-
-class FleetError(ShopfuseError):
-    """A replica did not follow, or the store is not empty."""
-
-
-@dataclass(frozen=True, slots=True)
-class Replica:
-    stack: Stack
-    sync: subprocess.Popen[bytes]
-
-    def follows(self, generation: int) -> bool:
-        """Whether its gateway answers with these channels. Raises FleetError where it cannot."""
-        path = WorkspacePaths(self.stack.workspace).sync_status
-        if self.sync.poll() is not None or self.stack.gateway.poll() is not None:
-            raise FleetError(f"{path}: a process of this replica has ended")
-        status = json.loads(path.read_text("utf-8"))
-        if status["problem"]:
-            raise FleetError(f"{path}: {status['problem']}")
-        return bool(status["in_step"] and status["generation"] == generation)
+OpenFront = Callable[[Sequence[str]], AbstractContextManager[Front]]  # of the gateways' addresses
 
 
 def roll_fleet(
@@ -66,56 +42,38 @@ def roll_fleet(
     rate: float,
     seconds: float,
     replicas: int = 2,
+    edge: OpenFront | None = None,
     progress: Progress = silent,
 ) -> list[dict[str, object]]:
-    """One row for each step from the first of the releases to the second and back, under `rate` searches a second on
-    each replica from a third of `seconds` before the step to as long after it. Raises FleetError for a store in use."""
+    """One row for each step from the first of the releases to the second and back, under `rate` searches a second
+    from a third of `seconds` before the step to as long after it: on each gateway, or with an edge on that alone, and
+    then a Triton and a gateway are killed too. Raises FleetError for a store in use."""
     store, key = ReleaseStore.open(url), WorkspacePaths(workspace).public_key
     if read_pointers(store).generation:
         raise FleetError(f"{url}: this store is in use; give an empty one, its channels are changed")
     publish(workspace, releases[0], control=None, public_key=key)
+    write_channels(workspace, Channels(stable=releases[0]))  # the second is news to everybody
     push_channels(workspace, store, public_key=key, progress=progress)
     manifests = {name: read_manifest(WorkspacePaths(workspace).release(name)) for name in releases}
     requests = tuple(request.SerializeToString() for request in many_users(workspace))
     with tempfile.TemporaryDirectory(prefix="shopfuse-fleet-") as folder, ExitStack() as stack:
-        fleet = []
-        for number in range(replicas):
-            progress("start replicas", number, replicas)
-            fleet.append(stack.enter_context(_replica(workspace, store, Path(folder) / f"replica-{number}")))
+        fleet = stack.enter_context(local_fleet(workspace, store, Path(folder), replicas=replicas, progress=progress))
+        gateways = [each.stack.endpoints.grpc for each in fleet.gateways]
+        fronts = [stack.enter_context(edge(gateways))] if edge else [Front(address) for address in gateways]
+        steps = _changes(workspace, store, releases[1], key)
+        if edge:
+            steps |= _deaths(store, fleet)
         rows = []
-        steps = _steps(workspace, store, releases[1], key)
         for done, (name, take) in enumerate(steps.items()):
             progress("roll releases through the store", done, len(steps))
             until = Path(folder) / f"end-{done}"
-            loads = [
-                SteadyLoad(each.stack.endpoints.grpc, requests, rate, STEP_WITHIN_S, until=until) for each in fleet
-            ]
+            loads = [SteadyLoad(front, requests, rate, STEP_WITHIN_S, until=until) for front in fronts]
             rows.append(_measured(name, partial(_step, take, store, fleet), loads, seconds / 3, manifests))
         return rows
 
 
-@contextmanager
-def _replica(origin: Path, store: ReleaseStore, root: Path) -> Iterator[Replica]:
-    """Served as on another machine; it shares the origin's feature store, which does not travel with releases."""
-    paths, theirs = WorkspacePaths(root), WorkspacePaths(origin)
-    paths.keys.mkdir(parents=True)
-    shutil.copy(theirs.public_key, paths.public_key)
-    paths.store.parent.symlink_to(theirs.store.parent.absolute())
-    first = Sync(root, store, lambda: nullcontext(None), public_key=paths.public_key).look()
-    if first.problem:
-        raise FleetError(first.problem)
-    command = [sys.executable, "-m", "shopfuse.cli.release_store", "sync", store.url, "-w", str(root), "--every", EVERY]
-    with local_stack(root, StackOptions(log_impressions=False)) as stack, paths.sync_log.open("wb") as log:
-        sync = subprocess.Popen(command, stdout=log, stderr=log)
-        try:
-            yield Replica(stack, sync)
-        finally:
-            sync.terminate()
-            sync.wait()
-
-
-def _steps(workspace: Path, store: ReleaseStore, second: str, key: Path) -> Mapping[str, Callable[[], int]]:
-    """What the publisher does; each gives the generation that the replicas have to follow."""
+def _changes(workspace: Path, store: ReleaseStore, second: str, key: Path) -> dict[str, Callable[[], int]]:
+    """What the publisher does; each gives the generation that the fleet has to follow."""
 
     def pushed(change: Callable[[], object]) -> int:
         change()
@@ -135,16 +93,31 @@ def _steps(workspace: Path, store: ReleaseStore, second: str, key: Path) -> Mapp
     }
 
 
-def _step(take: Callable[[], int], store: ReleaseStore, fleet: Sequence[Replica]) -> tuple[float, float]:
-    """(Seconds of the publisher, seconds until the gateway of the last replica answers with the new channels)."""
+def _deaths(store: ReleaseStore, fleet: LocalFleet) -> dict[str, Callable[[], int]]:
+    """As a kubelet does: what has ended is started again, empty or with what is on its disk."""
+
+    def died(server: FleetTriton | FleetGateway) -> int:
+        server.kill()
+        time.sleep(DEAD_S)
+        server.restart()
+        return read_pointers(store).generation
+
+    return {
+        "kill a Triton": partial(died, fleet.tritons[0]),
+        "kill a gateway": partial(died, fleet.gateways[0]),
+    }
+
+
+def _step(take: Callable[[], int], store: ReleaseStore, fleet: LocalFleet) -> tuple[float, float]:
+    """(Seconds of the step itself, seconds until the last of the fleet answers with the channels again)."""
     began = time.monotonic()
     generation = take()
-    pushed_s = time.monotonic() - began
-    while not all(replica.follows(generation) for replica in fleet):
+    taken_s = time.monotonic() - began
+    while not fleet.follows(generation):
         if time.monotonic() - began > STEP_WITHIN_S:
-            raise FleetError(f"{store.url}: a replica does not follow generation {generation}")
+            raise FleetError(f"{store.url}: the fleet does not follow generation {generation}")
         time.sleep(LOOK_EVERY_S)
-    return pushed_s, time.monotonic() - began
+    return taken_s, time.monotonic() - began
 
 
 def _measured(
@@ -158,7 +131,7 @@ def _measured(
         running = [stack.enter_context(steady_load(load)) for load in loads]
         try:
             time.sleep(beside_s)
-            pushed_s, took_s = step()
+            taken_s, took_s = step()
             time.sleep(beside_s)
         finally:
             for load in loads:
@@ -167,6 +140,6 @@ def _measured(
         observed: list[list[ObservedCall]] = [each.result() for each in running]
     together = [call for calls in observed for call in calls]
     row = row_of(name, took_s, together, manifests)
-    # Of each replica by itself: they do not flip at the same moment.
+    # Of each gateway by itself: they do not flip at the same moment.
     steady = [unsteady([call for call in calls if call.status == "OK"]) for calls in observed]
-    return row | {"unsteady_users": sum(steady), "push_s": round(pushed_s, 2)}
+    return row | {"unsteady_users": sum(steady), "take_s": round(taken_s, 2)}

@@ -22,8 +22,22 @@ from shopfuse.v1.search_pb2_grpc import SearchServiceStub
 
 
 @dataclass(frozen=True, slots=True)
-class SteadyLoad:
+class Front:
+    """Where requests go, and what they show there."""
+
     address: str
+    authority: bytes = b""  # PEM: over TLS, the server's certificate checked against it; empty: without TLS
+    metadata: tuple[tuple[str, str], ...] = ()  # of every call
+
+    def channel(self) -> grpc.aio.Channel:
+        if self.authority:
+            return grpc.aio.secure_channel(self.address, grpc.ssl_channel_credentials(self.authority))
+        return grpc.aio.insecure_channel(self.address)
+
+
+@dataclass(frozen=True, slots=True)
+class SteadyLoad:
+    front: Front
     requests: tuple[bytes, ...]  # serialised SearchRequests, sent in turn
     per_s: float
     seconds: float
@@ -45,10 +59,10 @@ class ObservedCall:
     degraded: bool
 
 
-async def _observe(stub: SearchServiceStub, request: SearchRequest, timeout_s: float) -> ObservedCall:
+async def _observe(stub: SearchServiceStub, request: SearchRequest, load: SteadyLoad) -> ObservedCall:
     sent_at, started = time.time(), time.perf_counter()
     try:
-        answer = await stub.Search(request, timeout=timeout_s)
+        answer = await stub.Search(request, timeout=load.timeout_s, metadata=load.front.metadata)
         status = "OK"
     except grpc.aio.AioRpcError as error:
         answer, status = SearchResponse(), error.code().name
@@ -69,7 +83,7 @@ async def _run(load: SteadyLoad) -> list[ObservedCall]:
     requests = [SearchRequest.FromString(request) for request in load.requests]
     calls: list[asyncio.Task[ObservedCall]] = []
     # The channel closes after the group: the last calls are answered first.
-    async with grpc.aio.insecure_channel(load.address) as channel, asyncio.TaskGroup() as group:
+    async with load.front.channel() as channel, asyncio.TaskGroup() as group:
         stub = SearchServiceStub(channel)
         await channel.channel_ready()
         began = asyncio.get_running_loop().time()
@@ -77,7 +91,7 @@ async def _run(load: SteadyLoad) -> list[ObservedCall]:
             if load.until and load.until.exists():
                 break
             await asyncio.sleep(max(0.0, began + turn / load.per_s - asyncio.get_running_loop().time()))
-            calls.append(group.create_task(_observe(stub, requests[turn % len(requests)], load.timeout_s)))
+            calls.append(group.create_task(_observe(stub, requests[turn % len(requests)], load)))
     return [call.result() for call in calls]
 
 

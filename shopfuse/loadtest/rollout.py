@@ -17,7 +17,7 @@ import numpy as np
 
 from shopfuse.core.progress import Progress, silent
 from shopfuse.core.workspace_paths import WorkspacePaths
-from shopfuse.loadtest.open_loop import ObservedCall, SteadyLoad, steady_load
+from shopfuse.loadtest.open_loop import Front, ObservedCall, SteadyLoad, steady_load
 from shopfuse.loadtest.requests import search_requests
 from shopfuse.local.stack import Stack, StackOptions, local_stack
 from shopfuse.publishing.publish import publish
@@ -63,7 +63,7 @@ def _measured(
         taken = steps(workspace, second, control)
         for done, step in enumerate(taken):
             progress("roll releases under load", done, len(taken))
-            load = SteadyLoad(stack.endpoints.grpc, requests, rate, seconds)
+            load = SteadyLoad(Front(stack.endpoints.grpc), requests, rate, seconds)
             with steady_load(load) as future:
                 took_s = _take(step, future, seconds / 3)
                 observed = future.result()

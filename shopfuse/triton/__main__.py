@@ -2,7 +2,7 @@
 
 This process becomes the server, so that whoever runs the container signals and watches Triton itself. Everything in
 the repository is loaded before a port opens: after a restart no caller meets a Triton without its models. A model that
-cannot be loaded does not stop the others. What is loaded later, `python -m shopfuse.publishing` asks for.
+cannot be loaded does not stop the others. What is loaded later, `shopfuse release sync` asks for.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from shopfuse.triton.guard import remove_leavings
 from shopfuse.triton.installation import assemble_backends, environment, find_installation
 
 NAME = "shopfuse-container"  # of the run directory and of shared memory, which a killed server leaves behind
-WHOLE_AT_START = ("--load-model=*", "--exit-on-error=false", "--strict-readiness=false")
 STOP_TIMEOUT_S = 10.0
 
 
@@ -46,6 +45,7 @@ def _become_triton(options: argparse.Namespace) -> NoReturn:
         metrics_port=options.metrics_port,
         stop_timeout_s=STOP_TIMEOUT_S,
         load_threads=options.load_threads,
+        whole_at_start=True,
     )
     installation, repository = find_installation(), options.repository.resolve()
     run_directory = Path(tempfile.gettempdir()) / NAME
@@ -53,7 +53,7 @@ def _become_triton(options: argparse.Namespace) -> NoReturn:
     assemble_backends(installation, run_directory / "backends")
     command = server_command(settings, installation, (repository,), run_directory / "backends", f"{NAME}-")
     os.chdir(run_directory)  # Triton's Python processes put the working directory first on their import path
-    os.execve(command[0], [*command, *WHOLE_AT_START, *options.more], environment(installation))
+    os.execve(command[0], [*command, *options.more], environment(installation))
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -13,6 +13,7 @@ from shopfuse.triton.installation import Installation
 # Below the kernel's range for outgoing connections (32768 and up), so that none takes it between look and use.
 CHOICE = range(20_000, 32_000)
 ATTEMPTS = 100
+WHOLE_AT_START = ("--load-model=*", "--exit-on-error=false", "--strict-readiness=false")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class TritonSettings:
     load_threads: int = 4  # models loaded at the same time
     shared_memory_bytes: int = 1 << 20  # of each model instance at its start; grows by itself, never shrinks
     log_verbose: int = 0
+    whole_at_start: bool = False  # everything in the repository is loaded before a port opens
     traces: str = ""  # URL that spans go to by OTLP over HTTP, http://HOST:4318/v1/traces; "": none are made
 
 
@@ -65,6 +67,7 @@ def server_command(
         *cache,
         f"--backend-config=python,shm-region-prefix-name={prefix}",
         f"--backend-config=python,shm-default-byte-size={settings.shared_memory_bytes}",
+        *(WHOLE_AT_START if settings.whole_at_start else ()),
     ]
 
 

@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "edge": {"core"},
     "datasets": {"core", "ranking", "metrics"},
     "training": OFFLINE,
-    "local": {"core", "ranking", "release", "publishing", "triton", "v1", GATEWAY},
+    "local": {"core", "ranking", "release", "release_store", "publishing", "triton", "v1", GATEWAY},
     "evaluation": OFFLINE | {"state", "training", "inference", "local", "v1"},
     "loadtest": {"core", "ranking", "release", "release_store", "triton", "publishing", "datasets", "local", "v1"},
     GATEWAY: SERVED,

@@ -24,7 +24,9 @@ from monitoring.rules import expressions
 from monitoring.selectors import metrics, selectors
 from monitoring.traffic import traffic
 from shopfuse.datasets.workspace import Workspace
+from shopfuse.local.fleet import SyncOptions, release_sync
 from shopfuse.local.stack import Stack, StackOptions, local_stack
+from shopfuse.triton.command import choose_ports
 from tests.debian import program
 from tests.monitoring.exported import asked_for
 from tests.waiting import wait_until
@@ -36,15 +38,14 @@ ALERT_S = 90.0
 @dataclass(frozen=True)
 class Watched:
     stack: Stack
+    targets: tuple[str, ...]
     prometheus: LocalPrometheus
     outcomes: Counter[str]
 
     def scraped(self) -> set[str]:
-        """The metrics that both targets export now, by the names of their families."""
-        assert self.stack.triton is not None
-        triton = f"127.0.0.1:{self.stack.triton.metrics_port}"
+        """The metrics that the targets export now, by the names of their families."""
         texts = []
-        for address in (self.stack.endpoints.metrics, triton):
+        for address in self.targets:
             with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as response:
                 texts.append(response.read().decode())
         names = re.findall(r"^# TYPE (\S+)", "\n".join(texts), flags=re.MULTILINE)
@@ -74,12 +75,18 @@ def watched(
     queries = pl.read_parquet(shop.paths.search_truth)["query"].unique(maintain_order=True).to_list()[:20]
     with local_stack(shop.root, StackOptions(log_impressions=False)) as stack:
         assert stack.triton is not None
-        targets = {"shopfuse-gateway": stack.endpoints.metrics, "triton": f"127.0.0.1:{stack.triton.metrics_port}"}
+        [probes] = choose_ports("127.0.0.1", (0,))
+        targets = {
+            "shopfuse-gateway": stack.endpoints.metrics,
+            "triton": f"127.0.0.1:{stack.triton.metrics_port}",
+            "release-sync": f"127.0.0.1:{probes}",
+        }
         with (
+            release_sync(shop.root, SyncOptions(triton=stack.triton.address, probes_port=probes)),
             local_prometheus(tmp_path_factory.mktemp("prometheus") / "run", targets) as prometheus,
             traffic(stack.endpoints.grpc, users[:20], item_ids, queries) as outcomes,
         ):
-            yield Watched(stack, prometheus, outcomes)
+            yield Watched(stack, tuple(targets.values()), prometheus, outcomes)
 
 
 def healthy_queries() -> list[str]:

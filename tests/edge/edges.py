@@ -8,11 +8,11 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 
@@ -23,6 +23,11 @@ from shopfuse.v1 import search_pb2, search_pb2_grpc
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 5.0
 Metadata = tuple[tuple[str, str], ...]
+
+
+class Addressed(Protocol):
+    @property
+    def address(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ check_every_s = 0.2
 
 
 @contextmanager
-def edge(folder: Path, gateways: list[Backend], extra: str = "") -> Iterator[Edge]:
+def edge(folder: Path, gateways: Sequence[Addressed], extra: str = "") -> Iterator[Edge]:
     ports = [free_port() for _ in range(4)]
     file = folder / "edge.toml"
     text = settings_toml(folder, [one.address for one in gateways], ports, extra)

@@ -37,6 +37,9 @@ origins = ["https://shop.example"]
 [triton]
 port = 8001
 servers = {addresses = ["triton:8001"]}
+[traces]
+collector = "collector:4317"
+percent = 5
 [gateways]
 addresses = ["gateway:7070"]
 hedge_after_s = 0.2
@@ -56,6 +59,7 @@ WRONG = {
     "web.origins": '[web]\norigins = ["*"]\n',
     "gateways.addresses": '[gateways]\naddresses = ["gateway"]\n',
     "triton.servers.addresses": "[triton]\nport = 8001\n",
+    "traces.collector": '[traces]\ncollector = "http://collector:4317"\n',
     "process.max_heap_mb": "[process]\nmax_heap_mb = true\n",
 }
 

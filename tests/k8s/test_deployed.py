@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 
-from shopfuse.publishing import __main__ as keeper
+from shopfuse.cli.release_store import add_commands
 from shopfuse.triton import __main__ as triton_container
+from shopfuse.triton.command import WHOLE_AT_START
 from shopfuse_gateway.main import parse
 from shopfuse_gateway.server import SERVICES
 from shopfuse_gateway.settings import Settings
@@ -86,17 +88,47 @@ def test_the_gateway_asks_all_ready_tritons(settings: Settings, triton: Any) -> 
     assert service["selector"].items() <= labels.items()
 
 
+def sync_options(spec: Any) -> dict[str, Any]:
+    """What the command makes of a container's arguments."""
+    assert spec["command"] == ["python", "-m", "shopfuse.cli.release_store", "sync"]
+    app = typer.Typer()
+    add_commands(app)
+    command: Any = typer.main.get_command(app)
+    context: dict[str, Any] = command.commands["sync"].make_context("sync", [*spec["args"]]).params
+    return context
+
+
 @pytest.mark.parametrize("folder", OVERLAYS)
 def test_triton_is_ready_with_its_release_only(folder: str) -> None:
     spec = container(folder, "deployment/triton").pod
-    beside = next(each for each in spec["initContainers"] if each["name"] == "keeper")
-    options = keeper._parse([*beside["args"]])
-    place = keeper._parse(next(each for each in spec["initContainers"] if each["name"] == "place")["args"])
+    first, beside = spec["initContainers"]
+    options = sync_options(beside)
 
     assert beside["restartPolicy"] == "Always"  # a sidecar: its readiness is the pod's
-    assert (beside["readinessProbe"]["httpGet"]["path"], ports(beside)["release"]) == ("/ready", options.port)
-    assert options.triton == f"127.0.0.1:{ports(spec['containers'][0])['grpc']}"
-    assert place.place and place.public_key == options.public_key
+    assert (beside["readinessProbe"]["httpGet"]["path"], options["probes"]) == (
+        "/ready",
+        f"0.0.0.0:{ports(beside)['sync']}",
+    )
+    assert options["triton"] == f"127.0.0.1:{ports(spec['containers'][0])['grpc']}"
+    assert sync_options(first)["once"] and "restartPolicy" not in first
+    for name in ("store", "public_key", "workspace"):
+        assert sync_options(first)[name] == options[name]
+
+
+def test_a_gateway_names_a_release_when_all_tritons_that_it_asks_have_it(settings: Settings) -> None:
+    first, beside = container(PRODUCTION, "deployment/gateway").pod["initContainers"]
+    options = sync_options(beside)
+
+    assert settings.triton == f"dns:///{options['wait_for']}" and not options["triton"]
+    assert options["store"] == sync_options(first)["store"] == "$(STORE)"
+    assert options["public_key"] == settings.public_key_file
+    assert not sync_options(first)["wait_for"]  # a gateway starts, and answers degraded, where no Triton does
+
+
+def test_a_gateway_is_started_before_its_probe_gives_up(settings: Settings, gateway: Any) -> None:
+    probe = gateway["startupProbe"]
+
+    assert 0 < settings.triton_within_s < probe["periodSeconds"] * probe["failureThreshold"] / 2
 
 
 @pytest.mark.parametrize("folder", ["overlays/cpu-dev", PRODUCTION, "jobs/publish"])
@@ -115,7 +147,7 @@ def test_nvidias_triton_is_told_what_ours_is() -> None:
     flags = {flag.partition("=")[0]: flag for flag in container("overlays/gpu", "deployment/triton").spec["args"]}
     served = containers(PRODUCTION)[-1].spec["args"]
 
-    assert set(triton_container.WHOLE_AT_START) <= set(flags.values())
+    assert set(WHOLE_AT_START) <= set(flags.values())
     assert {"--model-control-mode=explicit", "--disable-auto-complete-config"} <= set(flags.values())
     for name in ("--http-port", "--grpc-port", "--metrics-port", "--grpc-max-connection-age"):
         assert flags[name] in served
@@ -138,7 +170,7 @@ def test_releases_come_before_what_reads_them(folder: str) -> None:
 
     assert names == {
         "deployment/gateway": ["release-first", "release-sync"],
-        "deployment/triton": ["release-first", "release-sync", "place", "keeper"],
+        "deployment/triton": ["release-first", "release-sync"],
     }
 
 
@@ -206,7 +238,7 @@ def test_the_flow_from_gateway_to_triton_is_open_on_both_sides_and_no_other() ->
     assert [port["port"] for port in out["ports"]] == [8001]
     asked = policies["triton"]["ingress"][0]
     assert asked["from"][0]["podSelector"]["matchLabels"].items() <= labels["deployment/gateway"].items()
-    assert {port["port"] for rule in policies["triton"]["ingress"] for port in rule["ports"]} == {8001, 8002}
+    assert {port["port"] for rule in policies["triton"]["ingress"] for port in rule["ports"]} == {8001, 8002, 8003}
 
 
 def test_monitors_find_the_services_and_their_ports() -> None:

@@ -66,7 +66,7 @@ def test_a_lock_has_everything_that_is_declared(image: str) -> None:
 @pytest.mark.parametrize("image", ["gateway", "triton"])
 def test_what_serves_brings_no_training(image: str) -> None:
     locked = {name for name, _ in PIN.findall(text_of(f"images/{image}/requirements.txt"))}
-    needed = {"safetensors", "onnxruntime"} if image == "triton" else {"safetensors"}
+    needed = {"safetensors", "onnxruntime"} if image == "triton" else {"safetensors", "obstore"}
 
     assert not locked & (HEAVY - needed)
 
@@ -133,7 +133,7 @@ def test_one_machine_runs_the_programs_with_options_that_they_have(tmp_path: Pat
 
     assert settings.triton == f"triton:{triton.grpc_port}" and triton.host == settings.host == "0.0.0.0"
     assert services["gateway"]["ports"] == [f"127.0.0.1:{settings.grpc_port}:{settings.grpc_port}"]
-    assert f"--triton={settings.triton}" in services["keeper"]["command"]
+    assert f"--triton={settings.triton}" in services["release-sync"]["command"]
 
 
 def test_what_is_mounted_of_monitoring_is_there() -> None:

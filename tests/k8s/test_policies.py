@@ -14,7 +14,7 @@ from tests.k8s.policies import FOR_OVERLAYS, FOR_PODS, Policy
 from tests.k8s.rendered import JOBS, OVERLAYS, VERSIONS, Container, Resource, containers, rendered
 
 # Resources of operators, whose schemas are no part of Kubernetes.
-CUSTOM = {"ServiceMonitor", "PrometheusRule", "ScaledObject"}
+CUSTOM = {"ServiceMonitor", "PodMonitor", "PrometheusRule", "ScaledObject"}
 PRODUCTION = "overlays/production"
 
 

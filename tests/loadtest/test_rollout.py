@@ -9,7 +9,7 @@ from dataclasses import replace
 import grpc
 import pytest
 
-from shopfuse.loadtest.open_loop import ObservedCall, SteadyLoad, steady_load
+from shopfuse.loadtest.open_loop import Front, ObservedCall, SteadyLoad, steady_load
 from shopfuse.loadtest.rollout import is_mixed, row_of, unsteady
 from shopfuse.release.manifest import Manifest, ModelVersion
 from shopfuse.v1.item_pb2 import RankedItem, ServedBy
@@ -80,7 +80,7 @@ async def address() -> AsyncIterator[str]:
 
 async def test_the_load_keeps_its_rate_and_notes_every_answer(address: str) -> None:
     requests = tuple(SearchRequest(query=word, user_id=word).SerializeToString() for word in ("yes", "no"))
-    with steady_load(SteadyLoad(address, requests, per_s=40.0, seconds=0.5, timeout_s=30.0)) as future:
+    with steady_load(SteadyLoad(Front(address), requests, per_s=40.0, seconds=0.5, timeout_s=30.0)) as future:
         calls = await asyncio.wait_for(asyncio.wrap_future(future), 120)
 
     assert len(calls) == 20

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 from monitoring.boards import BOARDS
 from monitoring.rules import expressions
 from monitoring.selectors import metrics
+from shopfuse.release_store.probes import COUNTERS, GAUGES
 from shopfuse_gateway.telemetry.metrics import Metrics
 
 COUNTER = "counter"
@@ -17,8 +18,9 @@ def families(registry: CollectorRegistry) -> set[str]:
     return {f"{one.name}_total" if one.type == COUNTER else one.name for one in registry.collect()}
 
 
-def gateway_families() -> set[str]:
-    return families(Metrics().registry)
+def our_families() -> set[str]:
+    """Of the gateway and of release-sync."""
+    return families(Metrics().registry) | GAUGES.keys() | {f"{name}_total" for name in COUNTERS}
 
 
 def asked_for() -> set[str]:

@@ -62,6 +62,8 @@ CASES = (
     Case("EngineNotUsed", {'shopfuse_engine_fallbacks_total{model="text_encoder",version="1",reason="gpu"}':
                            "1x10 stale"}, 7, 12),
     Case("ReleaseTooOld", {"shopfuse_index_age_seconds": "700000+60x70 60+60x20"}, 65, 75),
+    Case("WorkspaceOutOfStep", {'shopfuse_sync_in_step{instance="a"}': "1x2 0x20 1x5",
+                                'shopfuse_sync_in_step{instance="b"}': "1x2 0x4 1x20"}, 15, 25),
     Case("ReleaseRefused", {'shopfuse_release_refused_total{reason="damaged"}': "0x5 1x40"}, 7, 30),
     Case("GatewaysDisagree", {'shopfuse_release_info{instance="a",release_id="r1"}': "1x40",
                               'shopfuse_release_info{instance="b",release_id="r2"}': "1x20 stale",

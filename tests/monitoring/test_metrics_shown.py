@@ -9,11 +9,11 @@ from monitoring.quiet import EMPTY_WHEN_HEALTHY, NOT_SHOWN
 from monitoring.rules import expressions
 from monitoring.selectors import metrics, selectors
 from shopfuse_gateway.telemetry.metrics import Metrics
-from tests.monitoring.exported import asked_for, families, gateway_families
+from tests.monitoring.exported import asked_for, families, our_families
 
 
 def test_every_metric_of_the_gateway_is_shown() -> None:
-    homeless = gateway_families() - asked_for() - NOT_SHOWN.keys()
+    homeless = our_families() - asked_for() - NOT_SHOWN.keys()
 
     assert not homeless, (
         f"{sorted(homeless)}: give it a panel in monitoring/boards/ and run `make monitoring`, "
