@@ -12,29 +12,32 @@ from shopfuse.core.errors import ShopfuseError
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """`stemmer`: the name of the Snowball stemmer, "" for none. `segmented`: words are not separated by spaces."""
+    """`stemmer`: the name of the Snowball stemmer, "" for none. `segmented`: words are not separated by spaces.
+    `compounds`: they are written in one. `digraphs`: two letters that are typed for one with a mark."""
 
     stemmer: str
     segmented: bool = False
+    compounds: bool = False
+    digraphs: tuple[str, ...] = ()
 
 
 LANGUAGES = {
     "ar": Language("arabic"),
-    "da": Language("danish"),
-    "de": Language("german"),
+    "da": Language("danish", compounds=True, digraphs=("aa", "oe")),
+    "de": Language("german", compounds=True, digraphs=("ae", "oe", "ue")),
     "el": Language("greek"),
     "en": Language("english"),
     "es": Language("spanish"),
-    "fi": Language("finnish"),
+    "fi": Language("finnish", compounds=True),
     "fr": Language("french"),
     "hu": Language("hungarian"),
     "it": Language("italian"),
-    "nl": Language("dutch"),
-    "no": Language("norwegian"),
+    "nl": Language("dutch", compounds=True),
+    "no": Language("norwegian", compounds=True, digraphs=("aa", "oe")),
     "pt": Language("portuguese"),
     "ro": Language("romanian"),
     "ru": Language("russian"),
-    "sv": Language("swedish"),
+    "sv": Language("swedish", compounds=True),
     "ta": Language("tamil"),
     "tr": Language("turkish"),
     "und": Language(""),  # undetermined: words as they are written, for every other language with spaces

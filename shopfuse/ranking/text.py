@@ -20,6 +20,7 @@ MAX_MARKS = 2  # combining marks kept after one letter
 DESCRIPTION_WORDS = 40
 
 _SPACE = re.compile(r"\s+")
+_FRACTION = re.compile("(?<=[0-9])(?=[\u00bc-\u00be\u2150-\u215e])")
 
 
 def _visible(text: str) -> str:
@@ -34,9 +35,14 @@ def _visible(text: str) -> str:
     return "".join(kept)
 
 
+def separate_fractions(text: str) -> str:
+    """With a space between a number and a fraction of one character, which NFKC writes as 1/2: 1 1/2, not 11/2."""
+    return _FRACTION.sub(" ", text)
+
+
 def normalise_text(text: str, limit: int) -> str:
     """NFKC text of at most `limit` code points on one line, without control characters."""
-    text = unicodedata.normalize("NFKC", _visible(text[:limit]))
+    text = unicodedata.normalize("NFKC", separate_fractions(_visible(text[:limit])))
     return _SPACE.sub(" ", text[:limit]).strip()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,17 @@ from shopfuse.ranking.item import CatalogueItem
 from shopfuse.recall.visits import Sessions
 from shopfuse.recall.words.chosen_categories import Choices
 from shopfuse.recall.words.query_reading import ReadQuery
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """Items that can be gone through again and again."""
+
+    begin: Callable[[], Iterable[CatalogueItem]]
+
+    def __iter__(self) -> Iterator[CatalogueItem]:
+        return iter(self.begin())
+
 
 Vectors = NDArray[np.float16] | NDArray[np.float32]
 

@@ -40,10 +40,10 @@ from shopfuse.recall.lexical_recipe import (
 )
 from shopfuse.recall.selection import Selection, price_bound
 from shopfuse.recall.words.analysis import Analyser
-from shopfuse.recall.words.brands import BrandNames
-from shopfuse.recall.words.compounds import Vocabulary
-from shopfuse.recall.words.knowledge import WordKnowledge, read_knowledge, write_knowledge
+from shopfuse.recall.words.joints import Joints, further_words
+from shopfuse.recall.words.knowledge import Vocabulary, WordKnowledge, read_knowledge, write_knowledge
 from shopfuse.recall.words.query_reading import QueryReader, QueryWord
+from shopfuse.recall.words.units import without_measures
 from shopfuse.release.manifest import ReleaseError
 
 # One thread and a large buffer give one segment with documents in row order up to a few million items; tantivy breaks
@@ -65,7 +65,7 @@ def _schema() -> tantivy.Schema:
     return builder.build()
 
 
-def _document(row: int, item: CatalogueItem, analyser: Analyser) -> tantivy.Document:
+def _document(row: int, item: CatalogueItem, analyser: Analyser, joints: Joints) -> tantivy.Document:
     document = tantivy.Document()
     document.add_unsigned(ROW_FIELD, row)
     for key in set(item_facets(item)):
@@ -73,25 +73,31 @@ def _document(row: int, item: CatalogueItem, analyser: Analyser) -> tantivy.Docu
     if item.price is not None:
         document.add_float(PRICE_FIELD, float(price_bound(item.price)))
     for field, text in indexed_texts(item).items():
-        document.add_text(field, analyser.item_text(text))
+        folded = analyser.folded(text)
+        further = further_words(analyser.tokens(without_measures(folded)), joints, analyser.stem)
+        document.add_text(field, analyser.item_text(folded, further))
     return document
 
 
 def build_lexical(folder: Path, items: Iterable[CatalogueItem], language: str = DEFAULT_LANGUAGE) -> None:
-    """Writes the index of items in row order into `folder`, which must be absent or empty. Raises UnknownLanguage."""
+    """Writes the index of items in row order into `folder`, which must be absent or empty. Raises UnknownLanguage.
+
+    The items are gone through twice: how they write their words is known only when all have been read.
+    """
     analyser = Analyser(language)
+    vocabulary = Vocabulary(analyser)
+    for item in items:
+        vocabulary.add(item.title, telling_text(item), item.brand or "")
+    joints = vocabulary.joints()
     folder.mkdir(parents=True, exist_ok=True)
     index = tantivy.Index(_schema(), path=str(folder), reuse=False)
     index.register_tokenizer(ANALYSER, analyser.stems)
     writer = index.writer(heap_size=WRITER_BYTES, num_threads=1)
-    vocabulary, brands = Vocabulary(), BrandNames()
     for row, item in enumerate(items):
-        writer.add_document(_document(row, item, analyser))
-        vocabulary.add(analyser.surface(item.title), analyser.surface(telling_text(item)))
-        brands.add(item.brand or "", analyser.surface(item.brand or ""))
+        writer.add_document(_document(row, item, analyser, joints))
     writer.commit()
     writer.wait_merging_threads()
-    write_knowledge(folder, analyser, vocabulary, brands)
+    write_knowledge(folder, vocabulary, joints)
     _finish(folder)
 
 
@@ -111,7 +117,7 @@ class LexicalIndex:
         reader = QueryReader(knowledge, frequency)
         self.read = lru_cache(READ_QUERIES)(reader.read)  # a request needs it several times
         # Some missing files and fields show at the first search only.
-        self._run(scoring_query(self._schema, [QueryWord((("a",),))]), 1)
+        self._run(self._scoring([QueryWord((("a",),))]), 1)
 
     @classmethod
     def open(cls, folder: Path) -> LexicalIndex:
@@ -141,7 +147,7 @@ class LexicalIndex:
         words = self.read(query).words
         if not words or k <= 0 or len(self) == 0 or (selection is not None and selection.count == 0):
             return NO_HITS
-        scoring = scoring_query(self._schema, words)
+        scoring = self._scoring(words)
         return self._run(scoring, k) if selection is None else self._search_selected(scoring, k, selection)
 
     def score(self, query: str, rows: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -149,7 +155,7 @@ class LexicalIndex:
         words = self.read(query).words
         if not words:
             return np.zeros(len(rows), np.float32)
-        return self._score(scoring_query(self._schema, words), words, rows)
+        return self._score(self._scoring(words), words, rows)
 
     def coverage(self, query: str, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """The share of the query's words that rows hold, rare words counting more, 0..1: [n]."""
@@ -157,6 +163,9 @@ class LexicalIndex:
         if not words:
             return np.zeros(len(rows), np.float32)
         return self._score(coverage_query(self._schema, self._searcher, words), words, rows)
+
+    def _scoring(self, words: Sequence[QueryWord]) -> tantivy.Query:
+        return scoring_query(self._schema, self._searcher, words)
 
     def _score(
         self, scoring: tantivy.Query, words: Sequence[QueryWord], rows: NDArray[np.int32]

@@ -7,7 +7,7 @@ restricts a query to a selection changes no scores.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,11 @@ from shopfuse.ranking.filter import ItemFilter
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.recall.facets import facet_groups
 from shopfuse.recall.selection import Selection, price_bound
-from shopfuse.recall.words.query_reading import Form, QueryWord
+from shopfuse.recall.words.query_reading import QueryWord
 
 TEXT_FIELDS = ("title", "brand", "category", "description", "attributes")
 ANALYSER = "shop_text"
+HALF = 0.5
 OTHER_FIELDS = 0.1  # what a word adds in fields other than its best one
 SAYS_NOTHING = frozenset(("y", "n", "yes", "no", "true", "false", "not available", "not applicable", "none", "n/a"))
 
@@ -55,19 +56,31 @@ def _telling(value: str) -> bool:
     return any(char.isalpha() for char in value) and value.casefold() not in SAYS_NOTHING
 
 
-def scoring_query(schema: tantivy.Schema, words: Sequence[QueryWord]) -> tantivy.Query:
+def scoring_query(schema: tantivy.Schema, searcher: tantivy.Searcher, words: Sequence[QueryWord]) -> tantivy.Query:
     """Any word may match, in its best spelling. Each term adds its BM25 in the field where that is highest, and a tenth
     of the other fields'."""
-    return _any([_best(_scored(schema, form) for form in word.forms) for word in words])
+
+    def scored(word: QueryWord) -> tantivy.Query:
+        forms = [_all([_term_query(schema, searcher, term) for term in form]) for form in word.forms]
+        halves = [tantivy.Query.boost_query(_term_query(schema, searcher, term), HALF) for term in word.halves]
+        return _best([*forms, _any(halves)] if halves else forms)
+
+    return _any([scored(word) for word in words])
 
 
 def coverage_query(schema: tantivy.Schema, searcher: tantivy.Searcher, words: Sequence[QueryWord]) -> tantivy.Query:
     """Scores an item by the idf of the words that it holds in any field, as a share of all words' idf."""
+
+    def held(word: QueryWord, share: float) -> tantivy.Query:
+        forms = [_all([_anywhere(schema, searcher, term) for term in form]) for form in word.forms]
+        halves = [tantivy.Query.const_score_query(_anywhere(schema, searcher, h), HALF * share) for h in word.halves]
+        whole = tantivy.Query.const_score_query(_any(forms), share)
+        return _best([whole, _any(halves)]) if halves else whole
+
     counts = [items_with(searcher, word) for word in words]
     idf = [math.log1p((searcher.num_docs - count + 0.5) / (count + 0.5)) for count in counts]
     shares = [weight / max(sum(idf), 1e-9) for weight in idf]
-    held = [_any([_all([_anywhere(schema, term) for term in form]) for form in word.forms]) for word in words]
-    return _any([tantivy.Query.const_score_query(clause, share) for clause, share in zip(held, shares, strict=True)])
+    return _any([held(word, share) for word, share in zip(words, shares, strict=True)])
 
 
 def items_with(searcher: tantivy.Searcher, word: QueryWord) -> int:
@@ -81,7 +94,9 @@ def term_frequency(searcher: tantivy.Searcher, term: str) -> int:
 
 
 def terms_of(words: Sequence[QueryWord]) -> list[str]:
-    return list(dict.fromkeys(term for word in words for form in word.forms for term in form))
+    """Distinct."""
+    whole = (term for word in words for form in word.forms for term in form)
+    return list(dict.fromkeys((*whole, *(term for word in words for term in word.halves))))
 
 
 def restricted(scoring: tantivy.Query, clauses: Sequence[tantivy.Query]) -> tantivy.Query:
@@ -121,22 +136,22 @@ def _price_range(schema: tantivy.Schema, wanted: ItemFilter) -> list[tantivy.Que
     return [tantivy.Query.range_query(schema, PRICE_FIELD, tantivy.FieldType.Float, *bounds)]
 
 
-def _anywhere(schema: tantivy.Schema, term: str) -> tantivy.Query:
-    return _any([tantivy.Query.term_query(schema, field, term, "basic") for field in TEXT_FIELDS])
+def _fields_with(searcher: tantivy.Searcher, term: str) -> list[str]:
+    """Those where some item holds the term; looking there costs less than a clause that cannot match."""
+    return [field for field in TEXT_FIELDS if searcher.doc_freq(field, term)] or [TEXT_FIELDS[0]]
 
 
-def _scored(schema: tantivy.Schema, form: Form) -> tantivy.Query:
-    return _all([_term_query(schema, term) for term in form])
+def _anywhere(schema: tantivy.Schema, searcher: tantivy.Searcher, term: str) -> tantivy.Query:
+    return _any([tantivy.Query.term_query(schema, field, term, "basic") for field in _fields_with(searcher, term)])
 
 
-def _term_query(schema: tantivy.Schema, term: str) -> tantivy.Query:
-    fields = [tantivy.Query.term_query(schema, field, term, "freq") for field in TEXT_FIELDS]
+def _term_query(schema: tantivy.Schema, searcher: tantivy.Searcher, term: str) -> tantivy.Query:
+    fields = [tantivy.Query.term_query(schema, field, term, "freq") for field in _fields_with(searcher, term)]
     return tantivy.Query.disjunction_max_query(fields, OTHER_FIELDS)
 
 
-def _best(queries: Iterable[tantivy.Query]) -> tantivy.Query:
-    spellings = list(queries)
-    return spellings[0] if len(spellings) == 1 else tantivy.Query.disjunction_max_query(spellings)
+def _best(queries: Sequence[tantivy.Query]) -> tantivy.Query:
+    return queries[0] if len(queries) == 1 else tantivy.Query.disjunction_max_query(list(queries))
 
 
 def _any(queries: Sequence[tantivy.Query]) -> tantivy.Query:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from shopfuse.recall.contents import Items
 from shopfuse.recall.indexes import Column, IndexFile, RecallChannel, Scored
 from shopfuse.recall.lexical import LexicalIndex, build_lexical
 from shopfuse.recall.query import WORDS
 
 LEXICAL_INDEX = IndexFile(
     "lexical",
-    lambda layout, shop: build_lexical(layout.lexical, shop.items(), shop.language),
+    lambda layout, shop: build_lexical(layout.lexical, Items(shop.items), shop.language),
     lambda layout: LexicalIndex.open(layout.lexical),
 )
 

@@ -11,49 +11,87 @@ without any error: hence such an index is refused.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.recall.words.analysis import Analyser
 from shopfuse.recall.words.brands import BrandNames, Brands, read_brands, write_brands
-from shopfuse.recall.words.compounds import Compounds, Vocabulary, read_compounds, write_compounds
+from shopfuse.recall.words.compounds import NO_COMPOUNDS, Compounds
+from shopfuse.recall.words.joints import Joints, Pairs, read_joints, write_joints
 from shopfuse.recall.words.json_files import read_words, write_words
 from shopfuse.recall.words.spelling import MAX_WORDS, Spelling, build_spelling
+from shopfuse.recall.words.units import without_measures, writings
 from shopfuse.release.manifest import ReleaseError
 
 ANALYSER, SPELLING, USUAL_FORMS = "analyser.json", "spelling", "usual_forms.json"
+USUAL_QUANTITIES = "usual_quantities.json"
+MAX_QUANTITIES = 50_000
 
 UsualForms = dict[str, str]  # stem -> the word of that stem which most items hold
+UsualQuantities = dict[str, str]  # the words that stand for a quantity -> how most titles write it: "1500ml" -> "1.5 l"
 
 
 @dataclass(frozen=True, slots=True)
 class WordKnowledge:
     analyser: Analyser
     spelling: Spelling
-    compounds: Compounds
+    joints: Joints
     brands: Brands
     usual_forms: UsualForms
+    usual_quantities: UsualQuantities
+    compounds: Compounds
 
 
-def write_knowledge(folder: Path, analyser: Analyser, vocabulary: Vocabulary, brands: BrandNames) -> None:
+@dataclass(slots=True)
+class Vocabulary:
+    """Counts words, neighbours and brands while a catalogue goes by."""
+
+    analyser: Analyser
+    items_with: Counter[str] = field(default_factory=Counter)
+    pairs: Pairs = field(default_factory=Pairs)
+    quantities: Counter[tuple[str, str]] = field(default_factory=Counter)
+    brands: BrandNames = field(default_factory=BrandNames)
+
+    def add(self, title: str, others: str, brand: str) -> None:
+        """One item's title, the text of its other telling fields, and its brand."""
+        analyser = self.analyser
+        self.items_with.update({*analyser.surface(title), *analyser.surface(others)})
+        folded = analyser.folded(title)
+        self.pairs.add(analyser.tokens(without_measures(folded)))
+        self.quantities.update(writings(folded))
+        self.brands.add(brand, analyser.surface(brand))
+
+    def joints(self) -> Joints:
+        return self.pairs.joints(self.items_with, self.analyser.stem)
+
+
+def write_knowledge(folder: Path, vocabulary: Vocabulary, joints: Joints) -> None:
+    analyser = vocabulary.analyser
     content = {"language": analyser.language, "identity": analyser.identity}
     (folder / ANALYSER).write_text(json.dumps(content) + "\n", encoding="utf-8")
     build_spelling(folder / SPELLING, vocabulary.items_with)
-    write_compounds(folder, vocabulary.compounds())
-    write_brands(folder, brands.believed(vocabulary.items_with))
+    write_joints(folder, joints)
+    write_brands(folder, vocabulary.brands.believed(vocabulary.items_with))
+    usual = dict(pair for pair, _ in reversed(vocabulary.quantities.most_common(MAX_QUANTITIES)))
+    write_words(folder / USUAL_QUANTITIES, usual)
     write_words(folder / USUAL_FORMS, _usual_forms(vocabulary.items_with, analyser.stem))
 
 
 def read_knowledge(folder: Path) -> WordKnowledge:
     """Raises ReleaseError naming the file where it is missing, damaged, or of rules that this program does not have."""
+    analyser = _read_analyser(folder / ANALYSER)
+    forms = _read_usual(folder / USUAL_FORMS, "the usual forms of a catalogue's words")
     return WordKnowledge(
-        _read_analyser(folder / ANALYSER),
+        analyser,
         Spelling.open(folder / SPELLING),
-        read_compounds(folder),
+        read_joints(folder),
         read_brands(folder),
-        _read_usual_forms(folder / USUAL_FORMS),
+        forms,
+        _read_usual(folder / USUAL_QUANTITIES, "how a catalogue writes quantities"),
+        Compounds.of(forms) if analyser.compounds else NO_COMPOUNDS,
     )
 
 
@@ -82,9 +120,5 @@ def _usual_forms(items_with: Mapping[str, int], stem: Callable[[str], str]) -> U
     return {stem(word): word for word in reversed(frequent)}
 
 
-def _read_usual_forms(path: Path) -> UsualForms:
-    return read_words(
-        path,
-        "the usual forms of a catalogue's words",
-        lambda content: {str(stem): str(word) for stem, word in content.items()},
-    )
+def _read_usual(path: Path, what: str) -> dict[str, str]:
+    return read_words(path, what, lambda content: {str(key): str(usual) for key, usual in content.items()})

@@ -13,9 +13,10 @@ from hashlib import blake2b
 from itertools import pairwise
 
 from shopfuse.recall.words.brands import brands_in
-from shopfuse.recall.words.compounds import MIN_PART
+from shopfuse.recall.words.joints import MIN_PART, joined, parts_of, usually_written
 from shopfuse.recall.words.knowledge import WordKnowledge
 from shopfuse.recall.words.spelling import MIN_LENGTH
+from shopfuse.recall.words.units import rewritten
 
 MAX_CHARACTERS = 2048
 MAX_WORDS = 32
@@ -26,9 +27,10 @@ Form = tuple[str, ...]  # indexed words, all of which an item must hold
 
 @dataclass(frozen=True, slots=True)
 class QueryWord:
-    """One word of a query: the ways in which an item may hold it, the typed one first."""
+    """One word of a query: the ways in which an item may hold it, the typed one first, and what counts half of it."""
 
     forms: tuple[Form, ...]
+    halves: tuple[str, ...] = ()  # indexed words
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,19 @@ class QueryReader:
     items_with: Callable[[str], int]  # how many items hold an indexed word
 
     def read(self, query: str) -> ReadQuery:
-        text = query[:MAX_CHARACTERS]
+        text = self._joined(query[:MAX_CHARACTERS])
         words = self._surface(text)
         if changes := self._changes(words):
             text = _replaced(text, changes)
             words = self._surface(text)
-        encoded = _followed(text, self._usual_forms(words))
+        encoded = rewritten(_followed(text, self._usual_forms(words)), self.knowledge.usual_quantities)
+        encoded = usually_written(encoded, self.knowledge.joints, self._stem)
         return ReadQuery(encoded, tuple(self._forms(words)), self._brands(text))
+
+    def _joined(self, text: str) -> str:
+        text = self.knowledge.analyser.folded(text)
+        tokens = self.knowledge.analyser.tokens(text)
+        return joined(text, tokens, self.knowledge.joints, self._stem, self._known)
 
     def _surface(self, text: str) -> list[str]:
         return list(dict.fromkeys(self.knowledge.analyser.surface(text)))[:MAX_WORDS]
@@ -75,7 +83,13 @@ class QueryReader:
         return self.knowledge.analyser.stem(word)
 
     def _known(self, word: str) -> bool:
-        return self.items_with(self._stem(word)) > 0
+        stem = self._stem(word)
+        return self.items_with(stem) > 0 or bool(self._family(stem)[0])
+
+    def _family(self, stem: str) -> tuple[list[str], list[str]]:
+        """Compounds that are a kind of what a word means, and those that are only about it."""
+        compounds = self.knowledge.compounds
+        return compounds.kinds_of(stem, self.items_with), compounds.about(stem, self.items_with)
 
     def _changes(self, words: Sequence[str]) -> dict[tuple[str, ...], str]:
         """What to write in the place of words that no item holds, and of words that the catalogue writes as one."""
@@ -91,7 +105,7 @@ class QueryReader:
         return (
             min(len(first), len(second)) >= MIN_PART
             and joint in self.knowledge.spelling.known
-            and joint not in self.knowledge.compounds
+            and self._stem(joint) not in self.knowledge.joints
         )
 
     def _apart(self, word: str) -> str | None:
@@ -105,18 +119,16 @@ class QueryReader:
 
     def _forms(self, words: Sequence[str]) -> list[QueryWord]:
         """Each distinct indexed word with its other spellings."""
-        forms: dict[str, list[Form]] = {}
-        for word in words:
-            parts = self.knowledge.compounds.get(word)
-            apart = [tuple(self._stem(part) for part in parts)] if parts else []
-            forms.setdefault(self._stem(word), []).extend(apart)
-        for first, second in pairwise(words):
-            if first + second in self.knowledge.compounds:
-                joint = (self._stem(first + second),)
-                forms[self._stem(first)].append(joint)
-                forms[self._stem(second)].append(joint)
-        kept = self._without_absent_compounds(list(forms)) if self.knowledge.analyser.segmented else list(forms)
-        return [QueryWord(tuple(dict.fromkeys([(word,), *forms[word]]))) for word in kept]
+        stems = {self._stem(word): word for word in reversed(words)}
+        kept = list(dict.fromkeys(map(self._stem, words)))
+        kept = self._without_absent_compounds(kept) if self.knowledge.analyser.segmented else kept
+        return [self._query_word(stem, stems[stem]) for stem in kept]
+
+    def _query_word(self, stem: str, word: str) -> QueryWord:
+        kinds, about = self._family(stem)
+        parts = [self._stem(part) for part in parts_of(word, self.knowledge.joints, self._stem)]
+        halves = tuple(dict.fromkeys(half for half in (*parts, *about) if half != stem))
+        return QueryWord(tuple((form,) for form in dict.fromkeys((stem, *kinds))), halves)
 
     def _without_absent_compounds(self, words: list[str]) -> list[str]:
         """Segmentation gives a long word and the words inside it: one that no item holds says nothing that those do

@@ -11,7 +11,7 @@ from rapidfuzz.distance import OSA
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.recall.lexical import LexicalIndex, build_lexical
 from shopfuse.recall.words.brands import FILE as BRANDS
-from shopfuse.recall.words.compounds import FILE as COMPOUNDS
+from shopfuse.recall.words.joints import FILE as JOINTS
 from shopfuse.recall.words.knowledge import USUAL_FORMS
 from shopfuse.recall.words.spelling import Spelling, build_spelling, shortened
 from shopfuse.release.manifest import ReleaseError
@@ -178,9 +178,9 @@ def test_shortened_forms_lack_up_to_as_many_letters() -> None:
 @pytest.mark.parametrize(
     ("file", "content"),
     [
-        (COMPOUNDS, "[]"),
+        (JOINTS, "[]"),
         (BRANDS, "[]"),
-        (COMPOUNDS, '{"ab": ["a"]}'),
+        (JOINTS, '{"ab": ["a"]}'),
         (USUAL_FORMS, "[]"),
         (USUAL_FORMS, "{"),
         ("spelling/words.json", '["one"]'),
