@@ -66,6 +66,14 @@ class ReleaseLayout:
         return self.indexes / "lexical"
 
     @property
+    def identifiers(self) -> Path:
+        return self.indexes / "identifiers"
+
+    @property
+    def quantities(self) -> Path:
+        return self.indexes / "quantities"
+
+    @property
     def semantic(self) -> Path:
         return self.indexes / "semantic.faiss"
 

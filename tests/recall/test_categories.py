@@ -13,10 +13,12 @@ from shopfuse.ranking.item import CatalogueItem
 from shopfuse.recall.again import build_again
 from shopfuse.recall.categories import PRIOR_ITEMS, CategoryIndex, build_categories
 from shopfuse.recall.channels import channel_scores
+from shopfuse.recall.identifiers import build_identifiers
 from shopfuse.recall.indexes import RecallIndexes
 from shopfuse.recall.item_table import build_item_table
 from shopfuse.recall.lexical import build_lexical
 from shopfuse.recall.popular import build_popular
+from shopfuse.recall.quantities import build_quantities
 from shopfuse.recall.query import RecallQuery
 from shopfuse.recall.vectors import build_vectors
 from shopfuse.release.layout import ReleaseLayout
@@ -90,6 +92,8 @@ def shop(root: Path, with_categories: bool) -> RecallIndexes:
     items = [CatalogueItem(f"i{row:03d}", kinds[code]) for row, code in enumerate(CODES.tolist())]
     build_item_table(layout.items, items)
     build_lexical(layout.lexical, items)
+    build_identifiers(layout.identifiers, items)
+    build_quantities(layout.quantities, items)
     build_vectors(layout.semantic, VECTORS)
     build_vectors(layout.behaviour, VECTORS)
     build_categories(layout.categories, CODES if with_categories else np.zeros_like(CODES), VECTORS)

@@ -128,7 +128,7 @@ def test_names_are_distinct_and_modalities_known() -> None:
 @pytest.mark.parametrize(
     ("surface", "names"),
     [
-        (SEARCH, ["lexical", "semantic", "visual", "behaviour"]),
+        (SEARCH, ["lexical", "identifier", "semantic", "visual", "behaviour"]),
         (RECOMMEND, ["behaviour", "co_visit", "neighbours", "transitions", "popular", "last"]),
         (SIMILAR, ["semantic", "visual", "behaviour", "co_visit", "neighbours", "transitions", "popular"]),
         (RANK, []),

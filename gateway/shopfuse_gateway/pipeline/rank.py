@@ -3,7 +3,7 @@ no ranker has learned to: in a search by image, which no shop logs, and among si
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from shopfuse.ranking.channels import SEARCH, SIMILAR
 from shopfuse.ranking.fusion import PLAIN, fuse
+from shopfuse.ranking.order import in_order
 from shopfuse.ranking.tensors import COUNT_BUCKETS, VECTOR, bucket, pad_rows
 from shopfuse_gateway.pipeline.call import Call
 from shopfuse_gateway.pipeline.candidates import Candidates
@@ -31,6 +32,11 @@ class Scores:
 
 
 async def rank(engine: Engine, call: Call, user: User, intent: Intent, candidates: Candidates) -> Scores:
+    scores = await _rank(engine, call, user, intent, candidates)
+    return replace(scores, score=in_order(scores.score, candidates.channel_scores, candidates.channel_mask))
+
+
+async def _rank(engine: Engine, call: Call, user: User, intent: Intent, candidates: Candidates) -> Scores:
     if len(candidates) == 0 or not _is_learned(engine, call):
         return _by_channels(engine, call, candidates)
     in_ensemble = user.is_known and intent.user_vector is None

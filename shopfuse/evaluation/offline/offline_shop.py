@@ -21,6 +21,7 @@ from shopfuse.ranking.channels import CHANNEL_COLUMN, SIMILAR, TABLE
 from shopfuse.ranking.features import FEATURES, Context, History, candidate_features, context_features
 from shopfuse.ranking.fusion import PLAIN, fuse
 from shopfuse.ranking.history import history_tensors
+from shopfuse.ranking.order import in_order
 from shopfuse.ranking.tensors import MODALITIES, TASKS
 from shopfuse.recall.categories import CATEGORY_INDEX
 from shopfuse.recall.channels import channel_scores, pool
@@ -175,7 +176,8 @@ class ServedShop:
             return spread(rows, relevance, len(self._world.catalogue))
         tasks, _ = self.rank(case, query, rows)
         weights = np.array([self._models.tasks.get(task, 0.0) for task in TASKS], np.float32)
-        return spread(rows, tasks @ weights, len(self._world.catalogue))
+        scores = in_order(tasks @ weights, *self._channel_scores(rows, query))
+        return spread(rows, scores, len(self._world.catalogue))
 
     def _channel_scores(
         self, rows: NDArray[np.int32], query: RecallQuery

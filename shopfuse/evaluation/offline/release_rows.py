@@ -27,6 +27,7 @@ from shopfuse.ranking.channels import CHANNELS, SEARCH
 from shopfuse.ranking.features import History
 from shopfuse.ranking.filter import NO_FILTER
 from shopfuse.ranking.fusion import FUSION_METHODS, channel_weights, fuse, normalise
+from shopfuse.ranking.order import in_order
 from shopfuse.ranking.text import normalise_query
 from shopfuse.ranking.user_state import UNKNOWN_USER
 from shopfuse.recall.channels import POOL, channel_scores, pool, search
@@ -129,7 +130,7 @@ class OfflineRows:
         rankings = {name: search(self.indexes, one, query, POOL, selection).rows for name, one in alone.items()}
         for method in FUSION_METHODS:
             relevance, _ = fuse(method, scores, mask, SEARCH, self.learned)
-            rankings[method] = rows[np.lexsort((rows, -relevance))]
+            rankings[method] = rows[np.lexsort((rows, -in_order(relevance, scores, mask)))]
         return rankings
 
 

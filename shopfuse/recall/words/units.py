@@ -14,6 +14,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 # the unit that a kind is counted in -> its spellings, and how many of that unit one of them is
 _TABLE: dict[str, dict[str, float]] = {
     "gb": {"tb": 1000, "terabyte": 1000, "terabytes": 1000, "gb": 1, "gigabyte": 1, "gigabytes": 1},
@@ -138,10 +141,11 @@ def quantities(text: str) -> tuple[Quantity, ...]:
     return tuple(dict.fromkeys([*threads, *(value for found in _found(text) for value in found.quantities)]))
 
 
-def same(asked: Quantity, stated: float) -> bool:
-    """Whether a value of the same kind is the one that is asked for: rounded as catalogues do, or a diagonal as
+def same(asked: Quantity, stated: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which values of the same kind are the one that is asked for, [n]: rounded as catalogues do, or a diagonal as
     shoppers do."""
-    return abs(asked.value - stated) <= TOLERANCE * stated or (int(stated) == asked.value and _is_diagonal(asked))
+    close: NDArray[np.bool_] = np.abs(asked.value - stated) <= TOLERANCE * stated
+    return close | (np.floor(stated) == asked.value) if _is_diagonal(asked) else close
 
 
 def _replaced(text: str, by: Callable[[_Found], str]) -> str:
