@@ -30,6 +30,7 @@ from shopfuse.recall.lexical_recipe import (
     TEXT_FIELDS,
     coverage_query,
     indexed_texts,
+    items_with,
     narrowing,
     restricted,
     scoring_query,
@@ -141,6 +142,10 @@ class LexicalIndex:
 
     def __len__(self) -> int:
         return int(self._searcher.num_docs)
+
+    def knows(self, query: str) -> bool:
+        """Whether some item holds each of a query's words, however it is written."""
+        return all(items_with(self._searcher, word) > 0 for word in self.read(query).words)
 
     def search(self, query: str, k: int, selection: Selection | None = None) -> Hits:
         """The k items with the highest BM25 for the query, those without any of its words left out."""

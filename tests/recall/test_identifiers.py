@@ -29,8 +29,8 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> IdentifierIndex:
     return IdentifierIndex.open(folder)
 
 
-def found(index: IdentifierIndex, query: str) -> dict[str, float]:
-    hits = index.found(query)
+def found(index: IdentifierIndex, query: str, known: bool = True) -> dict[str, float]:
+    hits = index.found(query, known)
     return {ITEMS[row].item_id: score for row, score in zip(hits.rows.tolist(), hits.scores.tolist(), strict=True)}
 
 
@@ -100,7 +100,8 @@ def test_what_is_no_number_of_an_item_names_none(index: IdentifierIndex, query: 
     ("title", "codes"),
     [
         ("Toner 12A3160, 18 V, 500 GB", {"12a3160"}),
-        ("Switch GS-308/EU", {"gs308eu"}),
+        ("Switch GS-308/EU", {"gs308eu", "gs308"}),
+        ("Toner CLI-8G and PR-US2, Wi-Fi6 T-Shirt", {"cli8g", "prus2"}),
         ("Brother MFC 9330CDW", {"mfc9330cdw", "9330cdw"}),
         ("Windows 10 laptop of 2019", set()),
         ("1440 x 900, M8x40, 4x40", set()),
@@ -110,16 +111,23 @@ def test_what_looks_like_a_part_number(title: str, codes: set[str]) -> None:
     assert title_codes(title) == codes
 
 
+def test_words_typed_in_one_are_found_in_titles_where_the_catalogue_does_not_know_them(index: IdentifierIndex) -> None:
+    assert found(index, "pumpkx4410b", known=True) == {}
+    assert found(index, "pumpkx4410b", known=False) == {"pump-17": LEADS}
+    assert found(index, "umpkx4410b", known=False) == {}  # from the beginning of a word
+    assert max(found(index, "tapetr7700", known=False).values()) < LEADS  # many titles
+
+
 def test_a_shop_without_items_names_nothing(tmp_path: Path) -> None:
     build_identifiers(tmp_path, [])
     index = IdentifierIndex.open(tmp_path)
 
-    assert len(index) == len(index.found("kx4410")) == 0
+    assert len(index) == len(index.found("kx4410", False)) == 0
 
 
 def test_a_damaged_index_is_named(tmp_path: Path) -> None:
     build_identifiers(tmp_path, ITEMS)
-    (tmp_path / "rows.npy").unlink()
+    (tmp_path / "titles" / "rows.npy").unlink()
 
     with pytest.raises(ReleaseError, match=r"rows\.npy"):
         IdentifierIndex.open(tmp_path)

@@ -1,1 +1,1 @@
-"""How a query is read: words, forms, spelling, compounds, brands, units, and which category is meant."""
+"""How a query is read: words, joints, forms, spelling, compounds, brands, quantities, and which category is meant."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from importlib import metadata
 
 import tantivy
@@ -23,6 +23,7 @@ from shopfuse.recall.words.units import measures, with_measures
 VERSION = 4  # of the rules here and in units.py, and of what an index knows beside them: none of another is searched
 SEGMENTER = "rjieba"
 MAX_WORD_BYTES = 40
+STEMS = 100_000  # remembered: a catalogue repeats its words
 HAN = (("\u3400", "\u9fff"), ("\uf900", "\ufaff"), ("\U00020000", "\U0003ffff"))
 
 
@@ -37,6 +38,7 @@ class Analyser:
         self._digraphs = re.compile(rf"(?<![aeiouq])(?:{'|'.join(rules.digraphs)})", re.I) if rules.digraphs else None
         self.stems = _word_filters(rules.stemmer)
         self._plain = _word_filters("")
+        self.stem = lru_cache(STEMS)(self._stem)  # the indexed form of one surface word
         self.identity = _identity(language, rules.segmented)
 
     def item_text(self, text: str, further: Iterable[str] = ()) -> str:
@@ -55,8 +57,7 @@ class Analyser:
         """The words of a folded text with what is between them; a whole run of Chinese is one."""
         return tokens(text, self._plain_word)
 
-    def stem(self, word: str) -> str:
-        """The indexed form of one surface word."""
+    def _stem(self, word: str) -> str:
         return next(iter(self.stems.analyze(word)), word)
 
     def folded(self, text: str) -> str:

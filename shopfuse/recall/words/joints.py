@@ -20,7 +20,7 @@ from shopfuse.recall.words.json_files import read_words, write_words
 FILE = "joints.json"
 MIN_PART = 3  # letters of words that the catalogue has joined somewhere: "in put" is no input
 MIN_TOGETHER = 2  # titles with such words side by side
-MIN_JOINT = 3  # letters and digits of the whole
+MIN_LETTERS = 3  # of the whole, where it has no digit
 TOGETHER = 0.1  # of all titles with the pair, those that write it together: below, it is two words
 MAX_PAIRS = 2_000_000  # counted at a time; beyond, those seen once are forgotten
 MAX_JOINTS = 100_000
@@ -71,7 +71,8 @@ def letters_and_digits(word: str) -> tuple[str, str] | None:
 def _may_join(first: str, second: str) -> bool:
     """Each is letters or a number, and not both are numbers."""
     plain = (first.isalpha() or first.isdigit()) and (second.isalpha() or second.isdigit())
-    return plain and len(first) + len(second) >= MIN_JOINT and not (first.isdigit() and second.isdigit())
+    letters = first.isalpha() and second.isalpha() and len(first) + len(second) >= MIN_LETTERS
+    return plain and (letters or first.isdigit() != second.isdigit())
 
 
 @dataclass(slots=True)
@@ -134,7 +135,8 @@ def further_words(words: list[Token], joints: Joints, stem: Stem) -> list[str]:
     more = [whole for _, whole in joined_pairs(words, joints, stem)]
     for token in words:
         if parts := letters_and_digits(token.word):
-            more += [part for part in parts if len(part) >= MIN_PART or stem(token.word) not in joints]
+            whole = stem(token.word) in joints
+            more += [part for part in parts if not whole or (part.isalpha() and len(part) >= MIN_PART)]
     return more
 
 

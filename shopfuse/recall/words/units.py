@@ -11,8 +11,9 @@ and reads "a", "in" and "m" wherever they stand.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +67,7 @@ LENGTHS = frozenset(("mm", "inch", "ft"))
 _FRACTION = r"(?:\d{1,2}[ -])?\d{1,2}[/\u2044](?:64|32|16|10|8|6|5|4|3|2)(?![\d/\u2044])"  # 1/2, 1 1/2, 1-1/2
 _NUMBER = rf"(?:{_FRACTION}|\d{{1,3}}(?:,\d{{3}})+(?!\d)|\d{{1,6}}(?:[.,]\d{{1,3}})?(?!\d))"
 _SPELLINGS = "|".join(re.escape(name) for name in sorted(UNITS, key=len, reverse=True))
-_START, _END = r"(?<![A-Za-z0-9.,/\u2044])", r"(?![^\W_])"
+_START, _END = r"(?<![A-Za-z0-9.,/\u2044])(?<![A-Za-z0-9]-)", r"(?![^\W_])"
 _UNIT = rf"[ -]?(?:{_SPELLINGS}){_END}(?!(?<=in)[ -]?\d)"  # "2 in 1" is no length
 _SIDE = rf"{_NUMBER}(?:{_UNIT})?"
 _QUANTITY = re.compile(
@@ -160,9 +161,11 @@ def _unquoted(text: str) -> str:
     return _QUOTED.sub(r" \1 ", text) if '"' in text else text
 
 
-def _found(text: str) -> Iterator[_Found]:
-    for match in _QUANTITY.finditer(text):
-        yield _dimensions(match) if match["sides"] else _measure(match)
+@lru_cache(8)
+def _found(text: str) -> tuple[_Found, ...]:
+    """Remembered for a moment: a text's words are asked for in several ways, one after the other."""
+    matches = _QUANTITY.finditer(text)
+    return tuple(_dimensions(match) if match["sides"] else _measure(match) for match in matches)
 
 
 def _measure(match: re.Match[str]) -> _Found:

@@ -246,3 +246,15 @@ async def test_equal_requests_get_equal_answers(serve: Serve) -> None:
 
     assert len({tuple((item.item_id, item.score) for item in answer.items) for answer in answers}) == 1
     assert len({answer.request_id for answer in answers}) == 8
+
+
+@pytest.mark.parametrize("ranked", [True, False])
+async def test_an_item_that_the_query_names_by_its_number_leads(serve: Serve, ranked: bool) -> None:
+    async with serve() as shop:
+        if not ranked:
+            await shop.triton.stop()
+        response = await shop.search(SearchRequest(query="red shoes item 007"))
+
+    assert response.degraded != ranked
+    assert ids(response)[0] == "item-007"
+    assert [item.score for item in response.items] == sorted((item.score for item in response.items), reverse=True)
