@@ -15,6 +15,7 @@ Floats = NDArray[np.float32]
 
 LEADS = 0.5  # of the channel "identifier": from here on it is sure enough to lead
 STEP = 1e-3  # of the scores' range: by how much at most an item stands behind the one that it is put behind
+ROUNDING = 1e-4
 _IDENTIFIER, _QUANTITY, _COVERAGE = (CHANNEL_COLUMN[name] for name in ("identifier", "quantity", "coverage"))
 
 
@@ -42,11 +43,11 @@ def _agreeing_first(relevance: Floats, scores: Floats, mask: Floats) -> Floats:
     if not (agrees.any() and contradicts.any()):
         return relevance
     held = np.where(mask[:, _COVERAGE] > 0, scores[:, _COVERAGE], 0.0)
-    by_held = np.argsort(-held[agrees], kind="stable")
-    lowest = np.minimum.accumulate(relevance[agrees][by_held])
-    enough = np.searchsorted(
-        -held[agrees][by_held], -held[contradicts], side="right"
-    )  # agreeing ones that hold as much
+    # What the quantity itself counts for in the coverage: what the best item that agrees has before the best other one.
+    rest = held[agrees] - max(float(held[agrees].max() - held[contradicts].max()), 0.0)
+    by_rest = np.argsort(-rest, kind="stable")
+    lowest = np.minimum.accumulate(relevance[agrees][by_rest])
+    enough = np.searchsorted(-rest[by_rest], ROUNDING - held[contradicts], side="right")  # agreeing ones that hold it
     bound = np.where(enough > 0, lowest[np.maximum(enough, 1) - 1], np.inf)
     own, step = relevance[contradicts], STEP * max(float(np.ptp(relevance)), 1e-6)
     behind = bound - step * (0.5 + 0.5 * (own.max() - own) / max(float(np.ptp(own)), 1e-6))
