@@ -26,6 +26,10 @@ ITEM_SCHEMA: Final = pl.Schema(
         "image_uri": pl.String(),
         "available": pl.Boolean(),
         "published_at": TIMESTAMP,
+        "group_id": pl.String(),  # the product that this is a variant of
+        "gtin": pl.String(),
+        "mpn": pl.String(),
+        "sku": pl.String(),
     }
 )
 

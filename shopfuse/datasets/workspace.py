@@ -13,7 +13,7 @@ import polars as pl
 from shopfuse.core.atomic_files import finish_commit, has_commit, write_text
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.workspace_paths import WorkspacePaths
-from shopfuse.datasets.schema import EVENT_SCHEMA, IMAGE_SCHEMA, PHOTO_SCHEMA, REVIEW_SCHEMA
+from shopfuse.datasets.schema import EVENT_SCHEMA, IMAGE_SCHEMA, ITEM_SCHEMA, PHOTO_SCHEMA, REVIEW_SCHEMA
 from shopfuse.datasets.shop_settings import ShopSettings, read_settings, settings_toml
 from shopfuse.datasets.workspace_lock import WorkspaceLockedError, workspace_lock
 
@@ -96,7 +96,8 @@ class Workspace:
         """The catalogue (ITEM_SCHEMA), sorted by item_id; WorkspaceError when none was imported."""
         if not self.has_items:
             raise WorkspaceError(f"{self.root}: no catalogue yet; bring one with 'shopfuse import catalog'")
-        return pl.scan_parquet(self.paths.items, hive_partitioning=False)
+        # A catalogue that an older version imported has not all of the columns.
+        return pl.scan_parquet(self.paths.items, schema=ITEM_SCHEMA, missing_columns="insert", hive_partitioning=False)
 
     def images(self) -> pl.LazyFrame:
         """The encoded images (IMAGE_SCHEMA) of the items that have one; empty when there are none."""

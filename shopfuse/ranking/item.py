@@ -25,3 +25,7 @@ class CatalogueItem:
     image_uri: str | None = None
     available: bool = True
     published_at: float | None = None
+    group_id: str | None = None  # the product that this is a variant of
+    gtin: str | None = None
+    mpn: str | None = None
+    sku: str | None = None

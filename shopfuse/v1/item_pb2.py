@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16shopfuse/v1/item.proto\x12\x0bshopfuse.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x02\n\x0eRequestContext\x12\x16\n\x05scene\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12-\n\x06\x64\x65vice\x18\x02 \x01(\x0e\x32\x13.shopfuse.v1.DeviceB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x17\n\x06locale\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18#\x12\xc4\x01\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x99\x01\xbaH\x95\x01\xba\x01\x91\x01\n\x0c\x63ontext.time\x12\x35must be a moment from the year 2000 to a day from now\x1aJthis >= timestamp(\'2000-01-01T00:00:00Z\') && this <= now + duration(\'24h\')\"\xa2\x02\n\nItemFilter\x12!\n\x06\x62rands\x18\x01 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10@\"\x07r\x05\x10\x01\x18\x80\x02\x12%\n\ncategories\x18\x02 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10@\"\x07r\x05\x10\x01\x18\x80\x08\x12=\n\nattributes\x18\x03 \x03(\x0b\x32\x1f.shopfuse.v1.AttributeConditionB\x08\xbaH\x05\x92\x01\x02\x10 \x12(\n\tmin_price\x18\x04 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x00\x88\x01\x01\x12(\n\tmax_price\x18\x05 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x01\x88\x01\x01\x12\x1b\n\x13include_unavailable\x18\x06 \x01(\x08\x42\x0c\n\n_min_priceB\x0c\n\n_max_price\"Q\n\x12\x41ttributeCondition\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12!\n\x06values\x18\x02 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x08\x01\x10@\"\x05r\x03\x18\x80\x02\"\xd2\x02\n\nRankedItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12<\n\x0btask_scores\x18\x03 \x03(\x0b\x32\'.shopfuse.v1.RankedItem.TaskScoresEntry\x12\x32\n\x0frecall_channels\x18\x04 \x03(\x0b\x32\x19.shopfuse.v1.ChannelScore\x12-\n\x0b\x65xplanation\x18\x05 \x01(\x0b\x32\x18.shopfuse.v1.Explanation\x12\r\n\x05title\x18\x06 \x01(\t\x12\x12\n\x05price\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x08\x63urrency\x18\x08 \x01(\t\x12\x11\n\timage_uri\x18\t \x01(\t\x1a\x31\n\x0fTaskScoresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x08\n\x06_price\".\n\x0c\x43hannelScore\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\"\xb4\x01\n\x0b\x45xplanation\x12G\n\x10modality_weights\x18\x01 \x03(\x0b\x32-.shopfuse.v1.Explanation.ModalityWeightsEntry\x12$\n\x07reasons\x18\x02 \x03(\x0b\x32\x13.shopfuse.v1.Reason\x1a\x36\n\x14ModalityWeightsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"$\n\x06Reason\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\x91\x02\n\x08ServedBy\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12@\n\x0emodel_versions\x18\x02 \x03(\x0b\x32(.shopfuse.v1.ServedBy.ModelVersionsEntry\x12\x42\n\x0f\x65xperiment_arms\x18\x03 \x03(\x0b\x32).shopfuse.v1.ServedBy.ExperimentArmsEntry\x1a\x34\n\x12ModelVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x35\n\x13\x45xperimentArmsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\",\n\x0b\x44\x65gradation\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t*W\n\x06\x44\x65vice\x12\x16\n\x12\x44\x45VICE_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44\x45VICE_DESKTOP\x10\x01\x12\x11\n\rDEVICE_MOBILE\x10\x02\x12\x0e\n\nDEVICE_APP\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16shopfuse/v1/item.proto\x12\x0bshopfuse.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x02\n\x0eRequestContext\x12\x16\n\x05scene\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12-\n\x06\x64\x65vice\x18\x02 \x01(\x0e\x32\x13.shopfuse.v1.DeviceB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x17\n\x06locale\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18#\x12\xc4\x01\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x99\x01\xbaH\x95\x01\xba\x01\x91\x01\n\x0c\x63ontext.time\x12\x35must be a moment from the year 2000 to a day from now\x1aJthis >= timestamp(\'2000-01-01T00:00:00Z\') && this <= now + duration(\'24h\')\"\xa2\x02\n\nItemFilter\x12!\n\x06\x62rands\x18\x01 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10@\"\x07r\x05\x10\x01\x18\x80\x02\x12%\n\ncategories\x18\x02 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10@\"\x07r\x05\x10\x01\x18\x80\x08\x12=\n\nattributes\x18\x03 \x03(\x0b\x32\x1f.shopfuse.v1.AttributeConditionB\x08\xbaH\x05\x92\x01\x02\x10 \x12(\n\tmin_price\x18\x04 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x00\x88\x01\x01\x12(\n\tmax_price\x18\x05 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x01\x88\x01\x01\x12\x1b\n\x13include_unavailable\x18\x06 \x01(\x08\x42\x0c\n\n_min_priceB\x0c\n\n_max_price\"Q\n\x12\x41ttributeCondition\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12!\n\x06values\x18\x02 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x08\x01\x10@\"\x05r\x03\x18\x80\x02\"\x90\x03\n\nRankedItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12<\n\x0btask_scores\x18\x03 \x03(\x0b\x32\'.shopfuse.v1.RankedItem.TaskScoresEntry\x12\x32\n\x0frecall_channels\x18\x04 \x03(\x0b\x32\x19.shopfuse.v1.ChannelScore\x12-\n\x0b\x65xplanation\x18\x05 \x01(\x0b\x32\x18.shopfuse.v1.Explanation\x12\r\n\x05title\x18\x06 \x01(\t\x12\x12\n\x05price\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x08\x63urrency\x18\x08 \x01(\t\x12\x11\n\timage_uri\x18\t \x01(\t\x12\x10\n\x08group_id\x18\n \x01(\t\x12*\n\x08variants\x18\x0b \x03(\x0b\x32\x18.shopfuse.v1.ItemVariant\x1a\x31\n\x0fTaskScoresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x08\n\x06_price\"p\n\x0bItemVariant\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x12\n\x05price\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\x12\x11\n\timage_uri\x18\x05 \x01(\tB\x08\n\x06_price\".\n\x0c\x43hannelScore\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\"\xb4\x01\n\x0b\x45xplanation\x12G\n\x10modality_weights\x18\x01 \x03(\x0b\x32-.shopfuse.v1.Explanation.ModalityWeightsEntry\x12$\n\x07reasons\x18\x02 \x03(\x0b\x32\x13.shopfuse.v1.Reason\x1a\x36\n\x14ModalityWeightsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"$\n\x06Reason\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\x91\x02\n\x08ServedBy\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12@\n\x0emodel_versions\x18\x02 \x03(\x0b\x32(.shopfuse.v1.ServedBy.ModelVersionsEntry\x12\x42\n\x0f\x65xperiment_arms\x18\x03 \x03(\x0b\x32).shopfuse.v1.ServedBy.ExperimentArmsEntry\x1a\x34\n\x12ModelVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x35\n\x13\x45xperimentArmsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\",\n\x0b\x44\x65gradation\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t*W\n\x06\x44\x65vice\x12\x16\n\x12\x44\x45VICE_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44\x45VICE_DESKTOP\x10\x01\x12\x11\n\rDEVICE_MOBILE\x10\x02\x12\x0e\n\nDEVICE_APP\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -63,8 +63,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SERVEDBY_MODELVERSIONSENTRY']._serialized_options = b'8\001'
   _globals['_SERVEDBY_EXPERIMENTARMSENTRY']._loaded_options = None
   _globals['_SERVEDBY_EXPERIMENTARMSENTRY']._serialized_options = b'8\001'
-  _globals['_DEVICE']._serialized_start=1723
-  _globals['_DEVICE']._serialized_end=1810
+  _globals['_DEVICE']._serialized_start=1899
+  _globals['_DEVICE']._serialized_end=1986
   _globals['_REQUESTCONTEXT']._serialized_start=102
   _globals['_REQUESTCONTEXT']._serialized_end=413
   _globals['_ITEMFILTER']._serialized_start=416
@@ -72,23 +72,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ATTRIBUTECONDITION']._serialized_start=708
   _globals['_ATTRIBUTECONDITION']._serialized_end=789
   _globals['_RANKEDITEM']._serialized_start=792
-  _globals['_RANKEDITEM']._serialized_end=1130
-  _globals['_RANKEDITEM_TASKSCORESENTRY']._serialized_start=1071
-  _globals['_RANKEDITEM_TASKSCORESENTRY']._serialized_end=1120
-  _globals['_CHANNELSCORE']._serialized_start=1132
-  _globals['_CHANNELSCORE']._serialized_end=1178
-  _globals['_EXPLANATION']._serialized_start=1181
-  _globals['_EXPLANATION']._serialized_end=1361
-  _globals['_EXPLANATION_MODALITYWEIGHTSENTRY']._serialized_start=1307
-  _globals['_EXPLANATION_MODALITYWEIGHTSENTRY']._serialized_end=1361
-  _globals['_REASON']._serialized_start=1363
-  _globals['_REASON']._serialized_end=1399
-  _globals['_SERVEDBY']._serialized_start=1402
-  _globals['_SERVEDBY']._serialized_end=1675
-  _globals['_SERVEDBY_MODELVERSIONSENTRY']._serialized_start=1568
-  _globals['_SERVEDBY_MODELVERSIONSENTRY']._serialized_end=1620
-  _globals['_SERVEDBY_EXPERIMENTARMSENTRY']._serialized_start=1622
-  _globals['_SERVEDBY_EXPERIMENTARMSENTRY']._serialized_end=1675
-  _globals['_DEGRADATION']._serialized_start=1677
-  _globals['_DEGRADATION']._serialized_end=1721
+  _globals['_RANKEDITEM']._serialized_end=1192
+  _globals['_RANKEDITEM_TASKSCORESENTRY']._serialized_start=1133
+  _globals['_RANKEDITEM_TASKSCORESENTRY']._serialized_end=1182
+  _globals['_ITEMVARIANT']._serialized_start=1194
+  _globals['_ITEMVARIANT']._serialized_end=1306
+  _globals['_CHANNELSCORE']._serialized_start=1308
+  _globals['_CHANNELSCORE']._serialized_end=1354
+  _globals['_EXPLANATION']._serialized_start=1357
+  _globals['_EXPLANATION']._serialized_end=1537
+  _globals['_EXPLANATION_MODALITYWEIGHTSENTRY']._serialized_start=1483
+  _globals['_EXPLANATION_MODALITYWEIGHTSENTRY']._serialized_end=1537
+  _globals['_REASON']._serialized_start=1539
+  _globals['_REASON']._serialized_end=1575
+  _globals['_SERVEDBY']._serialized_start=1578
+  _globals['_SERVEDBY']._serialized_end=1851
+  _globals['_SERVEDBY_MODELVERSIONSENTRY']._serialized_start=1744
+  _globals['_SERVEDBY_MODELVERSIONSENTRY']._serialized_end=1796
+  _globals['_SERVEDBY_EXPERIMENTARMSENTRY']._serialized_start=1798
+  _globals['_SERVEDBY_EXPERIMENTARMSENTRY']._serialized_end=1851
+  _globals['_DEGRADATION']._serialized_start=1853
+  _globals['_DEGRADATION']._serialized_end=1897
 # @@protoc_insertion_point(module_scope)

@@ -59,7 +59,7 @@ class AttributeCondition(_message.Message):
     def __init__(self, name: _Optional[str] = ..., values: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RankedItem(_message.Message):
-    __slots__ = ("item_id", "score", "task_scores", "recall_channels", "explanation", "title", "price", "currency", "image_uri")
+    __slots__ = ("item_id", "score", "task_scores", "recall_channels", "explanation", "title", "price", "currency", "image_uri", "group_id", "variants")
     class TaskScoresEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -76,6 +76,8 @@ class RankedItem(_message.Message):
     PRICE_FIELD_NUMBER: _ClassVar[int]
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
     IMAGE_URI_FIELD_NUMBER: _ClassVar[int]
+    GROUP_ID_FIELD_NUMBER: _ClassVar[int]
+    VARIANTS_FIELD_NUMBER: _ClassVar[int]
     item_id: str
     score: float
     task_scores: _containers.ScalarMap[str, float]
@@ -85,7 +87,23 @@ class RankedItem(_message.Message):
     price: float
     currency: str
     image_uri: str
-    def __init__(self, item_id: _Optional[str] = ..., score: _Optional[float] = ..., task_scores: _Optional[_Mapping[str, float]] = ..., recall_channels: _Optional[_Iterable[_Union[ChannelScore, _Mapping]]] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ..., title: _Optional[str] = ..., price: _Optional[float] = ..., currency: _Optional[str] = ..., image_uri: _Optional[str] = ...) -> None: ...
+    group_id: str
+    variants: _containers.RepeatedCompositeFieldContainer[ItemVariant]
+    def __init__(self, item_id: _Optional[str] = ..., score: _Optional[float] = ..., task_scores: _Optional[_Mapping[str, float]] = ..., recall_channels: _Optional[_Iterable[_Union[ChannelScore, _Mapping]]] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ..., title: _Optional[str] = ..., price: _Optional[float] = ..., currency: _Optional[str] = ..., image_uri: _Optional[str] = ..., group_id: _Optional[str] = ..., variants: _Optional[_Iterable[_Union[ItemVariant, _Mapping]]] = ...) -> None: ...
+
+class ItemVariant(_message.Message):
+    __slots__ = ("item_id", "title", "price", "currency", "image_uri")
+    ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    PRICE_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_URI_FIELD_NUMBER: _ClassVar[int]
+    item_id: str
+    title: str
+    price: float
+    currency: str
+    image_uri: str
+    def __init__(self, item_id: _Optional[str] = ..., title: _Optional[str] = ..., price: _Optional[float] = ..., currency: _Optional[str] = ..., image_uri: _Optional[str] = ...) -> None: ...
 
 class ChannelScore(_message.Message):
     __slots__ = ("channel", "score")

@@ -27,7 +27,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from shopfuse.v1 import item_pb2 as shopfuse_dot_v1_dot_item__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n shopfuse/v1/recommendation.proto\x12\x0bshopfuse.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x16shopfuse/v1/item.proto\"\xdc\x02\n\x10RecommendRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1c\n\nsession_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12,\n\x07\x63ontext\x18\x03 \x01(\x0b\x32\x1b.shopfuse.v1.RequestContext\x12\'\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x17.shopfuse.v1.ItemFilter\x12\x1a\n\tpage_size\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12+\n\x10\x65xclude_item_ids\x18\x07 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\xe8\x07\"\x06r\x04\x10\x01\x18@\x12\x0f\n\x07\x65xplain\x18\x08 \x01(\x08\x12@\n\x10repeat_purchases\x18\t \x01(\x0e\x32\x1c.shopfuse.v1.RepeatPurchasesB\x08\xbaH\x05\x82\x01\x02\x10\x01\"\xd4\x01\n\x11RecommendResponse\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.shopfuse.v1.RankedItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12(\n\tserved_by\x18\x04 \x01(\x0b\x32\x15.shopfuse.v1.ServedBy\x12\x10\n\x08\x64\x65graded\x18\x05 \x01(\x08\x12.\n\x0c\x64\x65gradations\x18\x06 \x03(\x0b\x32\x18.shopfuse.v1.Degradation\"\xc2\x02\n\x1cRecommendSimilarItemsRequest\x12\x1a\n\x07item_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x19\n\x07user_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1c\n\nsession_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12,\n\x07\x63ontext\x18\x04 \x01(\x0b\x32\x1b.shopfuse.v1.RequestContext\x12\'\n\x06\x66ilter\x18\x05 \x01(\x0b\x32\x17.shopfuse.v1.ItemFilter\x12\x1a\n\tpage_size\x18\x06 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12+\n\x10\x65xclude_item_ids\x18\x08 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\xe8\x07\"\x06r\x04\x10\x01\x18@\x12\x0f\n\x07\x65xplain\x18\t \x01(\x08\"\xe0\x01\n\x1dRecommendSimilarItemsResponse\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.shopfuse.v1.RankedItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12(\n\tserved_by\x18\x04 \x01(\x0b\x32\x15.shopfuse.v1.ServedBy\x12\x10\n\x08\x64\x65graded\x18\x05 \x01(\x08\x12.\n\x0c\x64\x65gradations\x18\x06 \x03(\x0b\x32\x18.shopfuse.v1.Degradation\"\xcc\x01\n\x10RankItemsRequest\x12\'\n\x08item_ids\x18\x01 \x03(\tB\x15\xbaH\x12\x92\x01\x0f\x08\x01\x10\x80\x04\x18\x01\"\x06r\x04\x10\x01\x18@\x12\x17\n\x05query\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x19\n\x07user_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1c\n\nsession_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12,\n\x07\x63ontext\x18\x05 \x01(\x0b\x32\x1b.shopfuse.v1.RequestContext\x12\x0f\n\x07\x65xplain\x18\x06 \x01(\x08\"\xbb\x01\n\x11RankItemsResponse\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.shopfuse.v1.RankedItem\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12(\n\tserved_by\x18\x03 \x01(\x0b\x32\x15.shopfuse.v1.ServedBy\x12\x10\n\x08\x64\x65graded\x18\x04 \x01(\x08\x12.\n\x0c\x64\x65gradations\x18\x05 \x03(\x0b\x32\x18.shopfuse.v1.Degradation*\x8a\x01\n\x0fRepeatPurchases\x12 \n\x1cREPEAT_PURCHASES_UNSPECIFIED\x10\x00\x12\x1a\n\x16REPEAT_PURCHASES_ALLOW\x10\x01\x12\x1d\n\x19REPEAT_PURCHASES_WHEN_DUE\x10\x02\x12\x1a\n\x16REPEAT_PURCHASES_NEVER\x10\x03\x32\xb2\x03\n\x15RecommendationService\x12x\n\tRecommend\x12\x1d.shopfuse.v1.RecommendRequest\x1a\x1e.shopfuse.v1.RecommendResponse\",\x90\x02\x01\x82\xd3\xe4\x93\x02#\"\r/v1/recommend:\x01*Z\x0f\x12\r/v1/recommend\x12\xb4\x01\n\x15RecommendSimilarItems\x12).shopfuse.v1.RecommendSimilarItemsRequest\x1a*.shopfuse.v1.RecommendSimilarItemsResponse\"D\x90\x02\x01\x82\xd3\xe4\x93\x02;\"\x11/v1/similar-items:\x01*Z#\x12!/v1/items/{item_id}/similar-items\x12h\n\tRankItems\x12\x1d.shopfuse.v1.RankItemsRequest\x1a\x1e.shopfuse.v1.RankItemsResponse\"\x1c\x90\x02\x01\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/rank-items:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n shopfuse/v1/recommendation.proto\x12\x0bshopfuse.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x16shopfuse/v1/item.proto\"\xdd\x02\n\x10RecommendRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1c\n\nsession_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12,\n\x07\x63ontext\x18\x03 \x01(\x0b\x32\x1b.shopfuse.v1.RequestContext\x12\'\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x17.shopfuse.v1.ItemFilter\x12\x1a\n\tpage_size\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12,\n\x10\x65xclude_item_ids\x18\x07 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xe8\x07\"\x07r\x05\x10\x01(\x80\x01\x12\x0f\n\x07\x65xplain\x18\x08 \x01(\x08\x12@\n\x10repeat_purchases\x18\t \x01(\x0e\x32\x1c.shopfuse.v1.RepeatPurchasesB\x08\xbaH\x05\x82\x01\x02\x10\x01\"\xd4\x01\n\x11RecommendResponse\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.shopfuse.v1.RankedItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12(\n\tserved_by\x18\x04 \x01(\x0b\x32\x15.shopfuse.v1.ServedBy\x12\x10\n\x08\x64\x65graded\x18\x05 \x01(\x08\x12.\n\x0c\x64\x65gradations\x18\x06 \x03(\x0b\x32\x18.shopfuse.v1.Degradation\"\xc4\x02\n\x1cRecommendSimilarItemsRequest\x12\x1b\n\x07item_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12\x19\n\x07user_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1c\n\nsession_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12,\n\x07\x63ontext\x18\x04 \x01(\x0b\x32\x1b.shopfuse.v1.RequestContext\x12\'\n\x06\x66ilter\x18\x05 \x01(\x0b\x32\x17.shopfuse.v1.ItemFilter\x12\x1a\n\tpage_size\x18\x06 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12,\n\x10\x65xclude_item_ids\x18\x08 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xe8\x07\"\x07r\x05\x10\x01(\x80\x01\x12\x0f\n\x07\x65xplain\x18\t \x01(\x08\"\xe0\x01\n\x1dRecommendSimilarItemsResponse\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.shopfuse.v1.RankedItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12(\n\tserved_by\x18\x04 \x01(\x0b\x32\x15.shopfuse.v1.ServedBy\x12\x10\n\x08\x64\x65graded\x18\x05 \x01(\x08\x12.\n\x0c\x64\x65gradations\x18\x06 \x03(\x0b\x32\x18.shopfuse.v1.Degradation\"\xcd\x01\n\x10RankItemsRequest\x12(\n\x08item_ids\x18\x01 \x03(\tB\x16\xbaH\x13\x92\x01\x10\x08\x01\x10\x80\x04\x18\x01\"\x07r\x05\x10\x01(\x80\x01\x12\x17\n\x05query\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x19\n\x07user_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1c\n\nsession_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12,\n\x07\x63ontext\x18\x05 \x01(\x0b\x32\x1b.shopfuse.v1.RequestContext\x12\x0f\n\x07\x65xplain\x18\x06 \x01(\x08\"\xbb\x01\n\x11RankItemsResponse\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.shopfuse.v1.RankedItem\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12(\n\tserved_by\x18\x03 \x01(\x0b\x32\x15.shopfuse.v1.ServedBy\x12\x10\n\x08\x64\x65graded\x18\x04 \x01(\x08\x12.\n\x0c\x64\x65gradations\x18\x05 \x03(\x0b\x32\x18.shopfuse.v1.Degradation*\x8a\x01\n\x0fRepeatPurchases\x12 \n\x1cREPEAT_PURCHASES_UNSPECIFIED\x10\x00\x12\x1a\n\x16REPEAT_PURCHASES_ALLOW\x10\x01\x12\x1d\n\x19REPEAT_PURCHASES_WHEN_DUE\x10\x02\x12\x1a\n\x16REPEAT_PURCHASES_NEVER\x10\x03\x32\xb2\x03\n\x15RecommendationService\x12x\n\tRecommend\x12\x1d.shopfuse.v1.RecommendRequest\x1a\x1e.shopfuse.v1.RecommendResponse\",\x90\x02\x01\x82\xd3\xe4\x93\x02#\"\r/v1/recommend:\x01*Z\x0f\x12\r/v1/recommend\x12\xb4\x01\n\x15RecommendSimilarItems\x12).shopfuse.v1.RecommendSimilarItemsRequest\x1a*.shopfuse.v1.RecommendSimilarItemsResponse\"D\x90\x02\x01\x82\xd3\xe4\x93\x02;\"\x11/v1/similar-items:\x01*Z#\x12!/v1/items/{item_id}/similar-items\x12h\n\tRankItems\x12\x1d.shopfuse.v1.RankItemsRequest\x1a\x1e.shopfuse.v1.RankItemsResponse\"\x1c\x90\x02\x01\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/rank-items:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,11 +43,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECOMMENDREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_RECOMMENDREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_RECOMMENDREQUEST'].fields_by_name['exclude_item_ids']._loaded_options = None
-  _globals['_RECOMMENDREQUEST'].fields_by_name['exclude_item_ids']._serialized_options = b'\272H\016\222\001\013\020\350\007\"\006r\004\020\001\030@'
+  _globals['_RECOMMENDREQUEST'].fields_by_name['exclude_item_ids']._serialized_options = b'\272H\017\222\001\014\020\350\007\"\007r\005\020\001(\200\001'
   _globals['_RECOMMENDREQUEST'].fields_by_name['repeat_purchases']._loaded_options = None
   _globals['_RECOMMENDREQUEST'].fields_by_name['repeat_purchases']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_RECOMMENDSIMILARITEMSREQUEST'].fields_by_name['item_id']._loaded_options = None
-  _globals['_RECOMMENDSIMILARITEMSREQUEST'].fields_by_name['item_id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_RECOMMENDSIMILARITEMSREQUEST'].fields_by_name['item_id']._serialized_options = b'\272H\007r\005\020\001(\200\001'
   _globals['_RECOMMENDSIMILARITEMSREQUEST'].fields_by_name['user_id']._loaded_options = None
   _globals['_RECOMMENDSIMILARITEMSREQUEST'].fields_by_name['user_id']._serialized_options = b'\272H\005r\003\030\200\001'
   _globals['_RECOMMENDSIMILARITEMSREQUEST'].fields_by_name['session_id']._loaded_options = None
@@ -57,9 +57,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECOMMENDSIMILARITEMSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_RECOMMENDSIMILARITEMSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_RECOMMENDSIMILARITEMSREQUEST'].fields_by_name['exclude_item_ids']._loaded_options = None
-  _globals['_RECOMMENDSIMILARITEMSREQUEST'].fields_by_name['exclude_item_ids']._serialized_options = b'\272H\016\222\001\013\020\350\007\"\006r\004\020\001\030@'
+  _globals['_RECOMMENDSIMILARITEMSREQUEST'].fields_by_name['exclude_item_ids']._serialized_options = b'\272H\017\222\001\014\020\350\007\"\007r\005\020\001(\200\001'
   _globals['_RANKITEMSREQUEST'].fields_by_name['item_ids']._loaded_options = None
-  _globals['_RANKITEMSREQUEST'].fields_by_name['item_ids']._serialized_options = b'\272H\022\222\001\017\010\001\020\200\004\030\001\"\006r\004\020\001\030@'
+  _globals['_RANKITEMSREQUEST'].fields_by_name['item_ids']._serialized_options = b'\272H\023\222\001\020\010\001\020\200\004\030\001\"\007r\005\020\001(\200\001'
   _globals['_RANKITEMSREQUEST'].fields_by_name['query']._loaded_options = None
   _globals['_RANKITEMSREQUEST'].fields_by_name['query']._serialized_options = b'\272H\005r\003\030\200\004'
   _globals['_RANKITEMSREQUEST'].fields_by_name['user_id']._loaded_options = None
@@ -72,20 +72,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECOMMENDATIONSERVICE'].methods_by_name['RecommendSimilarItems']._serialized_options = b'\220\002\001\202\323\344\223\002;\"\021/v1/similar-items:\001*Z#\022!/v1/items/{item_id}/similar-items'
   _globals['_RECOMMENDATIONSERVICE'].methods_by_name['RankItems']._loaded_options = None
   _globals['_RECOMMENDATIONSERVICE'].methods_by_name['RankItems']._serialized_options = b'\220\002\001\202\323\344\223\002\023\"\016/v1/rank-items:\001*'
-  _globals['_REPEATPURCHASES']._serialized_start=1648
-  _globals['_REPEATPURCHASES']._serialized_end=1786
+  _globals['_REPEATPURCHASES']._serialized_start=1652
+  _globals['_REPEATPURCHASES']._serialized_end=1790
   _globals['_RECOMMENDREQUEST']._serialized_start=133
-  _globals['_RECOMMENDREQUEST']._serialized_end=481
-  _globals['_RECOMMENDRESPONSE']._serialized_start=484
-  _globals['_RECOMMENDRESPONSE']._serialized_end=696
-  _globals['_RECOMMENDSIMILARITEMSREQUEST']._serialized_start=699
-  _globals['_RECOMMENDSIMILARITEMSREQUEST']._serialized_end=1021
-  _globals['_RECOMMENDSIMILARITEMSRESPONSE']._serialized_start=1024
-  _globals['_RECOMMENDSIMILARITEMSRESPONSE']._serialized_end=1248
-  _globals['_RANKITEMSREQUEST']._serialized_start=1251
-  _globals['_RANKITEMSREQUEST']._serialized_end=1455
-  _globals['_RANKITEMSRESPONSE']._serialized_start=1458
-  _globals['_RANKITEMSRESPONSE']._serialized_end=1645
-  _globals['_RECOMMENDATIONSERVICE']._serialized_start=1789
-  _globals['_RECOMMENDATIONSERVICE']._serialized_end=2223
+  _globals['_RECOMMENDREQUEST']._serialized_end=482
+  _globals['_RECOMMENDRESPONSE']._serialized_start=485
+  _globals['_RECOMMENDRESPONSE']._serialized_end=697
+  _globals['_RECOMMENDSIMILARITEMSREQUEST']._serialized_start=700
+  _globals['_RECOMMENDSIMILARITEMSREQUEST']._serialized_end=1024
+  _globals['_RECOMMENDSIMILARITEMSRESPONSE']._serialized_start=1027
+  _globals['_RECOMMENDSIMILARITEMSRESPONSE']._serialized_end=1251
+  _globals['_RANKITEMSREQUEST']._serialized_start=1254
+  _globals['_RANKITEMSREQUEST']._serialized_end=1459
+  _globals['_RANKITEMSRESPONSE']._serialized_start=1462
+  _globals['_RANKITEMSRESPONSE']._serialized_end=1649
+  _globals['_RECOMMENDATIONSERVICE']._serialized_start=1793
+  _globals['_RECOMMENDATIONSERVICE']._serialized_end=2227
 # @@protoc_insertion_point(module_scope)

@@ -27,7 +27,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from shopfuse.v1 import item_pb2 as shopfuse_dot_v1_dot_item__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18shopfuse/v1/search.proto\x12\x0bshopfuse.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x16shopfuse/v1/item.proto\"\xc5\x03\n\rSearchRequest\x12\x17\n\x05query\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x1f\n\x0bquery_image\x18\x02 \x01(\x0c\x42\n\xbaH\x07z\x05\x18\x80\x80\x80\x01\x12\x19\n\x07user_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1c\n\nsession_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12,\n\x07\x63ontext\x18\x05 \x01(\x0b\x32\x1b.shopfuse.v1.RequestContext\x12\'\n\x06\x66ilter\x18\x06 \x01(\x0b\x32\x17.shopfuse.v1.ItemFilter\x12\x1a\n\tpage_size\x18\x07 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x08 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12+\n\x10\x65xclude_item_ids\x18\t \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\xe8\x07\"\x06r\x04\x10\x01\x18@\x12\x0f\n\x07\x65xplain\x18\n \x01(\x08:r\xbaHo\x1am\n\x15search.query_or_image\x12 query or query_image is required\x1a\x32size(this.query) > 0 || size(this.query_image) > 0\"\xd1\x01\n\x0eSearchResponse\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.shopfuse.v1.RankedItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12(\n\tserved_by\x18\x04 \x01(\x0b\x32\x15.shopfuse.v1.ServedBy\x12\x10\n\x08\x64\x65graded\x18\x05 \x01(\x08\x12.\n\x0c\x64\x65gradations\x18\x06 \x03(\x0b\x32\x18.shopfuse.v1.Degradation2z\n\rSearchService\x12i\n\x06Search\x12\x1a.shopfuse.v1.SearchRequest\x1a\x1b.shopfuse.v1.SearchResponse\"&\x90\x02\x01\x82\xd3\xe4\x93\x02\x1d\"\n/v1/search:\x01*Z\x0c\x12\n/v1/searchb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18shopfuse/v1/search.proto\x12\x0bshopfuse.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x16shopfuse/v1/item.proto\"\xe7\x04\n\rSearchRequest\x12\x17\n\x05query\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x1f\n\x0bquery_image\x18\x02 \x01(\x0c\x42\n\xbaH\x07z\x05\x18\x80\x80\x80\x01\x12\x19\n\x07user_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1c\n\nsession_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12,\n\x07\x63ontext\x18\x05 \x01(\x0b\x32\x1b.shopfuse.v1.RequestContext\x12\'\n\x06\x66ilter\x18\x06 \x01(\x0b\x32\x17.shopfuse.v1.ItemFilter\x12\x1a\n\tpage_size\x18\x07 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x08 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12,\n\x10\x65xclude_item_ids\x18\t \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xe8\x07\"\x07r\x05\x10\x01(\x80\x01\x12\x0f\n\x07\x65xplain\x18\n \x01(\x08\x12\x1a\n\x12\x64isable_correction\x18\x0b \x01(\x08\x12\x16\n\x0e\x61llow_fallback\x18\x0c \x01(\x08\x12\x35\n\x0b\x66\x61\x63\x65t_specs\x18\r \x03(\x0b\x32\x16.shopfuse.v1.FacetSpecB\x08\xbaH\x05\x92\x01\x02\x10\x10\x12\x34\n\nsort_order\x18\x0e \x01(\x0e\x32\x16.shopfuse.v1.SortOrderB\x08\xbaH\x05\x82\x01\x02\x10\x01:r\xbaHo\x1am\n\x15search.query_or_image\x12 query or query_image is required\x1a\x32size(this.query) > 0 || size(this.query_image) > 0\"\xb9\x02\n\tFacetSpec\x12\x32\n\x05\x66ield\x18\x01 \x01(\x0e\x32\x17.shopfuse.v1.FacetFieldB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1b\n\tattribute\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x19\n\x05limit\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xc8\x01(\x00\x12-\n\x0cprice_bounds\x18\x04 \x03(\x01\x42\x17\xbaH\x14\x92\x01\x11\x10\x14\"\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01:\x90\x01\xbaH\x8c\x01\x1a\x89\x01\n\x14\x66\x61\x63\x65t_spec.attribute\x12@attribute is required for FACET_FIELD_ATTRIBUTE and for no other\x1a/(this.field == 3) == (size(this.attribute) > 0)\"k\n\x05\x46\x61\x63\x65t\x12&\n\x05\x66ield\x18\x01 \x01(\x0e\x32\x17.shopfuse.v1.FacetField\x12\x11\n\tattribute\x18\x02 \x01(\t\x12\'\n\x06values\x18\x03 \x03(\x0b\x32\x17.shopfuse.v1.FacetValue\"\x88\x01\n\nFacetValue\x12\r\n\x05value\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\x12\x10\n\x08selected\x18\x03 \x01(\x08\x12\x16\n\tmin_price\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tmax_price\x18\x05 \x01(\x01H\x01\x88\x01\x01\x42\x0c\n\n_min_priceB\x0c\n\n_max_price\"\x91\x02\n\x13QueryInterpretation\x12\x17\n\x0f\x63orrected_query\x18\x01 \x01(\t\x12\x0e\n\x06\x62rands\x18\x02 \x03(\t\x12\x12\n\ncategories\x18\x03 \x03(\t\x12)\n\nquantities\x18\x04 \x03(\x0b\x32\x15.shopfuse.v1.Quantity\x12\x16\n\tmin_price\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tmax_price\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\x0e\x65xcluded_words\x18\x07 \x03(\t\x12\x15\n\rrelaxed_words\x18\x08 \x03(\t\x12\x17\n\x0f\x63ompleted_words\x18\t \x03(\tB\x0c\n\n_min_priceB\x0c\n\n_max_price\"5\n\x08Quantity\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x0c\n\x04unit\x18\x03 \x01(\t\"\xdb\x02\n\x0eSearchResponse\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.shopfuse.v1.RankedItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12(\n\tserved_by\x18\x04 \x01(\x0b\x32\x15.shopfuse.v1.ServedBy\x12\x10\n\x08\x64\x65graded\x18\x05 \x01(\x08\x12.\n\x0c\x64\x65gradations\x18\x06 \x03(\x0b\x32\x18.shopfuse.v1.Degradation\x12\x12\n\ntotal_size\x18\x07 \x01(\x05\x12\"\n\x06\x66\x61\x63\x65ts\x18\x08 \x03(\x0b\x32\x12.shopfuse.v1.Facet\x12>\n\x14query_interpretation\x18\t \x01(\x0b\x32 .shopfuse.v1.QueryInterpretation\x12\x10\n\x08\x66\x61llback\x18\n \x01(\x08*\x9a\x01\n\tSortOrder\x12\x1a\n\x16SORT_ORDER_UNSPECIFIED\x10\x00\x12\x1e\n\x1aSORT_ORDER_PRICE_ASCENDING\x10\x01\x12\x1f\n\x1bSORT_ORDER_PRICE_DESCENDING\x10\x02\x12\x15\n\x11SORT_ORDER_NEWEST\x10\x03\x12\x19\n\x15SORT_ORDER_POPULARITY\x10\x04*\x8c\x01\n\nFacetField\x12\x1b\n\x17\x46\x41\x43\x45T_FIELD_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46\x41\x43\x45T_FIELD_BRAND\x10\x01\x12\x18\n\x14\x46\x41\x43\x45T_FIELD_CATEGORY\x10\x02\x12\x19\n\x15\x46\x41\x43\x45T_FIELD_ATTRIBUTE\x10\x03\x12\x15\n\x11\x46\x41\x43\x45T_FIELD_PRICE\x10\x04\x32z\n\rSearchService\x12i\n\x06Search\x12\x1a.shopfuse.v1.SearchRequest\x1a\x1b.shopfuse.v1.SearchResponse\"&\x90\x02\x01\x82\xd3\xe4\x93\x02\x1d\"\n/v1/search:\x01*Z\x0c\x12\n/v1/searchb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,15 +47,43 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_SEARCHREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_SEARCHREQUEST'].fields_by_name['exclude_item_ids']._loaded_options = None
-  _globals['_SEARCHREQUEST'].fields_by_name['exclude_item_ids']._serialized_options = b'\272H\016\222\001\013\020\350\007\"\006r\004\020\001\030@'
+  _globals['_SEARCHREQUEST'].fields_by_name['exclude_item_ids']._serialized_options = b'\272H\017\222\001\014\020\350\007\"\007r\005\020\001(\200\001'
+  _globals['_SEARCHREQUEST'].fields_by_name['facet_specs']._loaded_options = None
+  _globals['_SEARCHREQUEST'].fields_by_name['facet_specs']._serialized_options = b'\272H\005\222\001\002\020\020'
+  _globals['_SEARCHREQUEST'].fields_by_name['sort_order']._loaded_options = None
+  _globals['_SEARCHREQUEST'].fields_by_name['sort_order']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_SEARCHREQUEST']._loaded_options = None
   _globals['_SEARCHREQUEST']._serialized_options = b'\272Ho\032m\n\025search.query_or_image\022 query or query_image is required\0322size(this.query) > 0 || size(this.query_image) > 0'
+  _globals['_FACETSPEC'].fields_by_name['field']._loaded_options = None
+  _globals['_FACETSPEC'].fields_by_name['field']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_FACETSPEC'].fields_by_name['attribute']._loaded_options = None
+  _globals['_FACETSPEC'].fields_by_name['attribute']._serialized_options = b'\272H\005r\003\030\200\002'
+  _globals['_FACETSPEC'].fields_by_name['limit']._loaded_options = None
+  _globals['_FACETSPEC'].fields_by_name['limit']._serialized_options = b'\272H\007\032\005\030\310\001(\000'
+  _globals['_FACETSPEC'].fields_by_name['price_bounds']._loaded_options = None
+  _globals['_FACETSPEC'].fields_by_name['price_bounds']._serialized_options = b'\272H\024\222\001\021\020\024\"\r\022\013)\000\000\000\000\000\000\000\000@\001'
+  _globals['_FACETSPEC']._loaded_options = None
+  _globals['_FACETSPEC']._serialized_options = b'\272H\214\001\032\211\001\n\024facet_spec.attribute\022@attribute is required for FACET_FIELD_ATTRIBUTE and for no other\032/(this.field == 3) == (size(this.attribute) > 0)'
   _globals['_SEARCHSERVICE'].methods_by_name['Search']._loaded_options = None
   _globals['_SEARCHSERVICE'].methods_by_name['Search']._serialized_options = b'\220\002\001\202\323\344\223\002\035\"\n/v1/search:\001*Z\014\022\n/v1/search'
+  _globals['_SORTORDER']._serialized_start=1988
+  _globals['_SORTORDER']._serialized_end=2142
+  _globals['_FACETFIELD']._serialized_start=2145
+  _globals['_FACETFIELD']._serialized_end=2285
   _globals['_SEARCHREQUEST']._serialized_start=125
-  _globals['_SEARCHREQUEST']._serialized_end=578
-  _globals['_SEARCHRESPONSE']._serialized_start=581
-  _globals['_SEARCHRESPONSE']._serialized_end=790
-  _globals['_SEARCHSERVICE']._serialized_start=792
-  _globals['_SEARCHSERVICE']._serialized_end=914
+  _globals['_SEARCHREQUEST']._serialized_end=740
+  _globals['_FACETSPEC']._serialized_start=743
+  _globals['_FACETSPEC']._serialized_end=1056
+  _globals['_FACET']._serialized_start=1058
+  _globals['_FACET']._serialized_end=1165
+  _globals['_FACETVALUE']._serialized_start=1168
+  _globals['_FACETVALUE']._serialized_end=1304
+  _globals['_QUERYINTERPRETATION']._serialized_start=1307
+  _globals['_QUERYINTERPRETATION']._serialized_end=1580
+  _globals['_QUANTITY']._serialized_start=1582
+  _globals['_QUANTITY']._serialized_end=1635
+  _globals['_SEARCHRESPONSE']._serialized_start=1638
+  _globals['_SEARCHRESPONSE']._serialized_end=1985
+  _globals['_SEARCHSERVICE']._serialized_start=2287
+  _globals['_SEARCHSERVICE']._serialized_end=2409
 # @@protoc_insertion_point(module_scope)

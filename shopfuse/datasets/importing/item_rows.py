@@ -31,6 +31,7 @@ from shopfuse.datasets.schema import (
     MAX_ATTRIBUTES,
     MAX_CATEGORY_DEPTH,
     MAX_DESCRIPTION,
+    MAX_ID,
     MAX_LABEL,
     MAX_TITLE,
     MAX_URI,
@@ -117,6 +118,7 @@ def item_batch(values: list[tuple[Any, ...]], attributes: list[tuple[int, str, s
         filled(clean_text(pl.col("brand"), MAX_LABEL)),
         filled(clean_text(pl.col("currency"), MAX_LABEL)),
         filled(clean_text(pl.col("image_uri"), MAX_URI)),
+        *(filled(clean_text(pl.col(name), MAX_ID)) for name in ("group_id", "gtin", "mpn", "sku")),
         _clean_category(),
         pl.col("published_at").cast(ITEM_SCHEMA["published_at"]),
     )

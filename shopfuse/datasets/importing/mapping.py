@@ -71,6 +71,10 @@ _ITEM_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "image": ("field",),
     "available": ("field",),
     "published_at": ("field", "format"),
+    "group_id": ("field",),
+    "gtin": ("field",),
+    "mpn": ("field",),
+    "sku": ("field",),
 }
 _ATTRIBUTE_KEYS: Final = ("field", "strip_prefix")
 _EVENT_KEYS: Final[dict[str, tuple[str, ...]]] = {

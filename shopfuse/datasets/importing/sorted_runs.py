@@ -40,7 +40,9 @@ def read_range(paths: Sequence[Path], schema: pl.Schema, key: str, key_range: Ke
         return pl.DataFrame(schema=schema)
     low, high = key_range
     inside = pl.col(key) >= low if high is None else (pl.col(key) >= low) & (pl.col(key) < high)
-    return pl.scan_parquet(list(paths), hive_partitioning=False, glob=False).filter(inside).collect()
+    # A table that an older version wrote has not all of the columns.
+    tables = pl.scan_parquet(list(paths), schema=schema, missing_columns="insert", hive_partitioning=False, glob=False)
+    return tables.filter(inside).collect()
 
 
 def read_columns(paths: Sequence[Path], schema: pl.Schema, columns: Sequence[str]) -> pl.DataFrame:

@@ -87,6 +87,10 @@ def catalogue_items(items: pl.DataFrame) -> Iterator[CatalogueItem]:
             image_uri=row["image_uri"],
             available=row["available"],
             published_at=None if np.isnan(at) else at,
+            group_id=row["group_id"],
+            gtin=row["gtin"],
+            mpn=row["mpn"],
+            sku=row["sku"],
         )
 
 

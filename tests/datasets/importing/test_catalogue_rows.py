@@ -39,6 +39,10 @@ def test_every_field_of_a_row_arrives_in_stored_form(tmp_path: Path, workspace: 
         "image_uri": None,
         "available": False,
         "published_at": datetime(2024, 3, 1, 8, tzinfo=UTC),
+        "group_id": "oak",
+        "gtin": "4006381333931",
+        "mpn": "OT-75/2",
+        "sku": "-",
     }
     assert (report.rows, report.added, report.rejected) == (1, 1, 0)
 
@@ -49,6 +53,18 @@ def test_row_with_id_and_title_alone_gets_the_defaults(tmp_path: Path, workspace
     row = workspace.items().collect().row(0, named=True)
     assert (row["description"], row["category"], row["attributes"], row["available"]) == ("", [], [], True)
     assert (row["brand"], row["price"], row["image_uri"], row["published_at"]) == (None, None, None, None)
+
+
+def test_a_catalogue_of_an_older_version_lacks_columns_and_is_read_and_merged(
+    tmp_path: Path, workspace: Workspace
+) -> None:
+    import_catalogue(write_jsonl(tmp_path / "p.jsonl", [FULL_ROW]), MAPPING, workspace)
+    old = workspace.items().collect().drop("group_id", "gtin", "mpn", "sku")
+    old.write_parquet(workspace.paths.items)
+
+    assert workspace.items().collect().schema == ITEM_SCHEMA
+    report = import_catalogue(write_jsonl(tmp_path / "p.jsonl", [FULL_ROW | {"id": "new"}]), MAPPING, workspace)
+    assert (report.added, workspace.items().collect()["gtin"].to_list()) == (1, [None, "4006381333931"])
 
 
 @pytest.mark.parametrize(
