@@ -20,10 +20,11 @@ from shopfuse.recall.words.analysis import Analyser
 from shopfuse.recall.words.brands import BrandNames, Brands, read_brands, write_brands
 from shopfuse.recall.words.compounds import Compounds, Vocabulary, read_compounds, write_compounds
 from shopfuse.recall.words.json_files import read_words, write_words
+from shopfuse.recall.words.known_words import KnownWords, build_known_words
 from shopfuse.recall.words.spelling import MAX_WORDS, Spelling, build_spelling
 from shopfuse.release.manifest import ReleaseError
 
-ANALYSER, SPELLING, USUAL_FORMS = "analyser.json", "spelling", "usual_forms.json"
+ANALYSER, SPELLING, KNOWN, USUAL_FORMS = "analyser.json", "spelling", "known", "usual_forms.json"
 
 UsualForms = dict[str, str]  # stem -> the word of that stem which most items hold
 
@@ -32,6 +33,7 @@ UsualForms = dict[str, str]  # stem -> the word of that stem which most items ho
 class WordKnowledge:
     analyser: Analyser
     spelling: Spelling
+    known: KnownWords
     compounds: Compounds
     brands: Brands
     usual_forms: UsualForms
@@ -41,6 +43,7 @@ def write_knowledge(folder: Path, analyser: Analyser, vocabulary: Vocabulary, br
     content = {"language": analyser.language, "identity": analyser.identity}
     (folder / ANALYSER).write_text(json.dumps(content) + "\n", encoding="utf-8")
     build_spelling(folder / SPELLING, vocabulary.items_with)
+    build_known_words(folder / KNOWN, vocabulary.items_with, analyser.language)
     write_compounds(folder, vocabulary.compounds())
     write_brands(folder, brands.believed(vocabulary.items_with))
     write_words(folder / USUAL_FORMS, _usual_forms(vocabulary.items_with, analyser.stem))
@@ -51,6 +54,7 @@ def read_knowledge(folder: Path) -> WordKnowledge:
     return WordKnowledge(
         _read_analyser(folder / ANALYSER),
         Spelling.open(folder / SPELLING),
+        KnownWords.open(folder / KNOWN),
         read_compounds(folder),
         read_brands(folder),
         _read_usual_forms(folder / USUAL_FORMS),

@@ -1,7 +1,8 @@
-"""What a query means in the words of its catalogue: slips corrected, compounds in all their spellings.
+"""What a query means in the words of its catalogue: slips corrected, beginnings completed, compounds in all their
+spellings; and what of it are no words to look for: prices, and what is asked to be absent.
 
-Nothing that the catalogue has is ever changed, and all knowledge comes from the catalogue: a new product line is
-understood from the next build on. It ranks nothing and knows no user.
+Nothing that the catalogue or the language has is ever changed, and what a word means comes from the catalogue: a new
+product line is understood from the next build on. It ranks nothing and knows no user.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from itertools import pairwise
 from shopfuse.recall.words.brands import brands_in
 from shopfuse.recall.words.compounds import MIN_PART
 from shopfuse.recall.words.knowledge import WordKnowledge
+from shopfuse.recall.words.negations import Negations
+from shopfuse.recall.words.price_limits import price_limits
 from shopfuse.recall.words.spelling import MIN_LENGTH
 
 MAX_CHARACTERS = 2048
@@ -36,6 +39,17 @@ class ReadQuery:
     text: str  # for the text encoder: as typed, with the corrections, and words also as the catalogue writes them
     words: tuple[QueryWord, ...]  # distinct, at most 32
     brands: tuple[str, ...] = ()  # that it names
+    corrected: str = ""  # the query with its slips corrected, where there are some
+    completed: tuple[str, ...] = ()  # what its last word was read as the beginning of, the most frequent first
+    unwanted: tuple[QueryWord, ...] = ()  # that an item must not have
+    unwanted_words: tuple[str, ...] = ()  # the same as they are typed
+    min_price: float | None = None
+    max_price: float | None = None
+
+    @property
+    def telling(self) -> tuple[QueryWord, ...]:
+        """The words that speak for an item: of those without the unwanted, some still say so ("no added sugar")."""
+        return self.words + self.unwanted
 
     @property
     def key(self) -> int:
@@ -49,16 +63,35 @@ class ReadQuery:
 @dataclass(frozen=True, slots=True)
 class QueryReader:
     knowledge: WordKnowledge
+    negations: Negations
     items_with: Callable[[str], int]  # how many items hold an indexed word
+    together: Callable[[Sequence[str]], bool]  # whether one item holds all of these
 
-    def read(self, query: str) -> ReadQuery:
+    def read(self, query: str, as_typed: bool = False) -> ReadQuery:
+        """`as_typed`: nothing is corrected and nothing completed."""
         text = query[:MAX_CHARACTERS]
-        words = self._surface(text)
-        if changes := self._changes(words):
-            text = _replaced(text, changes)
-            words = self._surface(text)
-        encoded = _followed(text, self._usual_forms(words))
-        return ReadQuery(encoded, tuple(self._forms(words)), self._brands(text))
+        limits = price_limits(text)
+        wanted = self.negations.of_query(limits.text)
+        if not (self._surface(wanted.text) or wanted.unwanted):  # "under 50" alone: there is nothing to limit
+            return ReadQuery(text, tuple(self._forms(self._surface(text))), self._brands(text))
+        words = self._surface(wanted.text)
+        completed = () if as_typed else self._completions(words)
+        changes = {} if as_typed else self._changes(words[:-1] if completed else words)
+        read = _replaced(wanted.text, changes)
+        if completed and not self.knowledge.known.is_word(words[-1]):
+            read = _replaced(read, {(words[-1],): completed[0]})
+        words = self._surface(read)
+        return ReadQuery(
+            _followed(read, self._usual_forms(words)) if words else text,
+            tuple(self._forms(words, completed)),
+            self._brands(read),
+            _replaced(text, changes) if changes else "",
+            completed,
+            tuple(word for typed in wanted.unwanted for word in self._forms(self._surface(typed))),
+            wanted.unwanted,
+            limits.min_price,
+            limits.max_price,
+        )
 
     def _surface(self, text: str) -> list[str]:
         return list(dict.fromkeys(self.knowledge.analyser.surface(text)))[:MAX_WORDS]
@@ -82,8 +115,22 @@ class QueryReader:
         joined = {pair: "".join(pair) for pair in pairwise(words) if self._is_torn(*pair)}
         torn = {word for pair in joined for word in pair}
         unknown = [word for word in words if word not in torn and not self._known(word)]
-        mended = {(word,): self.knowledge.spelling.correction(word) or self._apart(word) for word in unknown}
+        mended = {(word,): self._correction(word) or self._apart(word) for word in unknown}
         return joined | {word: better for word, better in mended.items() if better is not None}
+
+    def _correction(self, word: str) -> str | None:
+        """A word of the language is nobody's slip, also where the shop has nothing of it: lamb is no lamp."""
+        return None if self.knowledge.known.is_word(word) else self.knowledge.spelling.correction(word)
+
+    def _completions(self, words: Sequence[str]) -> tuple[str, ...]:
+        """What the last word, which no item holds, may become when it is typed to its end. A word of the language only
+        becomes another beside words that an item holds together with that: "iphone 14 mid"."""
+        if not words or self._known(words[-1]):
+            return ()
+        others, longer = [self._stem(word) for word in words[:-1]], self.knowledge.known.completions(words[-1])
+        if self.knowledge.known.is_word(words[-1]):
+            longer = [word for word in longer if others and self.together([*others, self._stem(word)])]
+        return tuple(longer)
 
     def _is_torn(self, first: str, second: str) -> bool:
         """True for "lap top", where the catalogue has "laptop" and never writes the two words side by side."""
@@ -103,8 +150,8 @@ class QueryReader:
     def _weaker_part(self, parts: Iterable[str]) -> int:
         return min(self.items_with(self._stem(part)) for part in parts)
 
-    def _forms(self, words: Sequence[str]) -> list[QueryWord]:
-        """Each distinct indexed word with its other spellings."""
+    def _forms(self, words: Sequence[str], completed: Sequence[str] = ()) -> list[QueryWord]:
+        """Each distinct indexed word with its other spellings; the last one was read as any of `completed`."""
         forms: dict[str, list[Form]] = {}
         for word in words:
             parts = self.knowledge.compounds.get(word)
@@ -115,6 +162,8 @@ class QueryReader:
                 joint = (self._stem(first + second),)
                 forms[self._stem(first)].append(joint)
                 forms[self._stem(second)].append(joint)
+        if completed:
+            forms[self._stem(words[-1])].extend((self._stem(word),) for word in completed)
         kept = self._without_absent_compounds(list(forms)) if self.knowledge.analyser.segmented else list(forms)
         return [QueryWord(tuple(dict.fromkeys([(word,), *forms[word]]))) for word in kept]
 

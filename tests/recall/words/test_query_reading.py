@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -186,14 +187,50 @@ def test_shortened_forms_lack_up_to_as_many_letters() -> None:
         ("spelling/words.json", '["one"]'),
         ("spelling/words.json", "{"),
         ("spelling/hashes.npy", "x"),
+        ("known/words.json", '{"lamp": "many"}'),
+        ("known/language.npy", "x"),
+        ("lacking/rows.npy", "x"),
     ],
 )
 def test_damaged_knowledge_of_words_is_named(folder: Path, tmp_path: Path, file: str, content: str) -> None:
-    (tmp_path / "spelling").mkdir()
-    for path in folder.rglob("*"):
-        if path.is_file():
-            (tmp_path / path.relative_to(folder)).write_bytes(path.read_bytes())
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     (tmp_path / file).write_text(content)
 
     with pytest.raises(ReleaseError, match=str(tmp_path / file.split("/")[0])):
         LexicalIndex.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("query", "text", "completed"),
+    [
+        ("headph", "headphones", ("headphones",)),
+        ("wireless headph", "wireless headphones", ("headphones",)),
+        ("samsung lapt", "samsung laptop", ("laptop",)),
+        ("lap", "lap", ()),  # the catalogue has it
+        ("he", "he", ()),
+        ("headp wireless", "headp wireless", ()),  # only the last word is unfinished
+        ("to", "to", ()),
+        ("wireless head", "wireless head", ("headphones",)),  # a word; items hold it together with the other
+        ("head", "head", ()),
+    ],
+)
+def test_the_last_word_may_be_the_beginning_of_one(
+    index: LexicalIndex, query: str, text: str, completed: tuple[str, ...]
+) -> None:
+    assert index.read(query).text == text
+    assert index.read(query).completed == completed
+    if completed:
+        assert index.search(query, 20).rows[0] in index.search(completed[0], 20).rows
+
+
+@pytest.mark.parametrize("word", ["bat", "cove", "loner", "bags", "café", "mousse", "glove", "waters"])
+def test_a_word_of_the_language_is_not_turned_into_another(index: LexicalIndex, word: str) -> None:
+    assert index.read(word).corrected == ""
+
+
+def test_words_may_be_taken_as_they_are_typed(index: LexicalIndex) -> None:
+    read = index.read("wirless headph", as_typed=True)
+
+    assert (read.text, read.corrected, read.completed) == ("wirless headph", "", ())
+    assert len(index.search("wirless", 20, as_typed=True)) == 0
+    assert index.read("wirless headph").corrected == "wireless headph"
