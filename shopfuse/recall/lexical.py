@@ -144,6 +144,10 @@ class LexicalIndex:
     def __len__(self) -> int:
         return int(self._searcher.num_docs)
 
+    def holds(self, word: str) -> bool:
+        """Whether an item holds a word, in any form of it."""
+        return term_frequency(self._searcher, self.analyser.stem(word)) > 0
+
     def _together(self, words: Sequence[str]) -> bool:
         """Whether an item holds all of these indexed words."""
         return len(self._run(holding_all(self._schema, words), 1)) > 0

@@ -18,7 +18,7 @@ from shopfuse.state.store import Display, StoreError
 from shopfuse.v1 import item_pb2, search_pb2
 from shopfuse_gateway.pipeline.call import Call
 from shopfuse_gateway.pipeline.candidates import Candidates
-from shopfuse_gateway.pipeline.policy import Ranking
+from shopfuse_gateway.pipeline.policy import Ranking, is_fallback
 from shopfuse_gateway.pipeline.rank import Scores
 from shopfuse_gateway.pipeline.reading import interpretation
 from shopfuse_gateway.pipeline.reasons import Evidence, reasons
@@ -57,6 +57,7 @@ class Answer:
     next_page_token: str = ""
     positions: Positions = field(default_factory=lambda: np.zeros(0, np.int64))  # of the page among the candidates
     top_score: float | None = None  # of the first item of a first page
+    fallback: bool = False  # nothing answers the query: the items come closest
     interpretation: search_pb2.QueryInterpretation | None = None  # of a search's words
 
 
@@ -78,7 +79,7 @@ def build_answer(engine: Engine, call: Call, ranked: Ranked) -> Answer:
     token = _token(engine, call, candidates.rows[order], stop) if more else ""
     top_score = float(ranked.scores.score[order[0]]) if ranked.page is None and len(order) else None
     read = interpretation(call.reading) if call.request.surface == SEARCH and call.request.query else None
-    return Answer(items, token, positions, top_score, read)
+    return Answer(items, token, positions, top_score, is_fallback(call.request, candidates), read)
 
 
 def _token(engine: Engine, call: Call, rows: NDArray[np.int32], offset: int) -> str:
