@@ -71,6 +71,14 @@ TABLE = (
         search_weight=1.0,
     ),
     Channel(
+        "name",
+        "share of what the item is called that the query says; 0 for an item that lacks a word of the query",
+        "shopfuse.recall.titles:NAME",
+        modality="text",
+        normalisation="absolute",
+        search_weight=1.0,
+    ),
+    Channel(
         "category",
         "how sure it is that the query means the item's category, 0..1; no score in a shop without categories",
         "shopfuse.recall.categories:CATEGORY",
@@ -95,7 +103,7 @@ TABLE = (
         modality="image",
         normalisation="min_max",
         feeds=(SEARCH, SIMILAR),
-        search_weight=6.0,
+        search_weight=7.0,
         recommend_weight=0.5,
         similar_weight=0.2,
     ),

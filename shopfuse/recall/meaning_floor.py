@@ -23,7 +23,7 @@ from shopfuse.recall.words.known_words import frequent_words
 Floats = NDArray[np.float32]
 
 NO_FLOOR = -1.0  # of a cosine
-STRANGERS = 300  # of each kind
+STRANGERS = 200  # of each kind
 FREQUENT = 20_000  # words of the language that strangers are drawn from
 TOO_NEAR = 0.05
 AT_ONCE = 65_536  # items

@@ -18,6 +18,7 @@ from shopfuse.recall.item_table import build_item_table
 from shopfuse.recall.lexical import build_lexical
 from shopfuse.recall.popular import build_popular
 from shopfuse.recall.query import RecallQuery
+from shopfuse.recall.titles import build_titles
 from shopfuse.recall.vectors import build_vectors
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import ReleaseError
@@ -90,6 +91,7 @@ def shop(root: Path, with_categories: bool) -> RecallIndexes:
     items = [CatalogueItem(f"i{row:03d}", kinds[code]) for row, code in enumerate(CODES.tolist())]
     build_item_table(layout.items, items)
     build_lexical(layout.lexical, items)
+    build_titles(layout.titles, items, "en")
     build_vectors(layout.semantic, VECTORS)
     build_vectors(layout.behaviour, VECTORS)
     build_categories(layout.categories, CODES if with_categories else np.zeros_like(CODES), VECTORS)
