@@ -41,7 +41,7 @@ from shopfuse.recall.lexical_recipe import (
 )
 from shopfuse.recall.selection import Selection, price_bound
 from shopfuse.recall.words.analysis import Analyser
-from shopfuse.recall.words.brands import BrandNames
+from shopfuse.recall.words.brands import CATEGORIES, BrandNames, category_names, write_brands
 from shopfuse.recall.words.compounds import Vocabulary
 from shopfuse.recall.words.knowledge import WordKnowledge, read_knowledge, write_knowledge
 from shopfuse.recall.words.negations import Lacking, LackingItems, Negations
@@ -56,6 +56,7 @@ SPARE_HITS = 64
 MATCHES_PER_ROW = 5
 READ_QUERIES = 4096  # remembered
 LACKING = "lacking"
+ALL_WORDS = 0.999  # of a coverage
 NO_ROWS = np.zeros(0, np.int32)
 
 
@@ -89,14 +90,18 @@ def build_lexical(folder: Path, items: Iterable[CatalogueItem], language: str = 
     index.register_tokenizer(ANALYSER, analyser.stems)
     writer = index.writer(heap_size=WRITER_BYTES, num_threads=1)
     vocabulary, brands, lacking = Vocabulary(), BrandNames(), Lacking(analyser)
+    paths: set[tuple[str, ...]] = set()
     for row, item in enumerate(items):
         writer.add_document(_document(row, item, analyser))
         vocabulary.add(analyser.surface(item.title), analyser.surface(telling_text(item)))
         lacking.add(row, item)
+        paths.add(tuple(item.category))
         brands.add(item.brand or "", analyser.surface(item.brand or ""))
     writer.commit()
     writer.wait_merging_threads()
     write_knowledge(folder, analyser, vocabulary, brands)
+    names = category_names(paths, lambda name: [analyser.stem(word) for word in analyser.surface(name)])
+    write_brands(folder, names, CATEGORIES)
     lacking.write(folder / LACKING)
     _finish(folder)
 
@@ -118,6 +123,7 @@ class LexicalIndex:
         reader = QueryReader(knowledge, Negations(knowledge.analyser.language), frequency, self._together)
         self.read = lru_cache(READ_QUERIES)(reader.read)  # a request needs it several times
         self.unwanted = lru_cache(READ_QUERIES)(self._unwanted)
+        self.relaxed = lru_cache(READ_QUERIES)(self._relaxed)
         # Some missing files and fields show at the first search only.
         self._run(scoring_query(self._schema, [QueryWord((("a",),))]), 1)
 
@@ -161,6 +167,16 @@ class LexicalIndex:
             spared = np.concatenate([self._lacking.of(term) for term in form])
             parts.append(np.setdiff1d(rows, spared))
         return np.unique(np.concatenate(parts))
+
+    def _relaxed(self, words: tuple[QueryWord, ...]) -> tuple[str, ...]:
+        """The words that the item which holds most of a query does without, as they are written."""
+        hits = self._run(coverage_query(self._schema, self._searcher, words), 1) if words else NO_HITS
+        if not words or (len(hits) and hits.scores[0] > ALL_WORDS):
+            return ()
+        held = (restricted(scoring_query(self._schema, [word]), [with_rows(self._schema, hits.rows)]) for word in words)
+        return tuple(
+            word.written for word, one in zip(words, held, strict=True) if not (len(hits) and self._run(one, 1))
+        )
 
     def search(self, query: str, k: int, selection: Selection | None = None, as_typed: bool = False) -> Hits:
         """The k items with the highest BM25 for the query, those without any of its words left out."""

@@ -2,8 +2,8 @@
 
 Every query is near something: an encoder gives letters thrown at the keyboard a direction, too. How near what the shop
 does not sell comes to its items depends on the encoder and on the catalogue, so a build measures it: by words of the
-shop's language that no item holds, by thrown letters, and by codes of articles that nobody has. What a query means is
-believed where it is nearer than all but TOO_NEAR of the strangers of each kind.
+shop's language that no item holds, and by thrown letters. What a query means is believed where it is nearer than all
+but TOO_NEAR of the strangers of each kind. A code of an article means nothing to an encoder: only its letters count.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from shopfuse.recall.indexes import RecallIndexes
 from shopfuse.recall.vector_channels import TEXT_INDEX
 from shopfuse.recall.word_channels import LEXICAL_INDEX
 from shopfuse.recall.words.known_words import frequent_words
+from shopfuse.recall.words.query_reading import NOTHING_READ, ReadQuery
 
 Floats = NDArray[np.float32]
 
@@ -38,11 +39,12 @@ def meaning_floor(indexes: RecallIndexes, encode: Callable[[Sequence[str]], Floa
     return max(float(np.quantile(_nearest(encode(kind), vectors), 1.0 - TOO_NEAR)) for kind in _strangers(indexes))
 
 
-def unrelated(scores: Floats, mask: Floats, floor: float) -> NDArray[np.bool_]:
-    """Which candidates hold no word of the query and are not near it in meaning, given the channels' scores and mask
-    [c, K]. None where either channel does not apply: then nothing is known of them."""
+def unrelated(scores: Floats, mask: Floats, floor: float, read: ReadQuery = NOTHING_READ) -> NDArray[np.bool_]:
+    """Which candidates hold no word of the query, as it was `read`, and are not near it in meaning, given the channels'
+    scores and mask [c, K]. None where either channel does not apply: then nothing is known of them."""
     applies = (mask[:, LEXICAL] > 0) & (mask[:, SEMANTIC] > 0)
-    far: NDArray[np.bool_] = applies & (scores[:, LEXICAL] <= 0) & (scores[:, SEMANTIC] < floor)
+    far: NDArray[np.bool_] = scores[:, SEMANTIC] < (np.inf if read.is_code else floor)
+    far &= applies & (scores[:, LEXICAL] <= 0)
     return far
 
 
@@ -50,11 +52,10 @@ def _strangers(indexes: RecallIndexes) -> Iterator[list[str]]:
     """Queries that no shop answers, by kind; the same for the same catalogue."""
     words, draw = indexes[LEXICAL_INDEX], np.random.default_rng(0)
     foreign = [word for word in frequent_words(words.analyser.language, FREQUENT) if not words.holds(word)]
-    letters, signs = list(string.ascii_lowercase), list(string.ascii_uppercase + string.digits)
+    letters = list(string.ascii_lowercase)
     if foreign:
         yield draw.choice(foreign, min(STRANGERS, len(foreign)), replace=False).tolist()
     yield ["".join(draw.choice(letters, draw.integers(5, 13))) for _ in range(STRANGERS)]
-    yield ["".join(draw.choice(signs, draw.integers(6, 11))) for _ in range(STRANGERS)]
 
 
 def _nearest(queries: Floats, vectors: NDArray[np.float16]) -> Floats:

@@ -3,8 +3,9 @@
 What an item is called is its title up to the first comma, bracket, measure or preposition, less its brand and the
 values of its attributes: "Apple iPhone 13 Pro 128 GB Blue" is called iphone 13 pro, "Leather case for iPhone 13" is
 called leather case, and for iphone 13. Of an item that has all of the query's words, each word of that name which the
-query lacks counts against it; one that has them elsewhere only is not called so. Which category is meant says another
-channel.
+query lacks counts against it; one that has them elsewhere only is not called so. Only queries with a number name a
+model: where "batteries" is asked, what is called nothing else is no better an answer than a battery of some name. Which
+category is meant says another channel.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from shopfuse.recall.query import WORDS
 from shopfuse.recall.word_channels import LEXICAL_INDEX
 from shopfuse.recall.words.analysis import Analyser
 from shopfuse.recall.words.negations import ENDING, EVERYWHERE
-from shopfuse.recall.words.query_reading import QueryWord
+from shopfuse.recall.words.query_reading import QueryWord, ReadQuery
 from shopfuse.recall.words.units import measures
 from shopfuse.release.manifest import ReleaseError
 
@@ -161,8 +162,16 @@ def _hash(word: str) -> int:
     return zlib.crc32(word.encode())
 
 
+def names_model(read: ReadQuery) -> bool:
+    """Whether a query holds a number that is no measure."""
+    numbers = [word.written for word in read.words if any(char.isdigit() for char in word.written)]
+    return bool(numbers) and not set(numbers) <= set(measures(read.asked))
+
+
 def _score(scored: Scored) -> Column | None:
     read = scored.indexes[LEXICAL_INDEX].read(scored.query.query, scored.query.as_typed)
+    if not names_model(read):
+        return None
     return scored.indexes[TITLE_INDEX].score(read.words, scored.rows)
 
 

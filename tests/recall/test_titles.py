@@ -9,7 +9,7 @@ import pytest
 
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.recall.lexical import LexicalIndex, build_lexical
-from shopfuse.recall.titles import TitleIndex, build_titles, called
+from shopfuse.recall.titles import TitleIndex, build_titles, called, names_model
 from shopfuse.recall.words.analysis import Analyser
 from shopfuse.release.manifest import ReleaseError
 
@@ -56,6 +56,14 @@ def test_what_the_query_does_not_say_counts_against_a_name(
     assert (scores is None) == (shares is None)
     if scores is not None and shares is not None:
         np.testing.assert_allclose(scores, shares, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [("zephyr 7", True), ("wh1000xm4 pads", True), ("batteries", False), ("16 GB stick", False), ("7 256 GB", True)],
+)
+def test_a_number_that_is_no_measure_names_a_model(words: LexicalIndex, query: str, named: bool) -> None:
+    assert names_model(words.read(query)) == named
 
 
 @pytest.mark.parametrize(

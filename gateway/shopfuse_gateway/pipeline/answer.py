@@ -72,13 +72,15 @@ def build_answer(engine: Engine, call: Call, ranked: Ranked) -> Answer:
         *_channel_pieces(candidates.channel_scores[positions], _matches(ranked, positions)),
     ]
     if call.request.explain:
-        pieces.append(_explanations(Evidence(call.request, candidates, positions, displays), ranked.scores))
+        pieces.append(
+            _explanations(Evidence(call.request, call.reading, candidates, positions, displays), ranked.scores)
+        )
     items = [b"".join(parts) for parts in zip(*pieces, strict=True)]
     items += _unknown_items(call, candidates, ranked.scores.score[positions])
     more = not call.request.candidate_ids and stop < len(order)
     token = _token(engine, call, candidates.rows[order], stop) if more else ""
     top_score = float(ranked.scores.score[order[0]]) if ranked.page is None and len(order) else None
-    read = interpretation(call.reading) if call.request.surface == SEARCH and call.request.query else None
+    read = interpretation(engine, call.reading) if call.request.surface == SEARCH and call.request.query else None
     return Answer(items, token, positions, top_score, is_fallback(call.request, candidates), read)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from shopfuse.recall.words.query_reading import ReadQuery
+from shopfuse.recall.words.query_reading import NOTHING_READ, ReadQuery
 from shopfuse_gateway.pipeline.request import RankingRequest
 from shopfuse_gateway.releases.page_token import Page
 from shopfuse_gateway.telemetry.request_trace import RequestTrace
@@ -34,9 +34,6 @@ class Deadline:
     def budget_s(self, share: float = 1.0) -> float:
         """Seconds that one await may take: a share of what is left after the reserve."""
         return max(self.left_s - self.reserve_s, 0.0) * share
-
-
-NOTHING_READ = ReadQuery("", ())
 
 
 @dataclass(frozen=True, slots=True)

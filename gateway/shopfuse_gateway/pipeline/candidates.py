@@ -69,7 +69,7 @@ def _unrelated(engine: Engine, call: Call, scores: Floats, mask: Floats) -> NDAr
     request = call.request
     if request.surface != SEARCH or not request.query or request.image or _was_asked(engine, call):
         return np.zeros(len(scores), np.bool_)
-    return unrelated(scores, mask, engine.release.manifest.meaning_floor)
+    return unrelated(scores, mask, engine.release.manifest.meaning_floor, call.reading)
 
 
 def _was_asked(engine: Engine, call: Call) -> bool:

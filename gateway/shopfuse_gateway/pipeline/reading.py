@@ -36,13 +36,15 @@ def _tightened(item_filter: ItemFilter, reading: ReadQuery) -> ItemFilter:
     return replace(item_filter, min_price=max(low, default=None), max_price=min(high, default=None))
 
 
-def interpretation(reading: ReadQuery) -> search_pb2.QueryInterpretation:
+def interpretation(engine: Engine, reading: ReadQuery) -> search_pb2.QueryInterpretation:
     """What a caller is told of it."""
     return search_pb2.QueryInterpretation(
         corrected_query=reading.corrected,
         brands=reading.brands,
+        categories=reading.categories,
         min_price=reading.min_price,
         max_price=reading.max_price,
         excluded_words=reading.unwanted_words,
+        relaxed_words=engine.release.indexes[LEXICAL_INDEX].relaxed(reading.words),
         completed_words=reading.completed,
     )

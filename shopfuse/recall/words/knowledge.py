@@ -17,7 +17,7 @@ from pathlib import Path
 
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.recall.words.analysis import Analyser
-from shopfuse.recall.words.brands import BrandNames, Brands, read_brands, write_brands
+from shopfuse.recall.words.brands import CATEGORIES, BrandNames, Brands, read_brands, write_brands
 from shopfuse.recall.words.compounds import Compounds, Vocabulary, read_compounds, write_compounds
 from shopfuse.recall.words.json_files import read_words, write_words
 from shopfuse.recall.words.known_words import KnownWords, build_known_words
@@ -36,6 +36,7 @@ class WordKnowledge:
     known: KnownWords
     compounds: Compounds
     brands: Brands
+    categories: Brands
     usual_forms: UsualForms
 
 
@@ -57,6 +58,7 @@ def read_knowledge(folder: Path) -> WordKnowledge:
         KnownWords.open(folder / KNOWN),
         read_compounds(folder),
         read_brands(folder),
+        read_brands(folder, CATEGORIES),
         _read_usual_forms(folder / USUAL_FORMS),
     )
 

@@ -23,6 +23,7 @@ from shopfuse.recall.words.spelling import MIN_LENGTH
 MAX_CHARACTERS = 2048
 MAX_WORDS = 32
 NO_WORDS = 0
+CODE_LENGTH = 6
 
 Form = tuple[str, ...]  # indexed words, all of which an item must hold
 
@@ -32,6 +33,7 @@ class QueryWord:
     """One word of a query: the ways in which an item may hold it, the typed one first."""
 
     forms: tuple[Form, ...]
+    written: str = ""  # as the query has it, corrected
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class ReadQuery:
     text: str  # for the text encoder: as typed, with the corrections, and words also as the catalogue writes them
     words: tuple[QueryWord, ...]  # distinct, at most 32
     brands: tuple[str, ...] = ()  # that it names
+    categories: tuple[str, ...] = ()  # paths of those that it names
+    asked: str = ""  # the words to look for, corrected, without prices and what is to be absent
     corrected: str = ""  # the query with its slips corrected, where there are some
     completed: tuple[str, ...] = ()  # what its last word was read as the beginning of, the most frequent first
     unwanted: tuple[QueryWord, ...] = ()  # that an item must not have
@@ -52,12 +56,25 @@ class ReadQuery:
         return self.words + self.unwanted
 
     @property
+    def is_code(self) -> bool:
+        """Whether it is made of codes of articles, which mean nothing but themselves."""
+        return bool(self.words) and all(is_code(word.written) for word in self.words)
+
+    @property
     def key(self) -> int:
         """64 bits that are the same for the same words in any order, spelling and number; NO_WORDS for none."""
         if not self.words:
             return NO_WORDS
         words = sorted(word.forms[0][0] for word in self.words)
         return int.from_bytes(blake2b("\0".join(words).encode(), digest_size=8).digest())
+
+
+NOTHING_READ = ReadQuery("", ())
+
+
+def is_code(word: str) -> bool:
+    """Letters and digits in one, too long for a model's name that people speak of."""
+    return len(word) >= CODE_LENGTH and any(c.isdigit() for c in word) and any(c.isalpha() for c in word)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +90,8 @@ class QueryReader:
         limits = price_limits(text)
         wanted = self.negations.of_query(limits.text)
         if not (self._surface(wanted.text) or wanted.unwanted):  # "under 50" alone: there is nothing to limit
-            return ReadQuery(text, tuple(self._forms(self._surface(text))), self._brands(text))
+            words = self._surface(text)
+            return ReadQuery(text, tuple(self._forms(words)), self._brands(text), self._categories(words), text)
         words = self._surface(wanted.text)
         completed = () if as_typed else self._completions(words)
         changes = {} if as_typed else self._changes(words[:-1] if completed else words)
@@ -85,6 +103,8 @@ class QueryReader:
             _followed(read, self._usual_forms(words)) if words else text,
             tuple(self._forms(words, completed)),
             self._brands(read),
+            self._categories(words),
+            _replaced(wanted.text, changes),
             _replaced(text, changes) if changes else "",
             completed,
             tuple(word for typed in wanted.unwanted for word in self._forms(self._surface(typed))),
@@ -98,6 +118,9 @@ class QueryReader:
 
     def _brands(self, text: str) -> tuple[str, ...]:
         return brands_in(self.knowledge.analyser.surface(text)[:MAX_WORDS], self.knowledge.brands)
+
+    def _categories(self, words: Sequence[str]) -> tuple[str, ...]:
+        return brands_in([self._stem(word) for word in words], self.knowledge.categories)
 
     def _usual_forms(self, words: Sequence[str]) -> dict[str, str]:
         """The words that the catalogue mostly writes in another form, which the query lacks: "laptop" of "laptops"."""
@@ -165,7 +188,8 @@ class QueryReader:
         if completed:
             forms[self._stem(words[-1])].extend((self._stem(word),) for word in completed)
         kept = self._without_absent_compounds(list(forms)) if self.knowledge.analyser.segmented else list(forms)
-        return [QueryWord(tuple(dict.fromkeys([(word,), *forms[word]]))) for word in kept]
+        written = {self._stem(word): word for word in reversed(words)}
+        return [QueryWord(tuple(dict.fromkeys([(word,), *forms[word]])), written[word]) for word in kept]
 
     def _without_absent_compounds(self, words: list[str]) -> list[str]:
         """Segmentation gives a long word and the words inside it: one that no item holds says nothing that those do

@@ -53,3 +53,22 @@ async def test_a_correction_is_told_and_can_be_refused(serve: Serve) -> None:
     assert plain.query_interpretation.corrected_query == ""
     assert typed.query_interpretation.corrected_query == ""
     assert not any(channel.channel == "lexical" for item in typed.items for channel in item.recall_channels)
+
+
+async def test_a_reason_says_which_words_the_item_holds(serve: Serve) -> None:
+    async def said(query: str) -> set[str]:
+        answer = await shop.search(SearchRequest(query=query, explain=True, page_size=100))
+        texts = (reason.text for item in answer.items for reason in item.explanation.reasons)
+        return {text for text in texts if text.startswith("its text holds every word")}
+
+    async with serve() as shop:
+        assert await said("teapto") == {"its text holds every word of “teapot”, which “teapto” was read as"}
+        assert await said("teapot under 30 -red") == {"its text holds every word of “teapot”"}
+        assert await said("green teap") == {"its text holds every word of “green teap”, the last one completed"}
+
+
+async def test_words_that_nothing_holds_together_are_told(serve: Serve) -> None:
+    async with serve() as shop:
+        answer = await shop.search(SearchRequest(query="red teapot jacket"))
+
+    assert list(answer.query_interpretation.relaxed_words) in (["teapot"], ["jacket"])

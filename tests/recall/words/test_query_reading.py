@@ -234,3 +234,46 @@ def test_words_may_be_taken_as_they_are_typed(index: LexicalIndex) -> None:
     assert (read.text, read.corrected, read.completed) == ("wirless headph", "", ())
     assert len(index.search("wirless", 20, as_typed=True)) == 0
     assert index.read("wirless headph").corrected == "wireless headph"
+
+
+@pytest.mark.parametrize(
+    ("query", "relaxed"),
+    [
+        ("samsung laptop", ()),
+        ("samsung headphones", ("headphones",)),  # no item holds both: the rarer one is kept
+        ("wireless zither", ("zither",)),
+        ("zither", ("zither",)),
+        ("wirless hedphones", ()),
+        ("smartwatch black", ()),
+        ("", ()),
+    ],
+)
+def test_words_that_nothing_holds_with_the_others_are_told(
+    index: LexicalIndex, query: str, relaxed: tuple[str, ...]
+) -> None:
+    assert index.relaxed(index.read(query).words) == relaxed
+
+
+@pytest.mark.parametrize(
+    ("query", "categories"),
+    [
+        ("lamps", ("Home > Lamps", "Office > Lamps")),
+        ("office lamp", ("Office", "Home > Lamps", "Office > Lamps")),
+        ("table", ()),
+        ("garden furniture", ("Home > Garden furniture",)),
+        ("furniture", ()),
+    ],
+)
+def test_a_query_names_its_categories(tmp_path: Path, query: str, categories: tuple[str, ...]) -> None:
+    paths = (("Home", "Lamps"), ("Office", "Lamps"), ("Home", "Garden furniture"))
+    build_lexical(tmp_path, [CatalogueItem(f"i{row}", "table", category=path) for row, path in enumerate(paths)])
+
+    assert LexicalIndex.open(tmp_path).read(query).categories == categories
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [("LC1D32P7", True), ("6es7214 k9x2lm44", True), ("ps5", False), ("laptop 6es7214", False), ("12345678", False)],
+)
+def test_codes_mean_nothing_but_themselves(index: LexicalIndex, query: str, code: bool) -> None:
+    assert index.read(query).is_code == code
