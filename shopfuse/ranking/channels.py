@@ -87,6 +87,14 @@ TABLE = (
         normalisation="absolute",
     ),
     Channel(
+        "name",
+        "share of what the item is called that the query says; 0 for an item that lacks a word of the query",
+        "shopfuse.recall.titles:NAME",
+        modality="text",
+        normalisation="absolute",
+        search_weight=1.0,
+    ),
+    Channel(
         "category",
         "how sure it is that the query means the item's category, 0..1; no score in a shop without categories",
         "shopfuse.recall.categories:CATEGORY",

@@ -132,7 +132,7 @@ def _score(scored: Scored) -> Column | None:
     if index.is_empty or semantic is None:
         return None
     nearest = float(semantic.max(initial=0.0))
-    key = scored.indexes[LEXICAL_INDEX].read(scored.query.query).key
+    key = scored.indexes[LEXICAL_INDEX].read(scored.query.query, scored.query.as_typed).key
     return index.score(cast(Vector, scored.query.text_embedding), scored.rows, nearest, key)
 
 

@@ -29,6 +29,7 @@ from shopfuse.recall.lexical_recipe import (
     ROW_FIELD,
     TEXT_FIELDS,
     coverage_query,
+    holding_all,
     indexed_texts,
     items_with,
     narrowing,
@@ -41,8 +42,10 @@ from shopfuse.recall.lexical_recipe import (
 )
 from shopfuse.recall.selection import Selection, price_bound
 from shopfuse.recall.words.analysis import Analyser
+from shopfuse.recall.words.brands import CATEGORIES, category_names, write_brands
 from shopfuse.recall.words.joints import Joints, further_words
 from shopfuse.recall.words.knowledge import Vocabulary, WordKnowledge, read_knowledge, write_knowledge
+from shopfuse.recall.words.negations import Lacking, LackingItems, Negations
 from shopfuse.recall.words.query_reading import QueryReader, QueryWord
 from shopfuse.recall.words.units import without_measures
 from shopfuse.release.manifest import ReleaseError
@@ -54,6 +57,9 @@ SPARE_HITS = 64
 # To score given rows, naming them takes 1.3 us a row and taking all matches 0.2 us a match.
 MATCHES_PER_ROW = 5
 READ_QUERIES = 4096  # remembered
+LACKING = "lacking"
+ALL_WORDS = 0.999  # of a coverage
+NO_ROWS = np.zeros(0, np.int32)
 
 
 def _schema() -> tantivy.Schema:
@@ -94,11 +100,17 @@ def build_lexical(folder: Path, items: Iterable[CatalogueItem], language: str = 
     index = tantivy.Index(_schema(), path=str(folder), reuse=False)
     index.register_tokenizer(ANALYSER, analyser.stems)
     writer = index.writer(heap_size=WRITER_BYTES, num_threads=1)
+    lacking, paths = Lacking(analyser), set[tuple[str, ...]]()
     for row, item in enumerate(items):
         writer.add_document(_document(row, item, analyser, joints))
+        lacking.add(row, item)
+        paths.add(tuple(item.category))
     writer.commit()
     writer.wait_merging_threads()
     write_knowledge(folder, vocabulary, joints)
+    names = category_names(paths, lambda name: [analyser.stem(word) for word in analyser.surface(name)])
+    write_brands(folder, names, CATEGORIES)
+    lacking.write(folder / LACKING)
     _finish(folder)
 
 
@@ -109,14 +121,17 @@ def _finish(folder: Path) -> None:
 
 
 class LexicalIndex:
-    def __init__(self, index: tantivy.Index, knowledge: WordKnowledge) -> None:
+    def __init__(self, index: tantivy.Index, knowledge: WordKnowledge, lacking: LackingItems) -> None:
         index.config_reader("manual")  # a release never changes: no thread that watches the folder
         self.analyser = knowledge.analyser
         self._schema = index.schema
         self._searcher = index.searcher()
         frequency = partial(term_frequency, self._searcher)
-        reader = QueryReader(knowledge, frequency)
+        self._lacking = lacking
+        reader = QueryReader(knowledge, Negations(knowledge.analyser.language), frequency, self._together)
         self.read = lru_cache(READ_QUERIES)(reader.read)  # a request needs it several times
+        self.unwanted = lru_cache(READ_QUERIES)(self._unwanted)
+        self.relaxed = lru_cache(READ_QUERIES)(self._relaxed)
         # Some missing files and fields show at the first search only.
         self._run(self._scoring([QueryWord((("a",),))]), 1)
 
@@ -127,12 +142,12 @@ class LexicalIndex:
         tantivy takes a lock file even to read. It lies beside links to the files, for a release may be read-only. The
         links live as long as the index: tantivy may come back to its lock after it has opened.
         """
-        knowledge = read_knowledge(folder)
+        knowledge, lacking = read_knowledge(folder), LackingItems.open(folder / LACKING)
         links = tempfile.mkdtemp(prefix="shopfuse-lexical-")
         try:
             for path in folder.iterdir():
                 (Path(links) / path.name).symlink_to(path.resolve())
-            index = cls(tantivy.Index.open(links), knowledge)
+            index = cls(tantivy.Index.open(links), knowledge, lacking)
         except (ValueError, OSError) as error:
             shutil.rmtree(links, ignore_errors=True)
             reason = str(error).replace(links, str(folder))
@@ -147,24 +162,52 @@ class LexicalIndex:
         """Whether some item holds each of a query's words, however it is written."""
         return all(items_with(self._searcher, word) > 0 for word in self.read(query).words)
 
-    def search(self, query: str, k: int, selection: Selection | None = None) -> Hits:
+    def holds(self, word: str) -> bool:
+        """Whether an item holds a word, in any form of it."""
+        return term_frequency(self._searcher, self.analyser.stem(word)) > 0
+
+    def _together(self, words: Sequence[str]) -> bool:
+        """Whether an item holds all of these indexed words."""
+        return len(self._run(holding_all(self._schema, self._searcher, words), 1)) > 0
+
+    def _unwanted(self, words: tuple[QueryWord, ...]) -> NDArray[np.int32]:
+        """The rows of the items that have one of a query's unwanted words; not of those that say that they lack it."""
+        parts = [NO_ROWS]
+        for form in (form for word in words for form in word.forms):
+            limit = min(term_frequency(self._searcher, term) for term in form) * len(TEXT_FIELDS)
+            rows = self._run(holding_all(self._schema, self._searcher, form), limit).rows if limit else NO_ROWS
+            spared = np.concatenate([self._lacking.of(term) for term in form])
+            parts.append(np.setdiff1d(rows, spared))
+        return np.unique(np.concatenate(parts))
+
+    def _relaxed(self, words: tuple[QueryWord, ...]) -> tuple[str, ...]:
+        """The words that the item which holds most of a query does without, as they are written."""
+        hits = self._run(coverage_query(self._schema, self._searcher, words), 1) if words else NO_HITS
+        if not words or (len(hits) and hits.scores[0] > ALL_WORDS):
+            return ()
+        held = (restricted(self._scoring([word]), [with_rows(self._schema, hits.rows)]) for word in words)
+        return tuple(
+            word.written for word, one in zip(words, held, strict=True) if not (len(hits) and self._run(one, 1))
+        )
+
+    def search(self, query: str, k: int, selection: Selection | None = None, as_typed: bool = False) -> Hits:
         """The k items with the highest BM25 for the query, those without any of its words left out."""
-        words = self.read(query).words
+        words = self.read(query, as_typed).telling
         if not words or k <= 0 or len(self) == 0 or (selection is not None and selection.count == 0):
             return NO_HITS
         scoring = self._scoring(words)
         return self._run(scoring, k) if selection is None else self._search_selected(scoring, k, selection)
 
-    def score(self, query: str, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+    def score(self, query: str, rows: NDArray[np.int32], as_typed: bool = False) -> NDArray[np.float32]:
         """The BM25 of rows, [n]; 0 where no word of the query occurs."""
-        words = self.read(query).words
+        words = self.read(query, as_typed).telling
         if not words:
             return np.zeros(len(rows), np.float32)
         return self._score(self._scoring(words), words, rows)
 
-    def coverage(self, query: str, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+    def coverage(self, query: str, rows: NDArray[np.int32], as_typed: bool = False) -> NDArray[np.float32]:
         """The share of the query's words that rows hold, rare words counting more, 0..1: [n]."""
-        words = self.read(query).words
+        words = self.read(query, as_typed).words
         if not words:
             return np.zeros(len(rows), np.float32)
         return self._score(coverage_query(self._schema, self._searcher, words), words, rows)

@@ -83,6 +83,11 @@ def coverage_query(schema: tantivy.Schema, searcher: tantivy.Searcher, words: Se
     return _any([held(word, share) for word, share in zip(words, shares, strict=True)])
 
 
+def holding_all(schema: tantivy.Schema, searcher: tantivy.Searcher, terms: Sequence[str]) -> tantivy.Query:
+    """Items that hold every indexed word, each in any field."""
+    return _all([_anywhere(schema, searcher, term) for term in terms])
+
+
 def items_with(searcher: tantivy.Searcher, word: QueryWord) -> int:
     """About how many items hold a word in its most frequent spelling."""
     return max(min(term_frequency(searcher, term) for term in form) for form in word.forms)

@@ -29,6 +29,7 @@ class RecallQuery:
     history_weights: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))  # [h], summing to 1
     image_embedding: Vector | None = None  # [image_dim], of the query's image or of the item's own
     memory: Memory = NO_MEMORY  # of the user, over all time
+    as_typed: bool = False  # the words are neither corrected nor completed
 
     @classmethod
     def of_user(
@@ -38,11 +39,11 @@ class RecallQuery:
         text_embedding: Vector | None = None,
         behaviour_vector: Vector | None = None,
         image_embedding: Vector | None = None,
+        as_typed: bool = False,
     ) -> RecallQuery:
         """What a user with this history asks for."""
-        return cls(
-            query, text_embedding, behaviour_vector, history.rows, history.weights(), image_embedding, history.memory
-        )
+        past = history.rows, history.weights()
+        return cls(query, text_embedding, behaviour_vector, *past, image_embedding, history.memory, as_typed)
 
     @cached_property
     def newest_rows(self) -> NDArray[np.int32]:

@@ -18,21 +18,23 @@ LEXICAL_INDEX = IndexFile(
 
 def _coverage(scored: Scored) -> Column:
     """An item of the category that is meant covers the query in other words."""
-    held = scored.indexes[LEXICAL_INDEX].coverage(scored.query.query, scored.rows)
+    held = scored.indexes[LEXICAL_INDEX].coverage(scored.query.query, scored.rows, scored.query.as_typed)
     category = scored["category"]
     return held if category is None else np.maximum(held, category)
 
 
 def _brand(scored: Scored) -> Column | None:
-    brands = scored.indexes[LEXICAL_INDEX].read(scored.query.query).brands
+    brands = scored.indexes[LEXICAL_INDEX].read(scored.query.query, scored.query.as_typed).brands
     return scored.indexes.items.made_by(brands, scored.rows).astype(np.float32) if brands else None
 
 
 LEXICAL = RecallChannel(
     LEXICAL_INDEX,
     needs=(WORDS,),
-    score=lambda scored: scored.indexes[LEXICAL_INDEX].score(scored.query.query, scored.rows),
-    search=lambda indexes, query, k, selection: indexes[LEXICAL_INDEX].search(query.query, k, selection),
+    score=lambda scored: scored.indexes[LEXICAL_INDEX].score(scored.query.query, scored.rows, scored.query.as_typed),
+    search=lambda indexes, query, k, selection: indexes[LEXICAL_INDEX].search(
+        query.query, k, selection, query.as_typed
+    ),
 )
 COVERAGE = RecallChannel(LEXICAL_INDEX, needs=(WORDS,), score=_coverage)
 BRAND = RecallChannel(LEXICAL_INDEX, needs=(WORDS,), score=_brand)

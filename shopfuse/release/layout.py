@@ -83,6 +83,10 @@ class ReleaseLayout:
         return self.indexes / "visual.faiss"
 
     @property
+    def titles(self) -> Path:
+        return self.indexes / "titles"
+
+    @property
     def categories(self) -> Path:
         return self.indexes / "categories"
 

@@ -22,6 +22,7 @@ from shopfuse.recall.item_table import build_item_table
 from shopfuse.recall.lexical import build_lexical
 from shopfuse.recall.popular import build_popular
 from shopfuse.recall.quantities import build_quantities
+from shopfuse.recall.titles import build_titles
 from shopfuse.recall.vectors import build_vectors
 from shopfuse.release.channels import Channels, write_channels
 from shopfuse.release.ingredients import built_with
@@ -111,6 +112,7 @@ def build_indexes(layout: ReleaseLayout) -> None:
     build_lexical(layout.lexical, items)
     build_identifiers(layout.identifiers, items)
     build_quantities(layout.quantities, items)
+    build_titles(layout.titles, items, "en")
     build_vectors(layout.semantic, unit_rows(1, ITEMS, TEXT_DIM))
     codes = np.array([text_code(" > ".join(item.category)) for item in items], np.int32)
     build_categories(layout.categories, codes, unit_rows(1, ITEMS, TEXT_DIM))

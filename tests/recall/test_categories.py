@@ -20,6 +20,7 @@ from shopfuse.recall.lexical import build_lexical
 from shopfuse.recall.popular import build_popular
 from shopfuse.recall.quantities import build_quantities
 from shopfuse.recall.query import RecallQuery
+from shopfuse.recall.titles import build_titles
 from shopfuse.recall.vectors import build_vectors
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import ReleaseError
@@ -94,6 +95,7 @@ def shop(root: Path, with_categories: bool) -> RecallIndexes:
     build_lexical(layout.lexical, items)
     build_identifiers(layout.identifiers, items)
     build_quantities(layout.quantities, items)
+    build_titles(layout.titles, items, "en")
     build_vectors(layout.semantic, VECTORS)
     build_vectors(layout.behaviour, VECTORS)
     build_categories(layout.categories, CODES if with_categories else np.zeros_like(CODES), VECTORS)

@@ -19,6 +19,7 @@ from shopfuse.recall.lexical import build_lexical
 from shopfuse.recall.popular import build_popular
 from shopfuse.recall.quantities import build_quantities
 from shopfuse.recall.query import RecallQuery
+from shopfuse.recall.titles import build_titles
 from shopfuse.recall.vector_channels import image_embedding
 from shopfuse.recall.vectors import build_vectors
 from shopfuse.release.layout import ReleaseLayout
@@ -39,7 +40,7 @@ QUERY = RecallQuery(
     image_embedding=IMAGES[11],
     memory=memory_of(np.array([4, 9, 4], np.int32), np.ones(3, np.bool_), np.arange(3) * 1e6, 3e6),
 )
-SILENT = [CHANNEL_COLUMN[name] for name in ("identifier", "quantity")]  # the query has no number
+SILENT = [CHANNEL_COLUMN[name] for name in ("identifier", "quantity", "name")]  # the query has no number
 
 
 def build(layout: ReleaseLayout, count: int) -> None:
@@ -49,6 +50,7 @@ def build(layout: ReleaseLayout, count: int) -> None:
     build_lexical(layout.lexical, items)
     build_identifiers(layout.identifiers, items)
     build_quantities(layout.quantities, items)
+    build_titles(layout.titles, items, "en")
     build_vectors(layout.semantic, TEXT[:count])
     build_categories(layout.categories, np.arange(count, dtype=np.int32) % 5, TEXT[:count])
     build_vectors(layout.visual, IMAGES[:count])

@@ -25,6 +25,7 @@ from shopfuse.ranking.item import CatalogueItem
 from shopfuse.ranking.labels import labels_json
 from shopfuse.recall.arrays import write_array
 from shopfuse.recall.indexes import RecallIndexes, build_indexes
+from shopfuse.recall.meaning_floor import meaning_floor
 from shopfuse.release.ids import next_release_id
 from shopfuse.release.ingredients import built_with
 from shopfuse.release.layout import ReleaseLayout
@@ -85,7 +86,9 @@ def make_release(workspace: Workspace, parts: ReleaseParts, times: StepTimes, pr
         layout = ReleaseLayout(staged)
         with times.step("write indexes"):
             _write_indexes(layout, parts.shop, parts.items, parts.texts.encoder.tokenizer, progress)
-            RecallIndexes.open(layout)  # what cannot be opened here is not released
+            indexes = RecallIndexes.open(layout)  # what cannot be opened here is not released
+        with times.step("meaning floor"):
+            floor = meaning_floor(indexes, parts.texts.encoder.encoding.encode)
         with times.step("write models"):
             known = known_models(workspace.paths.releases, workspace.paths.model_repository)
             versions = put_models(layout.models, gated.verified, known, parts.target, parts.engines.files)
@@ -104,7 +107,8 @@ def make_release(workspace: Workspace, parts: ReleaseParts, times: StepTimes, pr
                 parts.target,
             )
         with times.step("write manifest"):
-            manifest = _manifest(release_id, workspace.settings, parts, versions, ensembles, file_hashes(staged), times)
+            hashes = file_hashes(staged)
+            manifest = _manifest(release_id, workspace.settings, parts, versions, ensembles, hashes, floor, times)
             write_bytes(layout.manifest, manifest.to_json().encode())
             write_bytes(layout.signature, sign(manifest.to_json().encode(), key))
     with times.step("write feature store"):
@@ -177,6 +181,7 @@ def _manifest(
     versions: dict[str, ModelVersion],
     ensembles: dict[str, str],
     files: dict[str, str],
+    floor: float,
     times: StepTimes,
 ) -> Manifest:
     models, encoder, verified = parts.models, parts.texts.loaded, parts.gated.verified
@@ -202,6 +207,7 @@ def _manifest(
         ranks_similar=models.ranks_similar,
         language=parts.shop.catalogue.language,
         search_weights=models.search_weights,
+        meaning_floor=round(floor, 4),
         repeat_purchases=settings.repeat_purchases,
         repeat_purchases_by_category=dict(settings.repeat_purchases_by_category),
         labels=label_counts(parts.heads),

@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.ranking.channels import CHANNELS, TABLE
+from shopfuse.ranking.channels import CHANNELS, SEARCH, TABLE
 from shopfuse.ranking.tensors import MODALITIES, TASKS
 from shopfuse.state.store import Display, StoreError
-from shopfuse.v1 import item_pb2
+from shopfuse.v1 import item_pb2, search_pb2
 from shopfuse_gateway.pipeline.call import Call
 from shopfuse_gateway.pipeline.candidates import Candidates
-from shopfuse_gateway.pipeline.policy import Ranking
+from shopfuse_gateway.pipeline.policy import Ranking, is_fallback
 from shopfuse_gateway.pipeline.rank import Scores
+from shopfuse_gateway.pipeline.reading import interpretation
 from shopfuse_gateway.pipeline.reasons import Evidence, reasons
 from shopfuse_gateway.pipeline.recall import Recalled
 from shopfuse_gateway.releases.engine import Engine
@@ -56,6 +57,8 @@ class Answer:
     next_page_token: str = ""
     positions: Positions = field(default_factory=lambda: np.zeros(0, np.int64))  # of the page among the candidates
     top_score: float | None = None  # of the first item of a first page
+    fallback: bool = False  # nothing answers the query: the items come closest
+    interpretation: search_pb2.QueryInterpretation | None = None  # of a search's words
 
 
 def build_answer(engine: Engine, call: Call, ranked: Ranked) -> Answer:
@@ -69,13 +72,16 @@ def build_answer(engine: Engine, call: Call, ranked: Ranked) -> Answer:
         *_channel_pieces(candidates.channel_scores[positions], _matches(ranked, positions)),
     ]
     if call.request.explain:
-        pieces.append(_explanations(Evidence(call.request, candidates, positions, displays), ranked.scores))
+        pieces.append(
+            _explanations(Evidence(call.request, call.reading, candidates, positions, displays), ranked.scores)
+        )
     items = [b"".join(parts) for parts in zip(*pieces, strict=True)]
     items += _unknown_items(call, candidates, ranked.scores.score[positions])
     more = not call.request.candidate_ids and stop < len(order)
     token = _token(engine, call, candidates.rows[order], stop) if more else ""
     top_score = float(ranked.scores.score[order[0]]) if ranked.page is None and len(order) else None
-    return Answer(items, token, positions, top_score)
+    read = interpretation(engine, call.reading) if call.request.surface == SEARCH and call.request.query else None
+    return Answer(items, token, positions, top_score, is_fallback(call.request, candidates), read)
 
 
 def _token(engine: Engine, call: Call, rows: NDArray[np.int32], offset: int) -> str:

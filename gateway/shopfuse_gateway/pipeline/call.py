@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
+from shopfuse.recall.words.query_reading import NOTHING_READ, ReadQuery
 from shopfuse_gateway.pipeline.request import RankingRequest
 from shopfuse_gateway.releases.page_token import Page
 from shopfuse_gateway.telemetry.request_trace import RequestTrace
@@ -40,6 +41,7 @@ class Call:
     request: RankingRequest
     deadline: Deadline
     trace: RequestTrace
+    reading: ReadQuery = NOTHING_READ  # of the request's words, by the release that answers
 
     def pinned(self, page: Page) -> Call:
         """The call at the time of the request's first page."""

@@ -10,10 +10,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS
+from shopfuse.ranking.channels import CHANNEL_COLUMN, CHANNELS, SEARCH
 from shopfuse.ranking.features import candidate_features, missing_item_row
 from shopfuse.ranking.repeats import Memory
+from shopfuse.recall.categories import CATEGORY_INDEX
 from shopfuse.recall.channels import channel_scores
+from shopfuse.recall.meaning_floor import unrelated
 from shopfuse.state.store import StoreError
 from shopfuse_gateway.pipeline.call import Call
 from shopfuse_gateway.pipeline.recall import Recalled
@@ -39,6 +41,7 @@ class Candidates:
     channel_mask: Floats  # [c, K]
     memory: Memory  # of the user
     bought_enough: NDArray[np.bool_]  # [c], see repeat_purchases.py
+    unrelated: NDArray[np.bool_]  # [c], to the words of a search
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -57,7 +60,20 @@ async def describe(engine: Engine, call: Call, user: User, recalled: Recalled) -
     features = candidate_features(rows, items, user.history, call.request.context, scenes)
     scores, mask = await _channel_scores(engine, call, recalled)
     memory = user.history.memory
-    return Candidates(rows, ids, items, features, scores, mask, memory, bought_enough(engine, call, rows, memory))
+    enough, far = bought_enough(engine, call, rows, memory), _unrelated(engine, call, scores, mask)
+    return Candidates(rows, ids, items, features, scores, mask, memory, enough, far)
+
+
+def _unrelated(engine: Engine, call: Call, scores: Floats, mask: Floats) -> NDArray[np.bool_]:
+    """The candidates that do not answer the words of a search. What shoppers asked for and found is no nonsense."""
+    request = call.request
+    if request.surface != SEARCH or not request.query or request.image or _was_asked(engine, call):
+        return np.zeros(len(scores), np.bool_)
+    return unrelated(scores, mask, engine.release.manifest.meaning_floor, call.reading)
+
+
+def _was_asked(engine: Engine, call: Call) -> bool:
+    return engine.release.indexes[CATEGORY_INDEX].chosen.was_asked(call.reading.key)
 
 
 def _items(engine: Engine, call: Call, ids: list[bytes]) -> NDArray[np.void]:

@@ -18,7 +18,6 @@ from shopfuse.ranking.images import ImageError, decode_query
 from shopfuse.ranking.tensors import LENGTH_BUCKETS, bucket
 from shopfuse.recall.query import RecallQuery
 from shopfuse.recall.vector_channels import query_like
-from shopfuse.recall.word_channels import LEXICAL_INDEX
 from shopfuse_gateway.errors import InvalidRequest, ItemNotFound, Unsupported
 from shopfuse_gateway.pipeline.call import Call
 from shopfuse_gateway.pipeline.repeat_purchases import wanted_again
@@ -64,7 +63,7 @@ async def _query_intent(engine: Engine, call: Call, user: User) -> Intent:
     """Of words, an image, or both; the two are encoded side by side."""
     request = call.request
     words, image = await asyncio.gather(
-        _encode_words(engine, call, request.query) if request.query else _nothing(),
+        _encode_words(engine, call, call.reading.text) if request.query else _nothing(),
         _encode_image(engine, call, request.image) if request.image else _nothing(),
     )
     vector = _middle(words.query_vector if words else None, image.image_vector if image else None)
@@ -74,6 +73,7 @@ async def _query_intent(engine: Engine, call: Call, user: User) -> Intent:
         words.text_embedding if words else None,
         vector,
         image.image_embedding if image else None,
+        request.disable_correction,
     )
     return Intent(query, query_vector=vector)
 
@@ -92,9 +92,10 @@ def _middle(words: Vector | None, image: Vector | None) -> Vector | None:
 
 
 async def _encode_words(engine: Engine, call: Call, query: str) -> EncodedQuery | None:
+    """Of the query as it was read: that is also what it is remembered by."""
     if (cached := engine.queries.get(query)) is not None:
         return cached
-    tokens = engine.release.tokenizer.encode(engine.release.indexes[LEXICAL_INDEX].read(query).text)
+    tokens = engine.release.tokenizer.encode(query)
     length = bucket(len(tokens.ids), LENGTH_BUCKETS)
     arrays = {"input_ids": _padded(tokens.ids, length), "attention_mask": _padded(tokens.attention_mask, length)}
     model, budget_s = engine.release.models.encode_query, call.deadline.budget_s(SHARE)

@@ -8,6 +8,7 @@ from shopfuse_gateway.pipeline.candidates import describe
 from shopfuse_gateway.pipeline.encode import encode
 from shopfuse_gateway.pipeline.policy import apply_policy
 from shopfuse_gateway.pipeline.rank import rank
+from shopfuse_gateway.pipeline.reading import read_words
 from shopfuse_gateway.pipeline.recall import recall
 from shopfuse_gateway.pipeline.user import read_user
 from shopfuse_gateway.releases.engine import Engine
@@ -22,7 +23,7 @@ async def answer(engine: Engine, call: Call, impressions: ImpressionLog) -> Answ
     if call.request.page_token:
         page = engine.tokens.read(call.request.page_token, call.request.fingerprint)
         call = call.pinned(page)
-    trace = call.trace
+    call, trace = read_words(engine, call), call.trace
     with trace.stage("features"):
         user = read_user(engine, call)
     with trace.stage("encode"):

@@ -36,6 +36,7 @@ RULES: dict[str, Rule] = {
     "EXCLUDED": _excluded,
     "UNAVAILABLE": _unavailable,
     "PURCHASED": lambda _, candidates: candidates.bought_enough,
+    "UNRELATED": lambda request, candidates: candidates.unrelated & (not is_fallback(request, candidates)),
 }
 
 
@@ -43,6 +44,11 @@ RULES: dict[str, Rule] = {
 class Ranking:
     order: NDArray[np.int64]  # positions among the candidates, best first
     removed: dict[str, int]  # reason -> candidates
+
+
+def is_fallback(request: RankingRequest, candidates: Candidates) -> bool:
+    """Whether nothing answers the query and the caller takes what comes closest."""
+    return request.allow_fallback and len(candidates) > 0 and bool(candidates.unrelated.all())
 
 
 def apply_policy(request: RankingRequest, candidates: Candidates, scores: Scores, page: Page | None) -> Ranking:

@@ -16,6 +16,7 @@ from shopfuse.ranking.channels import CHANNEL_COLUMN, RECOMMEND, SIMILAR
 from shopfuse.ranking.features import FEATURES
 from shopfuse.ranking.repeat_purchases import DUE, LONG_GONE
 from shopfuse.ranking.repeats import DAY_S, interval_s, since_s
+from shopfuse.recall.words.query_reading import ReadQuery
 from shopfuse.state.store import Display
 from shopfuse.v1 import item_pb2
 from shopfuse_gateway.pipeline.candidates import Candidates
@@ -38,6 +39,7 @@ class Evidence:
     """The items of one page. `positions` are theirs among the candidates."""
 
     request: RankingRequest
+    reading: ReadQuery  # of its words
     candidates: Candidates
     positions: NDArray[np.int64]  # [p]
     displays: Sequence[Display]  # [p]
@@ -101,7 +103,11 @@ def _seasonal(evidence: Evidence) -> Strengths:
 
 def _match_text(evidence: Evidence, at: int) -> str:
     words = "every word" if evidence.channel("coverage")[at] > ALL_WORDS else "words"
-    return f"its text holds {words} of “{evidence.request.query[:80]}”"
+    typed, reading = evidence.request.query, evidence.reading
+    asked = f"its text holds {words} of “{(reading.asked or typed)[:80]}”"
+    if reading.corrected:
+        return f"{asked}, which “{typed[:80]}” was read as"
+    return f"{asked}, the last one completed" if reading.completed else asked
 
 
 def _meaning_text(evidence: Evidence, at: int) -> str:

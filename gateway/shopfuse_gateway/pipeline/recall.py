@@ -19,6 +19,7 @@ from shopfuse.recall.channels import applicable_channels, merge, search
 from shopfuse.recall.hits import Hits
 from shopfuse.recall.query import RecallQuery
 from shopfuse.recall.selection import Selection
+from shopfuse.recall.word_channels import LEXICAL_INDEX
 from shopfuse_gateway.pipeline.call import Call
 from shopfuse_gateway.pipeline.encode import Intent
 from shopfuse_gateway.releases.engine import Engine
@@ -84,10 +85,16 @@ async def _search(engine: Engine, call: Call, query: RecallQuery) -> dict[str, H
 async def _selection(engine: Engine, call: Call) -> Selection | None:
     items, item_filter = engine.release.indexes.items, call.request.item_filter
     excluded = items.rows(call.request.excluded) if call.request.excluded else NO_EXCLUSIONS
-    if item_filter in UNRESTRICTED:
+    if item_filter in UNRESTRICTED and not call.reading.unwanted:
         return items.select(item_filter, excluded)
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(engine.threads, items.select, item_filter, excluded)
+    return await asyncio.get_running_loop().run_in_executor(engine.threads, _select, engine, call, excluded)
+
+
+def _select(engine: Engine, call: Call, excluded: NDArray[np.int32]) -> Selection | None:
+    """Without the items that have what the query asks to be absent."""
+    indexes = engine.release.indexes
+    unwanted = indexes[LEXICAL_INDEX].unwanted(call.reading.unwanted)
+    return indexes.items.select(call.request.item_filter, np.concatenate([excluded, unwanted]))
 
 
 def _result(call: Call, name: str, future: asyncio.Future[Hits]) -> Hits | None:

@@ -39,6 +39,8 @@ class RankingRequest:
     page_token: str = ""
     explain: bool = False
     repeat_purchases: int = AUTO  # of ranking/repeat_purchases.py
+    disable_correction: bool = False
+    allow_fallback: bool = False
     fingerprint: bytes = b""  # digest of every field but the page's, see releases/page_token.py
 
     @property
@@ -61,7 +63,14 @@ def from_search(message: search_pb2.SearchRequest) -> RankingRequest:
     query, image = _searchable(message.query), message.query_image
     paged = _paged(SEARCH, message, query)
     context = replace(paged.context, query_image=bool(image))
-    return replace(paged, query=query, image=image, context=context)
+    return replace(
+        paged,
+        query=query,
+        image=image,
+        context=context,
+        disable_correction=message.disable_correction,
+        allow_fallback=message.allow_fallback,
+    )
 
 
 def from_recommend(message: recommendation_pb2.RecommendRequest) -> RankingRequest:

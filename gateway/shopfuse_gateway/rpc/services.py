@@ -134,6 +134,8 @@ class Answering:
 
 def _response(response: type[ResponseT], held: HeldRelease, built: Answer, trace: RequestTrace) -> ResponseT:
     fields: dict[str, Any] = {"next_page_token": built.next_page_token} if built.next_page_token else {}
+    if built.interpretation is not None:
+        fields |= {"query_interpretation": built.interpretation, "fallback": built.fallback}
     rest = response(
         request_id=trace.request_id,
         served_by=held.engine.release.served_by,

@@ -89,6 +89,11 @@ def _segments(text: str, of_item: bool) -> list[str]:
     return segments
 
 
+def fold_word(word: str) -> str:
+    """One word as the words of a query are written: in lower case and without accents."""
+    return next(iter(_word_filters("").analyze(word)), word)
+
+
 def is_han(char: str) -> bool:
     return any(first <= char <= last for first, last in HAN)
 

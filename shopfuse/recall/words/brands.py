@@ -1,4 +1,5 @@
-"""The brand that a query names: "samsung" means what Samsung makes before what fits something of Samsung's.
+"""The names that a query says: of brands ("samsung" means what Samsung makes before what fits something of Samsung's),
+and of categories.
 
 Learned from the catalogue. A brand that is called like an ordinary word is not believed: most items with that word
 would be of other brands.
@@ -7,13 +8,14 @@ would be of other brands.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shopfuse.ranking.item import CATEGORY_SEPARATOR
 from shopfuse.recall.words.json_files import read_words, write_words
 
-FILE = "brands.json"
+FILE, CATEGORIES = "brands.json", "category_names.json"
 MAX_WORDS = 4  # of a name
 MAX_BRANDS = 100_000
 MIN_SHARE = 0.25  # of the items that hold a name's rarest word, those which are of the brand
@@ -44,8 +46,17 @@ class BrandNames:
         return {words: tuple(sorted(self.names[words])) for words in frequent}
 
 
+def category_names(paths: Iterable[Sequence[str]], words: Callable[[str], Sequence[str]]) -> Brands:
+    """The paths " > " of all levels by the indexed words of each level's own name."""
+    names: dict[str, set[str]] = {}
+    for levels in {tuple(path[:depth]) for path in paths for depth in range(1, len(path) + 1)}:
+        if 0 < len(own := words(levels[-1])) <= MAX_WORDS:
+            names.setdefault(" ".join(own), set()).add(CATEGORY_SEPARATOR.join(levels))
+    return {own: tuple(sorted(named)) for own, named in names.items()}
+
+
 def brands_in(words: Sequence[str], brands: Brands) -> tuple[str, ...]:
-    """The names of all brands that a query's words hold."""
+    """The names of all brands, or the paths of all categories, that a query's words hold."""
     spans = (
         " ".join(words[start:end])
         for start in range(len(words))
@@ -54,14 +65,14 @@ def brands_in(words: Sequence[str], brands: Brands) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for span in spans for name in brands.get(span, ())))
 
 
-def write_brands(folder: Path, brands: Brands) -> None:
-    write_words(folder / FILE, brands)
+def write_brands(folder: Path, brands: Brands, file: str = FILE) -> None:
+    write_words(folder / file, brands)
 
 
-def read_brands(folder: Path) -> Brands:
+def read_brands(folder: Path, file: str = FILE) -> Brands:
     """Raises ReleaseError naming the file where it is missing or damaged."""
     return read_words(
-        folder / FILE,
-        "the brands of a catalogue",
+        folder / file,
+        "the names of a catalogue's brands or categories",
         lambda content: {str(words): tuple(str(name) for name in names) for words, names in content.items()},
     )

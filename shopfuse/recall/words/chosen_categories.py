@@ -45,6 +45,10 @@ class ChosenCategories:
             raise ReleaseError(f"{folder}/chosen_counts.npy: {len(chosen.counts)}, expected {len(chosen.categories)}")
         return chosen
 
+    def was_asked(self, key: int) -> bool:
+        """Whether shoppers asked a query and went on to an item of some category."""
+        return key != NO_WORDS and key_span(self.keys, self.indptr, key) != slice(0, 0)
+
     def after(self, key: int, categories: NDArray[np.int32]) -> tuple[Floats, int]:
         """How often shoppers chose from `categories` after a query, as shares of the most chosen category's, [n], and
         how many choices there were."""

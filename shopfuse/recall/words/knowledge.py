@@ -18,15 +18,16 @@ from pathlib import Path
 
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.recall.words.analysis import Analyser
-from shopfuse.recall.words.brands import BrandNames, Brands, read_brands, write_brands
+from shopfuse.recall.words.brands import CATEGORIES, BrandNames, Brands, read_brands, write_brands
 from shopfuse.recall.words.compounds import NO_COMPOUNDS, Compounds
 from shopfuse.recall.words.joints import Joints, Pairs, read_joints, write_joints
 from shopfuse.recall.words.json_files import read_words, write_words
+from shopfuse.recall.words.known_words import KnownWords, build_known_words
 from shopfuse.recall.words.spelling import MAX_WORDS, Spelling, build_spelling
 from shopfuse.recall.words.units import without_measures, writings
 from shopfuse.release.manifest import ReleaseError
 
-ANALYSER, SPELLING, USUAL_FORMS = "analyser.json", "spelling", "usual_forms.json"
+ANALYSER, SPELLING, KNOWN, USUAL_FORMS = "analyser.json", "spelling", "known", "usual_forms.json"
 USUAL_QUANTITIES = "usual_quantities.json"
 MAX_QUANTITIES = 50_000
 
@@ -38,8 +39,10 @@ UsualQuantities = dict[str, str]  # the words that stand for a quantity -> how m
 class WordKnowledge:
     analyser: Analyser
     spelling: Spelling
+    known: KnownWords
     joints: Joints
     brands: Brands
+    categories: Brands
     usual_forms: UsualForms
     usual_quantities: UsualQuantities
     compounds: Compounds
@@ -73,6 +76,7 @@ def write_knowledge(folder: Path, vocabulary: Vocabulary, joints: Joints) -> Non
     content = {"language": analyser.language, "identity": analyser.identity}
     (folder / ANALYSER).write_text(json.dumps(content) + "\n", encoding="utf-8")
     build_spelling(folder / SPELLING, vocabulary.items_with)
+    build_known_words(folder / KNOWN, vocabulary.items_with, analyser.language)
     write_joints(folder, joints)
     write_brands(folder, vocabulary.brands.believed(vocabulary.items_with))
     usual = dict(pair for pair, _ in reversed(vocabulary.quantities.most_common(MAX_QUANTITIES)))
@@ -87,8 +91,10 @@ def read_knowledge(folder: Path) -> WordKnowledge:
     return WordKnowledge(
         analyser,
         Spelling.open(folder / SPELLING),
+        KnownWords.open(folder / KNOWN),
         read_joints(folder),
         read_brands(folder),
+        read_brands(folder, CATEGORIES),
         forms,
         _read_usual(folder / USUAL_QUANTITIES, "how a catalogue writes quantities"),
         Compounds.of(forms) if analyser.compounds else NO_COMPOUNDS,

@@ -1,7 +1,8 @@
-"""What a query means in the words of its catalogue: slips corrected, compounds in all their spellings.
+"""What a query means in the words of its catalogue: slips corrected, beginnings completed, compounds in all their
+spellings; and what of it are no words to look for: prices, and what is asked to be absent.
 
-Nothing that the catalogue has is ever changed, and all knowledge comes from the catalogue: a new product line is
-understood from the next build on. It ranks nothing and knows no user.
+Nothing that the catalogue or the language has is ever changed, and what a word means comes from the catalogue: a new
+product line is understood from the next build on. It ranks nothing and knows no user.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from itertools import pairwise
 from shopfuse.recall.words.brands import brands_in
 from shopfuse.recall.words.joints import MIN_PART, joined, parts_of, usually_written
 from shopfuse.recall.words.knowledge import WordKnowledge
+from shopfuse.recall.words.negations import Negations
+from shopfuse.recall.words.price_limits import price_limits
 from shopfuse.recall.words.spelling import MIN_LENGTH
 from shopfuse.recall.words.units import rewritten
 
 MAX_CHARACTERS = 2048
 MAX_WORDS = 32
 NO_WORDS = 0
+CODE_LENGTH = 6
 
 Form = tuple[str, ...]  # indexed words, all of which an item must hold
 
@@ -31,6 +35,7 @@ class QueryWord:
 
     forms: tuple[Form, ...]
     halves: tuple[str, ...] = ()  # indexed words
+    written: str = ""  # as the query has it, corrected
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,24 @@ class ReadQuery:
     text: str  # for the text encoder: as typed, with the corrections, and words also as the catalogue writes them
     words: tuple[QueryWord, ...]  # distinct, at most 32
     brands: tuple[str, ...] = ()  # that it names
+    categories: tuple[str, ...] = ()  # paths of those that it names
+    asked: str = ""  # the words to look for, corrected, without prices and what is to be absent
+    corrected: str = ""  # the query with its slips corrected, where there are some
+    completed: tuple[str, ...] = ()  # what its last word was read as the beginning of, the most frequent first
+    unwanted: tuple[QueryWord, ...] = ()  # that an item must not have
+    unwanted_words: tuple[str, ...] = ()  # the same as they are typed
+    min_price: float | None = None
+    max_price: float | None = None
+
+    @property
+    def telling(self) -> tuple[QueryWord, ...]:
+        """The words that speak for an item: of those without the unwanted, some still say so ("no added sugar")."""
+        return self.words + self.unwanted
+
+    @property
+    def is_code(self) -> bool:
+        """Whether it is made of codes of articles, which mean nothing but themselves."""
+        return bool(self.words) and all(is_code(word.written) for word in self.words)
 
     @property
     def key(self) -> int:
@@ -48,20 +71,57 @@ class ReadQuery:
         return int.from_bytes(blake2b("\0".join(words).encode(), digest_size=8).digest())
 
 
+NOTHING_READ = ReadQuery("", ())
+
+
+def is_code(word: str) -> bool:
+    """Letters and digits in one, too long for a model's name that people speak of."""
+    return len(word) >= CODE_LENGTH and any(c.isdigit() for c in word) and any(c.isalpha() for c in word)
+
+
 @dataclass(frozen=True, slots=True)
 class QueryReader:
     knowledge: WordKnowledge
+    negations: Negations
     items_with: Callable[[str], int]  # how many items hold an indexed word
+    together: Callable[[Sequence[str]], bool]  # whether one item holds all of these
 
-    def read(self, query: str) -> ReadQuery:
-        text = self._joined(query[:MAX_CHARACTERS])
-        words = self._surface(text)
-        if changes := self._changes(words):
-            text = _replaced(text, changes)
-            words = self._surface(text)
-        encoded = rewritten(_followed(text, self._usual_forms(words)), self.knowledge.usual_quantities)
-        encoded = usually_written(encoded, self.knowledge.joints, self._stem)
-        return ReadQuery(encoded, tuple(self._forms(words)), self._brands(text))
+    def read(self, query: str, as_typed: bool = False) -> ReadQuery:
+        """`as_typed`: nothing is corrected and nothing completed."""
+        text = query[:MAX_CHARACTERS]
+        limits = price_limits(text)
+        wanted = self.negations.of_query(limits.text)
+        if not (self._surface(wanted.text) or wanted.unwanted):  # "under 50" alone: there is nothing to limit
+            asked = self._joined(text)
+            words = self._surface(asked)
+            encoded, forms = self._encoded(asked, words), tuple(self._forms(words))
+            return ReadQuery(encoded, forms, self._brands(asked), self._categories(words), text)
+        asked = self._joined(wanted.text)
+        words = self._surface(asked)
+        completed = () if as_typed else self._completions(words)
+        changes = {} if as_typed else self._changes(words[:-1] if completed else words)
+        read = _replaced(asked, changes)
+        if completed and not self.knowledge.known.is_word(words[-1]):
+            read = _replaced(read, {(words[-1],): completed[0]})
+        words, corrected = self._surface(read), _replaced(text, changes)
+        return ReadQuery(
+            self._encoded(read, words) if words else text,
+            tuple(self._forms(words, completed)),
+            self._brands(read),
+            self._categories(words),
+            _replaced(wanted.text, changes),
+            corrected if corrected != text else "",
+            completed,
+            tuple(word for typed in wanted.unwanted for word in self._forms(self._surface(self._joined(typed)))),
+            wanted.unwanted,
+            limits.min_price,
+            limits.max_price,
+        )
+
+    def _encoded(self, text: str, words: Sequence[str]) -> str:
+        """What the encoder reads: words, joint words and quantities also as the catalogue writes them."""
+        usual = rewritten(_followed(text, self._usual_forms(words)), self.knowledge.usual_quantities)
+        return usually_written(usual, self.knowledge.joints, self._stem)
 
     def _joined(self, text: str) -> str:
         text = self.knowledge.analyser.folded(text)
@@ -73,6 +133,9 @@ class QueryReader:
 
     def _brands(self, text: str) -> tuple[str, ...]:
         return brands_in(self.knowledge.analyser.surface(text)[:MAX_WORDS], self.knowledge.brands)
+
+    def _categories(self, words: Sequence[str]) -> tuple[str, ...]:
+        return brands_in([self._stem(word) for word in words], self.knowledge.categories)
 
     def _usual_forms(self, words: Sequence[str]) -> dict[str, str]:
         """The words that the catalogue mostly writes in another form, which the query lacks: "laptop" of "laptops"."""
@@ -96,8 +159,22 @@ class QueryReader:
         joined = {pair: "".join(pair) for pair in pairwise(words) if self._is_torn(*pair)}
         torn = {word for pair in joined for word in pair}
         unknown = [word for word in words if word not in torn and not self._known(word)]
-        mended = {(word,): self.knowledge.spelling.correction(word) or self._apart(word) for word in unknown}
+        mended = {(word,): self._correction(word) or self._apart(word) for word in unknown}
         return joined | {word: better for word, better in mended.items() if better is not None}
+
+    def _correction(self, word: str) -> str | None:
+        """A word of the language is nobody's slip, also where the shop has nothing of it: lamb is no lamp."""
+        return None if self.knowledge.known.is_word(word) else self.knowledge.spelling.correction(word)
+
+    def _completions(self, words: Sequence[str]) -> tuple[str, ...]:
+        """What the last word, which no item holds, may become when it is typed to its end. A word of the language only
+        becomes another beside words that an item holds together with that: "iphone 14 mid"."""
+        if not words or self._known(words[-1]):
+            return ()
+        others, longer = [self._stem(word) for word in words[:-1]], self.knowledge.known.completions(words[-1])
+        if self.knowledge.known.is_word(words[-1]):
+            longer = [word for word in longer if others and self.together([*others, self._stem(word)])]
+        return tuple(longer)
 
     def _is_torn(self, first: str, second: str) -> bool:
         """True for "lap top", where the catalogue has "laptop" and never writes the two words side by side."""
@@ -117,18 +194,19 @@ class QueryReader:
     def _weaker_part(self, parts: Iterable[str]) -> int:
         return min(self.items_with(self._stem(part)) for part in parts)
 
-    def _forms(self, words: Sequence[str]) -> list[QueryWord]:
-        """Each distinct indexed word with its other spellings."""
-        stems = {self._stem(word): word for word in reversed(words)}
+    def _forms(self, words: Sequence[str], completed: Sequence[str] = ()) -> list[QueryWord]:
+        """Each distinct indexed word with its other spellings; the last one was read as any of `completed`."""
+        written = {self._stem(word): word for word in reversed(words)}
         kept = list(dict.fromkeys(map(self._stem, words)))
         kept = self._without_absent_compounds(kept) if self.knowledge.analyser.segmented else kept
-        return [self._query_word(stem, stems[stem]) for stem in kept]
+        begun, endings = self._stem(words[-1]) if completed else "", [self._stem(word) for word in completed]
+        return [self._query_word(stem, written[stem], endings if stem == begun else ()) for stem in kept]
 
-    def _query_word(self, stem: str, word: str) -> QueryWord:
+    def _query_word(self, stem: str, word: str, endings: Sequence[str]) -> QueryWord:
         kinds, about = self._family(stem)
         parts = [self._stem(part) for part in parts_of(word, self.knowledge.joints, self._stem)]
         halves = tuple(dict.fromkeys(half for half in (*parts, *about) if half != stem))
-        return QueryWord(tuple((form,) for form in dict.fromkeys((stem, *kinds))), halves)
+        return QueryWord(tuple((form,) for form in dict.fromkeys((stem, *endings, *kinds))), halves, word)
 
     def _without_absent_compounds(self, words: list[str]) -> list[str]:
         """Segmentation gives a long word and the words inside it: one that no item holds says nothing that those do

@@ -4,8 +4,8 @@
 dimensions. Units of a kind are counted in one of them, but no length is converted between inches and millimetres:
 shops round such conversions as they like.
 
-A table, not a library of units: pint knows neither "zoll" nor which spellings shoppers type, takes 0.1 ms a quantity,
-and reads "a", "in" and "m" wherever they stand.
+A table, not a library of units: pint knows neither "zoll" nor which spellings shoppers type, and reads "a", "in" and
+"m" wherever they stand.
 """
 
 from __future__ import annotations
@@ -140,6 +140,17 @@ def quantities(text: str) -> tuple[Quantity, ...]:
     text = _unquoted(text)
     threads = [Quantity(THREAD, float(match[1])) for match in _THREAD.finditer(text)]
     return tuple(dict.fromkeys([*threads, *(value for found in _found(text) for value in found.quantities)]))
+
+
+def told_quantities(text: str) -> list[tuple[str, Quantity]]:
+    """Each quantity with a unit of its own, and how it is written: what a reader can be told."""
+    text = _unquoted(text)
+    return [
+        (text[found.start : found.end].strip(), quantity)
+        for found in _found(text)
+        for quantity in found.quantities
+        if quantity.kind in _TABLE
+    ]
 
 
 def same(asked: Quantity, stated: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -186,14 +187,93 @@ def test_shortened_forms_lack_up_to_as_many_letters() -> None:
         ("spelling/words.json", '["one"]'),
         ("spelling/words.json", "{"),
         ("spelling/hashes.npy", "x"),
+        ("known/words.json", '{"lamp": "many"}'),
+        ("known/language.npy", "x"),
+        ("lacking/rows.npy", "x"),
     ],
 )
 def test_damaged_knowledge_of_words_is_named(folder: Path, tmp_path: Path, file: str, content: str) -> None:
-    (tmp_path / "spelling").mkdir()
-    for path in folder.rglob("*"):
-        if path.is_file():
-            (tmp_path / path.relative_to(folder)).write_bytes(path.read_bytes())
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     (tmp_path / file).write_text(content)
 
     with pytest.raises(ReleaseError, match=str(tmp_path / file.split("/")[0])):
         LexicalIndex.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("query", "text", "completed"),
+    [
+        ("headph", "headphones", ("headphones",)),
+        ("wireless headph", "wireless headphones", ("headphones",)),
+        ("samsung lapt", "samsung laptop", ("laptop",)),
+        ("lap", "lap", ()),  # the catalogue has it
+        ("he", "he", ()),
+        ("headp wireless", "headp wireless", ()),  # only the last word is unfinished
+        ("to", "to", ()),
+        ("wireless head", "wireless head", ("headphones",)),  # a word; items hold it together with the other
+        ("head", "head", ()),
+    ],
+)
+def test_the_last_word_may_be_the_beginning_of_one(
+    index: LexicalIndex, query: str, text: str, completed: tuple[str, ...]
+) -> None:
+    assert index.read(query).text == text
+    assert index.read(query).completed == completed
+    if completed:
+        assert index.search(query, 20).rows[0] in index.search(completed[0], 20).rows
+
+
+@pytest.mark.parametrize("word", ["bat", "cove", "loner", "bags", "café", "mousse", "glove", "waters"])
+def test_a_word_of_the_language_is_not_turned_into_another(index: LexicalIndex, word: str) -> None:
+    assert index.read(word).corrected == ""
+
+
+def test_words_may_be_taken_as_they_are_typed(index: LexicalIndex) -> None:
+    read = index.read("wirless headph", as_typed=True)
+
+    assert (read.text, read.corrected, read.completed) == ("wirless headph", "", ())
+    assert len(index.search("wirless", 20, as_typed=True)) == 0
+    assert index.read("wirless headph").corrected == "wireless headph"
+
+
+@pytest.mark.parametrize(
+    ("query", "relaxed"),
+    [
+        ("samsung laptop", ()),
+        ("samsung headphones", ("headphones",)),  # no item holds both: the rarer one is kept
+        ("wireless zither", ("zither",)),
+        ("zither", ("zither",)),
+        ("wirless hedphones", ()),
+        ("smartwatch black", ()),
+        ("", ()),
+    ],
+)
+def test_words_that_nothing_holds_with_the_others_are_told(
+    index: LexicalIndex, query: str, relaxed: tuple[str, ...]
+) -> None:
+    assert index.relaxed(index.read(query).words) == relaxed
+
+
+@pytest.mark.parametrize(
+    ("query", "categories"),
+    [
+        ("lamps", ("Home > Lamps", "Office > Lamps")),
+        ("office lamp", ("Office", "Home > Lamps", "Office > Lamps")),
+        ("table", ()),
+        ("garden furniture", ("Home > Garden furniture",)),
+        ("furniture", ()),
+    ],
+)
+def test_a_query_names_its_categories(tmp_path: Path, query: str, categories: tuple[str, ...]) -> None:
+    paths = (("Home", "Lamps"), ("Office", "Lamps"), ("Home", "Garden furniture"))
+    build_lexical(tmp_path, [CatalogueItem(f"i{row}", "table", category=path) for row, path in enumerate(paths)])
+
+    assert LexicalIndex.open(tmp_path).read(query).categories == categories
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [("LC1D32P7", True), ("6es7214 k9x2lm44", True), ("ps5", False), ("laptop 6es7214", False), ("12345678", False)],
+)
+def test_codes_mean_nothing_but_themselves(index: LexicalIndex, query: str, code: bool) -> None:
+    assert index.read(query).is_code == code
