@@ -183,7 +183,9 @@ def write_store(path: Path, items: list[CatalogueItem]) -> None:
     rows["brand"] = [text_code(item.brand or "") for item in items]
     rows["updated_at"] = NOW
     displays = {
-        item.item_id.encode(): Display(item.title, item.price, item.currency, None, item.brand, item.category)
+        item.item_id.encode(): Display(
+            item.title, item.price, item.currency, None, item.brand, item.category, item.group_id
+        )
         for item in items
     }
     with LmdbStore.open(path, readonly=False) as store:

@@ -158,7 +158,9 @@ def _parts(items: Iterator[CatalogueItem]) -> Iterator[list[CatalogueItem]]:
 
 
 def _display(item: CatalogueItem) -> Display:
-    return Display(item.title, item.price, item.currency, item.image_uri, item.brand, item.category)
+    return Display(
+        item.title, item.price, item.currency, item.image_uri, item.brand, item.category, group_id=item.group_id
+    )
 
 
 def _put_ensembles(

@@ -22,6 +22,7 @@ from shopfuse_gateway.pipeline.policy import Ranking
 from shopfuse_gateway.pipeline.rank import Scores
 from shopfuse_gateway.pipeline.reasons import Evidence, reasons
 from shopfuse_gateway.pipeline.recall import Recalled
+from shopfuse_gateway.pipeline.variants import variant_pieces
 from shopfuse_gateway.releases.engine import Engine
 from shopfuse_gateway.releases.page_token import Page
 from shopfuse_gateway.telemetry.impression_log import Impression
@@ -65,6 +66,7 @@ def build_answer(engine: Engine, call: Call, ranked: Ranked) -> Answer:
     displays = _displays(engine, call, [candidates.ids[at] for at in positions.tolist()])
     pieces = [
         _heads(candidates, positions, displays),
+        variant_pieces(engine, call, ranked.recalled, candidates, ranked.scores, positions),
         _score_pieces(engine, ranked.scores, positions),
         *_channel_pieces(candidates.channel_scores[positions], _matches(ranked, positions)),
     ]
@@ -115,6 +117,7 @@ def _heads(candidates: Candidates, positions: Positions, displays: Sequence[Disp
             price=display.price,
             currency=display.currency,
             image_uri=display.image_uri,
+            group_id=display.group_id,
         ).SerializeToString()
         for at, display in zip(positions.tolist(), displays, strict=True)
     ]

@@ -34,7 +34,7 @@ async def answer(engine: Engine, call: Call, impressions: ImpressionLog) -> Answ
     with trace.stage("rank"):
         scores = await rank(engine, call, user, intent, candidates)
     with trace.stage("policy"):
-        ranking = apply_policy(call.request, candidates, scores, page)
+        ranking = apply_policy(engine, call, candidates, scores, page)
     ranked = Ranked(page, recalled, candidates, scores, ranking)
     with trace.tracing.span("answer"):
         built = build_answer(engine, call, ranked)

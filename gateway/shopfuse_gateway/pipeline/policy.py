@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shopfuse_gateway.pipeline.call import Call
 from shopfuse_gateway.pipeline.candidates import Candidates
 from shopfuse_gateway.pipeline.rank import Scores
 from shopfuse_gateway.pipeline.request import RankingRequest
+from shopfuse_gateway.releases.engine import Engine
 from shopfuse_gateway.releases.page_token import Page
 
 Rule = Callable[[RankingRequest, Candidates], NDArray[np.bool_]]
@@ -45,8 +47,10 @@ class Ranking:
     removed: dict[str, int]  # reason -> candidates
 
 
-def apply_policy(request: RankingRequest, candidates: Candidates, scores: Scores, page: Page | None) -> Ranking:
-    """The order that is shown. A later page keeps the first page's order; a caller's candidates all come back."""
+def apply_policy(engine: Engine, call: Call, candidates: Candidates, scores: Scores, page: Page | None) -> Ranking:
+    """The order that is shown, of a product's variants the best one. A later page keeps the first page's order; a
+    caller's candidates all come back."""
+    request = call.request
     if page is not None:
         return Ranking(np.arange(len(candidates)), {})
     kept, removed = np.ones(len(candidates), np.bool_), {}
@@ -55,5 +59,9 @@ def apply_policy(request: RankingRequest, candidates: Candidates, scores: Scores
             gone = kept & rule(request, candidates)
             removed[reason] = int(gone.sum())
             kept &= ~gone
-    best_first = np.lexsort((candidates.rows, -scores.score))
-    return Ranking(best_first[kept[best_first]], removed)
+    order = np.lexsort((candidates.rows, -scores.score))
+    order = order[kept[order]]
+    if not request.candidate_ids:
+        shown = engine.release.indexes.items.groups.once(candidates.rows[order])
+        removed["VARIANT"], order = len(order) - len(shown), order[shown]
+    return Ranking(order, removed)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from shopfuse.ranking.filter import NO_FILTER, ItemFilter
 from shopfuse.recall.channels import applicable_channels, merge, search
 from shopfuse.recall.hits import Hits
+from shopfuse.recall.item_table import ItemTable
 from shopfuse.recall.query import RecallQuery
 from shopfuse.recall.selection import Selection
 from shopfuse_gateway.pipeline.call import Call
@@ -36,18 +37,20 @@ class Recalled:
     rows: NDArray[np.int32]  # [c], the pool of candidates, distinct
     hits: Mapping[str, Hits]  # by channel
     query: RecallQuery  # without what the channels that failed would need
+    selection: Selection | None  # what the filter lets pass; None is everything
 
 
 async def recall(engine: Engine, call: Call, intent: Intent, page: Page | None) -> Recalled:
     """The candidates: those of the caller or of the page token where there are some, else what the channels find."""
     query, hits = intent.recall, {}
-    for name, part in (await _search(engine, call, query)).items():
+    found, selection = await _search(engine, call, query)
+    for name, part in found.items():
         if part is None:
             query = engine.release.indexes.channels[name].without(query)
         else:
             hits[name] = part
             engine.metrics.candidates.labels(name).observe(len(part))
-    return Recalled(_pool(engine, call, hits, page), hits, query)
+    return Recalled(_pool(engine, call, hits, page), hits, query, selection)
 
 
 def _pool(engine: Engine, call: Call, hits: Mapping[str, Hits], page: Page | None) -> NDArray[np.int32]:
@@ -56,15 +59,16 @@ def _pool(engine: Engine, call: Call, hits: Mapping[str, Hits], page: Page | Non
         return rows[rows >= 0]
     if page is not None:
         return page.rows
-    return merge(hits, min(engine.settings.pool, capacity(engine.release.manifest.items)))
+    most = min(engine.settings.pool, capacity(engine.release.manifest.items))
+    return merge(hits, most, engine.release.indexes.items.groups)
 
 
-async def _search(engine: Engine, call: Call, query: RecallQuery) -> dict[str, Hits | None]:
-    """The hits of each channel; None for one that failed or was late."""
+async def _search(engine: Engine, call: Call, query: RecallQuery) -> tuple[dict[str, Hits | None], Selection | None]:
+    """The hits of each channel, None for one that failed or was late; and the selection that they are of."""
     indexes = engine.release.indexes
     names = applicable_channels(indexes, query, call.request.surface)
     if not names:
-        return {}
+        return {}, None
     loop = asyncio.get_running_loop()
     budget_s = call.deadline.budget_s(SHARE)
     try:
@@ -74,20 +78,27 @@ async def _search(engine: Engine, call: Call, query: RecallQuery) -> dict[str, H
             selection = await _selection(engine, call)
     except TimeoutError:
         call.trace.degrade("recall", "FILTER_LATE")
-        return dict.fromkeys(names)
+        return dict.fromkeys(names), Selection(np.zeros(len(indexes.items), np.bool_))
     arguments = (query, engine.settings.per_channel, selection)
     running = {name: loop.run_in_executor(engine.threads, search, indexes, name, *arguments) for name in names}
     await asyncio.wait(running.values(), timeout=call.deadline.budget_s(SHARE))
-    return {name: _result(call, name, future) for name, future in running.items()}
+    return {name: _result(call, name, future) for name, future in running.items()}, selection
 
 
 async def _selection(engine: Engine, call: Call) -> Selection | None:
     items, item_filter = engine.release.indexes.items, call.request.item_filter
-    excluded = items.rows(call.request.excluded) if call.request.excluded else NO_EXCLUSIONS
+    excluded = _excluded(call, items) if call.request.excluded else NO_EXCLUSIONS
     if item_filter in UNRESTRICTED:
         return items.select(item_filter, excluded)
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(engine.threads, items.select, item_filter, excluded)
+
+
+def _excluded(call: Call, items: ItemTable) -> NDArray[np.int32]:
+    """What must not come back: of an item that others are sought like, its variants neither."""
+    rows = items.rows(call.request.excluded)
+    seed = items.rows([call.request.seed]) if call.request.seed else NO_EXCLUSIONS
+    return np.concatenate([rows, items.groups.variants(seed[seed >= 0])[0]])
 
 
 def _result(call: Call, name: str, future: asyncio.Future[Hits]) -> Hits | None:
