@@ -69,8 +69,8 @@ def merge(hits: Mapping[str, Hits], limit: int, groups: Groups = NO_GROUPS) -> N
     codes, inverse = np.unique(groups.code[distinct], return_inverse=True)
     of_group = np.bincount(inverse, weights=sums, minlength=len(codes))[inverse]
     best_first = np.lexsort((distinct, -sums, inverse, -of_group))[:limit]
-    rows: NDArray[np.int32] = distinct[best_first].astype(np.int32)
-    return rows
+    in_order: NDArray[np.int32] = distinct[best_first].astype(np.int32)
+    return in_order
 
 
 def channel_scores(

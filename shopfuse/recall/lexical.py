@@ -28,6 +28,7 @@ from shopfuse.recall.lexical_recipe import (
     PRICE_FIELD,
     ROW_FIELD,
     TEXT_FIELDS,
+    anywhere,
     coverage_query,
     indexed_texts,
     narrowing,
@@ -157,6 +158,14 @@ class LexicalIndex:
         if not words:
             return np.zeros(len(rows), np.float32)
         return self._score(coverage_query(self._schema, self._searcher, words), words, rows)
+
+    def terms(self) -> list[str]:
+        """Every indexed word."""
+        return sorted({term for field in TEXT_FIELDS for term, _ in self._searcher.terms_with_prefix(field, "")})
+
+    def rows_with(self, term: str) -> NDArray[np.int32]:
+        """The rows that hold an indexed word in any field, ascending."""
+        return np.sort(self._run(anywhere(self._schema, term), len(self)).rows)
 
     def _score(
         self, scoring: tantivy.Query, words: Sequence[QueryWord], rows: NDArray[np.int32]

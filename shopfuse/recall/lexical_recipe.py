@@ -66,7 +66,7 @@ def coverage_query(schema: tantivy.Schema, searcher: tantivy.Searcher, words: Se
     counts = [items_with(searcher, word) for word in words]
     idf = [math.log1p((searcher.num_docs - count + 0.5) / (count + 0.5)) for count in counts]
     shares = [weight / max(sum(idf), 1e-9) for weight in idf]
-    held = [_any([_all([_anywhere(schema, term) for term in form]) for form in word.forms]) for word in words]
+    held = [_any([_all([anywhere(schema, term) for term in form]) for form in word.forms]) for word in words]
     return _any([tantivy.Query.const_score_query(clause, share) for clause, share in zip(held, shares, strict=True)])
 
 
@@ -121,7 +121,7 @@ def _price_range(schema: tantivy.Schema, wanted: ItemFilter) -> list[tantivy.Que
     return [tantivy.Query.range_query(schema, PRICE_FIELD, tantivy.FieldType.Float, *bounds)]
 
 
-def _anywhere(schema: tantivy.Schema, term: str) -> tantivy.Query:
+def anywhere(schema: tantivy.Schema, term: str) -> tantivy.Query:
     return _any([tantivy.Query.term_query(schema, field, term, "basic") for field in TEXT_FIELDS])
 
 

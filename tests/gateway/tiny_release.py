@@ -17,8 +17,10 @@ from shopfuse.ranking.repeats import DAY_S
 from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR, submodels
 from shopfuse.recall.again import build_again
 from shopfuse.recall.categories import build_categories
-from shopfuse.recall.item_table import build_item_table
-from shopfuse.recall.lexical import build_lexical
+from shopfuse.recall.item_table import ItemTable, build_item_table
+from shopfuse.recall.lexical import LexicalIndex, build_lexical
+from shopfuse.recall.matching.facet_values import build_facet_values
+from shopfuse.recall.matching.word_rows import build_word_rows
 from shopfuse.recall.popular import build_popular
 from shopfuse.recall.vectors import build_vectors
 from shopfuse.release.channels import Channels, write_channels
@@ -107,6 +109,8 @@ def build_indexes(layout: ReleaseLayout) -> None:
     items = catalogue()
     build_item_table(layout.items, items)
     build_lexical(layout.lexical, items)
+    build_word_rows(layout.matching, LexicalIndex.open(layout.lexical))
+    build_facet_values(layout.matching, items, ItemTable.open(layout.items).groups)
     build_vectors(layout.semantic, unit_rows(1, ITEMS, TEXT_DIM))
     codes = np.array([text_code(" > ".join(item.category)) for item in items], np.int32)
     build_categories(layout.categories, codes, unit_rows(1, ITEMS, TEXT_DIM))

@@ -35,7 +35,7 @@ def test_a_search_finds_the_best_row_of_each_of_the_best_groups(
     selection = data.draw(st.sampled_from((None, Selection(mask))))
     found = Groups.of(codes).search(lambda limit, among: ranked(scores, limit, among), k, selection)
 
-    firsts = {}
+    firsts: dict[int, int] = {}
     for row in ranked(scores, len(ids), selection).rows.tolist():
         firsts.setdefault(int(codes[row]), row)
     assert [int(scores[row]) for row in found.rows] == [int(scores[row]) for row in list(firsts.values())[:k]]

@@ -25,6 +25,7 @@ from shopfuse.ranking.item import CatalogueItem
 from shopfuse.ranking.labels import labels_json
 from shopfuse.recall.arrays import write_array
 from shopfuse.recall.indexes import RecallIndexes, build_indexes
+from shopfuse.recall.matching.match_set import build_match_tables
 from shopfuse.release.ids import next_release_id
 from shopfuse.release.ingredients import built_with
 from shopfuse.release.layout import ReleaseLayout
@@ -133,6 +134,7 @@ def _write_indexes(
     )
     for done, total in build_indexes(layout, contents):
         progress("write indexes", done, total)
+    build_match_tables(layout, contents)
     # As it is used: the file that came with a checkpoint often carries a padding to its longest input.
     tokenizer.save(str(layout.tokenizer))
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from shopfuse.ranking.channels import CHANNELS, TABLE
 from shopfuse.ranking.tensors import MODALITIES, TASKS
+from shopfuse.recall.matching.match_set import RELEVANCE
 from shopfuse.state.store import Display, StoreError
-from shopfuse.v1 import item_pb2
+from shopfuse.v1 import item_pb2, search_pb2
 from shopfuse_gateway.pipeline.call import Call
 from shopfuse_gateway.pipeline.candidates import Candidates
 from shopfuse_gateway.pipeline.policy import Ranking
@@ -44,11 +45,17 @@ class Ranked:
     candidates: Candidates
     scores: Scores
     ranking: Ranking
+    facets: list[search_pb2.Facet]
 
     @property
     def offset(self) -> int:
         """The slot of the page's first item in the whole ranking."""
         return self.page.offset if self.page else 0
+
+    @property
+    def total_size(self) -> int:
+        """How many groups match; of a search by image alone, which has no words, how many the list has."""
+        return self.recalled.matched.total_size if self.recalled.matched else len(self.ranking.order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +63,9 @@ class Answer:
     items: list[bytes] = field(default_factory=list)  # serialised RankedItems
     next_page_token: str = ""
     positions: Positions = field(default_factory=lambda: np.zeros(0, np.int64))  # of the page among the candidates
-    top_score: float | None = None  # of the first item of a first page
+    top_score: float | None = None  # of the first item of a first page by relevance
+    total_size: int = 0
+    facets: list[search_pb2.Facet] = field(default_factory=list)
 
 
 def build_answer(engine: Engine, call: Call, ranked: Ranked) -> Answer:
@@ -76,8 +85,12 @@ def build_answer(engine: Engine, call: Call, ranked: Ranked) -> Answer:
     items += _unknown_items(call, candidates, ranked.scores.score[positions])
     more = not call.request.candidate_ids and stop < len(order)
     token = _token(engine, call, candidates.rows[order], stop) if more else ""
-    top_score = float(ranked.scores.score[order[0]]) if ranked.page is None and len(order) else None
-    return Answer(items, token, positions, top_score)
+    return Answer(items, token, positions, _top_score(call, ranked), ranked.total_size, ranked.facets)
+
+
+def _top_score(call: Call, ranked: Ranked) -> float | None:
+    by_relevance = ranked.page is None and call.request.sort_order == RELEVANCE
+    return float(ranked.scores.score[ranked.ranking.order[0]]) if by_relevance and len(ranked.ranking.order) else None
 
 
 def _token(engine: Engine, call: Call, rows: NDArray[np.int32], offset: int) -> str:

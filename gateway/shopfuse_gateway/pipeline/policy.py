@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shopfuse.recall.matching.match_set import RELEVANCE, sort_keys
 from shopfuse_gateway.pipeline.call import Call
 from shopfuse_gateway.pipeline.candidates import Candidates
 from shopfuse_gateway.pipeline.rank import Scores
@@ -31,6 +33,13 @@ def _unavailable(request: RankingRequest, candidates: Candidates) -> NDArray[np.
         return np.zeros(len(candidates), np.bool_)
     gone: NDArray[np.bool_] = candidates.items["available"] <= 0
     return gone
+
+
+def _asked_order(engine: Engine, request: RankingRequest, candidates: Candidates) -> list[NDArray[np.float64]]:
+    """What comes before relevance, [c] each; nothing in a list by relevance."""
+    if request.sort_order == RELEVANCE:
+        return []
+    return [sort_keys(engine.release.indexes, request.sort_order, candidates.rows)]
 
 
 # reason -> the candidates that it removes. The first rule that fits gives the reason.
@@ -59,7 +68,8 @@ def apply_policy(engine: Engine, call: Call, candidates: Candidates, scores: Sco
             gone = kept & rule(request, candidates)
             removed[reason] = int(gone.sum())
             kept &= ~gone
-    order = np.lexsort((candidates.rows, -scores.score))
+    keys: list[NDArray[Any]] = [candidates.rows, -scores.score, *_asked_order(engine, request, candidates)]
+    order = np.lexsort(keys)
     order = order[kept[order]]
     if not request.candidate_ids:
         shown = engine.release.indexes.items.groups.once(candidates.rows[order])

@@ -134,6 +134,8 @@ class Answering:
 
 def _response(response: type[ResponseT], held: HeldRelease, built: Answer, trace: RequestTrace) -> ResponseT:
     fields: dict[str, Any] = {"next_page_token": built.next_page_token} if built.next_page_token else {}
+    if response is search_pb2.SearchResponse:
+        fields |= {"total_size": built.total_size, "facets": built.facets}
     rest = response(
         request_id=trace.request_id,
         served_by=held.engine.release.served_by,
