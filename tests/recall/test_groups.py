@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from shopfuse.ranking.repeats import DAY_S, REPEAT, added_up, remember
 from shopfuse.recall.channels import merge
+from shopfuse.recall.co_visit import build_co_visit
 from shopfuse.recall.groups import NO_GROUPS, Groups, group_codes
 from shopfuse.recall.hits import Hits, best
+from shopfuse.recall.pairs import PairIndex
 from shopfuse.recall.selection import Selection
 
 IDS = st.lists(st.sampled_from((None, None, "a", "b", "c")), min_size=1, max_size=60)
@@ -87,3 +92,32 @@ def test_variants_that_different_channels_bring_add_up() -> None:
 
     assert merge(parts, 10, groups).tolist() == [2, 3, 1, 0, 4]
     assert merge(parts, 10, NO_GROUPS).tolist() == [1, 0, 4, 2, 3]
+
+
+def test_what_was_had_in_several_variants_adds_up() -> None:
+    """As if all of it had happened to one item, where occasions do not overlap."""
+    at = np.array([1.0, 3.0, 8.0, 20.0, 33.0]) * DAY_S
+    bought = np.array([False, True, True, False, True])
+    variants = np.array([4, 9, 4, 7, 9])
+    apart_rows, apart = remember(variants, bought, at)
+    together_rows, together = remember(np.where(variants == 7, 7, 4), bought, at)
+
+    rows, repeats = added_up(np.where(apart_rows == 7, 7, 4), apart)
+
+    assert rows.tolist() == together_rows.tolist() == [4, 7]
+    for name in REPEAT.names or ():
+        np.testing.assert_allclose(repeats[name], together[name], rtol=1e-6)
+
+
+def test_pairs_are_of_products_and_bring_the_variant_that_is_selected(tmp_path: Path) -> None:
+    """Rows 1 and 2 are variants of one product, which was seen with row 0 as row 1 alone."""
+    groups = Groups.of(np.array([0, 1, 1, 3], np.int32))
+    sessions = np.repeat(np.arange(30), 2), np.tile(np.array([0, 1], np.int32), 30)
+    build_co_visit(tmp_path, (*sessions, np.ones(60, np.float32), np.zeros(60)), 4)
+    index = PairIndex.open(tmp_path, "co_visit", 0.2)
+    history, weight = np.array([0], np.int32), np.ones(1, np.float32)
+    without_row_1 = Selection(np.array([True, False, True, True]))
+
+    assert index.search(history, weight, 5, None, groups).rows.tolist() == [1]
+    assert index.search(history, weight, 5, without_row_1, groups).rows.tolist() == [2]
+    assert index.search(history, weight, 5, without_row_1).rows.tolist() == []
