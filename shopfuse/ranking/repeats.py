@@ -167,6 +167,28 @@ def sums_at(repeats: NDArray[np.void], at: float) -> NDArray[np.float32]:
     return sums
 
 
+def added_up(items: NDArray[Item], repeats: NDArray[np.void]) -> tuple[NDArray[Item], NDArray[np.void]]:
+    """The distinct of `items` [m], ascending, and one REPEAT for each, where several were known of one. Two occasions
+    that overlap stay two."""
+    order = np.argsort(items, kind="stable")
+    distinct, first = np.unique(items[order], return_index=True)
+    if len(distinct) == len(items):
+        return distinct, repeats[order]
+    known, place = repeats[order], np.repeat(np.arange(len(first)), np.diff(first, append=len(items)))
+    sums = np.zeros(len(first), REPEAT)
+    sums["first_at"] = np.minimum.reduceat(known["first_at"], first)
+    for name in ("last_at", "last_bought_at"):
+        sums[name] = np.maximum.reduceat(known[name], first)
+    bought_at = np.minimum.reduceat(np.where(known["bought"] > 0, known["first_bought_at"], np.inf), first)
+    sums["first_bought_at"] = np.where(np.isfinite(bought_at), bought_at, 0.0)
+    for name in ("occasions", "bought"):
+        sums[name] = np.add.reduceat(known[name], first)
+    ages = sums["last_at"][place] - known["last_at"]
+    faded = known["sums"] * np.exp2(-ages[:, None] / HALF_LIVES_S)
+    sums["sums"] = np.add.reduceat(faded, first)
+    return distinct, sums
+
+
 def most_valued(repeats: NDArray[np.void], most: int) -> NDArray[np.int64]:
     """The places of the `most` with the largest slowest sums as of the newest event, ascending."""
     if len(repeats) <= most:

@@ -87,11 +87,16 @@ AGAIN_INDEX = IndexFile(
 
 
 def _search(indexes: RecallIndexes, query: RecallQuery, k: int, selection: Selection | None) -> Hits:
-    return indexes[AGAIN_INDEX].search(query.memory, k, selection)
+    groups = indexes.items.groups
+    if not groups.present or selection is None:
+        return indexes[AGAIN_INDEX].search(query.memory, k, selection)
+    hits = indexes[AGAIN_INDEX].search(query.memory, len(query.memory.rows))
+    rows = groups.selected(hits.rows, selection.mask)  # another variant of what the user had, where that is gone
+    return best(rows[rows >= 0], hits.scores[rows >= 0], k)
 
 
 def _score(scored: Scored) -> Column:
-    return scored.indexes[AGAIN_INDEX].score(scored.query.memory, scored.rows)
+    return scored.indexes[AGAIN_INDEX].score(scored.query.memory, scored.indexes.items.groups.of_rows(scored.rows))
 
 
 AGAIN = RecallChannel(AGAIN_INDEX, needs=(MEMORY,), score=_score, search=_search)

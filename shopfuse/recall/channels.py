@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from shopfuse.ranking.channels import Surface
 from shopfuse.ranking.fusion import RRF_K
+from shopfuse.recall.groups import NO_GROUPS, Groups
 from shopfuse.recall.hits import NO_HITS, Hits, best
 from shopfuse.recall.indexes import RecallIndexes, Scored
 from shopfuse.recall.query import RecallQuery
@@ -32,7 +33,8 @@ def pool(
 ) -> NDArray[np.int32]:
     """Rows of the candidates, best first; channels in `without` are not asked."""
     names = [name for name in applicable_channels(indexes, query, surface) if name not in without]
-    return merge({name: search(indexes, name, query, PER_CHANNEL, selection) for name in names}, POOL)
+    hits = {name: search(indexes, name, query, PER_CHANNEL, selection) for name in names}
+    return merge(hits, POOL, indexes.items.groups)
 
 
 def applicable_channels(indexes: RecallIndexes, query: RecallQuery, surface: Surface) -> list[str]:
@@ -44,18 +46,31 @@ def applicable_channels(indexes: RecallIndexes, query: RecallQuery, surface: Sur
 
 
 def search(indexes: RecallIndexes, name: str, query: RecallQuery, k: int, selection: Selection | None = None) -> Hits:
-    """The k best rows of a channel that applies to the query; none of one that only scores."""
-    channel = indexes.channels[name]
-    return channel.search(indexes, query, k, selection) if channel.search is not None else NO_HITS
+    """The k best rows of a channel that applies to the query, of a product's variants the best one; none of a channel
+    that only scores."""
+    look = indexes.channels[name].search
+    if look is None:
+        return NO_HITS
+    return indexes.items.groups.search(lambda limit, among: look(indexes, query, limit, among), k, selection)
 
 
-def merge(hits: Mapping[str, Hits], limit: int) -> NDArray[np.int32]:
-    """The rows of the pool, best first: by the sum of 1 / (60 + rank) over the channels, then by row."""
+def merge(hits: Mapping[str, Hits], limit: int, groups: Groups = NO_GROUPS) -> NDArray[np.int32]:
+    """The rows of the pool, best first: by the sum of 1 / (60 + rank) over the channels, then by row.
+
+    A product's variants stand together, by the sum of all: each channel may have brought another one.
+    """
     parts = [hits[name] for name in sorted(hits)] or [NO_HITS]  # sums must not depend on the order of arrival
     rows = np.concatenate([part.rows for part in parts])
     shares = np.concatenate([1.0 / (RRF_K + 1.0 + np.arange(len(part))) for part in parts])
     distinct, inverse = np.unique(rows, return_inverse=True)
-    return best(distinct, np.bincount(inverse, weights=shares, minlength=len(distinct)), limit).rows
+    sums = np.bincount(inverse, weights=shares, minlength=len(distinct))
+    if not groups.present:
+        return best(distinct, sums, limit).rows
+    codes, inverse = np.unique(groups.code[distinct], return_inverse=True)
+    of_group = np.bincount(inverse, weights=sums, minlength=len(codes))[inverse]
+    best_first = np.lexsort((distinct, -sums, inverse, -of_group))[:limit]
+    in_order: NDArray[np.int32] = distinct[best_first].astype(np.int32)
+    return in_order
 
 
 def channel_scores(

@@ -20,6 +20,7 @@ from shopfuse.ranking.filter import ItemFilter
 from shopfuse.ranking.item import CATEGORY_SEPARATOR, CatalogueItem
 from shopfuse.recall.arrays import open_array, write_array
 from shopfuse.recall.facets import FacetTable, FacetWriter, facet_groups, facet_key
+from shopfuse.recall.groups import Groups, group_codes, write_groups
 from shopfuse.recall.selection import Selection, price_bound
 from shopfuse.release.manifest import ReleaseError
 
@@ -34,6 +35,8 @@ class ItemTable:
     available: NDArray[np.bool_]  # [items]
     brand: NDArray[np.uint64]  # [items], the facet's key, 0 where there is none
     category: NDArray[np.int32]  # [items], text_code of the path, 0 where there is none
+    published_at: NDArray[np.float64]  # [items], seconds, NaN where unknown
+    groups: Groups
     facets: FacetTable
 
     @classmethod
@@ -45,10 +48,13 @@ class ItemTable:
             open_array(folder / "available.npy", np.bool_),
             open_array(folder / "brand.npy", np.uint64),
             open_array(folder / "category.npy", np.int32),
+            open_array(folder / "published_at.npy", np.float64),
+            Groups.open(folder),
             FacetTable.open(folder),
         )
-        for name in ("price", "available", "brand", "category"):
-            if len(column := getattr(table, name)) != len(table.ids):
+        columns = ("price", "available", "brand", "category", "published_at")
+        for name, column in (*((name, getattr(table, name)) for name in columns), ("group", table.groups.code)):
+            if len(column) != len(table.ids):
                 raise ReleaseError(f"{folder}/{name}.npy: {len(column)} rows, expected {len(table.ids)} as in ids.npy")
         return table
 
@@ -117,7 +123,9 @@ def build_item_table(folder: Path, items: Iterable[CatalogueItem]) -> int:
     Raises ReleaseError where an id is out of order, repeated, or longer than 64 bytes.
     """
     ids: list[bytes] = []
-    price, available, brand, category, facets = array("f"), array("b"), array("Q"), array("i"), FacetWriter()
+    price, available, brand, category, published = array("f"), array("b"), array("Q"), array("i"), array("d")
+    groups: list[str | None] = []
+    facets = FacetWriter()
     for row, item in enumerate(items):
         item_id = item.item_id.encode("ascii")
         if len(item_id) > ID_BYTES or (ids and item_id <= ids[-1]):
@@ -127,11 +135,15 @@ def build_item_table(folder: Path, items: Iterable[CatalogueItem]) -> int:
         available.append(item.available)
         brand.append(_brand_key(item.brand))
         category.append(text_code(CATEGORY_SEPARATOR.join(item.category)))
+        published.append(float("nan") if item.published_at is None else item.published_at)
+        groups.append(item.group_id)
         facets.add(row, item)
     write_array(folder / "ids.npy", np.array(ids, dtype=f"S{ID_BYTES}"))
     write_array(folder / "price.npy", np.frombuffer(price, np.float32))
     write_array(folder / "available.npy", np.frombuffer(available, np.bool_))
     write_array(folder / "brand.npy", np.frombuffer(brand, np.uint64))
     write_array(folder / "category.npy", np.frombuffer(category, np.int32))
+    write_array(folder / "published_at.npy", np.frombuffer(published, np.float64))
+    write_groups(folder, group_codes(groups))
     facets.write(folder)
     return len(ids)

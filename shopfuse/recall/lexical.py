@@ -28,6 +28,7 @@ from shopfuse.recall.lexical_recipe import (
     PRICE_FIELD,
     ROW_FIELD,
     TEXT_FIELDS,
+    anywhere,
     coverage_query,
     holding_all,
     indexed_texts,
@@ -58,7 +59,6 @@ SPARE_HITS = 64
 MATCHES_PER_ROW = 5
 READ_QUERIES = 4096  # remembered
 LACKING = "lacking"
-ALL_WORDS = 0.999  # of a coverage
 NO_ROWS = np.zeros(0, np.int32)
 
 
@@ -131,7 +131,6 @@ class LexicalIndex:
         reader = QueryReader(knowledge, Negations(knowledge.analyser.language), frequency, self._together)
         self.read = lru_cache(READ_QUERIES)(reader.read)  # a request needs it several times
         self.unwanted = lru_cache(READ_QUERIES)(self._unwanted)
-        self.relaxed = lru_cache(READ_QUERIES)(self._relaxed)
         # Some missing files and fields show at the first search only.
         self._run(self._scoring([QueryWord((("a",),))]), 1)
 
@@ -180,16 +179,6 @@ class LexicalIndex:
             parts.append(np.setdiff1d(rows, spared))
         return np.unique(np.concatenate(parts))
 
-    def _relaxed(self, words: tuple[QueryWord, ...]) -> tuple[str, ...]:
-        """The words that the item which holds most of a query does without, as they are written."""
-        hits = self._run(coverage_query(self._schema, self._searcher, words), 1) if words else NO_HITS
-        if not words or (len(hits) and hits.scores[0] > ALL_WORDS):
-            return ()
-        held = (restricted(self._scoring([word]), [with_rows(self._schema, hits.rows)]) for word in words)
-        return tuple(
-            word.written for word, one in zip(words, held, strict=True) if not (len(hits) and self._run(one, 1))
-        )
-
     def search(self, query: str, k: int, selection: Selection | None = None, as_typed: bool = False) -> Hits:
         """The k items with the highest BM25 for the query, those without any of its words left out."""
         words = self.read(query, as_typed).telling
@@ -214,6 +203,14 @@ class LexicalIndex:
 
     def _scoring(self, words: Sequence[QueryWord]) -> tantivy.Query:
         return scoring_query(self._schema, self._searcher, words)
+
+    def terms(self) -> list[str]:
+        """Every indexed word."""
+        return sorted({term for field in TEXT_FIELDS for term, _ in self._searcher.terms_with_prefix(field, "")})
+
+    def rows_with(self, term: str) -> NDArray[np.int32]:
+        """The rows that hold an indexed word in any field, ascending."""
+        return np.sort(self._run(anywhere(self._schema, self._searcher, term), len(self)).rows)
 
     def _score(
         self, scoring: tantivy.Query, words: Sequence[QueryWord], rows: NDArray[np.int32]

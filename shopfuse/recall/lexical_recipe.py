@@ -72,8 +72,8 @@ def coverage_query(schema: tantivy.Schema, searcher: tantivy.Searcher, words: Se
     """Scores an item by the idf of the words that it holds in any field, as a share of all words' idf."""
 
     def held(word: QueryWord, share: float) -> tantivy.Query:
-        forms = [_all([_anywhere(schema, searcher, term) for term in form]) for form in word.forms]
-        halves = [tantivy.Query.const_score_query(_anywhere(schema, searcher, h), HALF * share) for h in word.halves]
+        forms = [_all([anywhere(schema, searcher, term) for term in form]) for form in word.forms]
+        halves = [tantivy.Query.const_score_query(anywhere(schema, searcher, h), HALF * share) for h in word.halves]
         whole = tantivy.Query.const_score_query(_any(forms), share)
         return _best([whole, _any(halves)]) if halves else whole
 
@@ -85,7 +85,7 @@ def coverage_query(schema: tantivy.Schema, searcher: tantivy.Searcher, words: Se
 
 def holding_all(schema: tantivy.Schema, searcher: tantivy.Searcher, terms: Sequence[str]) -> tantivy.Query:
     """Items that hold every indexed word, each in any field."""
-    return _all([_anywhere(schema, searcher, term) for term in terms])
+    return _all([anywhere(schema, searcher, term) for term in terms])
 
 
 def items_with(searcher: tantivy.Searcher, word: QueryWord) -> int:
@@ -146,7 +146,7 @@ def _fields_with(searcher: tantivy.Searcher, term: str) -> list[str]:
     return [field for field in TEXT_FIELDS if searcher.doc_freq(field, term)] or [TEXT_FIELDS[0]]
 
 
-def _anywhere(schema: tantivy.Schema, searcher: tantivy.Searcher, term: str) -> tantivy.Query:
+def anywhere(schema: tantivy.Schema, searcher: tantivy.Searcher, term: str) -> tantivy.Query:
     return _any([tantivy.Query.term_query(schema, field, term, "basic") for field in _fields_with(searcher, term)])
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.recall.arrays import open_array, write_array
+from shopfuse.recall.groups import NO_GROUPS, Groups
 from shopfuse.recall.hits import Hits, best
 from shopfuse.recall.indexes import Column, IndexFile, RecallChannel, RecallIndexes, Scored
 from shopfuse.recall.query import HISTORY, RecallQuery
@@ -99,14 +100,20 @@ class PairIndex:
     def __len__(self) -> int:
         return len(self.indptr) - 1
 
-    def search(self, rows: Rows, weights: Floats, k: int, selection: Selection | None = None) -> Hits:
-        """The k items with the highest sum of weight * pair score over the history `rows` [h] (-1 is unknown)."""
+    def search(
+        self, rows: Rows, weights: Floats, k: int, selection: Selection | None = None, groups: Groups = NO_GROUPS
+    ) -> Hits:
+        """The k items with the highest sum of weight * pair score over the history `rows` [h] (-1 is unknown). Of a
+        product group the lowest selected row."""
         partners, shares = self._shares(rows, weights)
-        if selection is not None:
+        if selection is not None and not groups.present:
             kept = selection.mask[partners]
             partners, shares = partners[kept], shares[kept]
         related, inverse = np.unique(partners, return_inverse=True)
         sums = np.bincount(inverse, weights=shares, minlength=len(related)).astype(np.float64, copy=False)
+        if selection is not None and groups.present:
+            related = groups.selected(related, selection.mask)
+            related, sums = related[related >= 0], sums[related >= 0]
         return best(related, self._sure(sums), k)
 
     def score(self, history_rows: Rows, weights: Floats, rows: Rows) -> Floats:
@@ -143,12 +150,19 @@ def fading(newest_rows: Rows, decay: float) -> Weighed:
 
 
 def pair_channel(file: IndexFile[PairIndex], weighed: Callable[[RecallQuery], Weighed]) -> RecallChannel:
-    """Partners of a history, as `weighed` takes it from the query."""
+    """Partners of a history, as `weighed` takes it from the query. Pairs are of products: a variant has its group's."""
 
     def search(indexes: RecallIndexes, query: RecallQuery, k: int, selection: Selection | None) -> Hits:
-        return indexes[file].search(*weighed(query), k, selection)
+        rows, weights = weighed(query)
+        groups = indexes.items.groups
+        return indexes[file].search(groups.of_rows(rows), weights, k, selection, groups)
 
     def score(scored: Scored) -> Column:
-        return scored.indexes[file].score(*weighed(scored.query), scored.rows)
+        rows, weights = weighed(scored.query)
+        groups, index = scored.indexes.items.groups, scored.indexes[file]
+        if not groups.present:
+            return index.score(rows, weights, scored.rows)
+        codes, place = np.unique(groups.of_rows(scored.rows), return_inverse=True)
+        return index.score(groups.of_rows(rows), weights, codes)[place]
 
     return RecallChannel(file, needs=(HISTORY,), score=score, search=search)

@@ -62,6 +62,11 @@ class ReleaseLayout:
         return self.root / "indexes"
 
     @property
+    def matching(self) -> Path:
+        """Folder of the tables that know all matches of a query, see recall/matching/."""
+        return self.root / "matching"
+
+    @property
     def lexical(self) -> Path:
         return self.indexes / "lexical"
 

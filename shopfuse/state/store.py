@@ -27,6 +27,7 @@ class Display:
     image_uri: str | None = None
     brand: str | None = None
     category: tuple[str, ...] = ()
+    group_id: str | None = None
 
 
 class FeatureStore(Protocol):

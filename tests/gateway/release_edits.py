@@ -33,6 +33,14 @@ def edit_manifest(workspace: Path, release_id: str, /, **changes: object) -> Non
     layout.signature.write_bytes(sign(text.encode(), WorkspacePaths(workspace).private_key))
 
 
+def sign_files(workspace: Path, release_id: str, *paths: Path) -> None:
+    """Makes the manifest say what these files of the release hold now."""
+    files = manifest_of(workspace, release_id)["files"]
+    root = layout_of(workspace, release_id).root
+    changed = {str(path.relative_to(root)): sha256_file(path) for path in paths}
+    edit_manifest(workspace, release_id, files=files | changed)
+
+
 def tamper(workspace: Path, release_id: str) -> None:
     path = layout_of(workspace, release_id).items / "item_vectors.npy"
     path.write_bytes(path.read_bytes()[:-1] + b"!")

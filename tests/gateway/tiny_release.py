@@ -17,12 +17,14 @@ from shopfuse.ranking.repeats import DAY_S
 from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR, submodels
 from shopfuse.recall.again import build_again
 from shopfuse.recall.categories import build_categories
-from shopfuse.recall.identifiers import build_identifiers
-from shopfuse.recall.item_table import build_item_table
-from shopfuse.recall.lexical import build_lexical
+from shopfuse.recall.facts.identifiers import build_identifiers
+from shopfuse.recall.facts.quantities import build_quantities
+from shopfuse.recall.facts.titles import build_titles
+from shopfuse.recall.item_table import ItemTable, build_item_table
+from shopfuse.recall.lexical import LexicalIndex, build_lexical
+from shopfuse.recall.matching.facet_values import build_facet_values
+from shopfuse.recall.matching.word_rows import build_word_rows
 from shopfuse.recall.popular import build_popular
-from shopfuse.recall.quantities import build_quantities
-from shopfuse.recall.titles import build_titles
 from shopfuse.recall.vectors import build_vectors
 from shopfuse.release.channels import Channels, write_channels
 from shopfuse.release.ingredients import built_with
@@ -113,6 +115,8 @@ def build_indexes(layout: ReleaseLayout) -> None:
     build_identifiers(layout.identifiers, items)
     build_quantities(layout.quantities, items)
     build_titles(layout.titles, items, "en")
+    build_word_rows(layout.matching, LexicalIndex.open(layout.lexical))
+    build_facet_values(layout.matching, items, ItemTable.open(layout.items).groups)
     build_vectors(layout.semantic, unit_rows(1, ITEMS, TEXT_DIM))
     codes = np.array([text_code(" > ".join(item.category)) for item in items], np.int32)
     build_categories(layout.categories, codes, unit_rows(1, ITEMS, TEXT_DIM))
@@ -189,7 +193,9 @@ def write_store(path: Path, items: list[CatalogueItem]) -> None:
     rows["brand"] = [text_code(item.brand or "") for item in items]
     rows["updated_at"] = NOW
     displays = {
-        item.item_id.encode(): Display(item.title, item.price, item.currency, None, item.brand, item.category)
+        item.item_id.encode(): Display(
+            item.title, item.price, item.currency, None, item.brand, item.category, item.group_id
+        )
         for item in items
     }
     with LmdbStore.open(path, readonly=False) as store:

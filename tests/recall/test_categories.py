@@ -13,14 +13,14 @@ from shopfuse.ranking.item import CatalogueItem
 from shopfuse.recall.again import build_again
 from shopfuse.recall.categories import PRIOR_ITEMS, CategoryIndex, build_categories
 from shopfuse.recall.channels import channel_scores
-from shopfuse.recall.identifiers import build_identifiers
+from shopfuse.recall.facts.identifiers import build_identifiers
+from shopfuse.recall.facts.quantities import build_quantities
+from shopfuse.recall.facts.titles import build_titles
 from shopfuse.recall.indexes import RecallIndexes
 from shopfuse.recall.item_table import build_item_table
 from shopfuse.recall.lexical import build_lexical
 from shopfuse.recall.popular import build_popular
-from shopfuse.recall.quantities import build_quantities
 from shopfuse.recall.query import RecallQuery
-from shopfuse.recall.titles import build_titles
 from shopfuse.recall.vectors import build_vectors
 from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import ReleaseError

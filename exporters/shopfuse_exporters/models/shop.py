@@ -69,6 +69,6 @@ def load_shop_data(shop: Workspace, seed: int, progress: Progress) -> ShopData:
     progress("export text_encoder", 0, 0)
     encoder = open_encoder(shop, loaded, export_text_encoder(shop, loaded))
     vectors, _ = encode_texts(catalogue.texts(), encoder.encoding, encoder.cache, progress)
-    histories = user_histories(log.events, len(log.users))
+    histories = user_histories(log.events, len(log.users), catalogue.group)
     encode = encoder.encoding.encode
     return ShopData(shop, catalogue, log, histories, vectors.astype(np.float32), encode, seed, progress, settings)

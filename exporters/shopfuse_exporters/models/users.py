@@ -28,7 +28,7 @@ def export_user_models(
 ) -> tuple[ExportedModel, ...]:
     """The user tower and the fusion ranker. Raises ExportError or ParityError."""
     declared = submodels(items.text_vectors.shape[1], models.image_dim, models.image_size)
-    histories = user_histories(shop.known, len(shop.log.users))
+    histories = user_histories(shop.known, len(shop.log.users), shop.catalogue.group)
     users = _user_inputs(shop, items, histories)
     tower = exporter.export(declared["user_tower"], models.user_tower, users)
     lists = _ranker_inputs(shop, items, histories, users)
@@ -68,4 +68,6 @@ def _ranker_inputs(shop: Shop, items: EncodedItems, histories: UserHistories, us
 def _features(shop: Shop, histories: UserHistories, user: int, rows: NDArray[np.int32]) -> NDArray[np.float32]:
     known = user if user < len(shop.log.users) else -1
     history = histories.history(known, shop.at, shop.item_rows)
-    return candidate_features(rows, shop.item_rows[rows], history, Context(shop.at), shop.log.scenes)
+    return candidate_features(
+        shop.catalogue.group[rows], shop.item_rows[rows], history, Context(shop.at), shop.log.scenes
+    )

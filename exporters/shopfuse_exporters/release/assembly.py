@@ -25,6 +25,7 @@ from shopfuse.ranking.item import CatalogueItem
 from shopfuse.ranking.labels import labels_json
 from shopfuse.recall.arrays import write_array
 from shopfuse.recall.indexes import RecallIndexes, build_indexes
+from shopfuse.recall.matching.match_set import build_match_tables
 from shopfuse.recall.meaning_floor import meaning_floor
 from shopfuse.release.ids import next_release_id
 from shopfuse.release.ingredients import built_with
@@ -137,6 +138,7 @@ def _write_indexes(
     )
     for done, total in build_indexes(layout, contents):
         progress("write indexes", done, total)
+    build_match_tables(layout, contents)
     # As it is used: the file that came with a checkpoint often carries a padding to its longest input.
     tokenizer.save(str(layout.tokenizer))
 
@@ -162,7 +164,9 @@ def _parts(items: Iterator[CatalogueItem]) -> Iterator[list[CatalogueItem]]:
 
 
 def _display(item: CatalogueItem) -> Display:
-    return Display(item.title, item.price, item.currency, item.image_uri, item.brand, item.category)
+    return Display(
+        item.title, item.price, item.currency, item.image_uri, item.brand, item.category, group_id=item.group_id
+    )
 
 
 def _put_ensembles(

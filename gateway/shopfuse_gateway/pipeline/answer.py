@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.ranking.channels import CHANNELS, SEARCH, TABLE
+from shopfuse.ranking.channels import CHANNELS, TABLE
 from shopfuse.ranking.tensors import MODALITIES, TASKS
+from shopfuse.recall.matching.match_set import RELEVANCE
 from shopfuse.state.store import Display, StoreError
 from shopfuse.v1 import item_pb2, search_pb2
 from shopfuse_gateway.pipeline.call import Call
@@ -23,6 +24,7 @@ from shopfuse_gateway.pipeline.rank import Scores
 from shopfuse_gateway.pipeline.reading import interpretation
 from shopfuse_gateway.pipeline.reasons import Evidence, reasons
 from shopfuse_gateway.pipeline.recall import Recalled
+from shopfuse_gateway.pipeline.variants import variant_pieces
 from shopfuse_gateway.releases.engine import Engine
 from shopfuse_gateway.releases.page_token import Page
 from shopfuse_gateway.telemetry.impression_log import Impression
@@ -44,11 +46,17 @@ class Ranked:
     candidates: Candidates
     scores: Scores
     ranking: Ranking
+    facets: list[search_pb2.Facet]
 
     @property
     def offset(self) -> int:
         """The slot of the page's first item in the whole ranking."""
         return self.page.offset if self.page else 0
+
+    @property
+    def total_size(self) -> int:
+        """How many groups match; of a search by image alone, which has no words, how many the list has."""
+        return self.recalled.matched.total_size if self.recalled.matched else len(self.ranking.order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +64,11 @@ class Answer:
     items: list[bytes] = field(default_factory=list)  # serialised RankedItems
     next_page_token: str = ""
     positions: Positions = field(default_factory=lambda: np.zeros(0, np.int64))  # of the page among the candidates
-    top_score: float | None = None  # of the first item of a first page
+    top_score: float | None = None  # of the first item of a first page by relevance
     fallback: bool = False  # nothing answers the query: the items come closest
     interpretation: search_pb2.QueryInterpretation | None = None  # of a search's words
+    total_size: int = 0
+    facets: list[search_pb2.Facet] = field(default_factory=list)
 
 
 def build_answer(engine: Engine, call: Call, ranked: Ranked) -> Answer:
@@ -68,6 +78,7 @@ def build_answer(engine: Engine, call: Call, ranked: Ranked) -> Answer:
     displays = _displays(engine, call, [candidates.ids[at] for at in positions.tolist()])
     pieces = [
         _heads(candidates, positions, displays),
+        variant_pieces(engine, call, ranked.recalled, candidates, ranked.scores, positions),
         _score_pieces(engine, ranked.scores, positions),
         *_channel_pieces(candidates.channel_scores[positions], _matches(ranked, positions)),
     ]
@@ -79,9 +90,22 @@ def build_answer(engine: Engine, call: Call, ranked: Ranked) -> Answer:
     items += _unknown_items(call, candidates, ranked.scores.score[positions])
     more = not call.request.candidate_ids and stop < len(order)
     token = _token(engine, call, candidates.rows[order], stop) if more else ""
-    top_score = float(ranked.scores.score[order[0]]) if ranked.page is None and len(order) else None
-    read = interpretation(engine, call.reading) if call.request.surface == SEARCH and call.request.query else None
-    return Answer(items, token, positions, top_score, is_fallback(call.request, candidates), read)
+    read = interpretation(call.reading, ranked.recalled.matched) if call.request.is_worded_search else None
+    return Answer(
+        items,
+        token,
+        positions,
+        _top_score(call, ranked),
+        is_fallback(call.request, candidates),
+        read,
+        ranked.total_size,
+        ranked.facets,
+    )
+
+
+def _top_score(call: Call, ranked: Ranked) -> float | None:
+    by_relevance = ranked.page is None and call.request.sort_order == RELEVANCE
+    return float(ranked.scores.score[ranked.ranking.order[0]]) if by_relevance and len(ranked.ranking.order) else None
 
 
 def _token(engine: Engine, call: Call, rows: NDArray[np.int32], offset: int) -> str:
@@ -121,6 +145,7 @@ def _heads(candidates: Candidates, positions: Positions, displays: Sequence[Disp
             price=display.price,
             currency=display.currency,
             image_uri=display.image_uri,
+            group_id=display.group_id,
         ).SerializeToString()
         for at, display in zip(positions.tolist(), displays, strict=True)
     ]

@@ -34,6 +34,7 @@ class Candidates:
     """Without slots: what is remembered of the candidates is looked up where somebody asks."""
 
     rows: NDArray[np.int32]  # [c]
+    groups: NDArray[np.int32]  # [c], what the user remembers of a product is of all its variants
     ids: list[bytes]  # [c]
     items: NDArray[np.void]  # [c] of ITEM_ROW
     features: Floats  # [c, F]
@@ -49,7 +50,7 @@ class Candidates:
     @cached_property
     def repeats(self) -> NDArray[np.void]:
         """What is remembered of the user and each: REPEAT [c]."""
-        return self.memory.of(self.rows)
+        return self.memory.of(self.groups)
 
 
 async def describe(engine: Engine, call: Call, user: User, recalled: Recalled) -> Candidates:
@@ -57,11 +58,12 @@ async def describe(engine: Engine, call: Call, user: User, recalled: Recalled) -
     ids: list[bytes] = engine.release.indexes.items.ids[rows].tolist()
     items = _items(engine, call, ids)
     scenes = engine.release.manifest.scenes
-    features = candidate_features(rows, items, user.history, call.request.context, scenes)
+    groups = engine.release.indexes.items.groups.of_rows(rows)
+    features = candidate_features(groups, items, user.history, call.request.context, scenes)
     scores, mask = await _channel_scores(engine, call, recalled)
     memory = user.history.memory
-    enough, far = bought_enough(engine, call, rows, memory), _unrelated(engine, call, scores, mask)
-    return Candidates(rows, ids, items, features, scores, mask, memory, enough, far)
+    enough, far = bought_enough(engine, call, groups, memory), _unrelated(engine, call, scores, mask)
+    return Candidates(rows, groups, ids, items, features, scores, mask, memory, enough, far)
 
 
 def _unrelated(engine: Engine, call: Call, scores: Floats, mask: Floats) -> NDArray[np.bool_]:

@@ -6,6 +6,7 @@ from shopfuse_gateway.pipeline.answer import Answer, Ranked, build_answer, impre
 from shopfuse_gateway.pipeline.call import Call
 from shopfuse_gateway.pipeline.candidates import describe
 from shopfuse_gateway.pipeline.encode import encode
+from shopfuse_gateway.pipeline.facets import facets, no_counts
 from shopfuse_gateway.pipeline.policy import apply_policy
 from shopfuse_gateway.pipeline.rank import rank
 from shopfuse_gateway.pipeline.reading import read_words
@@ -18,7 +19,7 @@ from shopfuse_gateway.telemetry.impression_log import ImpressionLog
 async def answer(engine: Engine, call: Call, impressions: ImpressionLog) -> Answer:
     """Raises ItemNotFound, InvalidPageToken, PageTokenExpired. A stage that fails or is late degrades the answer."""
     if call.request.is_empty:
-        return Answer()
+        return Answer(facets=no_counts(call.request.facets))
     page = None
     if call.request.page_token:
         page = engine.tokens.read(call.request.page_token, call.request.fingerprint)
@@ -35,8 +36,9 @@ async def answer(engine: Engine, call: Call, impressions: ImpressionLog) -> Answ
     with trace.stage("rank"):
         scores = await rank(engine, call, user, intent, candidates)
     with trace.stage("policy"):
-        ranking = apply_policy(call.request, candidates, scores, page)
-    ranked = Ranked(page, recalled, candidates, scores, ranking)
+        ranking = apply_policy(engine, call, candidates, scores, page)
+    counts = await facets(engine, call, recalled)
+    ranked = Ranked(page, recalled, candidates, scores, ranking, counts)
     with trace.tracing.span("answer"):
         built = build_answer(engine, call, ranked)
     impressions.offer(impression_of(engine, call, ranked, built))

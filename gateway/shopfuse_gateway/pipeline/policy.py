@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shopfuse.recall.matching.match_set import RELEVANCE, sort_keys
+from shopfuse_gateway.pipeline.call import Call
 from shopfuse_gateway.pipeline.candidates import Candidates
 from shopfuse_gateway.pipeline.rank import Scores
 from shopfuse_gateway.pipeline.request import RankingRequest
+from shopfuse_gateway.releases.engine import Engine
 from shopfuse_gateway.releases.page_token import Page
 
 Rule = Callable[[RankingRequest, Candidates], NDArray[np.bool_]]
@@ -29,6 +33,13 @@ def _unavailable(request: RankingRequest, candidates: Candidates) -> NDArray[np.
         return np.zeros(len(candidates), np.bool_)
     gone: NDArray[np.bool_] = candidates.items["available"] <= 0
     return gone
+
+
+def _asked_order(engine: Engine, request: RankingRequest, candidates: Candidates) -> list[NDArray[np.float64]]:
+    """What comes before relevance, [c] each; nothing in a list by relevance."""
+    if request.sort_order == RELEVANCE:
+        return []
+    return [sort_keys(engine.release.indexes, request.sort_order, candidates.rows)]
 
 
 # reason -> the candidates that it removes. The first rule that fits gives the reason.
@@ -51,8 +62,10 @@ def is_fallback(request: RankingRequest, candidates: Candidates) -> bool:
     return request.allow_fallback and len(candidates) > 0 and bool(candidates.unrelated.all())
 
 
-def apply_policy(request: RankingRequest, candidates: Candidates, scores: Scores, page: Page | None) -> Ranking:
-    """The order that is shown. A later page keeps the first page's order; a caller's candidates all come back."""
+def apply_policy(engine: Engine, call: Call, candidates: Candidates, scores: Scores, page: Page | None) -> Ranking:
+    """The order that is shown, of a product's variants the best one. A later page keeps the first page's order; a
+    caller's candidates all come back."""
+    request = call.request
     if page is not None:
         return Ranking(np.arange(len(candidates)), {})
     kept, removed = np.ones(len(candidates), np.bool_), {}
@@ -61,5 +74,10 @@ def apply_policy(request: RankingRequest, candidates: Candidates, scores: Scores
             gone = kept & rule(request, candidates)
             removed[reason] = int(gone.sum())
             kept &= ~gone
-    best_first = np.lexsort((candidates.rows, -scores.score))
-    return Ranking(best_first[kept[best_first]], removed)
+    keys: list[NDArray[Any]] = [candidates.rows, -scores.score, *_asked_order(engine, request, candidates)]
+    order = np.lexsort(keys)
+    order = order[kept[order]]
+    if not request.candidate_ids:
+        shown = engine.release.indexes.items.groups.once(candidates.rows[order])
+        removed["VARIANT"], order = len(order) - len(shown), order[shown]
+    return Ranking(order, removed)

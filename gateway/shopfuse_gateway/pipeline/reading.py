@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from shopfuse.ranking.channels import SEARCH
 from shopfuse.ranking.filter import ItemFilter
+from shopfuse.recall.matching.match_set import MatchSet
 from shopfuse.recall.word_channels import LEXICAL_INDEX
 from shopfuse.recall.words.query_reading import ReadQuery
 from shopfuse.recall.words.units import told_quantities
@@ -37,8 +38,8 @@ def _tightened(item_filter: ItemFilter, reading: ReadQuery) -> ItemFilter:
     return replace(item_filter, min_price=max(low, default=None), max_price=min(high, default=None))
 
 
-def interpretation(engine: Engine, reading: ReadQuery) -> search_pb2.QueryInterpretation:
-    """What a caller is told of it."""
+def interpretation(reading: ReadQuery, matched: MatchSet | None) -> search_pb2.QueryInterpretation:
+    """What a caller is told of it, and which of its words what matched does without."""
     return search_pb2.QueryInterpretation(
         corrected_query=reading.corrected,
         brands=reading.brands,
@@ -50,6 +51,6 @@ def interpretation(engine: Engine, reading: ReadQuery) -> search_pb2.QueryInterp
         min_price=reading.min_price,
         max_price=reading.max_price,
         excluded_words=reading.unwanted_words,
-        relaxed_words=engine.release.indexes[LEXICAL_INDEX].relaxed(reading.words),
+        relaxed_words=matched.relaxed if matched else (),
         completed_words=reading.completed,
     )

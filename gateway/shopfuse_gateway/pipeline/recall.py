@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from shopfuse.ranking.filter import NO_FILTER, ItemFilter
 from shopfuse.recall.channels import applicable_channels, merge, search
 from shopfuse.recall.hits import Hits
+from shopfuse.recall.matching.match_set import MatchSet, match
 from shopfuse.recall.query import RecallQuery
 from shopfuse.recall.selection import Selection
 from shopfuse.recall.word_channels import LEXICAL_INDEX
@@ -26,6 +28,7 @@ from shopfuse_gateway.releases.engine import Engine
 from shopfuse_gateway.releases.page_token import Page, capacity
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 SHARE = 0.6  # of the time left: item features and the ranker need the rest
 UNRESTRICTED = (ItemFilter(), NO_FILTER)  # a copy of one mask at most: not worth a thread
@@ -37,35 +40,54 @@ class Recalled:
     rows: NDArray[np.int32]  # [c], the pool of candidates, distinct
     hits: Mapping[str, Hits]  # by channel
     query: RecallQuery  # without what the channels that failed would need
+    selection: Selection | None  # what the filter lets pass; None is everything
+    matched: MatchSet | None  # None without words, and where it failed or was late
 
 
 async def recall(engine: Engine, call: Call, intent: Intent, page: Page | None) -> Recalled:
     """The candidates: those of the caller or of the page token where there are some, else what the channels find."""
     query, hits = intent.recall, {}
-    for name, part in (await _search(engine, call, query)).items():
+    found = await _search(engine, call, query)
+    for name, part in found.hits.items():
         if part is None:
             query = engine.release.indexes.channels[name].without(query)
         else:
             hits[name] = part
             engine.metrics.candidates.labels(name).observe(len(part))
-    return Recalled(_pool(engine, call, hits, page), hits, query)
+    rows = _pool(engine, call, hits, found.matched, page)
+    return Recalled(rows, hits, query, found.selection, found.matched)
 
 
-def _pool(engine: Engine, call: Call, hits: Mapping[str, Hits], page: Page | None) -> NDArray[np.int32]:
+def _pool(
+    engine: Engine, call: Call, hits: Mapping[str, Hits], matched: MatchSet | None, page: Page | None
+) -> NDArray[np.int32]:
     if call.request.candidate_ids:
         rows = engine.release.indexes.items.rows(call.request.candidate_ids)
         return rows[rows >= 0]
     if page is not None:
         return page.rows
-    return merge(hits, min(engine.settings.pool, capacity(engine.release.manifest.items)))
+    if matched is not None and matched.first is not None:
+        return matched.first
+    return merge(hits, _most(engine), engine.release.indexes.items.groups)
 
 
-async def _search(engine: Engine, call: Call, query: RecallQuery) -> dict[str, Hits | None]:
-    """The hits of each channel; None for one that failed or was late."""
+def _most(engine: Engine) -> int:
+    """The most candidates of a list: all of them go into a page token."""
+    return min(engine.settings.pool, capacity(engine.release.manifest.items))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    hits: Mapping[str, Hits | None]  # of each channel; None for one that failed or was late
+    selection: Selection | None
+    matched: MatchSet | None
+
+
+async def _search(engine: Engine, call: Call, query: RecallQuery) -> _Found:
     indexes = engine.release.indexes
     names = applicable_channels(indexes, query, call.request.surface)
     if not names:
-        return {}
+        return _Found({}, None, None)
     loop = asyncio.get_running_loop()
     budget_s = call.deadline.budget_s(SHARE)
     try:
@@ -75,35 +97,50 @@ async def _search(engine: Engine, call: Call, query: RecallQuery) -> dict[str, H
             selection = await _selection(engine, call)
     except TimeoutError:
         call.trace.degrade("recall", "FILTER_LATE")
-        return dict.fromkeys(names)
+        return _Found(dict.fromkeys(names), Selection(np.zeros(len(indexes.items), np.bool_)), None)
     arguments = (query, engine.settings.per_channel, selection)
     running = {name: loop.run_in_executor(engine.threads, search, indexes, name, *arguments) for name in names}
-    await asyncio.wait(running.values(), timeout=call.deadline.budget_s(SHARE))
-    return {name: _result(call, name, future) for name, future in running.items()}
+    asked = indexes, call.reading.words, selection, call.request.sort_order, _most(engine)
+    matching = (
+        loop.run_in_executor(engine.threads, match, engine.release.matching, *asked) if call.reading.words else None
+    )
+    waiting: list[asyncio.Future[Any]] = [*running.values(), *([matching] if matching else [])]
+    await asyncio.wait(waiting, timeout=call.deadline.budget_s(SHARE))
+    hits = {name: _result(call, name, future) for name, future in running.items()}
+    return _Found(hits, selection, _result(call, "matches", matching) if matching else None)
 
 
 async def _selection(engine: Engine, call: Call) -> Selection | None:
     items, item_filter = engine.release.indexes.items, call.request.item_filter
-    excluded = items.rows(call.request.excluded) if call.request.excluded else NO_EXCLUSIONS
     if item_filter in UNRESTRICTED and not call.reading.unwanted:
-        return items.select(item_filter, excluded)
-    return await asyncio.get_running_loop().run_in_executor(engine.threads, _select, engine, call, excluded)
+        return items.select(item_filter, excluded_rows(engine, call))
+    return await asyncio.get_running_loop().run_in_executor(engine.threads, _select, engine, call)
 
 
-def _select(engine: Engine, call: Call, excluded: NDArray[np.int32]) -> Selection | None:
-    """Without the items that have what the query asks to be absent."""
-    indexes = engine.release.indexes
-    unwanted = indexes[LEXICAL_INDEX].unwanted(call.reading.unwanted)
-    return indexes.items.select(call.request.item_filter, np.concatenate([excluded, unwanted]))
+def _select(engine: Engine, call: Call) -> Selection | None:
+    return engine.release.indexes.items.select(call.request.item_filter, excluded_rows(engine, call))
 
 
-def _result(call: Call, name: str, future: asyncio.Future[Hits]) -> Hits | None:
+def excluded_rows(engine: Engine, call: Call) -> NDArray[np.int32]:
+    """What must not come back: what the caller names, of an item that others are sought like its variants, and items
+    that have what the query asks to be absent."""
+    request, indexes = call.request, engine.release.indexes
+    parts = [indexes.items.rows(request.excluded)] if request.excluded else []
+    if request.seed:
+        seed = indexes.items.rows([request.seed])
+        parts.append(indexes.items.groups.variants(seed[seed >= 0])[0])
+    if call.reading.unwanted:
+        parts.append(indexes[LEXICAL_INDEX].unwanted(call.reading.unwanted))
+    return np.concatenate(parts) if parts else NO_EXCLUSIONS
+
+
+def _result(call: Call, name: str, future: asyncio.Future[T]) -> T | None:
     if not future.done():
         future.cancel()
         call.trace.degrade("recall", f"{name.upper()}_LATE")
         return None
     if (error := future.exception()) is not None:
-        log.error("recall channel %s failed", name, exc_info=error)
+        log.error("recall: %s failed", name, exc_info=error)
         call.trace.degrade("recall", f"{name.upper()}_FAILED")
         return None
     return future.result()

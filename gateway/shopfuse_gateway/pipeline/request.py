@@ -5,13 +5,17 @@ from __future__ import annotations
 import time
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from shopfuse.ranking.channels import RANK, RECOMMEND, SEARCH, SIMILAR, Surface
 from shopfuse.ranking.features import Context
 from shopfuse.ranking.filter import NO_FILTER, ItemFilter
 from shopfuse.ranking.repeat_purchases import AUTO
 from shopfuse.ranking.text import normalise_query, searchable
+from shopfuse.recall.matching.facet_counts import DEFAULT_LIMIT, FacetSpec, Field
+from shopfuse.recall.matching.match_set import RELEVANCE
 from shopfuse.v1 import item_pb2, recommendation_pb2, search_pb2
+from shopfuse_gateway.errors import InvalidRequest
 from shopfuse_gateway.releases.page_token import Page, digest
 
 DEFAULT_PAGE, MAX_PAGE = 20, 100
@@ -19,6 +23,12 @@ DEVICE_NAMES = {
     item_pb2.DEVICE_DESKTOP: "desktop",
     item_pb2.DEVICE_MOBILE: "mobile",
     item_pb2.DEVICE_APP: "app",
+}
+FACET_FIELDS: dict[search_pb2.FacetField, Field] = {
+    search_pb2.FACET_FIELD_BRAND: "brand",
+    search_pb2.FACET_FIELD_CATEGORY: "category",
+    search_pb2.FACET_FIELD_ATTRIBUTE: "attribute",
+    search_pb2.FACET_FIELD_PRICE: "price",
 }
 Paged = search_pb2.SearchRequest | recommendation_pb2.RecommendRequest | recommendation_pb2.RecommendSimilarItemsRequest
 
@@ -41,12 +51,18 @@ class RankingRequest:
     repeat_purchases: int = AUTO  # of ranking/repeat_purchases.py
     disable_correction: bool = False
     allow_fallback: bool = False
+    facets: tuple[FacetSpec, ...] = ()
+    sort_order: int = RELEVANCE  # of recall/matching/match_set.py
     fingerprint: bytes = b""  # digest of every field but the page's, see releases/page_token.py
 
     @property
     def subject(self) -> str:
         """Whom the answer is for: the user, else the session, else nobody ("")."""
         return self.user_id or self.session_id
+
+    @property
+    def is_worded_search(self) -> bool:
+        return self.surface == SEARCH and bool(self.query)
 
     @property
     def is_empty(self) -> bool:
@@ -70,6 +86,8 @@ def from_search(message: search_pb2.SearchRequest) -> RankingRequest:
         context=context,
         disable_correction=message.disable_correction,
         allow_fallback=message.allow_fallback,
+        facets=_facets(message),
+        sort_order=message.sort_order,
     )
 
 
@@ -109,6 +127,17 @@ def _paged(surface: Surface, message: Paged, query: str) -> RankingRequest:
         page_token=message.page_token,
         explain=message.explain,
         fingerprint=_fingerprint(surface, message),
+    )
+
+
+def _facets(message: search_pb2.SearchRequest) -> tuple[FacetSpec, ...]:
+    """Raises InvalidRequest where bounds do not ascend."""
+    for place, spec in enumerate(message.facet_specs):
+        if any(low >= high for low, high in pairwise(spec.price_bounds)):
+            raise InvalidRequest([(f"facet_specs[{place}].price_bounds", "bounds must ascend, each above the last")])
+    return tuple(
+        FacetSpec(FACET_FIELDS[spec.field], spec.attribute, spec.limit or DEFAULT_LIMIT, tuple(spec.price_bounds))
+        for spec in message.facet_specs
     )
 
 

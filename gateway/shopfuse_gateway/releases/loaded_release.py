@@ -23,6 +23,7 @@ from shopfuse.recall.arrays import open_array
 from shopfuse.recall.facets import facet_key
 from shopfuse.recall.indexes import RecallIndexes
 from shopfuse.recall.item_table import ItemTable
+from shopfuse.recall.matching.match_set import MatchTables
 from shopfuse.recall.vector_channels import IMAGE_INDEX, TEXT_INDEX
 from shopfuse.recall.word_channels import LEXICAL_INDEX
 from shopfuse.release.ingredients import TOKENIZER
@@ -99,6 +100,7 @@ def _joined(first: tuple[Tensor, ...], second: tuple[Tensor, ...], inner: tuple[
 class LoadedRelease:
     manifest: Manifest
     indexes: RecallIndexes
+    matching: MatchTables
     models: ServedModels
     tokenizer: Tokenizer  # truncates to the manifest's max_tokens, does not pad
     item_vectors: NDArray[np.float16]  # [items, 128]
@@ -127,6 +129,7 @@ class LoadedRelease:
         release = cls(
             manifest,
             indexes,
+            MatchTables.open(layout, len(indexes.items)),
             ServedModels.of(manifest),
             _shared_tokenizer(manifest, held) or _tokenizer(layout.tokenizer, manifest.max_tokens),
             open_array(layout.item_vectors, np.float16, 2),

@@ -136,6 +136,8 @@ def _response(response: type[ResponseT], held: HeldRelease, built: Answer, trace
     fields: dict[str, Any] = {"next_page_token": built.next_page_token} if built.next_page_token else {}
     if built.interpretation is not None:
         fields |= {"query_interpretation": built.interpretation, "fallback": built.fallback}
+    if response is search_pb2.SearchResponse:
+        fields |= {"total_size": built.total_size, "facets": built.facets}
     rest = response(
         request_id=trace.request_id,
         served_by=held.engine.release.served_by,

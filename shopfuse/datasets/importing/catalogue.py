@@ -16,6 +16,7 @@ from shopfuse.datasets.importing.image_runs import ImageRuns, merge_images
 from shopfuse.datasets.importing.import_run import ImportRun, batches, import_run, wanted_roots
 from shopfuse.datasets.importing.item_rows import ItemReader, item_batch
 from shopfuse.datasets.importing.mapping import CatalogueMapping
+from shopfuse.datasets.importing.product_groups import likely_variants, take_groups
 from shopfuse.datasets.importing.report import ImportReport
 from shopfuse.datasets.importing.sorted_runs import write_run
 from shopfuse.datasets.importing.source_file import SourceFileError
@@ -42,7 +43,7 @@ def import_catalogue(
         runs: list[Path] = []
         reader = ItemReader(mapping)
         for batch in batches(run.rows(mapping, _wanted(mapping, reader))):
-            table = images.collect(_read_batch(batch, reader, run), run.log)
+            table = images.collect(_grouped(_read_batch(batch, reader, run), mapping, run), run.log)
             runs.append(write_run(run.scratch, f"items-{len(runs):05d}", table, "item_id"))
         if not runs:
             raise SourceFileError(f"{file}: the file has no rows")
@@ -52,6 +53,9 @@ def import_catalogue(
             items = KeyedTable(workspace.paths.items, ITEM_SCHEMA, "item_id", "id")
             counts, winners = merge_table(run, items, runs, staging / items.path.name)
             stored = merge_images(workspace.paths.images, images, winners, staging / workspace.paths.images.name)
+            stands = items.path if not counts.changed else staging / items.path.name
+            if variants := likely_variants(pl.scan_parquet(stands)):
+                run.log.note(variants.note, variants.items)
             run.copy_rejects(staging)
         return run.report(counts, workspace.paths.catalogue_rejects, images=stored)
 
@@ -59,6 +63,16 @@ def import_catalogue(
 def _wanted(mapping: CatalogueMapping, reader: ItemReader) -> Callable[[str], bool]:
     mapped = wanted_roots(mapping.sources.values())
     return lambda name: mapped(name) or reader.attribute_name(name) is not None
+
+
+def _grouped(items: pl.DataFrame, mapping: CatalogueMapping, run: ImportRun) -> pl.DataFrame:
+    """The items by the groups that they have as an attribute, where the mapping names no group_id."""
+    if "group_id" in mapping.sources:
+        return items
+    grouped, taken = take_groups(items)
+    for name, count in taken.items():
+        run.log.note(f"group_id taken from the attribute {name}, which the mapping does not call so", count)
+    return grouped
 
 
 def _read_batch(batch: Iterator[NumberedRow], reader: ItemReader, run: ImportRun) -> pl.DataFrame:

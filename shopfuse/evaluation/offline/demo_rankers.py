@@ -134,7 +134,7 @@ class _Bench:
         catalogue = load_catalogue(workspace.items().collect(), images, workspace.settings.language)
         log = load_event_log(workspace.events(), catalogue, models.scenes)
         search = load_cases(workspace.paths.search_truth, catalogue, log)
-        histories = user_histories(log.events, len(log.users))
+        histories = user_histories(log.events, len(log.users), catalogue.group)
         inputs = shop_inputs(workspace, models, catalogue, text_vectors)
         return cls(
             World(catalogue, log, histories, text_vectors, last_moment(workspace.events())),

@@ -195,7 +195,11 @@ class ServedShop:
         prepared, items = self._prepared[id(case)], self.items
         scores, mask = self._channel_scores(rows, query)
         features = candidate_features(
-            rows, self.snapshot.item_rows[rows], prepared.history, prepared.context, self._world.log.scenes
+            self.snapshot.indexes.items.groups.of_rows(rows),
+            self.snapshot.item_rows[rows],
+            prepared.history,
+            prepared.context,
+            self._world.log.scenes,
         )
         features[:, self._features] = self._neutral()
         context = context_features(prepared.context, len(prepared.history.rows), self._world.log.scenes)

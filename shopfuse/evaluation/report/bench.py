@@ -123,7 +123,7 @@ def open_bench(
     catalogue = load_catalogue(workspace.items().collect(), images, workspace.settings.language)
     log = load_event_log(workspace.events(), catalogue, models.scenes)
     inputs = shop_inputs(workspace, models, catalogue, text_vectors)
-    histories = user_histories(log.events, len(log.users))
+    histories = user_histories(log.events, len(log.users), catalogue.group)
     end = World(catalogue, log, histories, text_vectors, last_moment(workspace.events()))
     late = held_out(log, models)
     past = None if late is None else replace(end, at=late.since)

@@ -75,7 +75,7 @@ def without_events(world: World, inputs: ItemInputs, cold: NDArray[np.bool_]) ->
     known = replace(world.log, events=events.take(~cold[events.row]))
     presence = inputs.presence.clone()
     presence[torch.from_numpy(cold), MODALITIES.index("behaviour")] = 0.0
-    histories = user_histories(known.events, len(known.users))
+    histories = user_histories(known.events, len(known.users), world.catalogue.group)
     return replace(world, log=known, histories=histories), replace(inputs, presence=presence)
 
 

@@ -17,6 +17,7 @@ from shopfuse.ranking.item import CATEGORY_SEPARATOR, CatalogueItem
 from shopfuse.ranking.languages import DEFAULT_LANGUAGE
 from shopfuse.ranking.tensors import ATTRIBUTES
 from shopfuse.ranking.text import attribute_ids, item_text
+from shopfuse.recall.groups import group_codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Catalogue:
     category: NDArray[np.int32]
     parent: NDArray[np.int32]
     has_image: NDArray[np.bool_]
+    group: NDArray[np.int32]  # the lowest row of the item's product group, its own where it stands alone
     language: str = DEFAULT_LANGUAGE  # of titles and queries
 
     def __len__(self) -> int:
@@ -67,6 +69,7 @@ def load_catalogue(
         category=np.array([text_code(CATEGORY_SEPARATOR.join(path)) for path in paths], np.int32),
         parent=np.array([text_code(CATEGORY_SEPARATOR.join(path[:-1])) for path in paths], np.int32),
         has_image=_members(items["item_id"], with_image),
+        group=group_codes(items["group_id"].to_list()),
         language=language,
     )
 

@@ -5,7 +5,7 @@ Reading, cleaning and coding; nothing here decides what a model may see at which
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import polars as pl
@@ -47,6 +47,11 @@ class Events:
     def before(self, at: float) -> Events:
         """The events strictly before `at`."""
         return self.take(np.arange(int(np.searchsorted(self.at, at, side="left"))))
+
+    def of_groups(self, codes: NDArray[np.int32]) -> Events:
+        """The same events as of the products: what happened to a variant happened to its group. `codes` [N] are the
+        groups' lowest rows."""
+        return replace(self, row=codes[self.row])
 
     @property
     def engaged(self) -> Events:

@@ -1,7 +1,8 @@
 """An item's row in the feature store, from the catalogue and the events before one moment.
 
-Rates count an impression by how often its slot is clicked at all (clicks over expected clicks, COEC): an item shown at
-the bottom of lists is not a bad item. All counts are shrunk towards the shop's average.
+What happened to a variant counts for its product group, and every variant has the group's numbers: a new one is not
+cold. Rates count an impression by how often its slot is clicked at all (clicks over expected clicks, COEC): an item
+shown at the bottom of lists is not a bad item. All counts are shrunk towards the shop's average.
 """
 
 from __future__ import annotations
@@ -28,18 +29,22 @@ Floats = NDArray[np.float32]
 
 def item_rows_at(catalogue: Catalogue, events: Events, at: float) -> NDArray[np.void]:
     """ITEM_ROW [N] as known at `at`: later events, and those of that very moment, play no part."""
-    events = events.before(at)
+    events, group = events.before(at).of_groups(catalogue.group), catalogue.group
     rows = np.zeros(len(catalogue), ITEM_ROW)
     rows["price"] = catalogue.price
     rows["price_percentile"] = price_percentiles(catalogue)
-    rows["popularity"] = popularity(events, len(catalogue), at)
-    rows["click_rate"], rows["cart_rate"], rows["purchase_rate"] = engagement_rates(events, len(catalogue))
+    rows["popularity"] = popularity(events, len(catalogue), at)[group]
+    for name, rate in zip(
+        ("click_rate", "cart_rate", "purchase_rate"), engagement_rates(events, len(catalogue)), strict=True
+    ):
+        rows[name] = rate[group]
     rows["published_at"] = catalogue.published_at
     rows["has_image"] = catalogue.has_image
     rows["available"] = catalogue.available
     rows["brand"], rows["category"], rows["parent"] = catalogue.brand, catalogue.category, catalogue.parent
     rows["scene_lift"] = scene_lifts(catalogue, events)
-    rows["repeat_interval"], rows["repeat_rate"], rows["category_repeat_rate"] = repeats(catalogue, events, at)
+    interval, rate, rows["category_repeat_rate"] = repeats(catalogue, events, at)
+    rows["repeat_interval"], rows["repeat_rate"] = interval[group], rate[group]
     rows["updated_at"] = at
     return rows
 

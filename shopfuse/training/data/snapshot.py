@@ -100,7 +100,11 @@ def index_contents(
     item_vectors: Vectors,
     image_vectors: Vectors | None,
 ) -> IndexContents:
-    """What the indexes hold of a catalogue and the events `known` at a moment; `rows` are its ITEM_ROWs then."""
+    """What the indexes hold of a catalogue and the events `known` at a moment; `rows` are its ITEM_ROWs then.
+
+    What was seen or bought together are products: variants count for their group.
+    """
+    products = known.of_groups(catalogue.group)
     return IndexContents(
         items=lambda: catalogue_items(catalogue.frame),
         language=catalogue.language,
@@ -109,8 +113,8 @@ def index_contents(
         image_vectors=image_vectors,
         item_vectors=item_vectors,
         choices=lambda read: query_choices(requests, known, read),
-        sessions=_visit_sessions(known),
-        users=user_events(known),
+        sessions=_visit_sessions(products),
+        users=user_events(products),
         popular=popular_scores(rows["popularity"], known, catalogue),
         repeat_rates=rows["repeat_rate"],
         category_repeat_rates=rows["category_repeat_rate"],

@@ -59,9 +59,10 @@ class UserHistories:
         return *remember(self.events.row[start:end], bought, moments), visits(bought, moments)
 
 
-def user_histories(events: Events, users: int) -> UserHistories:
-    """The histories of users 0 .. users-1; events without a user belong to nobody's."""
-    engaged = events.engaged
+def user_histories(events: Events, users: int, groups: NDArray[np.int32] | None = None) -> UserHistories:
+    """The histories of users 0 .. users-1; events without a user belong to nobody's. With the codes of product groups
+    [N] they are of products, as serving reads them: what was bought in one variant counts for the group."""
+    engaged = (events if groups is None else events.of_groups(groups)).engaged
     engaged = engaged.take(engaged.user >= 0)
     engaged = engaged.take(np.lexsort((engaged.at, engaged.user)))  # stable: ties keep the order of the log
     return UserHistories(engaged, np.searchsorted(engaged.user, np.arange(users + 1)).astype(np.int64))

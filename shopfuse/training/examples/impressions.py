@@ -206,7 +206,7 @@ class Replay:
         logged.position[place, : len(impressions.rows)] = impressions.position
         logged.outcome[place, : len(impressions.rows)] = impressions.outcome
         logged.features[place, :count] = candidate_features(
-            rows, items[rows], request.history, request.context, self._log.scenes
+            self._catalogue.group[rows], items[rows], request.history, request.context, self._log.scenes
         )
         logged.channel_scores[place, :count], logged.channel_mask[place, :count] = scores, mask
 
@@ -224,8 +224,9 @@ class Replay:
         others: what recall does not bring nobody can rank, and its empty channels would teach that nothing speaks for
         what is wanted."""
         brought = pool(self._snapshot.indexes, request.query, request.surface)
-        wanted = visit.take(np.isin(visit.rows, brought))
-        others = np.setdiff1d(brought, visit.rows)
+        group = self._catalogue.group  # recall brings one variant of a product, which stands for the one wanted
+        wanted = visit.take(np.isin(group[visit.rows], group[brought]))
+        others = np.sort(brought[~np.isin(group[brought], group[visit.rows])])
         count = min(OF_VISIT - len(wanted.rows), len(others))
         return wanted, self._random.choice(others, count, replace=False), count / max(len(others), 1)
 

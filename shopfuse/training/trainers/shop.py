@@ -111,7 +111,7 @@ def shop_data(
     seed: int,
     progress: Progress,
 ) -> ShopData:
-    histories = user_histories(log.events, len(log.users))
+    histories = user_histories(log.events, len(log.users), catalogue.group)
     settings = settings_of(workspace.root)
     return ShopData(workspace, catalogue, log, histories, text_vectors, encode_texts, seed, progress, settings)
 

@@ -237,24 +237,6 @@ def test_words_may_be_taken_as_they_are_typed(index: LexicalIndex) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "relaxed"),
-    [
-        ("samsung laptop", ()),
-        ("samsung headphones", ("headphones",)),  # no item holds both: the rarer one is kept
-        ("wireless zither", ("zither",)),
-        ("zither", ("zither",)),
-        ("wirless hedphones", ()),
-        ("smartwatch black", ()),
-        ("", ()),
-    ],
-)
-def test_words_that_nothing_holds_with_the_others_are_told(
-    index: LexicalIndex, query: str, relaxed: tuple[str, ...]
-) -> None:
-    assert index.relaxed(index.read(query).words) == relaxed
-
-
-@pytest.mark.parametrize(
     ("query", "categories"),
     [
         ("lamps", ("Home > Lamps", "Office > Lamps")),

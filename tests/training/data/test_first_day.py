@@ -34,8 +34,10 @@ def catalogue(**changes: list[Any]) -> Catalogue:
         "image_uri": [None] * count,
         "available": [True] * count,
         "published_at": [FIRST] * count,
+        "group_id": [None] * count,
     }
-    frame = pl.DataFrame(columns | changes, schema_overrides={"image_uri": pl.String, "brand": pl.String})
+    texts = dict.fromkeys(("image_uri", "brand", "group_id"), pl.String)
+    frame = pl.DataFrame(columns | changes, schema_overrides=texts)
     return load_catalogue(frame, pl.Series([f"i{row:03d}" for row in range(count)]))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.ranking.order import LEADS
-from shopfuse.recall.identifiers import IdentifierIndex, build_identifiers, title_codes
+from shopfuse.recall.facts.identifiers import IdentifierIndex, build_identifiers, title_codes
 from shopfuse.release.manifest import ReleaseError
 
 ITEMS = (

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from shopfuse.ranking.item import CatalogueItem
+from shopfuse.recall.facts.titles import TitleIndex, build_titles, called, names_model
 from shopfuse.recall.lexical import LexicalIndex, build_lexical
-from shopfuse.recall.titles import TitleIndex, build_titles, called, names_model
 from shopfuse.recall.words.analysis import Analyser
 from shopfuse.release.manifest import ReleaseError
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from shopfuse.ranking.item import CatalogueItem
-from shopfuse.recall.quantities import QuantityIndex, build_quantities
+from shopfuse.recall.facts.quantities import QuantityIndex, build_quantities
 from shopfuse.release.manifest import ReleaseError
 
 NAN = float("nan")

@@ -1,0 +1,1 @@
+"""What an item states of itself: the numbers that name it, its quantities, what it is called."""
