@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Protocol
 
 import typer
+from rich.markup import escape
+from rich.table import Table
 
 from shopfuse.cli.console import out, print_json, progress_bars
 from shopfuse.cli.import_photos import photos
@@ -16,7 +19,7 @@ from shopfuse.core.progress import Progress
 from shopfuse.datasets.importing.catalogue import import_catalogue
 from shopfuse.datasets.importing.events import import_events
 from shopfuse.datasets.importing.mapping import read_catalogue_mapping, read_event_mapping, read_review_mapping
-from shopfuse.datasets.importing.report import ImportReport
+from shopfuse.datasets.importing.report import ImportReport, LeftOut
 from shopfuse.datasets.importing.reviews import import_reviews
 from shopfuse.datasets.workspace import Workspace
 
@@ -47,18 +50,37 @@ def _import(rows: RowImport, workspace: Path, as_json: bool) -> None:
         return
     out.print(
         f"{report.file}: {report.rows} rows in {report.seconds:.1f} s: {report.added} added, {report.updated} updated, "
-        f"{report.unchanged} unchanged, {report.rejected} rejected",
+        f"{report.unchanged} unchanged, {report.rejected} rejected"
+        f"{_overruled(report)}",
         soft_wrap=True,
         markup=False,
     )
+    if report.left_out:
+        out.print(_left_out_table(report.left_out))
     for note, count in report.notes.items():
         out.print(f"  {count} x {note}", soft_wrap=True, markup=False)
-    for bad in report.first_rejections[:5]:
+    for bad in [bad for bad in report.first_rejections if not bad.row_kept][:5]:
         out.print(f"  row {bad.row}, {bad.field}: {bad.problem}", soft_wrap=True, markup=False)
     if report.unknown_items:
         out.print(f"  {report.unknown_items} items are not in the catalogue", soft_wrap=True)
-    if report.rejected or report.superseded:
+    if report.rejected or report.superseded or report.left_out:
         out.print(f"  set aside in {report.rejects_path}", soft_wrap=True, markup=False)
+
+
+def _overruled(report: ImportReport) -> str:
+    """The rows that are none of those: a later row of the same file says the same, or overrules them."""
+    return "".join(
+        f", {count} {kind}"
+        for count, kind in ((report.superseded, "superseded"), (report.repeated, "repeated"))
+        if count
+    )
+
+
+def _left_out_table(entries: Sequence[LeftOut]) -> Table:
+    table = Table("field", "left out because", "count", "first row", "its value")
+    for entry in entries:
+        table.add_row(entry.field, escape(entry.problem), str(entry.count), str(entry.row), escape(entry.value[:60]))
+    return table
 
 
 app.command()(photos)

@@ -3,7 +3,6 @@
 Only the declaration: who fills the tables (an importer, the demo shop) cleans the values, readers may rely on them.
 """
 
-import re
 from typing import Final
 
 import polars as pl
@@ -71,7 +70,7 @@ REVIEW_SCHEMA: Final = pl.Schema(
 EVENT_NAMES: Final = ("view_item_list", "search", *EVENT_CODES)
 LIST_NAMES: Final = ("search", "recommend")
 
-ID_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+MAX_ITEM_ID: Final = 128  # bytes of UTF-8, as on the wire
 MAX_TITLE: Final = 512  # code points, as all lengths of text here
 MAX_DESCRIPTION: Final = 4096
 MAX_ATTRIBUTE_VALUE: Final = 256

@@ -5,6 +5,7 @@ memory does not grow with the file. Nothing in the workspace changes before all 
 """
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,14 @@ def import_catalogue(
     with import_run(file, workspace, workspace.paths.catalogue, max_bad_share, progress) as run:
         images = ImageRuns(run.scratch, file.parent)
         runs: list[Path] = []
-        reader = ItemReader(mapping)
+        reader = ItemReader(mapping, datetime.now(UTC))
         for batch in batches(run.rows(mapping, _wanted(mapping, reader))):
             table = images.collect(_read_batch(batch, reader, run), run.log)
             runs.append(write_run(run.scratch, f"items-{len(runs):05d}", table, "item_id"))
         if not runs:
             raise SourceFileError(f"{file}: the file has no rows")
+        reader.prices.settle(runs, "price", run.log)
+        run.log.note_all(reader.notes)
         run.log.check(max_bad_share)
         images.flush()
         with staged_files(workspace.paths.catalogue) as staging:
@@ -68,8 +71,9 @@ def _read_batch(batch: Iterator[NumberedRow], reader: ItemReader, run: ImportRun
     for number, item in run.good_rows(batch, reader.read):
         values.append((number, *item.values))
         attributes += [(number, name, value) for name, value in item.attributes]
+        for problem in item.left_out:
+            run.log.leave_out(number, problem)
     items = item_batch(values, attributes)
     run.log.reject_all(items.problems)
-    for text, count in items.notes.items():
-        run.log.note(text, count)
+    run.log.note_all(items.notes)
     return items.frame

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.datasets.schema import EVENT_NAMES
@@ -25,8 +26,9 @@ class Source:
     value: str | None = None  # a constant instead of a field
     separator: str | None = None  # category: splits "Home > Sofas"
     scale: float = 1.0  # price: 0.01 turns cents into units; rating: 0.5 turns ten points into five stars
-    decimal: str = "."  # price: "," reads 1.299,00
+    decimal: str | None = None  # price: "," reads 1.299 as a thousand and more; None: the column's other prices decide
     format: str = "iso"  # time: iso, s, ms, us, or a strptime pattern
+    timezone: ZoneInfo | None = None  # time: of those that come without one; None: UTC
     base: int = 0  # position: 1 where the export counts from one
     strip_prefix: str = ""  # attribute names lose it
     names: Mapping[str, str] = field(default_factory=dict)  # words of the export -> our words
@@ -67,10 +69,14 @@ _ITEM_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "brand": _TEXT,
     "category": ("field", "fields", "separator"),
     "price": ("field", "scale", "decimal"),
+    "sale_price": ("field", "scale", "decimal"),
+    "sale_from": ("field", "format", "timezone"),
+    "sale_until": ("field", "format", "timezone"),
+    "sale_interval": ("field", "timezone"),
     "currency": _TEXT,
     "image": ("field",),
     "available": ("field",),
-    "published_at": ("field", "format"),
+    "published_at": ("field", "format", "timezone"),
     "group_id": ("field",),
     "gtin": ("field",),
     "mpn": ("field",),
@@ -80,7 +86,7 @@ _ATTRIBUTE_KEYS: Final = ("field", "strip_prefix")
 _EVENT_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "event_id": ("field", "fields"),
     "event_name": ("field", "value", "names"),
-    "timestamp": ("field", "format"),
+    "timestamp": ("field", "format", "timezone"),
     "user_id": ("field", "fields"),
     "session_id": ("field", "fields"),
     "request_id": ("field", "fields"),
@@ -100,8 +106,9 @@ _REVIEW_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "user_id": ("field", "fields"),
     "rating": ("field", "scale"),
     "text": ("field", "fields"),
-    "timestamp": ("field", "format"),
+    "timestamp": ("field", "format", "timezone"),
 }
+_TIMES: Final = ("timestamp", "published_at", "sale_from", "sale_until", "sale_interval")
 _NESTED: Final = ("item_id", "position", "list_name", "price", "quantity")
 _OPTION_TYPES: Final[dict[str, tuple[type, ...]]] = {
     "field": (str,),
@@ -111,6 +118,7 @@ _OPTION_TYPES: Final[dict[str, tuple[type, ...]]] = {
     "scale": (int, float),
     "decimal": (str,),
     "format": (str,),
+    "timezone": (str,),
     "base": (int,),
     "strip_prefix": (str,),
     "names": (dict,),
@@ -165,16 +173,28 @@ def _read(path: Path, section: str) -> tuple[dict[str, Any], str]:
         raise MappingError(f"{path}: cannot read the mapping: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise MappingError(f"{path}: not valid TOML: {error}") from error
-    _require_known(path, "", document, (section, "csv"))
+    _require_known(path, "", document, (section, "csv", "timezone"))
     table = document.get(section)
     if not isinstance(table, dict):
         raise MappingError(f"{path}: expected a table [{section}]")
+    if "timezone" in document:
+        _check_option(path, "timezone", "timezone", document["timezone"])
+        table = _zoned(table, document["timezone"])
     options = document.get("csv", {})
     _require_known(path, "csv", options, ("delimiter",))
     delimiter = options.get("delimiter", ",")
     if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n':
         raise MappingError(f"{path}: csv.delimiter: expected one character, got {delimiter!r}")
     return dict(table), delimiter
+
+
+def _zoned(table: Mapping[str, Any], timezone: str) -> dict[str, Any]:
+    """The table with the file's time zone in the entries of times that do not say another."""
+    entries = {
+        key: {"field": entry} if isinstance(entry, str) else entry for key, entry in table.items() if key in _TIMES
+    }
+    zoned = {key: {"timezone": timezone, **entry} for key, entry in entries.items() if isinstance(entry, dict)}
+    return {**table, **zoned}
 
 
 def _source(path: Path, key: str, entry: object, allowed: tuple[str, ...]) -> Source:
@@ -192,6 +212,8 @@ def _source(path: Path, key: str, entry: object, allowed: tuple[str, ...]) -> So
         raise MappingError(f"{path}: {key}: expected exactly one of {', '.join(o for o in _TEXT if o in allowed)}")
     single = options.pop("field", None)
     fields = (single,) if single is not None else tuple(options.pop("fields", ()))
+    if "timezone" in options:
+        options["timezone"] = ZoneInfo(options["timezone"])
     return Source(fields=fields, **options)
 
 
@@ -209,8 +231,18 @@ def _check_option(path: Path, key: str, option: str, value: object) -> None:
         raise MappingError(f"{path}: {key}: expected a positive number, got {value!r}")
     if option == "decimal" and value not in (".", ","):
         raise MappingError(f"{path}: {key}: expected '.' or ',', got {value!r}")
+    if option == "timezone" and not _is_zone(str(value)):
+        raise MappingError(f"{path}: {key}: expected a time zone such as Europe/Berlin, got {value!r}")
     if option == "format" and value not in ("iso", "s", "ms", "us") and "%" not in str(value):
         raise MappingError(f"{path}: {key}: expected iso, s, ms, us or a pattern such as %d.%m.%Y, got {value!r}")
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
 
 
 def _nested(path: Path, nested: object) -> tuple[str | None, dict[str, Source]]:

@@ -6,7 +6,7 @@ The report is for people and programs alike; printing it is the command line's w
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -35,8 +35,22 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Values of one field that could not be taken for one reason; their rows went in without them."""
+
+    field: str
+    problem: str
+    count: int
+    row: int  # the first one
+    value: str  # its value
+
+
+@dataclass(frozen=True, slots=True)
 class ImportReport:
-    """Counts of one import. added + updated + unchanged are items (or events); rejected and superseded are rows."""
+    """Counts of one import. added + updated + unchanged are items (or events); rejected and superseded are rows.
+
+    Of a catalogue, rows = added + updated + unchanged + rejected + superseded + repeated.
+    """
 
     file: str
     rows: int
@@ -45,9 +59,11 @@ class ImportReport:
     unchanged: int
     rejected: int
     superseded: int  # rows overruled by a later row with the same id and other content
+    repeated: int  # rows that a later row says again, word for word
     images: int  # images stored from this file
     unknown_items: int  # different items that events speak of and the catalogue does not hold
-    notes: Mapping[str, int]  # what was cut, left out or ignored, and how often
+    left_out: tuple[LeftOut, ...]  # values of rows that went in without them, most frequent first
+    notes: Mapping[str, int]  # what was cut, assumed or ignored, and how often
     first_rejections: tuple[Rejection, ...]
     rejects_path: Path
     seconds: float
@@ -63,6 +79,7 @@ class RejectLog:
         self.rejected = 0
         self.superseded = 0
         self._kinds: dict[tuple[str, str], list[int]] = {}  # (field, problem) -> count, first row
+        self._left_out: dict[tuple[str, str], LeftOut] = {}
         self._source = source
         self._file = file
 
@@ -87,14 +104,27 @@ class RejectLog:
         self._write(row, problem, row_kept=False)
 
     def leave_out(self, row: int, problem: RowProblem) -> None:
-        """Report a field that is left out of a row that goes in."""
-        self.note(f"{problem.field} left out: {problem.problem}")
+        """Report a value that is left out of a row that goes in."""
+        key = (problem.field, problem.problem)
+        if known := self._left_out.get(key):
+            self._left_out[key] = replace(known, count=known.count + 1)
+        elif len(self._left_out) < _KINDS:
+            self._left_out[key] = LeftOut(*key, 1, row, problem.value)
         self._write(row, problem, row_kept=True)
 
     def note(self, text: str, count: int = 1) -> None:
         """Count something that needs no row number."""
         if count and (text in self.notes or len(self.notes) < _KINDS):
             self.notes[text] += count
+
+    def note_all(self, notes: Mapping[str, int]) -> None:
+        """Count several such things."""
+        for text, count in notes.items():
+            self.note(text, count)
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        return tuple(sorted(self._left_out.values(), key=lambda entry: -entry.count))
 
     def flush(self) -> None:
         """Make the file complete for whoever reads it now."""

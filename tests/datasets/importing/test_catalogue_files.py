@@ -50,9 +50,9 @@ def test_csv_rows_are_numbered_as_a_spreadsheet_shows_them(tmp_path: Path, works
         (4, "", "expected 3 cells as in the header, got 2"),
         (6, "", "not valid CSV: ',' expected after '\"'"),
         (7, "", "not valid UTF-8"),
-        (9, "price", "expected a number"),
+        (9, "price", "expected one price such as 1,299.00 or 12,50 EUR"),
     ]
-    assert workspace.items().collect()["item_id"].to_list() == ["1", "4", "8"]
+    assert workspace.items().collect()["item_id"].to_list() == ["1", "4", "7", "8"]
 
 
 def _parquet_bytes(rows: int = 5000) -> bytes:

@@ -34,7 +34,7 @@ ITEM = '[item]\nid = "id"\ntitle = "t"\n'
     ("text", "problem"),
     [
         (ITEM + 'colour = "c"', r"unknown key 'item.colour' \(known: id, title, .*attributes\)"),
-        (ITEM + '[items]\na = "b"', r"unknown key 'items' \(known: item, csv\)"),
+        (ITEM + '[items]\na = "b"', r"unknown key 'items' \(known: item, csv, timezone\)"),
         (
             ITEM + 'price = { field = "p", scael = 2 }',
             r"unknown key 'item.price.scael' \(known: field, scale, decimal\)",
