@@ -7,7 +7,7 @@ from typing import Final
 
 import polars as pl
 
-from shopfuse.ranking.user_state import EVENT_CODES
+from shopfuse.ranking.user_state import EVENT_CODES, ID_BYTES
 
 TIMESTAMP: Final = pl.Datetime("us", "UTC")
 ATTRIBUTE: Final = pl.Struct({"name": pl.String(), "value": pl.String()})
@@ -70,7 +70,7 @@ REVIEW_SCHEMA: Final = pl.Schema(
 EVENT_NAMES: Final = ("view_item_list", "search", *EVENT_CODES)
 LIST_NAMES: Final = ("search", "recommend")
 
-MAX_ITEM_ID: Final = 128  # bytes of UTF-8, as on the wire
+MAX_ITEM_ID: Final = ID_BYTES  # of UTF-8, as on the wire
 MAX_TITLE: Final = 512  # code points, as all lengths of text here
 MAX_DESCRIPTION: Final = 4096
 MAX_ATTRIBUTE_VALUE: Final = 256
