@@ -24,6 +24,7 @@ PLACEHOLDERS: Final = frozenset(
         *("N/A", "n/a", "N/a", "#N/A", "-", "--", "---", "\u2013", "\u2014", "\\N"),
     ]
 )
+_LONGEST: Final = 16  # of a placeholder with spaces around it
 _TYPED_VALUES: Final = ("string_value", "int_value", "float_value", "double_value")
 
 
@@ -45,7 +46,14 @@ def getter(name: str) -> Callable[[Mapping[str, Any]], Any]:
     It gives None where the row has only a placeholder, such as `(not set)`.
     """
     if "." not in name:
-        return lambda row: present(row.get(name))
+
+        def get(row: Mapping[str, Any]) -> Any:
+            value = row.get(name)  # `present`, without the call: this runs for every value of a file
+            if type(value) is str and len(value) <= _LONGEST and value.strip() in PLACEHOLDERS:
+                return None
+            return value
+
+        return get
     parts = name.split(".")
 
     def walk(row: Mapping[str, Any]) -> Any:
@@ -61,7 +69,7 @@ def getter(name: str) -> Callable[[Mapping[str, Any]], Any]:
 
 def present(value: Any) -> Any:
     """The value, or None where it is a placeholder of an export for nothing."""
-    return None if isinstance(value, str) and value.strip() in PLACEHOLDERS else value
+    return None if type(value) is str and len(value) <= _LONGEST and value.strip() in PLACEHOLDERS else value
 
 
 def _step(value: Any, name: str) -> Any:

@@ -23,10 +23,11 @@ from shopfuse.datasets.importing.field_values import (
     present,
 )
 from shopfuse.datasets.importing.mapping import CatalogueMapping, Source
+from shopfuse.datasets.importing.markup import plain_text
 from shopfuse.datasets.importing.prices import COMMA_PRICE, OfferReader, PriceColumn
 from shopfuse.datasets.importing.source_rows import Row, RowProblem
 from shopfuse.datasets.importing.stock import as_available
-from shopfuse.datasets.importing.text_cleaning import clean_text, filled, too_long
+from shopfuse.datasets.importing.text_cleaning import clean_text, filled, too_long, without_markup
 from shopfuse.datasets.schema import (
     ATTRIBUTE,
     ITEM_SCHEMA,
@@ -131,7 +132,11 @@ class ItemReader:
 
 def item_batch(values: list[tuple[Any, ...]], attributes: list[tuple[int, str, str]]) -> ItemBatch:
     """Clean a batch. `values` begin with the row number; `attributes` are (row number, name, value)."""
-    raw = pl.DataFrame(values, schema=_RAW_SCHEMA, orient="row")
+    raw = pl.DataFrame(values, schema=_RAW_SCHEMA, orient="row").with_columns(
+        without_markup(pl.col("title"), MAX_TITLE),
+        without_markup(pl.col("description"), MAX_DESCRIPTION),
+        without_markup(pl.col("brand"), MAX_LABEL),
+    )
     cleaned = raw.with_columns(
         clean_text(pl.col("title"), MAX_TITLE),
         clean_text(pl.col("description"), MAX_DESCRIPTION).fill_null(""),
@@ -193,6 +198,7 @@ def _category(gets: list[Convert], separator: str | None, row: Row) -> list[str]
         value = get(row)
         for entry in value if isinstance(value, list) else [value]:
             if text := as_text(present(entry)):
+                text = plain_text(text) if "&" in text or "<" in text else text  # Home &gt; Garden
                 levels += text.split(separator) if separator else [text]
     return levels
 
@@ -221,7 +227,9 @@ def _clean_category() -> pl.Expr:
 def _grouped_attributes(attributes: list[tuple[int, str, str]]) -> tuple[pl.DataFrame, int]:
     """Columns row and attributes, and how many attributes were too many."""
     flat = pl.DataFrame(attributes, schema=_ATTRIBUTE_SCHEMA, orient="row").select(
-        "row", clean_text(pl.col("name"), MAX_LABEL), clean_text(pl.col("value"), MAX_ATTRIBUTE_VALUE)
+        "row",
+        clean_text(without_markup(pl.col("name"), MAX_LABEL), MAX_LABEL),
+        clean_text(without_markup(pl.col("value"), MAX_ATTRIBUTE_VALUE), MAX_ATTRIBUTE_VALUE),
     )
     flat = flat.filter((pl.col("name") != "") & (pl.col("value") != "")).unique(maintain_order=True)
     kept = flat.filter(pl.int_range(pl.len()).over("row") < MAX_ATTRIBUTES)

@@ -22,7 +22,7 @@ from shopfuse.datasets.importing.field_values import (
 )
 from shopfuse.datasets.importing.mapping import ReviewMapping, Source
 from shopfuse.datasets.importing.source_rows import Row, RowProblem
-from shopfuse.datasets.importing.text_cleaning import clean_text, filled, too_long
+from shopfuse.datasets.importing.text_cleaning import clean_text, filled, too_long, without_markup
 from shopfuse.datasets.schema import MAX_REVIEW, REVIEW_SCHEMA
 
 _FIRST_YEAR: Final = 1995
@@ -71,7 +71,9 @@ def review_table(reviews: list[tuple[Any, ...]]) -> tuple[pl.DataFrame, list[tup
 
     Gives REVIEW_SCHEMA and `row`, the rows that turned out to say nothing, and how many texts were cut.
     """
-    raw = pl.DataFrame(reviews, schema=_RAW_SCHEMA, orient="row")
+    raw = pl.DataFrame(reviews, schema=_RAW_SCHEMA, orient="row").with_columns(
+        without_markup(pl.col("text"), MAX_REVIEW)
+    )
     cut = int(raw.select(too_long(pl.col("text"), MAX_REVIEW)).item() or 0)
     cleaned = raw.with_columns(
         filled(clean_text(pl.col("text"), MAX_REVIEW)), pl.col("timestamp").cast(REVIEW_SCHEMA["timestamp"])
