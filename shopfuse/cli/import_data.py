@@ -51,6 +51,9 @@ def _import(rows: RowImport, workspace: Path, as_json: bool) -> None:
         soft_wrap=True,
         markup=False,
     )
+    out.print(f"  read as {report.read_as}", soft_wrap=True, markup=False)
+    for warning in report.warnings:
+        out.print(f"  warning: {warning}", soft_wrap=True, markup=False)
     for note, count in report.notes.items():
         out.print(f"  {count} x {note}", soft_wrap=True, markup=False)
     for bad in report.first_rejections[:5]:

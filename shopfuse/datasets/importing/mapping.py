@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from shopfuse.core.errors import ShopfuseError
+from shopfuse.datasets.importing.readers.tables import NOTHING_SAID, FileOptions
+from shopfuse.datasets.importing.readers.text import check_encoding
 from shopfuse.datasets.schema import EVENT_NAMES
 
 
@@ -38,7 +40,7 @@ class CatalogueMapping:
 
     sources: Mapping[str, Source]
     attributes: tuple[Source, ...] = ()
-    delimiter: str = ","
+    file: FileOptions = NOTHING_SAID
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class EventMapping:
     sources: Mapping[str, Source]
     items_field: str | None = None
     item_sources: Mapping[str, Source] = field(default_factory=dict)
-    delimiter: str = ","
+    file: FileOptions = NOTHING_SAID
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class ReviewMapping:
     """`sources` by review field."""
 
     sources: Mapping[str, Source]
-    delimiter: str = ","
+    file: FileOptions = NOTHING_SAID
 
 
 _TEXT: Final = ("field", "fields", "value")
@@ -119,7 +121,7 @@ _OPTION_TYPES: Final[dict[str, tuple[type, ...]]] = {
 
 def read_catalogue_mapping(path: Path) -> CatalogueMapping:
     """Read `[item]` of a mapping file; MappingError names the key that is wrong."""
-    table, delimiter = _read(path, "item")
+    table, file = _read(path, "item")
     attributes = table.pop("attributes", [])
     if not isinstance(attributes, list):
         raise MappingError(f"{path}: item.attributes: expected a list, got {attributes!r}")
@@ -130,12 +132,12 @@ def read_catalogue_mapping(path: Path) -> CatalogueMapping:
     _require_known(path, "item", table, known)
     sources = {key: _source(path, f"item.{key}", entry, _ITEM_KEYS[key]) for key, entry in table.items()}
     _require(path, "item", sources, ("id", "title"))
-    return CatalogueMapping(sources, entries, delimiter)
+    return CatalogueMapping(sources, entries, file)
 
 
 def read_event_mapping(path: Path) -> EventMapping:
     """Read `[event]` of a mapping file; MappingError names the key that is wrong."""
-    table, delimiter = _read(path, "event")
+    table, file = _read(path, "event")
     nested = table.pop("items", None)
     known = {**_EVENT_KEYS, "items": ()}
     _require_known(path, "event", table, known)
@@ -145,36 +147,45 @@ def read_event_mapping(path: Path) -> EventMapping:
         raise MappingError(f"{path}: event: one of user_id and session_id is needed")
     _check_event_names(path, sources["event_name"])
     items_field, item_sources = _nested(path, nested)
-    return EventMapping(sources, items_field, item_sources, delimiter)
+    return EventMapping(sources, items_field, item_sources, file)
 
 
 def read_review_mapping(path: Path) -> ReviewMapping:
     """Read `[review]` of a mapping file; MappingError names the key that is wrong."""
-    table, delimiter = _read(path, "review")
+    table, file = _read(path, "review")
     _require_known(path, "review", table, _REVIEW_KEYS)
     sources = {key: _source(path, f"review.{key}", entry, _REVIEW_KEYS[key]) for key, entry in table.items()}
     _require(path, "review", sources, ("item_id", "rating", "text"))
-    return ReviewMapping(sources, delimiter)
+    return ReviewMapping(sources, file)
 
 
-def _read(path: Path, section: str) -> tuple[dict[str, Any], str]:
-    """The table `section` of the file, and the CSV delimiter."""
+def _read(path: Path, section: str) -> tuple[dict[str, Any], FileOptions]:
+    """The table `section` of the file, and what it says of the source's file."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise MappingError(f"{path}: cannot read the mapping: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise MappingError(f"{path}: not valid TOML: {error}") from error
-    _require_known(path, "", document, (section, "csv"))
+    _require_known(path, "", document, (section, "csv", "encoding", "sheet"))
     table = document.get(section)
     if not isinstance(table, dict):
         raise MappingError(f"{path}: expected a table [{section}]")
-    options = document.get("csv", {})
-    _require_known(path, "csv", options, ("delimiter",))
-    delimiter = options.get("delimiter", ",")
-    if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n':
+    return dict(table), _file_options(path, document)
+
+
+def _file_options(path: Path, document: dict[str, Any]) -> FileOptions:
+    csv = document.get("csv", {})
+    _require_known(path, "csv", csv, ("delimiter",))
+    delimiter, encoding, sheet = csv.get("delimiter", ""), document.get("encoding", ""), document.get("sheet", "")
+    if not isinstance(delimiter, str) or len(delimiter) > 1 or delimiter in tuple('"\r\n'):
         raise MappingError(f"{path}: csv.delimiter: expected one character, got {delimiter!r}")
-    return dict(table), delimiter
+    if not isinstance(sheet, str):
+        raise MappingError(f"{path}: sheet: expected the name of a sheet, got {sheet!r}")
+    try:
+        return FileOptions(delimiter, check_encoding(encoding) if encoding else "", sheet)
+    except (LookupError, TypeError, ValueError) as error:
+        raise MappingError(f"{path}: encoding: expected one such as windows-1252, got {encoding!r}") from error
 
 
 def _source(path: Path, key: str, entry: object, allowed: tuple[str, ...]) -> Source:

@@ -47,6 +47,8 @@ class ImportReport:
     superseded: int  # rows overruled by a later row with the same id and other content
     images: int  # images stored from this file
     unknown_items: int  # different items that events speak of and the catalogue does not hold
+    read_as: str  # what the file was taken for: format, delimiter, encoding
+    warnings: tuple[str, ...]  # what somebody should look at, though no row is bad for it
     notes: Mapping[str, int]  # what was cut, left out or ignored, and how often
     first_rejections: tuple[Rejection, ...]
     rejects_path: Path
@@ -59,6 +61,8 @@ class RejectLog:
     def __init__(self, source: Path, file: TextIO) -> None:
         self.first: list[Rejection] = []
         self.notes: Counter[str] = Counter()
+        self.warnings: list[str] = []
+        self.read_as = ""
         self.rows = 0
         self.rejected = 0
         self.superseded = 0

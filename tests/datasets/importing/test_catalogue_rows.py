@@ -114,7 +114,7 @@ def test_bad_row_is_set_aside_with_file_row_and_field(
         (b'{"id": "a", "title": ', "not valid JSON"),
         (b'["a"]', "expected a JSON object, got a list"),
         (b"null", "expected a JSON object, got null"),
-        (b'{"id": "a", "title": "\xff"}', "not valid UTF-8"),
+        (b'{"id": "a", "title": "\xff"}', "not valid utf-8: byte 0xff, after 22 bytes"),
         (b'{"id":' + b"[" * 100_000, "not valid JSON"),
         (b'{"id": "a", "title": "' + b"x" * (9 * 2**20) + b'"}', "longer than 8 MiB"),
     ],
@@ -123,7 +123,7 @@ def test_bad_line_is_set_aside_and_the_next_one_read(
     tmp_path: Path, workspace: Workspace, line: bytes, problem: str
 ) -> None:
     file = tmp_path / "p.jsonl"
-    file.write_bytes(b'{"id": "1", "title": "t"}\n' + line + b'\n\n{"id": "2", "title": "t"}\n')
+    file.write_bytes(b'{"id": "1", "title": "caf\xc3\xa9"}\n' + line + b'\n\n{"id": "2", "title": "t"}\n')
 
     import_catalogue(file, MAPPING, workspace)
 
