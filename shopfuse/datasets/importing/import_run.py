@@ -20,6 +20,7 @@ from shopfuse.core.progress import Progress
 from shopfuse.core.workspace_paths import REJECTS
 from shopfuse.datasets.importing.field_values import getter
 from shopfuse.datasets.importing.mapping import CatalogueMapping, EventMapping, ReviewMapping, Source
+from shopfuse.datasets.importing.nested_rows import plain_rows
 from shopfuse.datasets.importing.readers.tables import open_table
 from shopfuse.datasets.importing.report import ImportReport, RejectLog
 from shopfuse.datasets.importing.row_merge import MergeCounts, Merged
@@ -57,7 +58,8 @@ class ImportRun:
             )
         if table.columns is not None:
             _require_columns(self.source, table.columns, mapping.sources)
-        return self._watched(table.rows(wanted, self.scratch, self.progress), mapping.sources)
+        rows = table.rows(wanted, self.scratch, self.progress)
+        return self._watched(plain_rows(rows, mapping.sources), mapping.sources)
 
     def _watched(self, rows: Iterator[NumberedRow], sources: Mapping[str, Source]) -> Iterator[NumberedRow]:
         """The rows as they are; afterwards a warning for each field of the mapping that none of them had."""

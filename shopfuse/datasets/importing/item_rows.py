@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from shopfuse.datasets.importing.category_paths import category_paths
 from shopfuse.datasets.importing.field_values import (
     BadValueError,
     as_available,
@@ -44,7 +45,11 @@ _RAW_SCHEMA: Final = pl.Schema(
 )
 _ATTRIBUTE_SCHEMA: Final = pl.Schema({"row": pl.UInt32(), "name": pl.String(), "value": pl.String()})
 _FIRST_YEAR: Final = 1900
-_KEYS: Final = {"item_id": "id", "image_uri": "image"}  # columns whose key in a mapping has another name
+_KEYS: Final = {
+    "item_id": "id",
+    "image_uri": "image",
+    "other_categories": "category",
+}  # columns whose key in a mapping has another name
 _MAX_NESTING: Final = 3
 
 Attributes = list[tuple[str, str]]
@@ -119,7 +124,8 @@ def item_batch(values: list[tuple[Any, ...]], attributes: list[tuple[int, str, s
         filled(clean_text(pl.col("currency"), MAX_LABEL)),
         filled(clean_text(pl.col("image_uri"), MAX_URI)),
         *(filled(clean_text(pl.col(name), MAX_ID)) for name in ("group_id", "gtin", "mpn", "sku")),
-        _clean_category(),
+        _clean_category(pl.col("category")),
+        pl.col("other_categories").list.eval(_clean_category(pl.element())),
         pl.col("published_at").cast(ITEM_SCHEMA["published_at"]),
     )
     nameless = cleaned.filter(pl.col("title") == "")["row"].to_list()
@@ -135,14 +141,18 @@ def _convert(name: str, mapping: CatalogueMapping) -> Convert:
     """How one column is read out of a row."""
     source = mapping.sources.get(_KEYS.get(name, name))
     if source is None:
-        absent: Any = True if name == "available" else [] if name == "category" else None
+        absent: Any = True if name == "available" else [] if _KEYS.get(name, name) == "category" else None
         return lambda _row: absent
     if source.value is not None:
         return lambda _row: source.value
     if name in ("title", "description"):
         return partial(_joined, [getter(field) for field in source.fields], name == "title")
     if name == "category":
-        return partial(_category, [getter(field) for field in source.fields], source.separator)
+        gets = [getter(field) for field in source.fields]
+        return lambda row: next(iter(category_paths(gets, source, row)), ())
+    if name == "other_categories":
+        gets = [getter(field) for field in source.fields]
+        return lambda row: category_paths(gets, source, row)[1:]
     return _single(name, getter(source.fields[0]), source)
 
 
@@ -165,16 +175,6 @@ def _joined(gets: list[Convert], required: bool, row: Row) -> str | None:
     return " ".join(texts) or None
 
 
-def _category(gets: list[Convert], separator: str | None, row: Row) -> list[str]:
-    levels: list[str] = []
-    for get in gets:
-        value = get(row)
-        for entry in value if isinstance(value, list) else [value]:
-            if text := as_text(entry):
-                levels += text.split(separator) if separator else [text]
-    return levels
-
-
 def _collect(name: str, value: Any, attributes: Attributes, depth: int = 0) -> None:
     if depth > _MAX_NESTING:
         return
@@ -191,8 +191,8 @@ def _collect(name: str, value: Any, attributes: Attributes, depth: int = 0) -> N
             _collect(str(key), entry, attributes, depth + 1)
 
 
-def _clean_category() -> pl.Expr:
-    levels = pl.col("category").list.eval(filled(clean_text(pl.element(), MAX_LABEL)))
+def _clean_category(paths: pl.Expr) -> pl.Expr:
+    levels = paths.list.eval(filled(clean_text(pl.element(), MAX_LABEL)))
     return levels.list.drop_nulls().list.head(MAX_CATEGORY_DEPTH)
 
 

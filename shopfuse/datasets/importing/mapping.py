@@ -14,6 +14,9 @@ from shopfuse.datasets.importing.readers.tables import NOTHING_SAID, FileOptions
 from shopfuse.datasets.importing.readers.text import check_encoding
 from shopfuse.datasets.schema import EVENT_NAMES
 
+FIRST, JOIN, EXPLODE = LISTS = ("first", "join", "explode")
+LEVELS, PATHS = CATEGORY_LISTS = ("levels", "paths")  # what a category's list of texts holds
+
 
 class MappingError(ShopfuseError):
     """The mapping file is missing, not TOML, or says something that is not understood."""
@@ -26,6 +29,8 @@ class Source:
     fields: tuple[str, ...] = ()  # names in the export; "a.b" looks inside objects and GA4 key/value lists
     value: str | None = None  # a constant instead of a field
     separator: str | None = None  # category: splits "Home > Sofas"
+    between: str | None = None  # category: splits "Home > Sofas, Sale" into paths
+    lists: str = ""  # what becomes of several values: FIRST (also where nothing is said), JOIN, EXPLODE; PATHS
     scale: float = 1.0  # price: 0.01 turns cents into units; rating: 0.5 turns ten points into five stars
     decimal: str = "."  # price: "," reads 1.299,00
     format: str = "iso"  # time: iso, s, ms, us, or a strptime pattern
@@ -62,12 +67,13 @@ class ReviewMapping:
 
 
 _TEXT: Final = ("field", "fields", "value")
+_LISTS: Final = ("lists",)
 _ITEM_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "id": ("field",),
     "title": ("field", "fields"),
     "description": ("field", "fields"),
     "brand": _TEXT,
-    "category": ("field", "fields", "separator"),
+    "category": ("field", "fields", "separator", "between"),
     "price": ("field", "scale", "decimal"),
     "currency": _TEXT,
     "image": ("field",),
@@ -110,6 +116,8 @@ _OPTION_TYPES: Final[dict[str, tuple[type, ...]]] = {
     "fields": (list,),
     "value": (str,),
     "separator": (str,),
+    "between": (str,),
+    "lists": (str,),
     "scale": (int, float),
     "decimal": (str,),
     "format": (str,),
@@ -130,8 +138,9 @@ def read_catalogue_mapping(path: Path) -> CatalogueMapping:
     )
     known = {**_ITEM_KEYS, "attributes": ()}
     _require_known(path, "item", table, known)
-    sources = {key: _source(path, f"item.{key}", entry, _ITEM_KEYS[key]) for key, entry in table.items()}
+    sources = {key: _source(path, f"item.{key}", entry, _ITEM_KEYS[key] + _LISTS) for key, entry in table.items()}
     _require(path, "item", sources, ("id", "title"))
+    _check_lists(path, sources)
     return CatalogueMapping(sources, entries, file)
 
 
@@ -141,7 +150,7 @@ def read_event_mapping(path: Path) -> EventMapping:
     nested = table.pop("items", None)
     known = {**_EVENT_KEYS, "items": ()}
     _require_known(path, "event", table, known)
-    sources = {key: _source(path, f"event.{key}", entry, _EVENT_KEYS[key]) for key, entry in table.items()}
+    sources = {key: _source(path, f"event.{key}", entry, _EVENT_KEYS[key] + _LISTS) for key, entry in table.items()}
     _require(path, "event", sources, ("event_name", "timestamp"))
     if "user_id" not in sources and "session_id" not in sources:
         raise MappingError(f"{path}: event: one of user_id and session_id is needed")
@@ -154,7 +163,7 @@ def read_review_mapping(path: Path) -> ReviewMapping:
     """Read `[review]` of a mapping file; MappingError names the key that is wrong."""
     table, file = _read(path, "review")
     _require_known(path, "review", table, _REVIEW_KEYS)
-    sources = {key: _source(path, f"review.{key}", entry, _REVIEW_KEYS[key]) for key, entry in table.items()}
+    sources = {key: _source(path, f"review.{key}", entry, _REVIEW_KEYS[key] + _LISTS) for key, entry in table.items()}
     _require(path, "review", sources, ("item_id", "rating", "text"))
     return ReviewMapping(sources, file)
 
@@ -167,11 +176,38 @@ def _read(path: Path, section: str) -> tuple[dict[str, Any], FileOptions]:
         raise MappingError(f"{path}: cannot read the mapping: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise MappingError(f"{path}: not valid TOML: {error}") from error
-    _require_known(path, "", document, (section, "csv", "encoding", "sheet"))
+    _require_known(path, "", document, (section, "csv", "encoding", "sheet", "lists"))
     table = document.get(section)
     if not isinstance(table, dict):
         raise MappingError(f"{path}: expected a table [{section}]")
+    if "lists" in document:
+        table = _with_lists(path, table, document["lists"])
     return dict(table), _file_options(path, document)
+
+
+def _with_lists(path: Path, table: Mapping[str, Any], lists: object) -> dict[str, Any]:
+    """The table with the file's `lists` in the entries of fields that do not say another."""
+    if lists not in LISTS:
+        raise MappingError(f"{path}: lists: expected one of {', '.join(LISTS)}, got {lists!r}")
+    said: dict[str, Any] = {}
+    for key, entry in table.items():
+        if isinstance(entry, str):
+            entry = {"field": entry}
+        plain = isinstance(entry, dict) and "value" not in entry and key not in ("category", "items", "attributes")
+        said[key] = {"lists": lists, **entry} if plain else entry
+    return said
+
+
+def _check_lists(path: Path, sources: Mapping[str, Source]) -> None:
+    for key, source in sources.items():
+        known = CATEGORY_LISTS if key == "category" else LISTS
+        if source.lists and source.lists not in known:
+            raise MappingError(f"{path}: item.{key}.lists: expected one of {', '.join(known)}, got {source.lists!r}")
+    exploded = [key for key, source in sources.items() if source.lists == EXPLODE]
+    if exploded and "id" not in exploded:
+        raise MappingError(
+            f"{path}: item.{exploded[0]}.lists: 'explode' makes an item of each entry, so item.id needs it too"
+        )
 
 
 def _file_options(path: Path, document: dict[str, Any]) -> FileOptions:
@@ -220,6 +256,8 @@ def _check_option(path: Path, key: str, option: str, value: object) -> None:
         raise MappingError(f"{path}: {key}: expected a positive number, got {value!r}")
     if option == "decimal" and value not in (".", ","):
         raise MappingError(f"{path}: {key}: expected '.' or ',', got {value!r}")
+    if option == "lists" and value not in (*LISTS, *CATEGORY_LISTS):
+        raise MappingError(f"{path}: {key}: expected one of {', '.join(LISTS)}, got {value!r}")
     if option == "format" and value not in ("iso", "s", "ms", "us") and "%" not in str(value):
         raise MappingError(f"{path}: {key}: expected iso, s, ms, us or a pattern such as %d.%m.%Y, got {value!r}")
 
@@ -231,7 +269,9 @@ def _nested(path: Path, nested: object) -> tuple[str | None, dict[str, Source]]:
         raise MappingError(f"{path}: event.items: expected a table with a field, got {nested!r}")
     table = {key: entry for key, entry in nested.items() if key != "field"}
     _require_known(path, "event.items", table, ("field", *_NESTED))
-    sources = {key: _source(path, f"event.items.{key}", entry, _EVENT_KEYS[key]) for key, entry in table.items()}
+    sources = {
+        key: _source(path, f"event.items.{key}", entry, _EVENT_KEYS[key] + _LISTS) for key, entry in table.items()
+    }
     _require(path, "event.items", sources, ("item_id",))
     return nested["field"], sources
 

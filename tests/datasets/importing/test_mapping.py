@@ -34,10 +34,10 @@ ITEM = '[item]\nid = "id"\ntitle = "t"\n'
     ("text", "problem"),
     [
         (ITEM + 'colour = "c"', r"unknown key 'item.colour' \(known: id, title, .*attributes\)"),
-        (ITEM + '[items]\na = "b"', r"unknown key 'items' \(known: item, csv, encoding, sheet\)"),
+        (ITEM + '[items]\na = "b"', r"unknown key 'items' \(known: item, csv, encoding, sheet, lists\)"),
         (
             ITEM + 'price = { field = "p", scael = 2 }',
-            r"unknown key 'item.price.scael' \(known: field, scale, decimal\)",
+            r"unknown key 'item.price.scael' \(known: field, scale, decimal, lists\)",
         ),
         (ITEM + 'price = { field = "p", scale = "2" }', "item.price.scale: expected int or float, got '2'"),
         (ITEM + 'price = { field = "p", scale = true }', "item.price.scale: expected int or float"),

@@ -57,7 +57,7 @@ def test_the_example_mapping_reads_the_rows_that_it_shows(tmp_path: Path, worksp
         ({"rating": float("nan")}, "rating", "expected 1 to 5 stars"),
         ({"text": None}, "text", "is missing"),
         ({"text": "\u0000 \n"}, "text", "is missing"),
-        ({"text": ["a"]}, "text", "expected a text"),
+        ({"text": {"a": 1}}, "text", "expected a text"),
         ({"user_id": "a b"}, "user_id", "printable characters without spaces"),
         ({"review_id": "w" * 129}, "review_id", "at most 128"),
         ({"timestamp": "noon"}, "timestamp", "not a time in the format 'iso'"),

@@ -47,7 +47,7 @@ def test_delimiter_is_that_of_most_rows_not_of_the_header(tmp_path: Path) -> Non
         ("windows-1252", "Möbel > Stühle, crème brûlée, 12 €, señor"),
         ("windows-1250", "Křeslo a židle, příliš žluťoučký kůň"),
         ("windows-1251", "Кружка белая, чашка с блюдцем"),  # noqa: RUF001
-        ("windows-1253", "Φλιτζάνι του καφέ, λευκό και μπλε"),  # noqa: RUF001
+        ("windows-1253", "Φλιτζάνι του καφέ, λευκό και μπλε"),
         ("cp932", "コーヒーカップ、マグ 白い"),
         ("gb18030", "咖啡杯，手机壳，白色的桌子"),  # noqa: RUF001
         ("utf-16", "Möbel > Stühle"),
