@@ -33,6 +33,14 @@ BadShareOption = Annotated[
 ]
 
 
+FullOption = Annotated[
+    bool, typer.Option("--full", help="The file is everything: items that it lacks are retired, found by nothing.")
+]
+MaxRetiredOption = Annotated[
+    float, typer.Option(min=0.0, max=1.0, help="With --full: stop when it lacks more than this share of the items.")
+]
+
+
 class RowImport(Protocol):
     """Brings the rows of a file into a workspace."""
 
@@ -58,6 +66,10 @@ def _import(rows: RowImport, workspace: Path, as_json: bool) -> None:
         out.print(f"  {count} x {note}", soft_wrap=True, markup=False)
     for bad in report.first_rejections[:5]:
         out.print(f"  row {bad.row}, {bad.field}: {bad.problem}", soft_wrap=True, markup=False)
+    if report.retired or report.returned:
+        out.print(f"  {report.retired} items that it lacks were retired, {report.returned} came back", soft_wrap=True)
+    elif report.lacking:
+        out.print(f"  {report.lacking} items of the catalogue are not in it; --full retires them", soft_wrap=True)
     if report.unknown_items:
         out.print(f"  {report.unknown_items} items are not in the catalogue", soft_wrap=True)
     if report.rejected or report.superseded:
@@ -73,6 +85,8 @@ def catalog(
     mapping: MappingOption,
     workspace: WorkspaceOption,
     max_bad_share: BadShareOption = 0.05,
+    full: FullOption = False,
+    max_retired: MaxRetiredOption = 0.2,
     json: JsonOption = False,
 ) -> None:
     """Add or update items. The same import twice changes nothing.
@@ -80,7 +94,9 @@ def catalog(
     shopfuse import catalog products.jsonl.gz --mapping examples/mappings/icecat.toml -w myshop
     """
     fields = read_catalogue_mapping(mapping)
-    _import(partial(import_catalogue, file, fields, max_bad_share=max_bad_share), workspace, json)
+    retired = max_retired if full else None
+    rows = partial(import_catalogue, file, fields, max_bad_share=max_bad_share, max_retired=retired)
+    _import(rows, workspace, json)
 
 
 @app.command()

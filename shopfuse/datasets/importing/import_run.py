@@ -23,6 +23,7 @@ from shopfuse.datasets.importing.mapping import CatalogueMapping, EventMapping, 
 from shopfuse.datasets.importing.nested_rows import plain_rows
 from shopfuse.datasets.importing.readers.tables import open_table
 from shopfuse.datasets.importing.report import ImportReport, RejectLog
+from shopfuse.datasets.importing.retirement import NOTHING_RETIRED, Retirement
 from shopfuse.datasets.importing.row_merge import MergeCounts, Merged
 from shopfuse.datasets.importing.source_file import SourceFile, SourceFileError, open_source
 from shopfuse.datasets.importing.source_rows import BATCH_ROWS, NumberedRow, Row, RowProblem
@@ -100,7 +101,14 @@ class ImportRun:
             problem = f"row {winner} has the same {key} and other content; it wins"
             self.log.supersede(row, RowProblem(key, problem, value))
 
-    def report(self, counts: MergeCounts, rejects: Path, images: int = 0, unknown_items: int = 0) -> ImportReport:
+    def report(
+        self,
+        counts: MergeCounts,
+        rejects: Path,
+        images: int = 0,
+        unknown_items: int = 0,
+        retirement: Retirement = NOTHING_RETIRED,
+    ) -> ImportReport:
         """What the import did, once all is in place."""
         return ImportReport(
             file=str(self.source.path),
@@ -112,6 +120,9 @@ class ImportRun:
             superseded=self.log.superseded,
             images=images,
             unknown_items=unknown_items,
+            lacking=retirement.lacking,
+            retired=retirement.retired,
+            returned=retirement.returned,
             read_as=self.log.read_as,
             warnings=tuple(self.log.warnings),
             notes=dict(self.log.notes),

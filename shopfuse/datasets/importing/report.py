@@ -47,6 +47,9 @@ class ImportReport:
     superseded: int  # rows overruled by a later row with the same id and other content
     images: int  # images stored from this file
     unknown_items: int  # different items that events speak of and the catalogue does not hold
+    lacking: int  # items that were there before and that no row of a catalogue names
+    retired: int  # of them, those that were retired
+    returned: int  # items that were retired before and are in the file
     read_as: str  # what the file was taken for: format, delimiter, encoding
     warnings: tuple[str, ...]  # what somebody should look at, though no row is bad for it
     notes: Mapping[str, int]  # what was cut, left out or ignored, and how often
