@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Protocol
 
 import typer
+from rich.markup import escape
+from rich.table import Table
 
 from shopfuse.cli.console import out, print_json, progress_bars
 from shopfuse.cli.import_photos import photos
@@ -15,6 +19,17 @@ from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.importing.catalogue import import_catalogue
 from shopfuse.datasets.importing.events import import_events
+from shopfuse.datasets.importing.formats.recognition import (
+    EVENT,
+    ITEM,
+    Recognised,
+    catalogue_mapping_of,
+    event_mapping_of,
+    recognised,
+    sample_of,
+    suggestion,
+    with_row_rules,
+)
 from shopfuse.datasets.importing.mapping import read_catalogue_mapping, read_event_mapping, read_review_mapping
 from shopfuse.datasets.importing.report import ImportReport
 from shopfuse.datasets.importing.reviews import import_reviews
@@ -24,7 +39,14 @@ app = typer.Typer(
     no_args_is_help=True, help="Bring a catalogue, events, reviews or photos into a workspace.", rich_markup_mode=None
 )
 
-FileArgument = Annotated[Path, typer.Argument(help="JSONL, CSV or Parquet, plain or .gz.")]
+FileArgument = Annotated[Path, typer.Argument(help="JSONL, JSON, CSV, TSV, XML, XLSX or Parquet, also .gz or .zip.")]
+RecognisedOption = Annotated[
+    Path | None,
+    typer.Option("--mapping", "-m", help="TOML that names the source's fields; without it the format is recognised."),
+]
+SuggestOption = Annotated[
+    bool, typer.Option("--suggest", help="Print a mapping for this file, to be edited, and import nothing.")
+]
 MappingOption = Annotated[
     Path, typer.Option("--mapping", "-m", help="TOML that names the source's fields; see examples/mappings/.")
 ]
@@ -76,14 +98,32 @@ def _import(rows: RowImport, workspace: Path, as_json: bool) -> None:
         out.print(f"  set aside in {report.rejects_path}", soft_wrap=True, markup=False)
 
 
+def _recognised(file: Path, section: str, as_json: bool) -> Recognised:
+    """The format of a file without a mapping, told to people."""
+    with TemporaryDirectory() as scratch:
+        found = recognised(file, section, Path(scratch))
+    if not as_json:
+        table = Table("field", "read from", "for example", title=f"{file.name}: {found.name}", title_justify="left")
+        for key, told in found.fields.items():
+            table.add_row(key, escape(told), escape(found.example(told)))
+        out.print(table)
+    return found
+
+
+def _suggest(file: Path, section: str) -> None:
+    with TemporaryDirectory() as scratch:
+        sys.stdout.write(suggestion(sample_of(file, Path(scratch)), section))
+
+
 app.command()(photos)
 
 
 @app.command()
 def catalog(
     file: FileArgument,
-    mapping: MappingOption,
     workspace: WorkspaceOption,
+    mapping: RecognisedOption = None,
+    suggest: SuggestOption = False,
     max_bad_share: BadShareOption = 0.05,
     full: FullOption = False,
     max_retired: MaxRetiredOption = 0.2,
@@ -92,8 +132,16 @@ def catalog(
     """Add or update items. The same import twice changes nothing.
 
     shopfuse import catalog products.jsonl.gz --mapping examples/mappings/icecat.toml -w myshop
+    shopfuse import catalog shopify.csv -w myshop
+    shopfuse import catalog products.csv --suggest > map.toml
     """
-    fields = read_catalogue_mapping(mapping)
+    if suggest:
+        _suggest(file, ITEM)
+        return
+    if mapping is None:
+        fields = catalogue_mapping_of(_recognised(file, ITEM, json))
+    else:
+        fields = with_row_rules(read_catalogue_mapping(mapping), file)
     retired = max_retired if full else None
     rows = partial(import_catalogue, file, fields, max_bad_share=max_bad_share, max_retired=retired)
     _import(rows, workspace, json)
@@ -102,8 +150,9 @@ def catalog(
 @app.command()
 def events(
     file: FileArgument,
-    mapping: MappingOption,
     workspace: WorkspaceOption,
+    mapping: RecognisedOption = None,
+    suggest: SuggestOption = False,
     max_bad_share: BadShareOption = 0.05,
     json: JsonOption = False,
 ) -> None:
@@ -111,7 +160,10 @@ def events(
 
     shopfuse import events clicks.csv --mapping examples/mappings/events_csv.toml -w myshop
     """
-    fields = read_event_mapping(mapping)
+    if suggest:
+        _suggest(file, EVENT)
+        return
+    fields = read_event_mapping(mapping) if mapping else event_mapping_of(_recognised(file, EVENT, json))
     _import(partial(import_events, file, fields, max_bad_share=max_bad_share), workspace, json)
 
 

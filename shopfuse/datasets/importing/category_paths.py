@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from shopfuse.datasets.importing.field_values import BadValueError, as_text
-from shopfuse.datasets.importing.mapping import PATHS, Source
+from shopfuse.datasets.importing.mapping import Source
+from shopfuse.datasets.importing.mapping_options import PATHS
 from shopfuse.datasets.importing.source_rows import Row
 
 MAX_PATHS: Final = 32
@@ -51,6 +52,7 @@ def _paths(value: Any, source: Source) -> Iterator[Path]:
 
 def _paths_of_text(text: str, source: Source) -> Iterator[Path]:
     for path in _split(text, source.between) if source.between else [text]:
+        path = path.strip().removeprefix(source.strip_prefix)
         yield tuple(level.strip() for level in (path.split(source.separator) if source.separator else [path]))
 
 

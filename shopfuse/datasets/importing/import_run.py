@@ -20,11 +20,12 @@ from shopfuse.core.progress import Progress
 from shopfuse.core.workspace_paths import REJECTS
 from shopfuse.datasets.importing.field_values import getter
 from shopfuse.datasets.importing.mapping import CatalogueMapping, EventMapping, ReviewMapping, Source
-from shopfuse.datasets.importing.nested_rows import plain_rows
 from shopfuse.datasets.importing.readers.tables import open_table
 from shopfuse.datasets.importing.report import ImportReport, RejectLog
 from shopfuse.datasets.importing.retirement import NOTHING_RETIRED, Retirement
 from shopfuse.datasets.importing.row_merge import MergeCounts, Merged
+from shopfuse.datasets.importing.rows.nested_rows import plain_rows
+from shopfuse.datasets.importing.rows.variant_rows import NO_RULES, variant_rows
 from shopfuse.datasets.importing.source_file import SourceFile, SourceFileError, open_source
 from shopfuse.datasets.importing.source_rows import BATCH_ROWS, NumberedRow, Row, RowProblem
 from shopfuse.datasets.workspace import Workspace
@@ -59,7 +60,13 @@ class ImportRun:
             )
         if table.columns is not None:
             _require_columns(self.source, table.columns, mapping.sources)
-        rows = table.rows(wanted, self.scratch, self.progress)
+        rules = mapping.rows if isinstance(mapping, CatalogueMapping) else NO_RULES
+        needed = wanted if rules == NO_RULES else lambda _name: True
+
+        def read() -> Iterator[NumberedRow]:
+            return table.rows(needed, self.scratch, self.progress)
+
+        rows = read() if rules == NO_RULES else variant_rows(read, rules, self.scratch, self.log.note)
         return self._watched(plain_rows(rows, mapping.sources), mapping.sources)
 
     def _watched(self, rows: Iterator[NumberedRow], sources: Mapping[str, Source]) -> Iterator[NumberedRow]:
@@ -174,6 +181,6 @@ def wanted_roots(sources: Iterable[Source], *more: str | None) -> Callable[[str]
 def _require_columns(source: SourceFile, names: list[str], sources: Mapping[str, Source]) -> None:
     """The columns that no row can do without; others that are missing are a warning after the last row."""
     for key, field in ((key, field) for key, entry in sources.items() for field in entry.fields):
-        if key in NEEDED and field not in names and field.split(".")[0] not in names:
+        if key in NEEDED and field[0] != "@" and field not in names and field.split(".")[0] not in names:
             problem = f"the mapping reads '{key}' from '{field}', but the columns are {', '.join(names)[:300]}"
             raise SourceFileError(f"{source.path}: {problem}")

@@ -4,18 +4,26 @@ Read from TOML into frozen values; a key that means nothing here is refused by n
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from shopfuse.core.errors import ShopfuseError
+from shopfuse.datasets.importing.mapping_options import (
+    CATEGORY_LISTS,
+    FILE_KEYS,
+    LISTS,
+    check_lists,
+    file_options,
+    require_known,
+    row_rules,
+    with_lists,
+)
 from shopfuse.datasets.importing.readers.tables import NOTHING_SAID, FileOptions
-from shopfuse.datasets.importing.readers.text import check_encoding
+from shopfuse.datasets.importing.rows.variant_rows import NO_RULES, RowRules
 from shopfuse.datasets.schema import EVENT_NAMES
-
-FIRST, JOIN, EXPLODE = LISTS = ("first", "join", "explode")
-LEVELS, PATHS = CATEGORY_LISTS = ("levels", "paths")  # what a category's list of texts holds
 
 
 class MappingError(ShopfuseError):
@@ -35,7 +43,7 @@ class Source:
     decimal: str = "."  # price: "," reads 1.299,00
     format: str = "iso"  # time: iso, s, ms, us, or a strptime pattern
     base: int = 0  # position: 1 where the export counts from one
-    strip_prefix: str = ""  # attribute names lose it
+    strip_prefix: str = ""  # attribute names lose it, and category paths
     names: Mapping[str, str] = field(default_factory=dict)  # words of the export -> our words
 
 
@@ -46,6 +54,7 @@ class CatalogueMapping:
     sources: Mapping[str, Source]
     attributes: tuple[Source, ...] = ()
     file: FileOptions = NOTHING_SAID
+    rows: RowRules = NO_RULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +77,13 @@ class ReviewMapping:
 
 _TEXT: Final = ("field", "fields", "value")
 _LISTS: Final = ("lists",)
+_OF_PRESETS: Final = ("name", "recognised_by")
 _ITEM_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "id": ("field",),
     "title": ("field", "fields"),
     "description": ("field", "fields"),
     "brand": _TEXT,
-    "category": ("field", "fields", "separator", "between"),
+    "category": ("field", "fields", "separator", "between", "strip_prefix"),
     "price": ("field", "scale", "decimal"),
     "currency": _TEXT,
     "image": ("field",),
@@ -129,7 +139,13 @@ _OPTION_TYPES: Final[dict[str, tuple[type, ...]]] = {
 
 def read_catalogue_mapping(path: Path) -> CatalogueMapping:
     """Read `[item]` of a mapping file; MappingError names the key that is wrong."""
-    table, file = _read(path, "item")
+    return catalogue_mapping(read_document(path), path)
+
+
+def catalogue_mapping(document: Mapping[str, Any], path: Path) -> CatalogueMapping:
+    """The mapping that a document says; `path` is what errors call it."""
+    document, file = _read(document, path, "item", "rows")
+    table = document["item"]
     attributes = table.pop("attributes", [])
     if not isinstance(attributes, list):
         raise MappingError(f"{path}: item.attributes: expected a list, got {attributes!r}")
@@ -140,13 +156,21 @@ def read_catalogue_mapping(path: Path) -> CatalogueMapping:
     _require_known(path, "item", table, known)
     sources = {key: _source(path, f"item.{key}", entry, _ITEM_KEYS[key] + _LISTS) for key, entry in table.items()}
     _require(path, "item", sources, ("id", "title"))
-    _check_lists(path, sources)
-    return CatalogueMapping(sources, entries, file)
+    with _naming(path):
+        check_lists({key: source.lists for key, source in sources.items()})
+        rules = row_rules(document.get("rows", {}))
+    return CatalogueMapping(sources, entries, file, rules)
 
 
 def read_event_mapping(path: Path) -> EventMapping:
     """Read `[event]` of a mapping file; MappingError names the key that is wrong."""
-    table, file = _read(path, "event")
+    return event_mapping(read_document(path), path)
+
+
+def event_mapping(document: Mapping[str, Any], path: Path) -> EventMapping:
+    """The mapping that a document says; `path` is what errors call it."""
+    document, file = _read(document, path, "event")
+    table = document["event"]
     nested = table.pop("items", None)
     known = {**_EVENT_KEYS, "items": ()}
     _require_known(path, "event", table, known)
@@ -161,67 +185,42 @@ def read_event_mapping(path: Path) -> EventMapping:
 
 def read_review_mapping(path: Path) -> ReviewMapping:
     """Read `[review]` of a mapping file; MappingError names the key that is wrong."""
-    table, file = _read(path, "review")
+    document, file = _read(read_document(path), path, "review")
+    table = document["review"]
     _require_known(path, "review", table, _REVIEW_KEYS)
     sources = {key: _source(path, f"review.{key}", entry, _REVIEW_KEYS[key] + _LISTS) for key, entry in table.items()}
     _require(path, "review", sources, ("item_id", "rating", "text"))
     return ReviewMapping(sources, file)
 
 
-def _read(path: Path, section: str) -> tuple[dict[str, Any], FileOptions]:
-    """The table `section` of the file, and what it says of the source's file."""
+def read_document(path: Path) -> dict[str, Any]:
+    """The TOML of a mapping file."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise MappingError(f"{path}: cannot read the mapping: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise MappingError(f"{path}: not valid TOML: {error}") from error
-    _require_known(path, "", document, (section, "csv", "encoding", "sheet", "lists"))
+
+
+def _read(document: Mapping[str, Any], path: Path, section: str, *more: str) -> tuple[dict[str, Any], FileOptions]:
+    """The document with its table `section`, and what it says of the file; `more` are tables it may have too."""
+    _require_known(path, "", document, (section, *FILE_KEYS, *more, *_OF_PRESETS))
     table = document.get(section)
     if not isinstance(table, dict):
         raise MappingError(f"{path}: expected a table [{section}]")
-    if "lists" in document:
-        table = _with_lists(path, table, document["lists"])
-    return dict(table), _file_options(path, document)
+    with _naming(path):
+        if "lists" in document:
+            table = with_lists(table, document["lists"])
+        return {**document, section: dict(table)}, file_options(document)
 
 
-def _with_lists(path: Path, table: Mapping[str, Any], lists: object) -> dict[str, Any]:
-    """The table with the file's `lists` in the entries of fields that do not say another."""
-    if lists not in LISTS:
-        raise MappingError(f"{path}: lists: expected one of {', '.join(LISTS)}, got {lists!r}")
-    said: dict[str, Any] = {}
-    for key, entry in table.items():
-        if isinstance(entry, str):
-            entry = {"field": entry}
-        plain = isinstance(entry, dict) and "value" not in entry and key not in ("category", "items", "attributes")
-        said[key] = {"lists": lists, **entry} if plain else entry
-    return said
-
-
-def _check_lists(path: Path, sources: Mapping[str, Source]) -> None:
-    for key, source in sources.items():
-        known = CATEGORY_LISTS if key == "category" else LISTS
-        if source.lists and source.lists not in known:
-            raise MappingError(f"{path}: item.{key}.lists: expected one of {', '.join(known)}, got {source.lists!r}")
-    exploded = [key for key, source in sources.items() if source.lists == EXPLODE]
-    if exploded and "id" not in exploded:
-        raise MappingError(
-            f"{path}: item.{exploded[0]}.lists: 'explode' makes an item of each entry, so item.id needs it too"
-        )
-
-
-def _file_options(path: Path, document: dict[str, Any]) -> FileOptions:
-    csv = document.get("csv", {})
-    _require_known(path, "csv", csv, ("delimiter",))
-    delimiter, encoding, sheet = csv.get("delimiter", ""), document.get("encoding", ""), document.get("sheet", "")
-    if not isinstance(delimiter, str) or len(delimiter) > 1 or delimiter in tuple('"\r\n'):
-        raise MappingError(f"{path}: csv.delimiter: expected one character, got {delimiter!r}")
-    if not isinstance(sheet, str):
-        raise MappingError(f"{path}: sheet: expected the name of a sheet, got {sheet!r}")
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
     try:
-        return FileOptions(delimiter, check_encoding(encoding) if encoding else "", sheet)
-    except (LookupError, TypeError, ValueError) as error:
-        raise MappingError(f"{path}: encoding: expected one such as windows-1252, got {encoding!r}") from error
+        yield
+    except ValueError as error:
+        raise MappingError(f"{path}: {error}") from error
 
 
 def _source(path: Path, key: str, entry: object, allowed: tuple[str, ...]) -> Source:
@@ -238,8 +237,8 @@ def _source(path: Path, key: str, entry: object, allowed: tuple[str, ...]) -> So
     if len(sources) != 1:
         raise MappingError(f"{path}: {key}: expected exactly one of {', '.join(o for o in _TEXT if o in allowed)}")
     single = options.pop("field", None)
-    fields = (single,) if single is not None else tuple(options.pop("fields", ()))
-    return Source(fields=fields, **options)
+    names = (single,) if single is not None else tuple(options.pop("fields", ()))
+    return Source(fields=names, **options)
 
 
 def _check_option(path: Path, key: str, option: str, value: object) -> None:
@@ -283,12 +282,8 @@ def _check_event_names(path: Path, source: Source) -> None:
 
 
 def _require_known(path: Path, section: str, table: object, known: Mapping[str, object] | tuple[str, ...]) -> None:
-    if not isinstance(table, dict):
-        raise MappingError(f"{path}: {section}: expected a table, got {table!r}")
-    unknown = [key for key in table if key not in known]
-    if unknown:
-        name = f"{section}.{unknown[0]}" if section else unknown[0]
-        raise MappingError(f"{path}: unknown key '{name}' (known: {', '.join(known)})")
+    with _naming(path):
+        require_known(section, table, known)
 
 
 def _require(path: Path, section: str, sources: Mapping[str, Source], names: tuple[str, ...]) -> None:

@@ -14,7 +14,7 @@ from shopfuse.datasets.importing.report import TooManyBadRowsError
 from shopfuse.datasets.importing.source_file import SourceFileError
 from shopfuse.datasets.schema import EVENT_NAMES, EVENT_SCHEMA
 from shopfuse.datasets.workspace import Workspace
-from tests.datasets.importing.import_files import EXAMPLES, read_jsonl, tree, write_jsonl
+from tests.datasets.importing.import_files import EXAMPLES, PRESETS, read_jsonl, tree, write_jsonl
 
 NAMES = ("event_id", "event_name", "timestamp", "user_id", "session_id", "request_id", "query", "item_id", "position")
 MORE = ("list_name", "price", "quantity", "scene", "device", "locale")
@@ -234,9 +234,7 @@ def test_ga4_export_becomes_one_event_for_each_item(tmp_path: Path, workspace: W
         _ga4("purchase", items=[{"item_id": "i1", "quantity": "2", "price": 6.0, "item_list_index": "4"}]),
     ]
 
-    report = import_events(
-        write_jsonl(tmp_path / "e.jsonl", rows), read_event_mapping(EXAMPLES / "ga4_events.toml"), workspace
-    )
+    report = import_events(write_jsonl(tmp_path / "e.jsonl", rows), read_event_mapping(PRESETS / "ga4.toml"), workspace)
 
     events = workspace.events().sort("event_name", "position").collect()
     columns = ("event_name", "item_id", "position", "list_name", "query", "price", "quantity")
@@ -257,7 +255,7 @@ def test_bad_entry_of_a_list_of_items_is_named_by_its_slot(tmp_path: Path, works
     rows = [_ga4("view_item", items=[{"item_id": "i1"}])]
     rows += [_ga4("view_item_list", items=[{"item_id": "i1"}, {"item_id": "a b"}]), _ga4("purchase", items="i1")]
 
-    import_events(write_jsonl(tmp_path / "e.jsonl", rows), read_event_mapping(EXAMPLES / "ga4_events.toml"), workspace)
+    import_events(write_jsonl(tmp_path / "e.jsonl", rows), read_event_mapping(PRESETS / "ga4.toml"), workspace)
 
     rejects = read_jsonl(workspace.paths.events_rejects)
     assert [(entry["row"], entry["field"]) for entry in rejects] == [(2, "items[1].item_id"), (3, "items")]

@@ -7,6 +7,7 @@ import pytest
 from shopfuse.datasets.importing.mapping import MappingError, Source, read_catalogue_mapping, read_event_mapping
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "mappings"
+PRESETS = Path(__file__).parents[3] / "shopfuse" / "datasets" / "importing" / "formats" / "presets"
 
 
 def _write(tmp_path: Path, text: str) -> Path:
@@ -17,7 +18,7 @@ def _write(tmp_path: Path, text: str) -> Path:
 
 def test_shipped_examples_read() -> None:
     icecat = read_catalogue_mapping(EXAMPLES / "icecat.toml")
-    ga4 = read_event_mapping(EXAMPLES / "ga4_events.toml")
+    ga4 = read_event_mapping(PRESETS / "ga4.toml")
 
     assert icecat.sources["price"] == Source(fields=("price",), scale=0.01)
     assert [a.strip_prefix for a in icecat.attributes] == ["attr_t_", "attr_t_", "attr_n_", "attr_b_"]
@@ -34,7 +35,10 @@ ITEM = '[item]\nid = "id"\ntitle = "t"\n'
     ("text", "problem"),
     [
         (ITEM + 'colour = "c"', r"unknown key 'item.colour' \(known: id, title, .*attributes\)"),
-        (ITEM + '[items]\na = "b"', r"unknown key 'items' \(known: item, csv, encoding, sheet, lists\)"),
+        (
+            ITEM + '[items]\na = "b"',
+            r"unknown key 'items' \(known: item, csv, encoding, sheet, lists, rows",
+        ),
         (
             ITEM + 'price = { field = "p", scael = 2 }',
             r"unknown key 'item.price.scael' \(known: field, scale, decimal, lists\)",

@@ -51,7 +51,7 @@ NOTHING_SAID: Final = FileOptions()
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class SourceTable:
     """A source that was looked at: see `open_table`."""
 
     source: SourceFile
@@ -105,22 +105,22 @@ class Table:
                 yield jsonl_rows(text, self.encoding), raw.tell
 
 
-def open_table(source: SourceFile, options: FileOptions, scratch: Path) -> Table:
+def open_table(source: SourceFile, options: FileOptions, scratch: Path) -> SourceTable:
     """Find out how the file is written. Reads a text once to know its encoding, unless that is given."""
     if source.format in (PARQUET, SPREADSHEET):
         with plain_file(source, scratch) as path:
             parquet = source.format == PARQUET
             columns = _parquet_header(source, path) if parquet else sheet_header(source, path, options.sheet)
-        return Table(source, columns, "", sheet=options.sheet)
+        return SourceTable(source, columns, "", sheet=options.sheet)
     if source.format == XML:
-        return Table(source, None, options.encoding)
+        return SourceTable(source, None, options.encoding)
     encoding = options.encoding or find_encoding(source)
     guessed = not options.encoding and not encoding.startswith("utf")
     if source.format == CSV:
         form = csv_form(source, encoding, options.delimiter)
-        return Table(source, form.header, encoding, csv=form, guessed=guessed)
+        return SourceTable(source, form.header, encoding, csv=form, guessed=guessed)
     place = find_list(source, encoding) if source.format == JSON else ""
-    return Table(source, None, encoding, place=place, guessed=guessed)
+    return SourceTable(source, None, encoding, place=place, guessed=guessed)
 
 
 def _parquet_rows(

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from shopfuse.datasets.importing.readers.tables import FileOptions, Table, open_table
+from shopfuse.datasets.importing.readers.tables import FileOptions, SourceTable, open_table
 from shopfuse.datasets.importing.source_file import open_source
 
 
-def opened(path: Path, data: bytes, options: FileOptions | None = None) -> Table:
+def opened(path: Path, data: bytes, options: FileOptions | None = None) -> SourceTable:
     path.write_bytes(data)
     return open_table(open_source(path), options or FileOptions(), path.parent)
 

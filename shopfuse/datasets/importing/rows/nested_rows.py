@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from shopfuse.datasets.importing.field_values import getter
-from shopfuse.datasets.importing.mapping import EXPLODE, JOIN, Source
+from shopfuse.datasets.importing.mapping import Source
+from shopfuse.datasets.importing.mapping_options import EXPLODE, JOIN
 from shopfuse.datasets.importing.source_rows import NumberedRow, Row, RowProblem
 
 _JOINED_BY: Final = ", "
