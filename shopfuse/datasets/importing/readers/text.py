@@ -27,6 +27,9 @@ _LEGACY: Final = (
     *("windows-1252", "windows-1250", "windows-1251", "windows-1253", "windows-1254", "windows-1257"),
     *("cp932", "gb18030", "big5", "cp949", "mac_roman", "cp850"),
 )
+# Differences that say nothing: of short texts, charset-normalizer takes "f³r" for as good a word as "für".
+_EQUAL_CHAOS: Final = 0.01
+_EQUAL_COHERENCE: Final = 0.2
 _CHUNK: Final = 2**20
 _SAMPLE: Final = 2**16  # bytes of lines that are not ASCII
 
@@ -88,13 +91,9 @@ def _guess(sample: bytes) -> str:
     matches = list(charset_normalizer.from_bytes(sample, cp_isolation=list(_LEGACY)))
     if not matches:
         return _LEGACY[0]
-    best = min((match.chaos, -match.coherence) for match in matches)
-    fitting = {
-        check_encoding(name)
-        for match in matches
-        if (match.chaos, -match.coherence) == best
-        for name in (match.encoding, *match.could_be_from_charset)
-    }
+    clear = [match for match in matches if match.chaos <= min(one.chaos for one in matches) + _EQUAL_CHAOS]
+    likely = [match for match in clear if match.coherence >= max(one.coherence for one in clear) - _EQUAL_COHERENCE]
+    fitting = {check_encoding(name) for match in likely for name in (match.encoding, *match.could_be_from_charset)}
     return next((name for name in _LEGACY if name in fitting), check_encoding(matches[0].encoding))
 
 
