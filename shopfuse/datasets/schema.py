@@ -19,6 +19,7 @@ ITEM_SCHEMA: Final = pl.Schema(
         "description": pl.String(),
         "brand": pl.String(),
         "category": pl.List(pl.String()),
+        "other_categories": pl.List(pl.List(pl.String())),  # paths that filters find the item under as well
         "price": pl.Float64(),
         "currency": pl.String(),
         "attributes": pl.List(ATTRIBUTE),

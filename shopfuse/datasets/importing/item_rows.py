@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from shopfuse.datasets.importing.category_paths import CategoryPath, category_paths
 from shopfuse.datasets.importing.field_values import (
     BadValueError,
     as_item_id,
@@ -23,7 +24,6 @@ from shopfuse.datasets.importing.field_values import (
     present,
 )
 from shopfuse.datasets.importing.mapping import CatalogueMapping, Source
-from shopfuse.datasets.importing.markup import plain_text
 from shopfuse.datasets.importing.prices import COMMA_PRICE, OfferReader, PriceColumn
 from shopfuse.datasets.importing.source_rows import Row, RowProblem
 from shopfuse.datasets.importing.stock import as_available
@@ -41,10 +41,12 @@ from shopfuse.datasets.schema import (
     MAX_URI,
 )
 
-_OFFER: Final = ("price", COMMA_PRICE, "currency")  # read together
+_CATEGORIES: Final = ("category", "other_categories")  # read together
+_OFFER: Final = ("price", COMMA_PRICE, "currency")  # so are these
+_SINGLE: Final = [name for name in ITEM_SCHEMA if name not in ("attributes", *_CATEGORIES, *_OFFER)]
 _RAW_SCHEMA: Final = pl.Schema(
     {"row": pl.UInt32()}
-    | {name: kind for name, kind in ITEM_SCHEMA.items() if name not in ("attributes", *_OFFER)}
+    | {name: ITEM_SCHEMA[name] for name in (*_SINGLE, *_CATEGORIES)}
     | {"published_at": pl.Int64(), "price": pl.Float64(), COMMA_PRICE: pl.Float64(), "currency": pl.String()}
 )
 _ATTRIBUTE_SCHEMA: Final = pl.Schema({"row": pl.UInt32(), "name": pl.String(), "value": pl.String()})
@@ -80,9 +82,10 @@ class ItemReader:
 
     def __init__(self, mapping: CatalogueMapping, now: datetime) -> None:
         self.notes: Counter[str] = Counter()
-        names = [name for name in _RAW_SCHEMA if name not in ("row", *_OFFER)]
-        self._converts = [(_KEYS.get(name, name), _convert(name, mapping, self.notes)) for name in names]
-        self._absent = [_absent(name) for name in names]
+        self._converts = [(_KEYS.get(name, name), _convert(name, mapping, self.notes)) for name in _SINGLE]
+        self._absent = [_absent(name) for name in _SINGLE]
+        self._category = mapping.sources.get("category", Source())
+        self._levels = [getter(field) for field in self._category.fields]
         self._offer = OfferReader(mapping.sources, self.notes, now)
         self._patterns = mapping.attributes
         self._taken = {field for source in mapping.sources.values() for field in source.fields}
@@ -107,8 +110,18 @@ class ItemReader:
                     return problem
                 left_out.append(problem)
                 values.append(self._absent[at])
+        values += self._categories(row, left_out)
         values += self._offer.read(row, left_out)
         return ItemValues(tuple(values), self._attributes(row), left_out)
+
+    def _categories(self, row: Row, left_out: list[RowProblem]) -> tuple[CategoryPath, list[CategoryPath]]:
+        """The item's own category, and the others that it is in as well."""
+        try:
+            paths = category_paths(self._levels, self._category, row)
+        except BadValueError as error:
+            left_out.append(RowProblem("category", error.problem, str(error.value)[:200]))
+            paths = []
+        return paths[0] if paths else (), paths[1:]
 
     def _attributes(self, row: Row) -> Attributes:
         """The item's attributes in the order of the row; lists give several of one name, objects one for each key."""
@@ -144,7 +157,8 @@ def item_batch(values: list[tuple[Any, ...]], attributes: list[tuple[int, str, s
         filled(clean_text(pl.col("currency"), MAX_LABEL)),
         filled(clean_text(pl.col("image_uri"), MAX_URI)),
         *(filled(clean_text(pl.col(name), MAX_ID)) for name in ("group_id", "gtin", "mpn", "sku")),
-        _clean_category(),
+        _clean_category(pl.col("category")),
+        pl.col("other_categories").list.eval(_clean_category(pl.element())),
         pl.col("published_at").cast(ITEM_SCHEMA["published_at"]),
     )
     nameless = cleaned.filter(pl.col("title") == "")["row"].to_list()
@@ -157,7 +171,7 @@ def item_batch(values: list[tuple[Any, ...]], attributes: list[tuple[int, str, s
 
 
 def _absent(name: str) -> Any:
-    return True if name == "available" else [] if name == "category" else None
+    return True if name == "available" else None
 
 
 def _convert(name: str, mapping: CatalogueMapping, notes: Counter[str]) -> Convert:
@@ -170,8 +184,6 @@ def _convert(name: str, mapping: CatalogueMapping, notes: Counter[str]) -> Conve
         return lambda _row: source.value
     if name in ("title", "description"):
         return partial(_joined, [getter(field) for field in source.fields], name == "title")
-    if name == "category":
-        return partial(_category, [getter(field) for field in source.fields], source.separator)
     return _single(name, getter(source.fields[0]), source, notes)
 
 
@@ -192,17 +204,6 @@ def _joined(gets: list[Convert], required: bool, row: Row) -> str | None:
     return " ".join(texts) or None
 
 
-def _category(gets: list[Convert], separator: str | None, row: Row) -> list[str]:
-    levels: list[str] = []
-    for get in gets:
-        value = get(row)
-        for entry in value if isinstance(value, list) else [value]:
-            if text := as_text(present(entry)):
-                text = plain_text(text) if "&" in text or "<" in text else text  # Home &gt; Garden
-                levels += text.split(separator) if separator else [text]
-    return levels
-
-
 def _collect(name: str, value: Any, attributes: Attributes, depth: int = 0) -> None:
     if depth > _MAX_NESTING:
         return
@@ -219,8 +220,8 @@ def _collect(name: str, value: Any, attributes: Attributes, depth: int = 0) -> N
             _collect(str(key), entry, attributes, depth + 1)
 
 
-def _clean_category() -> pl.Expr:
-    levels = pl.col("category").list.eval(filled(clean_text(pl.element(), MAX_LABEL)))
+def _clean_category(paths: pl.Expr) -> pl.Expr:
+    levels = paths.list.eval(filled(clean_text(pl.element(), MAX_LABEL)))
     return levels.list.drop_nulls().list.head(MAX_CATEGORY_DEPTH)
 
 

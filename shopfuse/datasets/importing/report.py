@@ -63,6 +63,11 @@ class ImportReport:
     images: int  # images stored from this file
     unknown_items: int  # different items that events speak of and the catalogue does not hold
     left_out: tuple[LeftOut, ...]  # values of rows that went in without them, most frequent first
+    lacking: int  # items that were there before and that no row of a catalogue names
+    retired: int  # of them, those that were retired
+    returned: int  # items that were retired before and are in the file
+    read_as: str  # what the file was taken for: format, delimiter, encoding
+    warnings: tuple[str, ...]  # what somebody should look at, though no row is bad for it
     notes: Mapping[str, int]  # what was cut, assumed or ignored, and how often
     first_rejections: tuple[Rejection, ...]
     rejects_path: Path
@@ -75,6 +80,8 @@ class RejectLog:
     def __init__(self, source: Path, file: TextIO) -> None:
         self.first: list[Rejection] = []
         self.notes: Counter[str] = Counter()
+        self.warnings: list[str] = []
+        self.read_as = ""
         self.rows = 0
         self.rejected = 0
         self.superseded = 0

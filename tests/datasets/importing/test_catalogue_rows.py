@@ -27,6 +27,7 @@ def test_every_field_of_a_row_arrives_in_stored_form(tmp_path: Path, workspace: 
         "description": "Seats six. Oiled.",
         "brand": "Nordholm",
         "category": ["Home", "Tables"],
+        "other_categories": [],
         "price": 349.99,
         "currency": "EUR",
         "attributes": [
@@ -80,7 +81,7 @@ def test_a_catalogue_of_an_older_version_lacks_columns_and_is_read_and_merged(
         ({"id": "a\tb", "title": "t"}, "id", "at most 128 bytes"),
         ({"id": "\u00e4" * 65, "title": "t"}, "id", "at most 128 bytes"),
         ({"id": True, "title": "t"}, "id", "expected an id"),
-        ({"id": ["a"], "title": "t"}, "id", "expected a text"),
+        ({"id": {"a": 1}, "title": "t"}, "id", "expected a text"),
     ],
 )
 def test_bad_row_is_set_aside_with_file_row_and_field(
@@ -106,12 +107,12 @@ def test_bad_row_is_set_aside_with_file_row_and_field(
         ({"id": "a", "title": "t", "price": -1}, "price", "expected a positive number"),
         ({"id": "a", "title": "t", "price": "cheap"}, "price", "expected one price"),
         ({"id": "a", "title": "t", "price": "1_000"}, "price", "expected one price"),
-        ({"id": "a", "title": "t", "price": [1]}, "price", "expected a number"),
+        ({"id": "a", "title": "t", "price": {"a": 1}}, "price", "expected a number"),
         ({"id": "a", "title": "t", "price": 10**400}, "price", "expected a number"),
         ({"id": "a", "title": "t", "created": "yesterday"}, "published_at", "not a time in the format 'iso'"),
         ({"id": "a", "title": "t", "created": "0001-01-01"}, "published_at", "outside 1900..2099"),
         ({"id": "a", "title": "t", "stock": "perhaps"}, "available", "in stock or out of stock"),
-        ({"id": "a", "title": "t", "category": [{"name": "x"}]}, "category", "expected a text"),
+        ({"id": "a", "title": "t", "category": [{"id": 5}]}, "category", "expected an object with one of name"),
     ],
 )
 def test_bad_value_is_left_out_and_its_row_kept(
@@ -140,7 +141,7 @@ def test_bad_value_is_left_out_and_its_row_kept(
         (b'{"id": "a", "title": ', "not valid JSON"),
         (b'["a"]', "expected a JSON object, got a list"),
         (b"null", "expected a JSON object, got null"),
-        (b'{"id": "a", "title": "\xff"}', "not valid UTF-8"),
+        (b'{"id": "a", "title": "\xff"}', "not valid utf-8: byte 0xff, after 22 bytes"),
         (b'{"id":' + b"[" * 100_000, "not valid JSON"),
         (b'{"id": "a", "title": "' + b"x" * (9 * 2**20) + b'"}', "longer than 8 MiB"),
     ],
@@ -149,7 +150,7 @@ def test_bad_line_is_set_aside_and_the_next_one_read(
     tmp_path: Path, workspace: Workspace, line: bytes, problem: str
 ) -> None:
     file = tmp_path / "p.jsonl"
-    file.write_bytes(b'{"id": "1", "title": "t"}\n' + line + b'\n\n{"id": "2", "title": "t"}\n')
+    file.write_bytes(b'{"id": "1", "title": "caf\xc3\xa9"}\n' + line + b'\n\n{"id": "2", "title": "t"}\n')
 
     import_catalogue(file, MAPPING, workspace)
 

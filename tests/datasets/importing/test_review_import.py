@@ -57,7 +57,7 @@ def test_the_example_mapping_reads_the_rows_that_it_shows(tmp_path: Path, worksp
         ({"rating": float("nan")}, "rating", "expected 1 to 5 stars"),
         ({"text": None}, "text", "is missing"),
         ({"text": "\u0000 \n"}, "text", "is missing"),
-        ({"text": ["a"]}, "text", "expected a text"),
+        ({"text": {"a": 1}}, "text", "expected a text"),
     ],
 )
 def test_a_bad_row_is_set_aside_with_file_row_and_field(
