@@ -85,7 +85,7 @@ def _import(rows: RowImport, workspace: Path, as_json: bool) -> None:
     )
     out.print(f"  read as {report.read_as}", soft_wrap=True, markup=False)
     for warning in report.warnings:
-        out.print(f"  warning: {warning}", soft_wrap=True, markup=False)
+        out.print(f"  warning: {warning}", style="bold yellow", soft_wrap=True, markup=False)
     if report.left_out:
         out.print(_left_out_table(report.left_out))
     for note, count in report.notes.items():

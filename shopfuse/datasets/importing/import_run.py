@@ -5,7 +5,7 @@ It knows nothing of what the rows hold.
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -67,11 +67,17 @@ class ImportRun:
             return table.rows(needed, self.scratch, self.progress)
 
         rows = read() if rules == NO_RULES else variant_rows(read, rules, self.scratch, self.log.note)
-        return self._watched(plain_rows(rows, mapping.sources), mapping.sources)
+        return self._watched(plain_rows(rows, mapping.sources), mapping.sources, table.columns or ())
 
-    def _watched(self, rows: Iterator[NumberedRow], sources: Mapping[str, Source]) -> Iterator[NumberedRow]:
-        """The rows as they are; afterwards a warning for each field of the mapping that none of them had."""
-        unseen = {(key, field): getter(field) for key, source in sources.items() for field in source.fields}
+    def _watched(
+        self, rows: Iterator[NumberedRow], sources: Mapping[str, Source], columns: Collection[str]
+    ) -> Iterator[NumberedRow]:
+        """The rows as they are; afterwards a warning for each field of the mapping that none of them had.
+
+        A column that is there and empty is no misspelt one, nor is a field that is made of other rows.
+        """
+        fields = [(key, field) for key, source in sources.items() for field in source.fields]
+        unseen = {(key, field): getter(field) for key, field in fields if field[0] != "@" and field not in columns}
         count = 0
         for number, row in rows:
             count += 1

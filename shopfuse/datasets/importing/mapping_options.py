@@ -15,7 +15,7 @@ from shopfuse.datasets.importing.rows.variant_rows import RowRules
 FIRST, JOIN, EXPLODE = LISTS = ("first", "join", "explode")
 LEVELS, PATHS = CATEGORY_LISTS = ("levels", "paths")  # what a category's list of texts holds
 FILE_KEYS: Final = ("csv", "encoding", "sheet", "lists", "timezone")
-_TIMES: Final = ("timestamp", "published_at", "sale_from", "sale_until", "sale_interval")
+TIMES: Final = ("timestamp", "published_at", "sale_from", "sale_until", "sale_interval")
 _WITHOUT_LISTS: Final = ("category", "items", "attributes")
 _OPTION_TYPES: Final[dict[str, tuple[type, ...]]] = {
     "field": (str,),
@@ -84,8 +84,8 @@ def with_timezone(table: Mapping[str, Any], timezone: object) -> dict[str, Any]:
         raise ValueError(f"timezone: expected a time zone such as Europe/Berlin, got {timezone!r}")
     said: dict[str, Any] = {}
     for key, entry in table.items():
-        entry = {"field": entry} if isinstance(entry, str) and key in _TIMES else entry
-        said[key] = {"timezone": timezone, **entry} if isinstance(entry, dict) and key in _TIMES else entry
+        entry = {"field": entry} if isinstance(entry, str) and key in TIMES else entry
+        said[key] = {"timezone": timezone, **entry} if isinstance(entry, dict) and key in TIMES else entry
     return said
 
 

@@ -5,10 +5,11 @@ or, when all rows are read, by how the other prices of the file are written; whe
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -151,22 +152,20 @@ class OfferReader:
         return sale
 
     def _interval(self, row: Row) -> tuple[float, float]:
-        """From when, until when the sale price holds, in microseconds; what is not said is open."""
-        moments: dict[str, float | None] = {
-            name: as_timestamp(self._gets[name](row), self._sources[name], _FIRST_YEAR, self._notes)
-            for name in ("sale_from", "sale_until")
-            if name in self._gets
-        }
-        interval = as_text(self._gets["sale_interval"](row)) if "sale_interval" in self._gets else None
-        if interval:
+        """From when, until when the sale price holds, in microseconds; what is not said is open.
+
+        A day without a time of day is the last day on which it holds.
+        """
+        ends = [(self._sources[name], self._gets[name](row)) if name in self._gets else None for name in _ENDS]
+        if "sale_interval" in self._gets and (interval := as_text(self._gets["sale_interval"](row))):
             parts = interval.split("/")
             if len(parts) != 2:
                 raise BadValueError("not two times with a slash between", interval)
-            source = self._sources["sale_interval"]
-            for name, part in zip(("sale_from", "sale_until"), parts, strict=True):
-                moments[name] = as_timestamp(part, source, _FIRST_YEAR, self._notes)
-        starts, ends = moments.get("sale_from"), moments.get("sale_until")
-        return -math.inf if starts is None else starts, math.inf if ends is None else ends
+            ends = [(self._sources["sale_interval"], part) for part in parts]
+        starts, until = (as_timestamp(end[1], end[0], _FIRST_YEAR, self._notes) if end else None for end in ends)
+        if ends[1] and until is not None and _is_day(*ends[1]):
+            until += _DAY
+        return -math.inf if starts is None else starts, math.inf if until is None else until
 
     def _currency(self, row: Row, written: tuple[str, ...], left_out: list[RowProblem]) -> str | None:
         """The code of the currency: what its field says, unless the price itself says another one."""
@@ -188,9 +187,20 @@ class OfferReader:
         return None
 
 
+_ENDS: Final = ("sale_from", "sale_until")
 _FIELDS: Final = ("price", "sale_price", "currency", "sale_from", "sale_until", "sale_interval")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_DAY: Final = timedelta(days=1) // _MICROSECOND
+
+
+def _is_day(source: Source, value: Any) -> bool:
+    """Whether a time that could be read has no time of day."""
+    if not isinstance(value, str):
+        return isinstance(value, date) and not isinstance(value, datetime)
+    if source.format == "iso":
+        return not re.search("[:T]", value)
+    return "%" in source.format and not any(part in source.format for part in ("%H", "%I", "%X", "%c"))
 
 
 def _positive(value: float, currencies: tuple[str, ...] = ()) -> Amount | None:

@@ -87,6 +87,8 @@ class RejectLog:
         self.superseded = 0
         self._kinds: dict[tuple[str, str], list[int]] = {}  # (field, problem) -> count, first row
         self._left_out: dict[tuple[str, str], LeftOut] = {}
+        self._rows_without: Counter[str] = Counter()  # field -> rows that went in without a value of theirs
+        self._last_without: dict[str, int] = {}  # field -> the last such row
         self._source = source
         self._file = file
 
@@ -117,6 +119,8 @@ class RejectLog:
             self._left_out[key] = replace(known, count=known.count + 1)
         elif len(self._left_out) < _KINDS:
             self._left_out[key] = LeftOut(*key, 1, row, problem.value)
+        self._rows_without[problem.field] += self._last_without.get(problem.field) != row
+        self._last_without[problem.field] = row
         self._write(row, problem, row_kept=True)
 
     def note(self, text: str, count: int = 1) -> None:
@@ -138,7 +142,11 @@ class RejectLog:
         self._file.flush()
 
     def check(self, max_bad_share: float) -> None:
-        """Raise TooManyBadRowsError where nothing is usable, or at least 20 rows and more than the share are bad."""
+        """Judge the whole file, now that all of it is read.
+
+        Raises TooManyBadRowsError where nothing is usable, or at least 20 rows and more than the share are bad. Warns
+        of each field that as many rows, or more than half of them, went in without: its column may be the wrong one.
+        """
         too_many = self.rejected >= MIN_BAD_ROWS and self.rejected > max_bad_share * self.rows
         if too_many or self.rejected == self.rows:
             kinds = sorted(self._kinds.items(), key=lambda entry: -entry[1][0])[:3]
@@ -147,6 +155,12 @@ class RejectLog:
                 f"{self._source}: {self.rejected} of {self.rows} rows are bad (allowed: {max_bad_share:.3g} of them), "
                 f"nothing was imported: {reasons}"
             )
+        for field, count in self._rows_without.items():
+            if count > self.rows / 2 or (count >= MIN_BAD_ROWS and count > max_bad_share * self.rows):
+                self.warnings.append(
+                    f"{count} of {self.rows} rows went in without '{field}', which could not be read: does the mapping "
+                    "name the right column for it?"
+                )
 
     def _write(self, row: int, problem: RowProblem, row_kept: bool) -> None:
         rejection = Rejection(self._source.name, row, problem.field, problem.problem, problem.value, row_kept)

@@ -72,6 +72,34 @@ def test_every_time_format_means_the_same_moment(
     assert workspace.events().collect()["timestamp"].to_list() == [datetime(2024, 5, 1, 12, tzinfo=UTC)]
 
 
+@pytest.mark.parametrize(
+    ("zone", "moments"),
+    [
+        # The hour that the clocks repeat in autumn is its first time; a zone in the value is what it is.
+        ("America/New_York", [(5, 2, 2, 30), (11, 3, 5, 30), (1, 15, 17, 0)]),
+        ("Asia/Kolkata", [(5, 1, 17, 0), (11, 2, 20, 0), (1, 15, 17, 0)]),
+        ("", [(5, 1, 22, 30), (11, 3, 1, 30), (1, 15, 17, 0)]),
+    ],
+)
+def test_events_lie_in_the_utc_day_of_their_moment(
+    tmp_path: Path, workspace: Workspace, zone: str, moments: list[tuple[int, int, int, int]]
+) -> None:
+    (tmp_path / "map.toml").write_text(
+        (f'timezone = "{zone}"\n' if zone else "")
+        + "[event]\n"
+        + "".join(f'{name} = "{name}"\n' for name in ("event_name", "user_id", "item_id", "timestamp"))
+    )
+    times = ["2024-05-01 22:30", "2024-11-03 01:30", "2024-01-15T12:00:00-05:00"]
+    file = write_jsonl(tmp_path / "e.jsonl", [VIEW | {"timestamp": time} for time in times])
+
+    report = import_events(file, read_event_mapping(tmp_path / "map.toml"), workspace)
+
+    expected = sorted(datetime(2024, *moment, tzinfo=UTC) for moment in moments)
+    assert workspace.events().collect()["timestamp"].sort().to_list() == expected
+    assert [path.stem for path in workspace.paths.event_days] == [f"date={moment:%Y-%m-%d}" for moment in expected]
+    assert sum("taken as UTC" in note for note in report.notes) == (not zone)
+
+
 @pytest.mark.parametrize("zone", [None, UTC, timezone(timedelta(hours=2))])
 def test_parquet_times_keep_their_moment(tmp_path: Path, workspace: Workspace, zone: timezone | None) -> None:
     moment = datetime(2024, 5, 1, 12, tzinfo=zone)

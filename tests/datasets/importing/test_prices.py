@@ -131,6 +131,19 @@ def test_the_sale_price_counts_while_it_holds(
     )
 
 
+def test_a_sale_holds_until_the_end_of_its_last_day(workspace: Workspace) -> None:
+    today, yesterday = (f"{NOW - timedelta(days=days):%Y-%m-%d}" for days in (0, 1))
+    rows: list[dict[str, object]] = [
+        {"price": 10, "sale_price": 8, "effective": f"{yesterday}/{today}"},
+        {"price": 10, "sale_price": 8, "effective": f"{yesterday}/{today}T00:00:00Z"},
+        {"price": 10, "sale_price": 8, "effective": f"2020-01-01/{yesterday}"},
+    ]
+
+    _, read, _ = prices_of(workspace, rows, sale_price=Source(("sale_price",)), sale_interval=Source(("effective",)))
+
+    assert read == [8.0, 10.0, 10.0]
+
+
 def test_a_sale_may_have_its_two_ends_in_columns(tmp_path: Path, workspace: Workspace) -> None:
     (tmp_path / "map.toml").write_text(
         'timezone = "Europe/Berlin"\n[item]\nid = "id"\ntitle = "title"\nprice = "price"\nsale_price = "sale"\n'

@@ -128,6 +128,47 @@ def test_variants_find_their_product_wherever_it_stands(
     assert sum(report.notes.values()) + report.rows == text.count("\n") - 1
 
 
+@pytest.mark.parametrize(
+    ("head", "row", "price"),
+    [
+        (WOO_HEAD, "1,simple,A,Cup,1,,1,4.50,Kitchen,,,", 4.5),
+        ("ID,Type,SKU,Name,Regular price,Categories,Sale price\n", "1,simple,A,Cup,4.50,Kitchen,3.90", 3.9),
+        (
+            "ID,Type,SKU,Name,Regular price,Categories,Sale price,Date sale price ends\n",
+            "1,simple,A,Cup,4.50,Kitchen,3.90,2020-01-31 23:59:59",
+            4.5,
+        ),
+        (MAGENTO_HEAD.replace("price", "price,special_price"), "A,,simple,Cup,,4.50,3.90,,,,1", 3.9),
+        (
+            MAGENTO_HEAD.replace("price", "price,special_price,special_price_from_date,special_price_to_date"),
+            "A,,simple,Cup,,4.50,3.90,1/5/19,1/31/20,,,,1",
+            4.5,
+        ),
+        (
+            MAGENTO_HEAD.replace("price", "price,special_price,special_price_from_date"),
+            "A,,simple,Cup,,4.50,3.90,2020-01-31 00:00:00,,,,1",
+            3.9,
+        ),
+        ("id,title,link,price,sale_price,sale_price_effective_date\n", "A,Cup,,4.50 EUR,3.90 EUR,", 3.9),
+        (
+            "id,title,link,price,sale_price,sale_price_effective_date\n",
+            "A,Cup,,4.50 EUR,3.90 EUR,2020-01-01T09:00-0800/2020-01-31T23:59-0800",
+            4.5,
+        ),
+        ("Handle,Title,Variant SKU,Variant Price,Variant Compare At Price\n", "cup,Cup,A,3.90,4.50", 3.9),
+    ],
+)
+def test_price_of_an_item_is_what_is_paid_today(
+    tmp_path: Path, workspace: Workspace, head: str, row: str, price: float
+) -> None:
+    (tmp_path / "p.csv").write_text(head + row + "\n")
+
+    report = bring(tmp_path / "p.csv", workspace)
+
+    assert workspace.items().select("item_id", "price").collect().row(0)[1] == price
+    assert (report.warnings, report.left_out) == ((), ())
+
+
 def test_user_behaviour_insights(tmp_path: Path, workspace: Workspace) -> None:
     (tmp_path / "q.jsonl").write_text(
         '{"query_id": "q1", "client_id": "c1", "user_query": "mug", "timestamp": 1764547200000}\n'

@@ -24,6 +24,8 @@ _ITEM_NAMES: Final[dict[str, str]] = {
     "categorías categorieen rubriek kategoria breadcrumb type 分类 类目 カテゴリ",
     "price": "price saleprice unitprice preis verkaufspreis vk brutto bruttopreis prix precio prezzo prijs cena amount "
     "价格 価格",
+    "sale_price": "saleprice specialprice discountprice discountedprice offerprice aktionspreis angebotspreis "
+    "sonderpreis prixpromo prixsolde preciooferta preciorebajado prezzoscontato aanbiedingsprijs cenapromocyjna 促销价",
     "currency": "currency currencycode waehrung wahrung devise monnaie moneda valuta waluta 货币 通貨",
     "image": "image imagelink imageurl imageuri picture bild bildurl photo imagen immagine afbeelding zdjecie obraz "
     "img src thumbnail 图片 画像",

@@ -21,6 +21,7 @@ from shopfuse.datasets.importing.mapping import (
     event_mapping,
     read_document,
 )
+from shopfuse.datasets.importing.mapping_options import TIMES
 from shopfuse.datasets.importing.readers.tables import NOTHING_SAID, SourceTable, open_table
 from shopfuse.datasets.importing.rows.variant_rows import NO_RULES
 from shopfuse.datasets.importing.source_file import SourceFileError, open_source
@@ -30,6 +31,7 @@ PRESETS: Final = Path(__file__).parent / "presets"
 ITEM, EVENT = "item", "event"
 _SAMPLE: Final = 200  # rows
 _NEEDED: Final = {ITEM: ("id", "title"), EVENT: ("event_name", "timestamp")}
+_ISO: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIME_DIGITS: Final = {10: "s", 13: "ms", 16: "us"}
 
 
@@ -154,7 +156,7 @@ def _fitted(preset: Mapping[str, Any], section: str, known: Mapping[str, str], s
         if key == "attributes":
             table[key] = [name for name in (_fit(one, known) for one in entry) if name is not None]
         elif (fitted := _fit(entry, known)) is not None:
-            table[key] = _timed(fitted, sample) if key in ("timestamp", "published_at") else fitted
+            table[key] = _timed(fitted, sample) if key in TIMES else fitted
     return {name: value for name, value in preset.items() if name != section} | {section: table}
 
 
@@ -176,11 +178,12 @@ def _fit(entry: Any, known: Mapping[str, str]) -> Any:
 
 
 def _timed(entry: Any, sample: FirstRows) -> Any:
-    """The entry of a time with the format that its digits show: seconds, milliseconds or microseconds."""
+    """The entry of a time with the format that its first value shows: digits of seconds, milliseconds or microseconds,
+    or ISO 8601."""
     options = {"field": entry} if isinstance(entry, str) else dict(entry)
-    digits = sample.example(str(options.get("field"))).strip('"')
-    unit = _TIME_DIGITS.get(len(digits)) if digits.isdecimal() else None
-    return options | {"format": unit} if unit else entry
+    value = sample.example(str(options.get("field"))).strip('"')
+    shown = _TIME_DIGITS.get(len(value)) if value.isdecimal() else "iso" if _ISO.match(value) else None
+    return options | {"format": shown} if shown and shown != options.get("format", "iso") else entry
 
 
 def _plain(name: str) -> str:
