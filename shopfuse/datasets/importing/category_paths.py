@@ -12,11 +12,11 @@ Exports write them in many ways; each is read as what it says:
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from shopfuse.datasets.importing.field_values import BadValueError, as_text, present
 from shopfuse.datasets.importing.mapping import Source
 from shopfuse.datasets.importing.mapping_options import PATHS
-from shopfuse.datasets.importing.markup import plain_text
 from shopfuse.datasets.importing.source_rows import Row
+from shopfuse.datasets.importing.values.field_values import BadValueError, as_text, present
+from shopfuse.datasets.importing.values.markup import plain_text
 
 MAX_PATHS: Final = 32
 _NAMES: Final = ("name", "title", "label", "path", "value")  # of an object that is a category

@@ -12,7 +12,9 @@ from typing import Any, Final
 
 import polars as pl
 
-from shopfuse.datasets.importing.field_values import (
+from shopfuse.datasets.importing.mapping import EventMapping, Source
+from shopfuse.datasets.importing.source_rows import Row, RowProblem
+from shopfuse.datasets.importing.values.field_values import (
     BadValueError,
     as_count,
     as_item_id,
@@ -22,10 +24,8 @@ from shopfuse.datasets.importing.field_values import (
     as_word,
     getter,
 )
-from shopfuse.datasets.importing.mapping import EventMapping, Source
-from shopfuse.datasets.importing.prices import COMMA_PRICE, PriceColumn, two_readings
-from shopfuse.datasets.importing.source_rows import Row, RowProblem
-from shopfuse.datasets.importing.text_cleaning import clean_text, filled
+from shopfuse.datasets.importing.values.prices import COMMA_PRICE, PriceColumn, two_readings
+from shopfuse.datasets.importing.values.text_cleaning import clean_text, filled
 from shopfuse.datasets.schema import (
     EVENT_NAMES,
     EVENT_SCHEMA,

@@ -5,7 +5,7 @@ It knows nothing of what the rows hold.
 
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -18,7 +18,6 @@ from shopfuse.core.atomic_files import finish_commit
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress
 from shopfuse.core.workspace_paths import REJECTS
-from shopfuse.datasets.importing.field_values import getter
 from shopfuse.datasets.importing.mapping import CatalogueMapping, EventMapping, ReviewMapping, Source
 from shopfuse.datasets.importing.readers.tables import open_table
 from shopfuse.datasets.importing.report import ImportReport, RejectLog
@@ -28,6 +27,7 @@ from shopfuse.datasets.importing.rows.nested_rows import plain_rows
 from shopfuse.datasets.importing.rows.variant_rows import NO_RULES, variant_rows
 from shopfuse.datasets.importing.source_file import SourceFile, SourceFileError, open_source
 from shopfuse.datasets.importing.source_rows import BATCH_ROWS, NumberedRow, Row, RowProblem
+from shopfuse.datasets.importing.values.field_values import getter
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
 
@@ -67,17 +67,12 @@ class ImportRun:
             return table.rows(needed, self.scratch, self.progress)
 
         rows = read() if rules == NO_RULES else variant_rows(read, rules, self.scratch, self.log.note)
-        return self._watched(plain_rows(rows, mapping.sources), mapping.sources, table.columns or ())
+        plain = plain_rows(rows, mapping.sources)
+        return plain if mapping.preset else self._watched(plain, mapping.sources)
 
-    def _watched(
-        self, rows: Iterator[NumberedRow], sources: Mapping[str, Source], columns: Collection[str]
-    ) -> Iterator[NumberedRow]:
-        """The rows as they are; afterwards a warning for each field of the mapping that none of them had.
-
-        A column that is there and empty is no misspelt one, nor is a field that is made of other rows.
-        """
-        fields = [(key, field) for key, source in sources.items() for field in source.fields]
-        unseen = {(key, field): getter(field) for key, field in fields if field[0] != "@" and field not in columns}
+    def _watched(self, rows: Iterator[NumberedRow], sources: Mapping[str, Source]) -> Iterator[NumberedRow]:
+        """The rows as they are; afterwards a warning for each field of the mapping that none of them had."""
+        unseen = {(key, field): getter(field) for key, source in sources.items() for field in source.fields}
         count = 0
         for number, row in rows:
             count += 1

@@ -15,7 +15,9 @@ from typing import Any, Final
 import polars as pl
 
 from shopfuse.datasets.importing.category_paths import CategoryPath, category_paths
-from shopfuse.datasets.importing.field_values import (
+from shopfuse.datasets.importing.mapping import CatalogueMapping, Source
+from shopfuse.datasets.importing.source_rows import Row, RowProblem
+from shopfuse.datasets.importing.values.field_values import (
     BadValueError,
     as_item_id,
     as_text,
@@ -23,11 +25,9 @@ from shopfuse.datasets.importing.field_values import (
     getter,
     present,
 )
-from shopfuse.datasets.importing.mapping import CatalogueMapping, Source
-from shopfuse.datasets.importing.prices import COMMA_PRICE, OfferReader, PriceColumn
-from shopfuse.datasets.importing.source_rows import Row, RowProblem
-from shopfuse.datasets.importing.stock import as_available
-from shopfuse.datasets.importing.text_cleaning import clean_text, filled, too_long, without_markup
+from shopfuse.datasets.importing.values.prices import COMMA_PRICE, OfferReader, PriceColumn
+from shopfuse.datasets.importing.values.stock import as_available
+from shopfuse.datasets.importing.values.text_cleaning import clean_text, filled, too_long, without_markup
 from shopfuse.datasets.schema import (
     ATTRIBUTE,
     ITEM_SCHEMA,

@@ -57,6 +57,7 @@ class CatalogueMapping:
     attributes: tuple[Source, ...] = ()
     file: FileOptions = NOTHING_SAID
     rows: RowRules = NO_RULES
+    preset: str = ""  # its name, where nobody wrote the mapping for this file: what the file lacks is nobody's mistake
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class EventMapping:
     items_field: str | None = None
     item_sources: Mapping[str, Source] = field(default_factory=dict)
     file: FileOptions = NOTHING_SAID
+    preset: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class ReviewMapping:
 
     sources: Mapping[str, Source]
     file: FileOptions = NOTHING_SAID
+    preset: str = ""
 
 
 _TEXT: Final = ("field", "fields", "value")
@@ -151,7 +154,7 @@ def catalogue_mapping(document: Mapping[str, Any], path: Path) -> CatalogueMappi
     with _naming(path):
         check_lists({key: source.lists for key, source in sources.items()})
         rules = row_rules(document.get("rows", {}))
-    return CatalogueMapping(sources, entries, file, rules)
+    return CatalogueMapping(sources, entries, file, rules, document.get("name", ""))
 
 
 def read_event_mapping(path: Path) -> EventMapping:
@@ -172,7 +175,7 @@ def event_mapping(document: Mapping[str, Any], path: Path) -> EventMapping:
         raise MappingError(f"{path}: event: one of user_id and session_id is needed")
     _check_event_names(path, sources["event_name"])
     items_field, item_sources = _nested(path, nested)
-    return EventMapping(sources, items_field, item_sources, file)
+    return EventMapping(sources, items_field, item_sources, file, document.get("name", ""))
 
 
 def read_review_mapping(path: Path) -> ReviewMapping:

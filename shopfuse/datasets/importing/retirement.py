@@ -12,9 +12,9 @@ from typing import Final
 import polars as pl
 
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.datasets.importing.field_values import BadValueError, as_item_id, getter
 from shopfuse.datasets.importing.mapping import Source
 from shopfuse.datasets.importing.source_rows import Row, RowProblem
+from shopfuse.datasets.importing.values.field_values import BadValueError, as_item_id, getter
 from shopfuse.datasets.schema import ITEM_SCHEMA
 from shopfuse.datasets.workspace import Workspace
 

@@ -11,7 +11,9 @@ from typing import Any, Final
 
 import polars as pl
 
-from shopfuse.datasets.importing.field_values import (
+from shopfuse.datasets.importing.mapping import ReviewMapping, Source
+from shopfuse.datasets.importing.source_rows import Row, RowProblem
+from shopfuse.datasets.importing.values.field_values import (
     BadValueError,
     as_item_id,
     as_outer_id,
@@ -20,9 +22,7 @@ from shopfuse.datasets.importing.field_values import (
     as_timestamp,
     getter,
 )
-from shopfuse.datasets.importing.mapping import ReviewMapping, Source
-from shopfuse.datasets.importing.source_rows import Row, RowProblem
-from shopfuse.datasets.importing.text_cleaning import clean_text, filled, too_long, without_markup
+from shopfuse.datasets.importing.values.text_cleaning import clean_text, filled, too_long, without_markup
 from shopfuse.datasets.schema import MAX_REVIEW, REVIEW_SCHEMA
 
 _FIRST_YEAR: Final = 1995

@@ -14,7 +14,7 @@ from PIL import Image
 
 from shopfuse.datasets.demo_shop.shop import build_demo_shop
 from shopfuse.datasets.demo_shop.world.world import DemoShopError
-from shopfuse.datasets.importing.field_values import as_item_id
+from shopfuse.datasets.importing.values.field_values import as_item_id
 from shopfuse.datasets.schema import EVENT_SCHEMA, IMAGE_SCHEMA, ITEM_SCHEMA
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.features import DEVICES

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shopfuse.datasets.importing.amounts import AmountError, currency_code, read_amount
+from shopfuse.datasets.importing.values.amounts import AmountError, currency_code, read_amount
 
 # What a shop writes, what it is, the decimal sign that it tells of ("" none), and its currency.
 NOTATIONS = [

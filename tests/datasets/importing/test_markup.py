@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shopfuse.datasets.importing.catalogue import import_catalogue
-from shopfuse.datasets.importing.markup import plain_text
+from shopfuse.datasets.importing.values.markup import plain_text
 from shopfuse.datasets.workspace import Workspace
 from tests.datasets.importing.catalogue_source import MAPPING
 from tests.datasets.importing.import_files import write_jsonl

@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from shopfuse.datasets.importing.field_values import BadValueError
-from shopfuse.datasets.importing.stock import as_available
+from shopfuse.datasets.importing.values.field_values import BadValueError
+from shopfuse.datasets.importing.values.stock import as_available
 
 BUYABLE = [
     True,

@@ -8,10 +8,10 @@ category keeps them all: see category_paths.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from shopfuse.datasets.importing.field_values import getter, present
 from shopfuse.datasets.importing.mapping import Source
 from shopfuse.datasets.importing.mapping_options import EXPLODE, JOIN
 from shopfuse.datasets.importing.source_rows import NumberedRow, Row, RowProblem
+from shopfuse.datasets.importing.values.field_values import getter, present
 
 _JOINED_BY: Final = ", "
 _EMPTY: Final = (None, "")

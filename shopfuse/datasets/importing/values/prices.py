@@ -16,12 +16,12 @@ from typing import Any, Final
 
 import polars as pl
 
-from shopfuse.datasets.importing.amounts import WHOLE_CODES, Amount, AmountError, currency_code, read_amount
-from shopfuse.datasets.importing.field_values import BadValueError, as_text, as_timestamp, getter
 from shopfuse.datasets.importing.mapping import Source
 from shopfuse.datasets.importing.report import RejectLog
 from shopfuse.datasets.importing.sorted_runs import rewrite_run
 from shopfuse.datasets.importing.source_rows import Row, RowProblem
+from shopfuse.datasets.importing.values.amounts import WHOLE_CODES, Amount, AmountError, currency_code, read_amount
+from shopfuse.datasets.importing.values.field_values import BadValueError, as_text, as_timestamp, getter
 
 COMMA_PRICE: Final = (
     "comma_price"  # column of a run: the price, were the comma the decimal sign; null where that is no question

@@ -9,7 +9,7 @@ import re
 from decimal import Decimal
 from typing import Any, Final
 
-from shopfuse.datasets.importing.field_values import BadValueError, as_text
+from shopfuse.datasets.importing.values.field_values import BadValueError, as_text
 
 # In the form of _key: lower case, letters and digits alone.
 _YES: Final = """

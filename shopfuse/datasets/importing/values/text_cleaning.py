@@ -7,7 +7,7 @@ from typing import Final
 
 import polars as pl
 
-from shopfuse.datasets.importing.markup import MARKED, plain_text
+from shopfuse.datasets.importing.values.markup import MARKED, plain_text
 
 _RAW: Final = 8  # times as long as a text may be is what is read of it: the rest was to be markup
 
