@@ -78,7 +78,11 @@ def test_too_many_at_once_are_refused_and_nothing_changes(workspace: Workspace) 
 
 def test_rejected_row_does_not_retire_its_item(workspace: Workspace) -> None:
     bring(workspace, rows(*range(10)))
-    bad = [{"id": "i00", "price": 1}, {"id": "i01", "title": "N/A"}, {"id": "i02", "title": "\u0007"}]
+    bad: list[dict[str, Any]] = [
+        {"id": "i00", "price": 1},
+        {"id": "i01", "title": "N/A"},
+        {"id": "i02", "title": "\u0007"},
+    ]
     priceless = {"id": "i03", "title": "t3", "price": "dear"}
 
     report = bring(workspace, [*rows(*range(4, 9)), *bad, priceless], max_retired=0.2)
