@@ -61,7 +61,10 @@ class Comments:
                     self._of[name] = "\n".join(" ".join(part.split()) for part in re.split(r"\n\s*\n", text))
 
     def describe(self, name: str, schema: Json) -> Json:
-        return {**schema, "description": self._of[name]} if name in self._of else schema
+        if name not in self._of:
+            return schema
+        texts = [self._of[name], schema.get("description")]
+        return {**schema, "description": " ".join(text for text in texts if text)}
 
 
 def _names(file: descriptor_pb2.FileDescriptorProto) -> Iterator[tuple[tuple[int, ...], str]]:
@@ -190,8 +193,15 @@ def _rules(field: FieldDescriptor) -> Any:
 
 
 def _bounds(rules: Any) -> Json:
-    """The bounds that JSON Schema knows, of the rules for the field's type. Bytes are longer in text."""
+    """The bounds that JSON Schema knows, of the rules for the field's type. Bytes are longer in text.
+
+    A bound in bytes of UTF-8 is one of characters too, and says what it counts.
+    """
     kind = rules.WhichOneof("type")
     if kind is None or kind == "bytes":
         return {}
-    return {BOUNDS[known.name]: value for known, value in getattr(rules, kind).ListFields() if known.name in BOUNDS}
+    known = {rule.name: value for rule, value in getattr(rules, kind).ListFields()}
+    bounds: Json = {BOUNDS[name]: value for name, value in known.items() if name in BOUNDS}
+    if "max_bytes" in known:
+        bounds |= {"maxLength": known["max_bytes"], "description": f"At most {known['max_bytes']} bytes of UTF-8."}
+    return bounds

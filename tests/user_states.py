@@ -11,6 +11,6 @@ from shopfuse.ranking.user_state import ENTRY, EVENT_CODES, UserState
 
 def user_state(events: Iterable[tuple[str, str, float]]) -> UserState:
     """A user's state from (item_id, event_name, at) in any order."""
-    rows = [(item.encode("ascii"), EVENT_CODES[name], at) for item, name, at in events]
+    rows = [(item.encode(), EVENT_CODES[name], at) for item, name, at in events]
     entries = np.array(rows, dtype=ENTRY)
     return UserState.of(entries[np.argsort(entries["at"], kind="stable")])

@@ -8,10 +8,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.workspace import Workspace
@@ -19,6 +20,7 @@ from shopfuse.datasets.workspace_lock import workspace_lock
 from shopfuse.release.manifest import Manifest
 from shopfuse.training.checkpoints.model_files import load_models
 from shopfuse.training.checkpoints.shop_models import ShopModels
+from shopfuse.training.data.catalogue import load_catalogue
 from shopfuse.training.data.provenance import provenance
 from shopfuse.training.models.text_encoder import load_text_encoder
 from shopfuse.training.trainers.build_models import build_models
@@ -67,9 +69,11 @@ def build_workspace(workspace: Workspace, options: BuildOptions | None = None, p
         with times.step("load text encoder"):
             encoder = load_text_encoder(workspace.settings.text_encoder)
         texts = encode_catalogue_texts(exporter, workspace, catalogue, encoder, progress)
-        queries = golden_queries(workspace.events(), catalogue)
         with times.step("train models" if options.train else "read checkpoints"):
             models = _models(workspace, texts, options, progress)
+        texts, models = _without_retired(workspace, texts, models)
+        catalogue = texts.catalogue
+        queries = golden_queries(workspace.events(), catalogue)
         with times.step("read events"):
             shop = load_shop(workspace, catalogue, models.scenes)
         content = export_content_models(exporter, models, texts, workspace.all_images(), progress)
@@ -111,6 +115,22 @@ def _models(workspace: Workspace, texts: EncodedTexts, options: BuildOptions, pr
         seed=options.seed,
         fusion=_fusion(workspace, options),
         progress=progress,
+    )
+
+
+def _without_retired(workspace: Workspace, texts: EncodedTexts, models: ShopModels) -> tuple[EncodedTexts, ShopModels]:
+    """What was learned, of the items that the shop still sells: a release holds no others."""
+    retired = set(workspace.retired_items().select("item_id").collect()["item_id"])
+    if not retired:
+        return texts, models
+    sold = np.array([row for row, item_id in enumerate(texts.catalogue.ids) if item_id not in retired])
+    catalogue = texts.catalogue
+    with_image = catalogue.frame["item_id"].filter(pl.Series(catalogue.has_image))
+    left = load_catalogue(catalogue.frame[sold], with_image, catalogue.language)
+    return replace(texts, catalogue=left, vectors=texts.vectors[sold]), replace(
+        models,
+        behaviour_embeddings=models.behaviour_embeddings[sold],
+        behaviour_present=models.behaviour_present[sold],
     )
 
 

@@ -45,6 +45,11 @@ class WorkspacePaths:
         return self.catalogue / "items.parquet"
 
     @property
+    def retired_items(self) -> Path:
+        """What the shop no longer sells."""
+        return self.catalogue / "retired.parquet"
+
+    @property
     def images(self) -> Path:
         return self.catalogue / "images.parquet"
 

@@ -3,12 +3,11 @@
 Only the declaration: who fills the tables (an importer, the demo shop) cleans the values, readers may rely on them.
 """
 
-import re
 from typing import Final
 
 import polars as pl
 
-from shopfuse.ranking.user_state import EVENT_CODES
+from shopfuse.ranking.user_state import EVENT_CODES, ID_BYTES
 
 TIMESTAMP: Final = pl.Datetime("us", "UTC")
 ATTRIBUTE: Final = pl.Struct({"name": pl.String(), "value": pl.String()})
@@ -20,6 +19,7 @@ ITEM_SCHEMA: Final = pl.Schema(
         "description": pl.String(),
         "brand": pl.String(),
         "category": pl.List(pl.String()),
+        "other_categories": pl.List(pl.List(pl.String())),  # paths that filters find the item under as well
         "price": pl.Float64(),
         "currency": pl.String(),
         "attributes": pl.List(ATTRIBUTE),
@@ -71,7 +71,7 @@ REVIEW_SCHEMA: Final = pl.Schema(
 EVENT_NAMES: Final = ("view_item_list", "search", *EVENT_CODES)
 LIST_NAMES: Final = ("search", "recommend")
 
-ID_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+MAX_ITEM_ID: Final = ID_BYTES  # of UTF-8, as on the wire
 MAX_TITLE: Final = 512  # code points, as all lengths of text here
 MAX_DESCRIPTION: Final = 4096
 MAX_ATTRIBUTE_VALUE: Final = 256

@@ -93,11 +93,24 @@ class Workspace:
         return self.paths.reviews_table.is_file()
 
     def items(self) -> pl.LazyFrame:
-        """The catalogue (ITEM_SCHEMA), sorted by item_id; WorkspaceError when none was imported."""
+        """What the shop sells (ITEM_SCHEMA), sorted by item_id; WorkspaceError when no catalogue was imported."""
         if not self.has_items:
             raise WorkspaceError(f"{self.root}: no catalogue yet; bring one with 'shopfuse import catalog'")
         # A catalogue that an older version imported has not all of the columns.
         return pl.scan_parquet(self.paths.items, schema=ITEM_SCHEMA, missing_columns="insert", hive_partitioning=False)
+
+    def retired_items(self) -> pl.LazyFrame:
+        """What it sold once (ITEM_SCHEMA), sorted by item_id; empty when nothing was retired."""
+        if not self.paths.retired_items.is_file():
+            return pl.LazyFrame(schema=ITEM_SCHEMA)
+        path = self.paths.retired_items
+        return pl.scan_parquet(path, schema=ITEM_SCHEMA, missing_columns="insert", hive_partitioning=False)
+
+    def all_items(self) -> pl.LazyFrame:
+        """What it sells and what it sold, sorted by item_id: what training learns from."""
+        if not self.paths.retired_items.is_file():
+            return self.items()
+        return pl.concat([self.items(), self.retired_items()]).sort("item_id")
 
     def images(self) -> pl.LazyFrame:
         """The encoded images (IMAGE_SCHEMA) of the items that have one; empty when there are none."""

@@ -29,3 +29,4 @@ class CatalogueItem:
     gtin: str | None = None
     mpn: str | None = None
     sku: str | None = None
+    other_categories: tuple[tuple[str, ...], ...] = ()  # paths that filters find it under as well

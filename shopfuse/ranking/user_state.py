@@ -50,8 +50,17 @@ PURCHASED = np.array([False, *(kind.reached == "purchase" for kind in EVENT_KIND
 CONSUMES = np.array([False, *(kind.consumes for kind in EVENT_KINDS)])
 
 MAX_HISTORY = 50
-ENTRY = np.dtype([("item", "S64"), ("event", "i1"), ("at", "f8")])
-FORMAT = b"\x02"
+ID_BYTES = 128  # of the longest item id
+
+
+def entry_type(id_bytes: int) -> np.dtype[np.void]:
+    """The type of one event of a history whose item ids have at most so many bytes."""
+    return np.dtype([("item", f"S{id_bytes}"), ("event", "i1"), ("at", "f8")])
+
+
+ENTRY = entry_type(ID_BYTES)
+FORMAT = b"\x03"  # then a byte: as wide as the ids are
+FORMAT_64 = b"\x02"  # of older stores: ids of 64 bytes
 _COUNT = np.dtype("<u2")  # of entries, before them
 
 
@@ -64,14 +73,14 @@ def stronger(kind: int, other: int) -> int:
 class UserState:
     """The last events, and all that the user did with each item. Times are seconds since the epoch."""
 
-    entries: NDArray[np.void]  # [n <= MAX_HISTORY] of ENTRY, oldest first
+    entries: NDArray[np.void]  # [n <= MAX_HISTORY] of an entry_type, oldest first
     repeated: NDArray[np.bytes_]  # [m <= MOST_ITEMS] ids of items, ascending
     repeats: NDArray[np.void]  # [m] of REPEAT
     visits: NDArray[np.void]  # [1] of REPEAT, of whatever items
 
     @classmethod
     def of(cls, events: NDArray[np.void]) -> UserState:
-        """The state after all of a user's events, of ENTRY, oldest first."""
+        """The state after all of a user's events, of an entry_type, oldest first."""
         ids, items = np.unique(events["item"], return_inverse=True)
         bought, at = CONSUMES[events["event"]], events["at"]
         kept, repeats = remember(items, bought, at)
@@ -90,7 +99,7 @@ class UserState:
         entry = np.array([(item_id, event, at)], ENTRY)
         others = self.repeated != entry["item"][0]
         before = NEVER if others.all() else self.repeats[~others]
-        ids, repeats = self.repeated[others], self.repeats[others]
+        ids, repeats = self.repeated[others].astype(ENTRY["item"]), self.repeats[others]
         kept = most_valued(repeats, MOST_ITEMS - 1)
         place, bought = int(np.searchsorted(ids[kept], entry["item"][0])), bool(CONSUMES[event])
         return UserState(
@@ -117,26 +126,31 @@ UNKNOWN_USER = UserState(np.zeros(0, ENTRY), np.zeros(0, ENTRY["item"]), np.zero
 
 
 def pack_user(state: UserState) -> bytes:
-    count = np.array(len(state.entries), _COUNT)
-    parts = (count, state.visits, state.entries, state.repeated, state.repeats)
-    return FORMAT + b"".join(part.tobytes() for part in parts)
+    """The state as bytes, its ids as wide as the longest of them."""
+    width = max(map(len, (*state.item_ids.tolist(), *state.repeated.tolist())), default=1)
+    kind, count = entry_type(width), np.array(len(state.entries), _COUNT)
+    parts = (count, state.visits, state.entries.astype(kind), state.repeated.astype(kind["item"]), state.repeats)
+    return FORMAT + bytes([width]) + b"".join(part.tobytes() for part in parts)
 
 
 def unpack_user(packed: bytes) -> UserState:
     """Raises ShopfuseError where the bytes are not a packed user."""
-    visits_at = len(FORMAT) + _COUNT.itemsize
-    start, item = visits_at + REPEAT.itemsize, ENTRY["item"].itemsize + REPEAT.itemsize
-    count = int(np.frombuffer(packed, _COUNT, 1, len(FORMAT))[0]) if len(packed) >= start else 0
-    rest = len(packed) - start - count * ENTRY.itemsize
-    if packed[:1] != FORMAT or rest < 0 or rest % item:
+    older = packed[:1] == FORMAT_64
+    kind = entry_type(64 if older else max(packed[1], 1) if len(packed) > 1 else 1)
+    count_at = 1 if older else 2
+    visits_at = count_at + _COUNT.itemsize
+    start, item = visits_at + REPEAT.itemsize, kind["item"].itemsize + REPEAT.itemsize
+    count = int(np.frombuffer(packed, _COUNT, 1, count_at)[0]) if len(packed) >= start else 0
+    rest = len(packed) - start - count * kind.itemsize
+    if packed[:1] not in (FORMAT, FORMAT_64) or rest < 0 or rest % item:
         raise ShopfuseError(
-            f"user row: expected format {FORMAT!r}, a count, so many entries of {ENTRY.itemsize} bytes and items of "
-            f"{item}, got {packed[:visits_at]!r} and {len(packed)} bytes in all"
+            f"user row: expected format {FORMAT!r}, a width, a count, so many entries of {kind.itemsize} bytes and "
+            f"items of {item}, got {packed[:visits_at]!r} and {len(packed)} bytes in all"
         )
-    ids_at, items = start + count * ENTRY.itemsize, rest // item
+    ids_at, items = start + count * kind.itemsize, rest // item
     return UserState(
-        np.frombuffer(packed, ENTRY, count, start),
-        np.frombuffer(packed, ENTRY["item"], items, ids_at),
-        np.frombuffer(packed, REPEAT, items, ids_at + items * ENTRY["item"].itemsize),
+        np.frombuffer(packed, kind, count, start),
+        np.frombuffer(packed, kind["item"], items, ids_at),
+        np.frombuffer(packed, REPEAT, items, ids_at + items * kind["item"].itemsize),
         np.frombuffer(packed, REPEAT, 1, visits_at),
     )

@@ -19,7 +19,10 @@ def write_array(path: Path, array: NDArray[Any]) -> None:
 
 
 def open_array(path: Path, dtype: DTypeLike, dimensions: int = 1) -> NDArray[Any]:
-    """Raises ReleaseError naming `path` where the file is missing, cut short, or of another type."""
+    """Raises ReleaseError naming `path` where the file is missing, cut short, or of another type.
+
+    np.bytes_ stands for byte strings of any width.
+    """
     try:
         # A plain view of the map: indexing np.memmap itself takes several times as long.
         array: NDArray[Any] = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
@@ -27,9 +30,10 @@ def open_array(path: Path, dtype: DTypeLike, dimensions: int = 1) -> NDArray[Any
         raise ReleaseError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, EOFError, SyntaxError) as error:
         raise ReleaseError(f"{path}: not a whole npy file ({error})") from error
-    if array.dtype != np.dtype(dtype) or array.ndim != dimensions:
+    expected = array.dtype if np.dtype(dtype) == np.bytes_ and array.dtype.kind == "S" else np.dtype(dtype)
+    if array.dtype != expected or array.ndim != dimensions:
         actual = f"{array.dtype} with {array.ndim} dimensions"
-        raise ReleaseError(f"{path}: expected {np.dtype(dtype)} with {dimensions} dimensions, found {actual}")
+        raise ReleaseError(f"{path}: expected {expected} with {dimensions} dimensions, found {actual}")
     return array
 
 

@@ -32,8 +32,9 @@ def item_facets(item: CatalogueItem) -> Iterator[int]:
     """The keys of one item; may repeat."""
     if item.brand:
         yield facet_key("brand", item.brand)
-    for depth in range(1, len(item.category) + 1):
-        yield facet_key("category", CATEGORY_SEPARATOR.join(item.category[:depth]))
+    for path in (item.category, *item.other_categories):
+        for depth in range(1, len(path) + 1):
+            yield facet_key("category", CATEGORY_SEPARATOR.join(path[:depth]))
     for name, value in item.attributes:
         yield facet_key("attribute", name, value)
 

@@ -18,19 +18,19 @@ from numpy.typing import NDArray
 from shopfuse.ranking.features import text_code
 from shopfuse.ranking.filter import ItemFilter
 from shopfuse.ranking.item import CATEGORY_SEPARATOR, CatalogueItem
+from shopfuse.ranking.user_state import ID_BYTES
 from shopfuse.recall.arrays import open_array, write_array
 from shopfuse.recall.facets import FacetTable, FacetWriter, facet_groups, facet_key
 from shopfuse.recall.groups import Groups, group_codes, write_groups
 from shopfuse.recall.selection import Selection, price_bound
 from shopfuse.release.manifest import ReleaseError
 
-ID_BYTES = 64
 NO_ROWS = np.zeros(0, np.int32)
 
 
 @dataclass(frozen=True, slots=True)
 class ItemTable:
-    ids: NDArray[np.bytes_]  # S64 [items], ascending
+    ids: NDArray[np.bytes_]  # [items], ascending UTF-8, as wide as the longest
     price: NDArray[np.float32]  # [items], NaN where unknown
     available: NDArray[np.bool_]  # [items]
     brand: NDArray[np.uint64]  # [items], the facet's key, 0 where there is none
@@ -43,7 +43,7 @@ class ItemTable:
     def open(cls, folder: Path) -> ItemTable:
         """Raises ReleaseError naming the file that is missing or does not fit."""
         table = cls(
-            open_array(folder / "ids.npy", f"S{ID_BYTES}"),
+            open_array(folder / "ids.npy", np.bytes_),
             open_array(folder / "price.npy", np.float32),
             open_array(folder / "available.npy", np.bool_),
             open_array(folder / "brand.npy", np.uint64),
@@ -67,7 +67,8 @@ class ItemTable:
         if len(self.ids) == 0 or len(wanted) == 0:
             return np.full(len(wanted), -1, np.int32)
         # A longer id than any in the table would be cut to a wrong match by the cast below.
-        fits = wanted.dtype.itemsize <= ID_BYTES or np.char.str_len(wanted) <= ID_BYTES
+        width = self.ids.dtype.itemsize
+        fits = wanted.dtype.itemsize <= width or np.char.str_len(wanted) <= width
         wanted = wanted.astype(self.ids.dtype)
         at = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
         rows: NDArray[np.int32] = np.where(fits & (self.ids[at] == wanted), at, -1).astype(np.int32)
@@ -75,7 +76,7 @@ class ItemTable:
 
     def item_ids(self, rows: NDArray[np.int32]) -> list[str]:
         """The ids of rows, all of which must be known (>= 0)."""
-        return [item_id.decode("ascii") for item_id in self.ids[rows].tolist()]
+        return [item_id.decode() for item_id in self.ids[rows].tolist()]
 
     def made_by(self, brands: Sequence[str], rows: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Which rows are of one of the brands, [n]."""
@@ -120,14 +121,14 @@ def _id_array(item_ids: Sequence[str] | Sequence[bytes] | NDArray[np.bytes_]) ->
 def build_item_table(folder: Path, items: Iterable[CatalogueItem]) -> int:
     """Writes the table of items that come in ascending order of their ids' bytes; gives their number.
 
-    Raises ReleaseError where an id is out of order, repeated, or longer than 64 bytes.
+    Raises ReleaseError where an id is out of order, repeated, or longer than ID_BYTES.
     """
     ids: list[bytes] = []
     price, available, brand, category, published = array("f"), array("b"), array("Q"), array("i"), array("d")
     groups: list[str | None] = []
     facets = FacetWriter()
     for row, item in enumerate(items):
-        item_id = item.item_id.encode("ascii")
+        item_id = item.item_id.encode()
         if len(item_id) > ID_BYTES or (ids and item_id <= ids[-1]):
             raise ReleaseError(f"item {item.item_id!r}: ids must ascend, be distinct and have at most {ID_BYTES} bytes")
         ids.append(item_id)
@@ -138,7 +139,7 @@ def build_item_table(folder: Path, items: Iterable[CatalogueItem]) -> int:
         published.append(float("nan") if item.published_at is None else item.published_at)
         groups.append(item.group_id)
         facets.add(row, item)
-    write_array(folder / "ids.npy", np.array(ids, dtype=f"S{ID_BYTES}"))
+    write_array(folder / "ids.npy", np.array(ids, np.bytes_))
     write_array(folder / "price.npy", np.frombuffer(price, np.float32))
     write_array(folder / "available.npy", np.frombuffer(available, np.bool_))
     write_array(folder / "brand.npy", np.frombuffer(brand, np.uint64))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn, ParamSpec
+from typing import Any, NoReturn, ParamSpec
 
 import numpy as np
 import polars as pl
@@ -35,6 +35,8 @@ from shopfuse.release.verify import release_problems, verify_release
 from shopfuse.state.lmdb_store import LmdbStore
 from shopfuse.training.checkpoints.model_files import save_models
 from shopfuse.training.checkpoints.shop_models import ShopModels, fitted_models
+from shopfuse.training.data.catalogue import load_catalogue
+from shopfuse.training.data.event_log import load_event_log
 from shopfuse.training.models.text_encoder import LoadedTextEncoder
 from shopfuse_exporters import build
 from shopfuse_exporters.build import BuildOptions, build_workspace
@@ -196,6 +198,44 @@ def test_a_shop_without_events_or_images_is_built_too(workspace: Workspace) -> N
     assert "image_encoder" not in manifest.models
     assert set(manifest.made_by["data"]) == {"items"}
     assert not np.load(workspace.paths.release("r2") / "items/modality_mask.npy")[:, 1].any()
+
+
+def test_retired_items_are_learned_from_and_are_in_no_index(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items, retired = pl.read_parquet(workspace.paths.items), pl.col("item_id") == "i01"
+    items.filter(~retired).write_parquet(workspace.paths.items)
+    items.filter(retired).write_parquet(workspace.paths.retired_items)
+    # In one session with i01 alone: i03, which was seen before it, and i04, which came after it.
+    day = (
+        pl.read_parquet(workspace.paths.event_days[0])
+        .head(3)
+        .with_columns(
+            pl.Series("event_id", ["r1", "r2", "r3"]),
+            pl.Series("item_id", ["i03", "i01", "i04"]),
+            user_id=pl.lit("u3"),
+            session_id=pl.lit("s-u3"),
+        )
+    )
+    pl.concat([pl.read_parquet(workspace.paths.event_days[0]), day]).write_parquet(workspace.paths.event_days[0])
+    learned: dict[str, int] = {}
+
+    def train(shop: Workspace, vectors: NDArray[np.float32], *args: Any, **options: Any) -> ShopModels:
+        log = load_event_log(shop.events(), load_catalogue(shop.all_items().collect()))
+        learned.update(items=len(vectors), events=len(log.events))
+        return fit(shop, vectors, *args, **options)
+
+    monkeypatch.setattr(build, "build_models", train)
+    build_workspace(workspace)
+
+    assert learned == {"items": 12, "events": 7}
+    assert verified(workspace.root, "r2").items == 11
+    indexes = RecallIndexes.open(ReleaseLayout(workspace.paths.release("r2")))
+    ids = indexes.items.item_ids(np.arange(11, dtype=np.int32))
+    assert ids == [f"i{number:02d}" for number in range(12) if number != 1]
+    seen_together = indexes[CO_VISIT_INDEX].search(np.array([ids.index("i03")], np.int32), np.ones(1, np.float32), 3)
+    assert [ids[row] for row in seen_together.rows] == ["i04"]
+    assert len(indexes[TEXT_INDEX].vectors) == 11
 
 
 def test_an_empty_catalogue_is_refused(workspace: Workspace) -> None:

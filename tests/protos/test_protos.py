@@ -73,7 +73,12 @@ def test_every_method_is_described_over_http_with_its_bounds() -> None:
         "maxLength": 512,
         "description": "Words, at most 512 code points.",
     }
-    assert search["exclude_item_ids"]["items"] == {"type": "string", "minLength": 1, "maxLength": 64}
+    assert search["exclude_item_ids"]["items"] == {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 128,
+        "description": "At most 128 bytes of UTF-8.",
+    }
 
 
 def test_every_reference_of_the_http_description_leads_somewhere() -> None:

@@ -25,7 +25,7 @@ from shopfuse.ranking.features import (
 from shopfuse.ranking.history import history_tensors
 from shopfuse.ranking.repeat_features import SPANS
 from shopfuse.ranking.repeats import DAY_S
-from shopfuse.ranking.user_state import CONSUMES, ENTRY, MAX_HISTORY, UserState, pack_user, unpack_user
+from shopfuse.ranking.user_state import CONSUMES, ENTRY, MAX_HISTORY, UserState, entry_type, pack_user, unpack_user
 from tests.memories import memory_of
 
 NOW = 1_780_000_000.0
@@ -152,10 +152,32 @@ def test_user_round_trips_and_keeps_the_newest_events() -> None:
     assert kept.item_ids[-1] == b"item-0"
 
 
+def test_ids_are_as_wide_as_they_need_and_join_with_wider_ones() -> None:
+    state = UserState.of(np.array([("\u00e4/\u00f6 1".encode(), 4, NOW - 9)], ENTRY))
+
+    narrow = unpack_user(pack_user(state))
+    wider = unpack_user(pack_user(narrow.after(b"x" * 128, 4, NOW)))
+
+    assert narrow.item_ids.dtype.itemsize == 7
+    assert wider.item_ids.tolist() == ["\u00e4/\u00f6 1".encode(), b"x" * 128]
+    assert wider.repeated.tolist() == [b"x" * 128, "\u00e4/\u00f6 1".encode()]
+
+
+def test_a_user_of_an_older_store_is_read() -> None:
+    state = UserState.of(np.array([(b"item-1", 1, NOW), (b"item-2", 4, NOW)], entry_type(64)))
+    count = np.array(2, "<u2")
+    parts = (count, state.visits, state.entries, state.repeated, state.repeats)
+
+    older = unpack_user(b"\x02" + b"".join(part.tobytes() for part in parts))
+
+    assert older.item_ids.tolist() == [b"item-1", b"item-2"]
+    assert pack_user(older) == pack_user(state)
+
+
 def test_a_damaged_user_row_is_refused() -> None:
     whole = pack_user(UserState.of(np.array([(b"item-1", 1, NOW), (b"item-2", 4, NOW)], ENTRY)))
 
-    for damaged in (b"", b"\x01abc", b"\x02", b"\x02\x09\x00", whole[:-1], whole + b"x", b"\x01" + whole[1:]):
+    for damaged in (b"", b"\x01abc", b"\x03", b"\x03\x06\x09\x00", whole[:-1], whole + b"x", b"\x01" + whole[1:]):
         with pytest.raises(ShopfuseError, match="user row"):
             unpack_user(damaged)
 

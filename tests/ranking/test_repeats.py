@@ -42,7 +42,7 @@ def entries_of(events: list[tuple[bytes, int, float]]) -> NDArray[np.void]:
 
 
 def assert_same(actual: UserState, expected: UserState) -> None:
-    assert actual.entries.tobytes() == expected.entries.tobytes()
+    assert actual.entries.tolist() == expected.entries.tolist()
     assert actual.repeated.tolist() == expected.repeated.tolist()
     for name in expected.repeats.dtype.names or ():
         np.testing.assert_allclose(actual.repeats[name], expected.repeats[name], rtol=1e-5, err_msg=name)

@@ -40,10 +40,10 @@ class Shop:
 
 
 def load_catalogue_of(workspace: Workspace) -> Catalogue:
-    """Raises WorkspaceError or BuildError where there is no item."""
-    items = workspace.items().collect()
-    if items.is_empty():
+    """With retired items, from which training learns. Raises WorkspaceError or BuildError where no item is left."""
+    if workspace.items().head(1).collect().is_empty():
         raise BuildError(f"{workspace.paths.items}: the catalogue holds no item; import one first")
+    items = workspace.all_items().collect()
     with_image = workspace.images().select("item_id").collect()["item_id"]
     return load_catalogue(items, with_image, workspace.settings.language)
 

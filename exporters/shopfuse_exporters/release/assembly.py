@@ -151,7 +151,7 @@ def _write_online_rows(path: Path, shop: Shop, progress: Progress) -> None:
         store.put_users(user_states(shop.log, ids, shop.at))
         start = 0
         for part in _parts(catalogue_items(shop.catalogue.frame)):
-            keys = [item.item_id.encode("ascii") for item in part]
+            keys = [item.item_id.encode() for item in part]
             store.put_items(keys, shop.item_rows[start : start + len(part)])
             store.put_display(dict(zip(keys, map(_display, part), strict=True)))
             start += len(part)

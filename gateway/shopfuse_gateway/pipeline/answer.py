@@ -140,7 +140,7 @@ def _matches(ranked: Ranked, positions: Positions) -> NDArray[np.bool_]:
 def _heads(candidates: Candidates, positions: Positions, displays: Sequence[Display]) -> list[bytes]:
     return [
         item_pb2.RankedItem(
-            item_id=candidates.ids[at].decode("ascii"),
+            item_id=candidates.ids[at].decode(),
             title=display.title,
             price=display.price,
             currency=display.currency,

@@ -40,7 +40,7 @@ class Impression:
 
     def line(self) -> bytes:
         items = {
-            "item_ids": [item_id.decode("ascii") for item_id in self.item_ids],
+            "item_ids": [item_id.decode() for item_id in self.item_ids],
             "scores": _packed(self.scores),
             "features": _packed(self.features),
             "channel_scores": _packed(self.channel_scores),

@@ -6,25 +6,26 @@ Each row is converted by itself, so that a bad one can be named; an event that s
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import polars as pl
 
-from shopfuse.datasets.importing.field_values import (
+from shopfuse.datasets.importing.mapping import EventMapping, Source
+from shopfuse.datasets.importing.source_rows import Row, RowProblem
+from shopfuse.datasets.importing.values.field_values import (
     BadValueError,
     as_count,
     as_item_id,
     as_outer_id,
-    as_price,
     as_text,
     as_timestamp,
     as_word,
     getter,
 )
-from shopfuse.datasets.importing.mapping import EventMapping, Source
-from shopfuse.datasets.importing.source_rows import Row, RowProblem
-from shopfuse.datasets.importing.text_cleaning import clean_text, filled
+from shopfuse.datasets.importing.values.prices import COMMA_PRICE, PriceColumn, two_readings
+from shopfuse.datasets.importing.values.text_cleaning import clean_text, filled
 from shopfuse.datasets.schema import (
     EVENT_NAMES,
     EVENT_SCHEMA,
@@ -37,11 +38,22 @@ from shopfuse.ranking.features import DEVICES
 from shopfuse.ranking.text import MAX_QUERY
 
 _FIRST_YEAR: Final = 2000
-_RAW_SCHEMA: Final = pl.Schema({"row": pl.UInt32()} | dict(EVENT_SCHEMA) | {"timestamp": pl.Int64()})
+_RAW_SCHEMA: Final = pl.Schema(
+    {"row": pl.UInt32()} | dict(EVENT_SCHEMA) | {"timestamp": pl.Int64(), COMMA_PRICE: pl.Float64()}
+)
 _COLUMNS: Final = tuple(EVENT_SCHEMA)
+_NEEDED: Final = ("event_name", "timestamp")
 
 Values = dict[str, Any]  # column -> value
 Convert = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RowEvents:
+    """The events of a row: the values of EVENT_SCHEMA and COMMA_PRICE of each, and the values that were left out."""
+
+    events: list[tuple[Any, ...]]
+    left_out: list[RowProblem]
 
 
 class EventReader:
@@ -49,32 +61,53 @@ class EventReader:
 
     def __init__(self, mapping: EventMapping) -> None:
         self.notes: Counter[str] = Counter()
+        self.prices = PriceColumn(self.notes)
         self._name = self._convert("event_name", mapping.sources["event_name"])
         self._converts = self._table(mapping.sources)
         self._item_converts = self._table(mapping.item_sources)
         self._items = getter(mapping.items_field) if mapping.items_field else None
 
-    def read(self, row: Row | RowProblem) -> list[tuple[Any, ...]] | RowProblem:
-        """The events of a row in the order of EVENT_SCHEMA: none where it is not for us, one for each item it lists."""
+    def read(self, row: Row | RowProblem) -> RowEvents | RowProblem:
+        """The events of a row: none where it is not for us, one for each item it lists; the problem of a bad row."""
         if isinstance(row, RowProblem):
             return row
+        left_out: list[RowProblem] = []
         field = "event_name"
         try:
             name = self._name(row)
             if name is None:
-                return []
-            values: Values = dict.fromkeys(_COLUMNS)
+                return RowEvents([], left_out)
+            values: Values = dict.fromkeys((*_COLUMNS, COMMA_PRICE))
+            self._fill(values, self._converts, row, "", left_out)
             values["event_name"] = name
-            for field, convert in self._converts:
-                values[field] = convert(row)
             field = "items"
-            return [_finished(event) for event in self._events(values, row)]
-        except _FieldError as error:
-            return RowProblem(error.field, error.problem, str(error.value)[:200])
+            return RowEvents([_finished(event, left_out) for event in self._events(values, row, left_out)], left_out)
+        except _NeededError as error:
+            return error.problem
         except BadValueError as error:
-            return RowProblem(field, error.problem, str(error.value)[:200])
+            return _problem(field, error)
 
-    def _events(self, values: Values, row: Row) -> list[Values]:
+    def _fill(
+        self, values: Values, converts: list[tuple[str, Convert]], row: Row, prefix: str, left_out: list[RowProblem]
+    ) -> None:
+        """Read the columns of a row into `values`; what cannot be read and is not needed is left out."""
+        for field, convert in converts:
+            try:
+                value = convert(row)
+            except BadValueError as error:
+                problem = _problem(prefix + field, error)
+                if field in _NEEDED:
+                    raise _NeededError(problem) from error
+                left_out.append(problem)
+                continue
+            if value is None:
+                continue
+            if field == "price":
+                values["price"], values[COMMA_PRICE] = two_readings(value)
+            else:
+                values[field] = value
+
+    def _events(self, values: Values, row: Row, left_out: list[RowProblem]) -> list[Values]:
         """The row's event once for each of its items."""
         if values["event_name"] == "search":
             return [values | {"item_id": None, "position": None}]
@@ -83,17 +116,17 @@ class EventReader:
             return [values]
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise BadValueError("expected a list of objects", entries)
-        return [self._event_of_item(values, entry, slot) for slot, entry in enumerate(entries)]
+        events = [self._event_of_item(values, entry, slot, left_out) for slot, entry in enumerate(entries)]
+        kept = [event for event in events if event["item_id"] is not None]
+        if len(kept) < len(events):
+            self.notes["entry of a list of items left out: it has no item_id"] += len(events) - len(kept)
+        if not kept:
+            self.notes["row left out: none of its items has an item_id"] += 1
+        return kept
 
-    def _event_of_item(self, values: Values, entry: Row, slot: int) -> Values:
+    def _event_of_item(self, values: Values, entry: Row, slot: int, left_out: list[RowProblem]) -> Values:
         event = dict(values)
-        for field, convert in self._item_converts:
-            try:
-                value = convert(entry)
-            except BadValueError as error:
-                raise _FieldError(f"items[{slot}].{field}", error) from error
-            if value is not None:
-                event[field] = value
+        self._fill(event, self._item_converts, entry, "items.", left_out)
         if event["position"] is None and event["event_name"] == "view_item_list":
             event["position"] = slot
         if event["event_id"]:
@@ -109,7 +142,7 @@ class EventReader:
         if name in _WORDS:
             return lambda row: self._word(name, get(row), source)
         if name == "timestamp":
-            return lambda row: as_timestamp(get(row), source, _FIRST_YEAR)
+            return lambda row: as_timestamp(get(row), source, _FIRST_YEAR, self.notes)
         if name == "item_id":
             return lambda row: None if (value := get(row)) in (None, "") else as_item_id(value)
         if name == "position":
@@ -117,7 +150,7 @@ class EventReader:
         if name == "quantity":
             return lambda row: as_count(get(row))
         if name == "price":
-            return lambda row: as_price(get(row), source)
+            return lambda row: self.prices.read(get(row), source)
         if name in ("query", "scene", "locale"):
             return lambda row: as_text(get(row))
         return lambda row: as_outer_id(get(row))
@@ -135,16 +168,23 @@ class EventReader:
 _WORDS: Final = {"event_name": EVENT_NAMES, "list_name": LIST_NAMES, "device": DEVICES}
 
 
-class _FieldError(Exception):
-    """A BadValueError of a field inside the list of items."""
+class _NeededError(Exception):
+    """A value that an event cannot do without cannot be read."""
 
-    def __init__(self, field: str, error: BadValueError) -> None:
-        super().__init__(error.problem)
-        self.field, self.problem, self.value = field, error.problem, error.value
+    def __init__(self, problem: RowProblem) -> None:
+        super().__init__(problem.problem)
+        self.problem = problem
+
+
+def _problem(field: str, error: BadValueError) -> RowProblem:
+    return RowProblem(field, error.problem, str(error.value)[:200])
 
 
 def event_table(events: list[tuple[Any, ...]]) -> tuple[pl.DataFrame, list[tuple[int, RowProblem]]]:
-    """Clean a batch; `events` begin with the row number. Gives EVENT_SCHEMA and `row`, and rows that turned out bad."""
+    """Clean a batch; `events` begin with the row number.
+
+    Gives EVENT_SCHEMA, `row` and COMMA_PRICE, and rows that turned out bad.
+    """
     raw = pl.DataFrame(events, schema=_RAW_SCHEMA, orient="row")
     cleaned = raw.with_columns(
         filled(clean_text(pl.col("query"), MAX_QUERY)),
@@ -157,20 +197,27 @@ def event_table(events: list[tuple[Any, ...]]) -> tuple[pl.DataFrame, list[tuple
     return cleaned.filter(~blank), [(row, missing) for row in cleaned.filter(blank)["row"]]
 
 
-def _finished(event: Values) -> tuple[Any, ...]:
+def _finished(event: Values, left_out: list[RowProblem]) -> tuple[Any, ...]:
     """The event with what can be derived filled in and what is needed checked."""
     if event["timestamp"] is None:
-        raise _FieldError("timestamp", BadValueError("is missing"))
+        raise _missing("timestamp", left_out)
     if event["item_id"] is None and event["event_name"] != "search":
-        raise _FieldError("item_id", BadValueError("is missing"))
+        raise _missing("item_id", left_out)
     event["user_id"] = event["user_id"] or event["session_id"]
     if event["user_id"] is None:
-        raise _FieldError("user_id", BadValueError("is missing, and so is session_id"))
+        raise _missing("user_id", left_out, "is missing, and so is session_id")
     event["session_id"] = event["session_id"] or _day_session(event["user_id"], event["timestamp"])
+    if event["event_id"] and len(event["event_id"]) > MAX_ID:
+        left_out.append(RowProblem("event_id", f"longer than {MAX_ID} characters", event["event_id"][:200]))
+        event["event_id"] = None
     event["event_id"] = event["event_id"] or _hash(*(str(event[name]) for name in _COLUMNS[1:]))
-    if len(event["event_id"]) > MAX_ID:
-        raise _FieldError("event_id", BadValueError(f"longer than {MAX_ID} characters", event["event_id"]))
-    return tuple(event[name] for name in _COLUMNS)
+    return (*(event[name] for name in _COLUMNS), event[COMMA_PRICE])
+
+
+def _missing(field: str, left_out: list[RowProblem], problem: str = "is missing") -> _NeededError:
+    """What is wrong with a needed value: it could not be read, or it is not there."""
+    unread = next((entry for entry in left_out if entry.field == field), None)
+    return _NeededError(unread or RowProblem(field, problem))
 
 
 def _day_session(user_id: str, timestamp: int) -> str:

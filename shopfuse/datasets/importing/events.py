@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -74,15 +74,19 @@ def _read(run: ImportRun, mapping: EventMapping) -> _Runs:
         runs.days.update(table["timestamp"].dt.date().unique())
         runs.items = pl.concat([runs.items, table["item_id"].drop_nulls()]).unique()
         runs.paths.append(write_run(run.scratch, f"events-{len(runs.paths):05d}", table, "timestamp"))
-    for text, count in reader.notes.items():
-        run.log.note(text, count)
+    reader.prices.settle(runs.paths, "price", run.log)
+    run.log.note_all(reader.notes)
     return runs
 
 
 def _read_batch(batch: Iterator[NumberedRow], reader: EventReader, run: ImportRun) -> pl.DataFrame:
     """The good events of a batch in stored form; bad rows go to the log."""
-    read = run.good_rows(batch, reader.read)
-    table, problems = event_table([(number, *event) for number, events in read for event in events])
+    events: list[tuple[Any, ...]] = []
+    for number, read in run.good_rows(batch, reader.read):
+        events += [(number, *event) for event in read.events]
+        for problem in read.left_out:
+            run.log.leave_out(number, problem)
+    table, problems = event_table(events)
     run.log.reject_all(problems)
     return table
 

@@ -5,12 +5,12 @@ It knows nothing of what the rows hold.
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Final, TypeVar
 
 import polars as pl
 
@@ -19,12 +19,20 @@ from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress
 from shopfuse.core.workspace_paths import REJECTS
 from shopfuse.datasets.importing.mapping import CatalogueMapping, EventMapping, ReviewMapping, Source
+from shopfuse.datasets.importing.readers.tables import open_table
 from shopfuse.datasets.importing.report import ImportReport, RejectLog
+from shopfuse.datasets.importing.retirement import NOTHING_RETIRED, Retirement
 from shopfuse.datasets.importing.row_merge import MergeCounts, Merged
+from shopfuse.datasets.importing.rows.nested_rows import plain_rows
+from shopfuse.datasets.importing.rows.variant_rows import NO_RULES, variant_rows
 from shopfuse.datasets.importing.source_file import SourceFile, SourceFileError, open_source
-from shopfuse.datasets.importing.source_rows import BATCH_ROWS, NumberedRow, Row, RowProblem, column_names, read_rows
+from shopfuse.datasets.importing.source_rows import BATCH_ROWS, NumberedRow, Row, RowProblem
+from shopfuse.datasets.importing.values.field_values import getter
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
+
+# Keys of mappings without which a row is nothing.
+NEEDED: Final = ("id", "title", "event_name", "timestamp", "item_id", "user_id", "session_id", "rating", "text")
 
 T = TypeVar("T")
 
@@ -44,10 +52,37 @@ class ImportRun:
         self, mapping: CatalogueMapping | EventMapping | ReviewMapping, wanted: Callable[[str], bool]
     ) -> Iterator[NumberedRow]:
         """The rows of the file; SourceFileError when the file lacks a column that the mapping names."""
-        names = column_names(self.source, mapping.delimiter, self.scratch)
-        if names is not None:
-            _require_columns(self.source, names, mapping.sources)
-        return read_rows(self.source, mapping.delimiter, wanted, self.scratch, self.progress)
+        table = open_table(self.source, mapping.file, self.scratch)
+        self.log.read_as = table.described
+        if table.guessed:
+            self.log.warnings.append(
+                f"read as {table.encoding}, which is a guess: the mapping's 'encoding' can name another"
+            )
+        if table.columns is not None:
+            _require_columns(self.source, table.columns, mapping.sources)
+        rules = mapping.rows if isinstance(mapping, CatalogueMapping) else NO_RULES
+        needed = wanted if rules == NO_RULES else lambda _name: True
+
+        def read() -> Iterator[NumberedRow]:
+            return table.rows(needed, self.scratch, self.progress)
+
+        rows = read() if rules == NO_RULES else variant_rows(read, rules, self.scratch, self.log.note)
+        plain = plain_rows(rows, mapping.sources)
+        return plain if mapping.preset else self._watched(plain, mapping.sources)
+
+    def _watched(self, rows: Iterator[NumberedRow], sources: Mapping[str, Source]) -> Iterator[NumberedRow]:
+        """The rows as they are; afterwards a warning for each field of the mapping that none of them had."""
+        unseen = {(key, field): getter(field) for key, source in sources.items() for field in source.fields}
+        count = 0
+        for number, row in rows:
+            count += 1
+            if unseen and isinstance(row, dict):
+                for name in [name for name, get in unseen.items() if get(row) not in (None, "", [])]:
+                    del unseen[name]
+            yield number, row
+        if count:
+            for key, field in unseen:
+                self.log.warnings.append(f"{key}: field '{field}' in none of {count} rows")
 
     def good_rows(
         self, rows: Iterator[NumberedRow], read: Callable[[Row | RowProblem], T | RowProblem]
@@ -74,7 +109,14 @@ class ImportRun:
             problem = f"row {winner} has the same {key} and other content; it wins"
             self.log.supersede(row, RowProblem(key, problem, value))
 
-    def report(self, counts: MergeCounts, rejects: Path, images: int = 0, unknown_items: int = 0) -> ImportReport:
+    def report(
+        self,
+        counts: MergeCounts,
+        rejects: Path,
+        images: int = 0,
+        unknown_items: int = 0,
+        retirement: Retirement = NOTHING_RETIRED,
+    ) -> ImportReport:
         """What the import did, once all is in place."""
         return ImportReport(
             file=str(self.source.path),
@@ -84,8 +126,15 @@ class ImportRun:
             unchanged=counts.unchanged,
             rejected=self.log.rejected,
             superseded=self.log.superseded,
+            repeated=counts.repeated,
             images=images,
             unknown_items=unknown_items,
+            left_out=self.log.left_out,
+            lacking=retirement.lacking,
+            retired=retirement.retired,
+            returned=retirement.returned,
+            read_as=self.log.read_as,
+            warnings=tuple(self.log.warnings),
             notes=dict(self.log.notes),
             first_rejections=tuple(self.log.first),
             rejects_path=rejects,
@@ -132,8 +181,9 @@ def wanted_roots(sources: Iterable[Source], *more: str | None) -> Callable[[str]
     return lambda name: name in roots
 
 
-def _require_columns(source: SourceFile, names: list[str], sources: Any) -> None:
+def _require_columns(source: SourceFile, names: list[str], sources: Mapping[str, Source]) -> None:
+    """The columns that no row can do without; others that are missing are a warning after the last row."""
     for key, field in ((key, field) for key, entry in sources.items() for field in entry.fields):
-        if field not in names and field.split(".")[0] not in names:
+        if key in NEEDED and field[0] != "@" and field not in names and field.split(".")[0] not in names:
             problem = f"the mapping reads '{key}' from '{field}', but the columns are {', '.join(names)[:300]}"
             raise SourceFileError(f"{source.path}: {problem}")

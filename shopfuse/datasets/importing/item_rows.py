@@ -4,26 +4,30 @@ Each row is converted by itself, so that a bad one can be named; texts are clean
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any, Final
 
 import polars as pl
 
-from shopfuse.datasets.importing.field_values import (
+from shopfuse.datasets.importing.category_paths import CategoryPath, category_paths
+from shopfuse.datasets.importing.mapping import CatalogueMapping, Source
+from shopfuse.datasets.importing.source_rows import Row, RowProblem
+from shopfuse.datasets.importing.values.field_values import (
     BadValueError,
-    as_available,
     as_item_id,
-    as_price,
     as_text,
     as_timestamp,
     getter,
+    present,
 )
-from shopfuse.datasets.importing.mapping import CatalogueMapping, Source
-from shopfuse.datasets.importing.source_rows import Row, RowProblem
-from shopfuse.datasets.importing.text_cleaning import clean_text, filled, too_long
+from shopfuse.datasets.importing.values.prices import COMMA_PRICE, OfferReader, PriceColumn
+from shopfuse.datasets.importing.values.stock import as_available
+from shopfuse.datasets.importing.values.text_cleaning import clean_text, filled, too_long, without_markup
 from shopfuse.datasets.schema import (
     ATTRIBUTE,
     ITEM_SCHEMA,
@@ -37,13 +41,17 @@ from shopfuse.datasets.schema import (
     MAX_URI,
 )
 
+_CATEGORIES: Final = ("category", "other_categories")  # read together
+_OFFER: Final = ("price", COMMA_PRICE, "currency")  # so are these
+_SINGLE: Final = [name for name in ITEM_SCHEMA if name not in ("attributes", *_CATEGORIES, *_OFFER)]
 _RAW_SCHEMA: Final = pl.Schema(
     {"row": pl.UInt32()}
-    | {name: kind for name, kind in ITEM_SCHEMA.items() if name != "attributes"}
-    | {"published_at": pl.Int64()}
+    | {name: ITEM_SCHEMA[name] for name in (*_SINGLE, *_CATEGORIES)}
+    | {"published_at": pl.Int64(), "price": pl.Float64(), COMMA_PRICE: pl.Float64(), "currency": pl.String()}
 )
 _ATTRIBUTE_SCHEMA: Final = pl.Schema({"row": pl.UInt32(), "name": pl.String(), "value": pl.String()})
 _FIRST_YEAR: Final = 1900
+_NEEDED: Final = ("id", "title")
 _KEYS: Final = {"item_id": "id", "image_uri": "image"}  # columns whose key in a mapping has another name
 _MAX_NESTING: Final = 3
 
@@ -57,11 +65,12 @@ class ItemValues:
 
     values: tuple[Any, ...]
     attributes: Attributes
+    left_out: list[RowProblem]  # values that could not be read, none of which an item needs
 
 
 @dataclass(frozen=True, slots=True)
 class ItemBatch:
-    """A batch in the stored form: ITEM_SCHEMA and `row`."""
+    """A batch in the stored form: ITEM_SCHEMA, `row` and COMMA_PRICE."""
 
     frame: pl.DataFrame
     problems: list[tuple[int, RowProblem]]  # rows that turned out bad when cleaned
@@ -71,23 +80,48 @@ class ItemBatch:
 class ItemReader:
     """A catalogue mapping made ready to run over rows."""
 
-    def __init__(self, mapping: CatalogueMapping) -> None:
-        self._converts = [(_KEYS.get(name, name), _convert(name, mapping)) for name in _RAW_SCHEMA if name != "row"]
+    def __init__(self, mapping: CatalogueMapping, now: datetime) -> None:
+        self.notes: Counter[str] = Counter()
+        self._converts = [(_KEYS.get(name, name), _convert(name, mapping, self.notes)) for name in _SINGLE]
+        self._absent = [_absent(name) for name in _SINGLE]
+        self._category = mapping.sources.get("category", Source())
+        self._levels = [getter(field) for field in self._category.fields]
+        self._offer = OfferReader(mapping.sources, self.notes, now)
         self._patterns = mapping.attributes
         self._taken = {field for source in mapping.sources.values() for field in source.fields}
         self._names: dict[str, str | None] = {}  # field of the export -> name of the attribute; None: not one
 
+    @property
+    def prices(self) -> PriceColumn:
+        return self._offer.column
+
     def read(self, row: Row | RowProblem) -> ItemValues | RowProblem:
-        """The item, or the first problem of its row."""
+        """The item without the values that cannot be read; the problem where it cannot do without."""
         if isinstance(row, RowProblem):
             return row
         values: list[Any] = []
-        for name, convert in self._converts:
+        left_out: list[RowProblem] = []
+        for at, (name, convert) in enumerate(self._converts):
             try:
                 values.append(convert(row))
             except BadValueError as error:
-                return RowProblem(name, error.problem, str(error.value)[:200])
-        return ItemValues(tuple(values), self._attributes(row))
+                problem = RowProblem(name, error.problem, str(error.value)[:200])
+                if name in _NEEDED:
+                    return problem
+                left_out.append(problem)
+                values.append(self._absent[at])
+        values += self._categories(row, left_out)
+        values += self._offer.read(row, left_out)
+        return ItemValues(tuple(values), self._attributes(row), left_out)
+
+    def _categories(self, row: Row, left_out: list[RowProblem]) -> tuple[CategoryPath, list[CategoryPath]]:
+        """The item's own category, and the others that it is in as well."""
+        try:
+            paths = category_paths(self._levels, self._category, row)
+        except BadValueError as error:
+            left_out.append(RowProblem("category", error.problem, str(error.value)[:200]))
+            paths = []
+        return paths[0] if paths else (), paths[1:]
 
     def _attributes(self, row: Row) -> Attributes:
         """The item's attributes in the order of the row; lists give several of one name, objects one for each key."""
@@ -111,7 +145,11 @@ class ItemReader:
 
 def item_batch(values: list[tuple[Any, ...]], attributes: list[tuple[int, str, str]]) -> ItemBatch:
     """Clean a batch. `values` begin with the row number; `attributes` are (row number, name, value)."""
-    raw = pl.DataFrame(values, schema=_RAW_SCHEMA, orient="row")
+    raw = pl.DataFrame(values, schema=_RAW_SCHEMA, orient="row").with_columns(
+        without_markup(pl.col("title"), MAX_TITLE),
+        without_markup(pl.col("description"), MAX_DESCRIPTION),
+        without_markup(pl.col("brand"), MAX_LABEL),
+    )
     cleaned = raw.with_columns(
         clean_text(pl.col("title"), MAX_TITLE),
         clean_text(pl.col("description"), MAX_DESCRIPTION).fill_null(""),
@@ -119,7 +157,8 @@ def item_batch(values: list[tuple[Any, ...]], attributes: list[tuple[int, str, s
         filled(clean_text(pl.col("currency"), MAX_LABEL)),
         filled(clean_text(pl.col("image_uri"), MAX_URI)),
         *(filled(clean_text(pl.col(name), MAX_ID)) for name in ("group_id", "gtin", "mpn", "sku")),
-        _clean_category(),
+        _clean_category(pl.col("category")),
+        pl.col("other_categories").list.eval(_clean_category(pl.element())),
         pl.col("published_at").cast(ITEM_SCHEMA["published_at"]),
     )
     nameless = cleaned.filter(pl.col("title") == "")["row"].to_list()
@@ -128,33 +167,33 @@ def item_batch(values: list[tuple[Any, ...]], attributes: list[tuple[int, str, s
     frame = frame.with_columns(pl.col("attributes").fill_null([]))
     notes = _cuts(raw) | {f"attributes beyond the first {MAX_ATTRIBUTES} left out": dropped}
     problems = [(row, RowProblem("title", "has no visible character")) for row in nameless]
-    return ItemBatch(frame.select("row", *ITEM_SCHEMA), problems, notes)
+    return ItemBatch(frame.select("row", *ITEM_SCHEMA, COMMA_PRICE), problems, notes)
 
 
-def _convert(name: str, mapping: CatalogueMapping) -> Convert:
+def _absent(name: str) -> Any:
+    return True if name == "available" else None
+
+
+def _convert(name: str, mapping: CatalogueMapping, notes: Counter[str]) -> Convert:
     """How one column is read out of a row."""
     source = mapping.sources.get(_KEYS.get(name, name))
     if source is None:
-        absent: Any = True if name == "available" else [] if name == "category" else None
+        absent = _absent(name)
         return lambda _row: absent
     if source.value is not None:
         return lambda _row: source.value
     if name in ("title", "description"):
         return partial(_joined, [getter(field) for field in source.fields], name == "title")
-    if name == "category":
-        return partial(_category, [getter(field) for field in source.fields], source.separator)
-    return _single(name, getter(source.fields[0]), source)
+    return _single(name, getter(source.fields[0]), source, notes)
 
 
-def _single(name: str, get: Convert, source: Source) -> Convert:
+def _single(name: str, get: Convert, source: Source, notes: Counter[str]) -> Convert:
     if name == "item_id":
         return lambda row: as_item_id(get(row))
-    if name == "price":
-        return lambda row: as_price(get(row), source)
     if name == "available":
         return lambda row: as_available(get(row))
     if name == "published_at":
-        return lambda row: as_timestamp(get(row), source, _FIRST_YEAR)
+        return lambda row: as_timestamp(get(row), source, _FIRST_YEAR, notes)
     return lambda row: as_text(get(row))
 
 
@@ -165,21 +204,11 @@ def _joined(gets: list[Convert], required: bool, row: Row) -> str | None:
     return " ".join(texts) or None
 
 
-def _category(gets: list[Convert], separator: str | None, row: Row) -> list[str]:
-    levels: list[str] = []
-    for get in gets:
-        value = get(row)
-        for entry in value if isinstance(value, list) else [value]:
-            if text := as_text(entry):
-                levels += text.split(separator) if separator else [text]
-    return levels
-
-
 def _collect(name: str, value: Any, attributes: Attributes, depth: int = 0) -> None:
     if depth > _MAX_NESTING:
         return
     if isinstance(value, str | int | float):
-        if not isinstance(value, float) or math.isfinite(value):
+        if present(value) is not None and (not isinstance(value, float) or math.isfinite(value)):
             attributes.append((name, as_text(value) or ""))
     elif isinstance(value, list):
         for entry in value:
@@ -191,15 +220,17 @@ def _collect(name: str, value: Any, attributes: Attributes, depth: int = 0) -> N
             _collect(str(key), entry, attributes, depth + 1)
 
 
-def _clean_category() -> pl.Expr:
-    levels = pl.col("category").list.eval(filled(clean_text(pl.element(), MAX_LABEL)))
+def _clean_category(paths: pl.Expr) -> pl.Expr:
+    levels = paths.list.eval(filled(clean_text(pl.element(), MAX_LABEL)))
     return levels.list.drop_nulls().list.head(MAX_CATEGORY_DEPTH)
 
 
 def _grouped_attributes(attributes: list[tuple[int, str, str]]) -> tuple[pl.DataFrame, int]:
     """Columns row and attributes, and how many attributes were too many."""
     flat = pl.DataFrame(attributes, schema=_ATTRIBUTE_SCHEMA, orient="row").select(
-        "row", clean_text(pl.col("name"), MAX_LABEL), clean_text(pl.col("value"), MAX_ATTRIBUTE_VALUE)
+        "row",
+        clean_text(without_markup(pl.col("name"), MAX_LABEL), MAX_LABEL),
+        clean_text(without_markup(pl.col("value"), MAX_ATTRIBUTE_VALUE), MAX_ATTRIBUTE_VALUE),
     )
     flat = flat.filter((pl.col("name") != "") & (pl.col("value") != "")).unique(maintain_order=True)
     kept = flat.filter(pl.int_range(pl.len()).over("row") < MAX_ATTRIBUTES)

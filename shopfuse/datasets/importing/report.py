@@ -6,7 +6,7 @@ The report is for people and programs alike; printing it is the command line's w
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -35,8 +35,22 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Values of one field that could not be taken for one reason; their rows went in without them."""
+
+    field: str
+    problem: str
+    count: int
+    row: int  # the first one
+    value: str  # its value
+
+
+@dataclass(frozen=True, slots=True)
 class ImportReport:
-    """Counts of one import. added + updated + unchanged are items (or events); rejected and superseded are rows."""
+    """Counts of one import. added + updated + unchanged are items (or events); rejected and superseded are rows.
+
+    Of a catalogue, rows = added + updated + unchanged + rejected + superseded + repeated.
+    """
 
     file: str
     rows: int
@@ -45,9 +59,16 @@ class ImportReport:
     unchanged: int
     rejected: int
     superseded: int  # rows overruled by a later row with the same id and other content
+    repeated: int  # rows that a later row says again, word for word
     images: int  # images stored from this file
     unknown_items: int  # different items that events speak of and the catalogue does not hold
-    notes: Mapping[str, int]  # what was cut, left out or ignored, and how often
+    left_out: tuple[LeftOut, ...]  # values of rows that went in without them, most frequent first
+    lacking: int  # items that were there before and that no row of a catalogue names
+    retired: int  # of them, those that were retired
+    returned: int  # items that were retired before and are in the file
+    read_as: str  # what the file was taken for: format, delimiter, encoding
+    warnings: tuple[str, ...]  # what somebody should look at, though no row is bad for it
+    notes: Mapping[str, int]  # what was cut, assumed or ignored, and how often
     first_rejections: tuple[Rejection, ...]
     rejects_path: Path
     seconds: float
@@ -59,10 +80,15 @@ class RejectLog:
     def __init__(self, source: Path, file: TextIO) -> None:
         self.first: list[Rejection] = []
         self.notes: Counter[str] = Counter()
+        self.warnings: list[str] = []
+        self.read_as = ""
         self.rows = 0
         self.rejected = 0
         self.superseded = 0
         self._kinds: dict[tuple[str, str], list[int]] = {}  # (field, problem) -> count, first row
+        self._left_out: dict[tuple[str, str], LeftOut] = {}
+        self._rows_without: Counter[str] = Counter()  # field -> rows that went in without a value of theirs
+        self._last_without: dict[str, int] = {}  # field -> the last such row
         self._source = source
         self._file = file
 
@@ -87,8 +113,14 @@ class RejectLog:
         self._write(row, problem, row_kept=False)
 
     def leave_out(self, row: int, problem: RowProblem) -> None:
-        """Report a field that is left out of a row that goes in."""
-        self.note(f"{problem.field} left out: {problem.problem}")
+        """Report a value that is left out of a row that goes in."""
+        key = (problem.field, problem.problem)
+        if known := self._left_out.get(key):
+            self._left_out[key] = replace(known, count=known.count + 1)
+        elif len(self._left_out) < _KINDS:
+            self._left_out[key] = LeftOut(*key, 1, row, problem.value)
+        self._rows_without[problem.field] += self._last_without.get(problem.field) != row
+        self._last_without[problem.field] = row
         self._write(row, problem, row_kept=True)
 
     def note(self, text: str, count: int = 1) -> None:
@@ -96,12 +128,25 @@ class RejectLog:
         if count and (text in self.notes or len(self.notes) < _KINDS):
             self.notes[text] += count
 
+    def note_all(self, notes: Mapping[str, int]) -> None:
+        """Count several such things."""
+        for text, count in notes.items():
+            self.note(text, count)
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        return tuple(sorted(self._left_out.values(), key=lambda entry: -entry.count))
+
     def flush(self) -> None:
         """Make the file complete for whoever reads it now."""
         self._file.flush()
 
     def check(self, max_bad_share: float) -> None:
-        """Raise TooManyBadRowsError where nothing is usable, or at least 20 rows and more than the share are bad."""
+        """Judge the whole file, now that all of it is read.
+
+        Raises TooManyBadRowsError where nothing is usable, or at least 20 rows and more than the share are bad. Warns
+        of each field that as many rows, or more than half of them, went in without: its column may be the wrong one.
+        """
         too_many = self.rejected >= MIN_BAD_ROWS and self.rejected > max_bad_share * self.rows
         if too_many or self.rejected == self.rows:
             kinds = sorted(self._kinds.items(), key=lambda entry: -entry[1][0])[:3]
@@ -110,6 +155,12 @@ class RejectLog:
                 f"{self._source}: {self.rejected} of {self.rows} rows are bad (allowed: {max_bad_share:.3g} of them), "
                 f"nothing was imported: {reasons}"
             )
+        for field, count in self._rows_without.items():
+            if count > self.rows / 2 or (count >= MIN_BAD_ROWS and count > max_bad_share * self.rows):
+                self.warnings.append(
+                    f"{count} of {self.rows} rows went in without '{field}', which could not be read: does the mapping "
+                    "name the right column for it?"
+                )
 
     def _write(self, row: int, problem: RowProblem, row_kept: bool) -> None:
         rejection = Rejection(self._source.name, row, problem.field, problem.problem, problem.value, row_kept)

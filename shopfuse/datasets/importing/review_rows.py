@@ -4,12 +4,16 @@ Each row is converted by itself, so that a bad one can be named. What a rating m
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import polars as pl
 
-from shopfuse.datasets.importing.field_values import (
+from shopfuse.datasets.importing.mapping import ReviewMapping, Source
+from shopfuse.datasets.importing.source_rows import Row, RowProblem
+from shopfuse.datasets.importing.values.field_values import (
     BadValueError,
     as_item_id,
     as_outer_id,
@@ -18,37 +22,48 @@ from shopfuse.datasets.importing.field_values import (
     as_timestamp,
     getter,
 )
-from shopfuse.datasets.importing.mapping import ReviewMapping, Source
-from shopfuse.datasets.importing.source_rows import Row, RowProblem
-from shopfuse.datasets.importing.text_cleaning import clean_text, filled, too_long
+from shopfuse.datasets.importing.values.text_cleaning import clean_text, filled, too_long, without_markup
 from shopfuse.datasets.schema import MAX_REVIEW, REVIEW_SCHEMA
 
 _FIRST_YEAR: Final = 1995
+_NEEDED: Final = ("item_id", "rating", "text")
 _COLUMNS: Final = tuple(REVIEW_SCHEMA)
 _RAW_SCHEMA: Final = pl.Schema({"row": pl.UInt32()} | dict(REVIEW_SCHEMA) | {"timestamp": pl.Int64()})
 
 Convert = Callable[[Row], Any]
 
 
+@dataclass(frozen=True, slots=True)
+class ReviewValues:
+    """One review in the order of REVIEW_SCHEMA, its text not cleaned yet, and the values that were left out."""
+
+    values: tuple[Any, ...]
+    left_out: list[RowProblem]
+
+
 class ReviewReader:
     """A review mapping made ready to run over rows."""
 
     def __init__(self, mapping: ReviewMapping) -> None:
-        self._converts = [(name, _convert(name, source)) for name, source in mapping.sources.items()]
+        self.notes: Counter[str] = Counter()
+        self._converts = [(name, _convert(name, source, self.notes)) for name, source in mapping.sources.items()]
 
-    def read(self, row: Row | RowProblem) -> tuple[Any, ...] | RowProblem:
-        """The review of a row in the order of REVIEW_SCHEMA, its text not cleaned yet."""
+    def read(self, row: Row | RowProblem) -> ReviewValues | RowProblem:
+        """The review without the values that cannot be read; the problem where it cannot do without."""
         if isinstance(row, RowProblem):
             return row
         values: dict[str, Any] = dict.fromkeys(_COLUMNS)
-        field = ""
-        try:
-            for field, convert in self._converts:
+        left_out: list[RowProblem] = []
+        for field, convert in self._converts:
+            try:
                 values[field] = convert(row)
-        except BadValueError as error:
-            return RowProblem(field, error.problem, str(error.value)[:200])
+            except BadValueError as error:
+                problem = RowProblem(field, error.problem, str(error.value)[:200])
+                if field in _NEEDED:
+                    return problem
+                left_out.append(problem)
         values["review_id"] = values["review_id"] or _content_id(values)
-        return tuple(values[name] for name in _COLUMNS)
+        return ReviewValues(tuple(values[name] for name in _COLUMNS), left_out)
 
 
 def review_table(reviews: list[tuple[Any, ...]]) -> tuple[pl.DataFrame, list[tuple[int, RowProblem]], int]:
@@ -56,7 +71,9 @@ def review_table(reviews: list[tuple[Any, ...]]) -> tuple[pl.DataFrame, list[tup
 
     Gives REVIEW_SCHEMA and `row`, the rows that turned out to say nothing, and how many texts were cut.
     """
-    raw = pl.DataFrame(reviews, schema=_RAW_SCHEMA, orient="row")
+    raw = pl.DataFrame(reviews, schema=_RAW_SCHEMA, orient="row").with_columns(
+        without_markup(pl.col("text"), MAX_REVIEW)
+    )
     cut = int(raw.select(too_long(pl.col("text"), MAX_REVIEW)).item() or 0)
     cleaned = raw.with_columns(
         filled(clean_text(pl.col("text"), MAX_REVIEW)), pl.col("timestamp").cast(REVIEW_SCHEMA["timestamp"])
@@ -66,7 +83,7 @@ def review_table(reviews: list[tuple[Any, ...]]) -> tuple[pl.DataFrame, list[tup
     return cleaned.drop_nulls("text"), [(row, missing) for row in silent], cut
 
 
-def _convert(name: str, source: Source) -> Convert:
+def _convert(name: str, source: Source, notes: Counter[str]) -> Convert:
     """How one column is read out of a row."""
     gets = [getter(field) for field in source.fields]
     if name == "text":
@@ -77,7 +94,7 @@ def _convert(name: str, source: Source) -> Convert:
     if name == "rating":
         return lambda row: as_rating(get(row), source)
     if name == "timestamp":
-        return lambda row: as_timestamp(get(row), source, _FIRST_YEAR)
+        return lambda row: as_timestamp(get(row), source, _FIRST_YEAR, notes)
     return lambda row: as_item_id(get(row))
 
 

@@ -6,7 +6,7 @@ a time. Nothing in the workspace changes before all of it has been read and merg
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -47,6 +47,7 @@ def import_reviews(
             runs.append(write_run(run.scratch, f"reviews-{len(runs):05d}", table, _KEY))
         if not runs:
             raise SourceFileError(f"{file}: the file has no rows")
+        run.log.note_all(reader.notes)
         run.log.check(max_bad_share)
         unknown = run.unknown_items(read_columns(runs, run_schema(REVIEW_SCHEMA), ["item_id"])["item_id"].unique())
         with staged_files(workspace.paths.reviews) as staging:
@@ -58,7 +59,11 @@ def import_reviews(
 
 def _read_batch(batch: Iterator[NumberedRow], reader: ReviewReader, run: ImportRun) -> pl.DataFrame:
     """The good reviews of a batch in stored form; bad rows go to the log."""
-    reviews = [(number, *review) for number, review in run.good_rows(batch, reader.read)]
+    reviews: list[tuple[Any, ...]] = []
+    for number, review in run.good_rows(batch, reader.read):
+        reviews.append((number, *review.values))
+        for problem in review.left_out:
+            run.log.leave_out(number, problem)
     table, problems, cut = review_table(reviews)
     run.log.reject_all(problems)
     run.log.note(f"text cut to {MAX_REVIEW} characters", cut)

@@ -18,6 +18,7 @@ class Merged:
     added: int
     updated: int
     unchanged: int
+    repeated: int  # rows of the import that say what the winner of their key says
 
     @property
     def changed(self) -> bool:
@@ -31,12 +32,14 @@ class MergeCounts:
     added: int = 0
     updated: int = 0
     unchanged: int = 0
+    repeated: int = 0
 
     def add(self, merge: Merged) -> None:
         """Count one merge."""
         self.added += merge.added
         self.updated += merge.updated
         self.unchanged += merge.unchanged
+        self.repeated += merge.repeated
 
     @property
     def changed(self) -> bool:
@@ -58,6 +61,7 @@ def merge_rows(old: pl.DataFrame, new: pl.DataFrame, key: str) -> Merged:
         added=last.height - both.height,
         updated=updated,
         unchanged=both.height - updated,
+        repeated=new.height - last.height - superseded.height,
     )
 
 

@@ -28,6 +28,11 @@ def write_run(folder: Path, name: str, frame: pl.DataFrame, key: str, group: int
     return path
 
 
+def rewrite_run(path: Path, **changed: pl.Expr) -> None:
+    """Give columns of a run, none of them its key, other values."""
+    pl.read_parquet(path).with_columns(**changed).write_parquet(path, compression="lz4", row_group_size=_RUN_GROUP)
+
+
 def key_ranges(keys: pl.Series, size: int) -> list[KeyRange]:
     """Ranges of at most `size` keys that cover all of `keys` (unique, ascending)."""
     starts = keys.gather_every(size).to_list()
@@ -35,13 +40,20 @@ def key_ranges(keys: pl.Series, size: int) -> list[KeyRange]:
 
 
 def read_range(paths: Sequence[Path], schema: pl.Schema, key: str, key_range: KeyRange) -> pl.DataFrame:
-    """Rows of the files whose key lies in the range, file by file."""
+    """Rows of the files whose key lies in the range, file by file; columns that are not of `schema` are left."""
     if not paths:
         return pl.DataFrame(schema=schema)
     low, high = key_range
     inside = pl.col(key) >= low if high is None else (pl.col(key) >= low) & (pl.col(key) < high)
     # A table that an older version wrote has not all of the columns.
-    tables = pl.scan_parquet(list(paths), schema=schema, missing_columns="insert", hive_partitioning=False, glob=False)
+    tables = pl.scan_parquet(
+        list(paths),
+        schema=schema,
+        missing_columns="insert",
+        extra_columns="ignore",
+        hive_partitioning=False,
+        glob=False,
+    )
     return tables.filter(inside).collect()
 
 

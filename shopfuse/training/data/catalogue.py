@@ -94,6 +94,7 @@ def catalogue_items(items: pl.DataFrame) -> Iterator[CatalogueItem]:
             gtin=row["gtin"],
             mpn=row["mpn"],
             sku=row["sku"],
+            other_categories=tuple(map(tuple, row["other_categories"] or ())),
         )
 
 

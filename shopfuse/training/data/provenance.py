@@ -28,7 +28,7 @@ def provenance(workspace: Workspace) -> dict[str, Any]:
 
 def data_hash(workspace: Workspace) -> str:
     """One sha256 over the catalogue, the images and the events, in that order."""
-    files = [workspace.paths.items, workspace.paths.images, *workspace.paths.event_days]
+    files = [workspace.paths.items, workspace.paths.retired_items, workspace.paths.images, *workspace.paths.event_days]
     hashes = [bytes.fromhex(sha256_file(path)) for path in files if path.is_file()]
     return hashlib.sha256(b"".join(hashes)).hexdigest()
 

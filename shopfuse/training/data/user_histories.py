@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shopfuse.ranking.features import History
 from shopfuse.ranking.repeats import Memory, remember, visits
-from shopfuse.ranking.user_state import CONSUMES, ENTRY, MAX_HISTORY, UserState
+from shopfuse.ranking.user_state import CONSUMES, MAX_HISTORY, UserState, entry_type
 from shopfuse.training.data.cleaning_rules import usual_period
 from shopfuse.training.data.event_log import EventLog, Events
 
@@ -71,12 +71,13 @@ def user_histories(events: Events, users: int, groups: NDArray[np.int32] | None 
 def user_states(log: EventLog, item_ids: list[str], at: float) -> dict[str, UserState]:
     """The state of every user who did something before `at`, for the online store."""
     histories = user_histories(log.events.before(at), len(log.users))
-    events, ids = histories.events, np.array(item_ids, dtype=ENTRY["item"])
+    events, ids = histories.events, np.array([item_id.encode() for item_id in item_ids], np.bytes_)
+    kind = entry_type(max(ids.itemsize, 1))
     states = {}
     for code, user in enumerate(log.users):
         places = histories.entries(code, np.inf)
         if len(places):
-            entries = np.zeros(len(places), ENTRY)
+            entries = np.zeros(len(places), kind)
             entries["item"], entries["event"] = ids[events.row[places]], events.kind[places]
             entries["at"] = events.at[places]
             rows, repeats, visited = histories.remembered(code, np.inf)

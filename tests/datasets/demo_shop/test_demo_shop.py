@@ -14,7 +14,8 @@ from PIL import Image
 
 from shopfuse.datasets.demo_shop.shop import build_demo_shop
 from shopfuse.datasets.demo_shop.world.world import DemoShopError
-from shopfuse.datasets.schema import EVENT_SCHEMA, ID_PATTERN, IMAGE_SCHEMA, ITEM_SCHEMA
+from shopfuse.datasets.importing.values.field_values import as_item_id
+from shopfuse.datasets.schema import EVENT_SCHEMA, IMAGE_SCHEMA, ITEM_SCHEMA
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.ranking.features import DEVICES
 
@@ -66,7 +67,7 @@ def test_catalogue_is_in_its_schema_sorted_and_clean(shop: Workspace) -> None:
 
     assert items.schema == ITEM_SCHEMA
     assert items["item_id"].to_list() == sorted(set(items["item_id"])) and len(items) == ITEMS
-    assert all(ID_PATTERN.fullmatch(item_id) for item_id in items["item_id"])
+    assert all(as_item_id(item_id) == item_id for item_id in items["item_id"])
     assert (items["price"] > 0).all() and items["price"].is_finite().all()
     assert items["title"].str.len_chars().min() >= 5  # type: ignore[operator]
     assert set(items["category"].list.len()) == {3}

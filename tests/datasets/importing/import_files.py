@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "mappings"
+PRESETS = Path(__file__).parents[3] / "shopfuse" / "datasets" / "importing" / "formats" / "presets"
 
 
 def write_jsonl(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:

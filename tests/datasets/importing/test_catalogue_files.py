@@ -12,6 +12,7 @@ import pytest
 
 from shopfuse.datasets.importing.catalogue import import_catalogue
 from shopfuse.datasets.importing.mapping import Source
+from shopfuse.datasets.importing.readers.tables import FileOptions
 from shopfuse.datasets.importing.source_file import SourceFileError
 from shopfuse.datasets.workspace import Workspace
 from tests.datasets.importing.catalogue_source import SMALL
@@ -23,7 +24,7 @@ CSV = 'id;title;price\n1;Oak table;1.299,00\n2;"Lamp; green";\n'
 @pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet", ".parquet.gz", ".jsonl", ".jsonl.gz"])
 def test_every_format_gives_the_same_items(tmp_path: Path, workspace: Workspace, suffix: str) -> None:
     price = Source(("price",), decimal=",") if "csv" in suffix else Source(("price",))
-    mapping = dataclasses.replace(SMALL, sources={**SMALL.sources, "price": price}, delimiter=";")
+    mapping = dataclasses.replace(SMALL, sources={**SMALL.sources, "price": price}, file=FileOptions(";"))
     rows = [{"id": "1", "title": "Oak table", "price": 1299.0}, {"id": "2", "title": "Lamp; green", "price": None}]
     buffer = io.BytesIO()
     pl.DataFrame(rows).write_parquet(buffer)
@@ -40,7 +41,9 @@ def test_every_format_gives_the_same_items(tmp_path: Path, workspace: Workspace,
 
 def test_csv_rows_are_numbered_as_a_spreadsheet_shows_them(tmp_path: Path, workspace: Workspace) -> None:
     file = tmp_path / "p.csv"
-    file.write_bytes(b'id,title,price\n1,"two\nlines",\n2,t,3,4\n3,t\n4,a"b,\n5,"x"y,1\n6,\xff,1\n\n7,t,x\n8,last,1\n')
+    file.write_bytes(
+        b'id,title,price\n1,"caf\xc3\xa9\nau lait",\n2,t,3,4\n3,t\n4,a"b,\n5,"x"y,1\n6,\xff,1\n\n7,t,x\n8,z,1\n'
+    )
 
     import_catalogue(file, SMALL, workspace)
 
@@ -49,10 +52,10 @@ def test_csv_rows_are_numbered_as_a_spreadsheet_shows_them(tmp_path: Path, works
         (3, "", "expected 3 cells as in the header, got 4"),
         (4, "", "expected 3 cells as in the header, got 2"),
         (6, "", "not valid CSV: ',' expected after '\"'"),
-        (7, "", "not valid UTF-8"),
-        (9, "price", "expected a number"),
+        (7, "", "not valid utf-8: byte 0xff, after 2 bytes of the row"),
+        (9, "price", "expected one price such as 1,299.00 or 12,50 EUR"),
     ]
-    assert workspace.items().collect()["item_id"].to_list() == ["1", "4", "8"]
+    assert workspace.items().collect()["item_id"].to_list() == ["1", "4", "7", "8"]
 
 
 def _parquet_bytes(rows: int = 5000) -> bytes:
@@ -70,11 +73,10 @@ BAD_FILES = {
     "header alone": ("p.csv", b"id,title,price\n", "the file has no rows"),
     "binary": ("p.jsonl", bytes(range(256)) * 10, "holds binary data"),
     "binary csv": ("p.csv", bytes(range(256)) * 10, "holds binary data"),
-    "unknown extension": ("p.xlsx", b"PK", "unknown extension .xlsx; expected .jsonl, .ndjson, .csv, .parquet"),
-    "no extension": ("products", b"x", r"unknown extension \(none\)"),
-    "gzip without .gz": ("p.csv", gzip.compress(CSV.encode()), "is gzip data but its name does not end in .gz"),
+    "no table": ("products", b"x", "reads 'id' from 'id', but the columns are x"),
     ".gz without gzip": ("p.csv.gz", CSV.encode(), "ends in .gz but is not gzip data"),
-    "parquet named csv": ("p.csv", _parquet_bytes(), "is a Parquet file; name it .parquet"),
+    ".zip without zip": ("p.zip", CSV.encode(), "ends in .zip but is not a zip archive"),
+    "xlsx without zip": ("p.xlsx", CSV.encode(), "is not a spreadsheet, whatever its name says"),
     "csv named parquet": ("p.parquet", CSV.encode(), "is not a Parquet file"),
     "cut gzip": ("p.jsonl.gz", gzip.compress(os.urandom(9) + GOOD_LINES)[:60], "gzip data ends too early"),
     "damaged gzip": ("p.jsonl.gz", gzip.compress(GOOD_LINES)[:-8] + b"12345678", "gzip data is damaged"),
@@ -88,7 +90,7 @@ BAD_FILES = {
     "no column": ("p.csv", b"id,name\n1,t\n", "reads 'title' from 'title', but the columns are id, name"),
     "no parquet column": ("p.parquet", _parquet_bytes().replace(b"title", b"titel"), "reads 'title' from 'title'"),
     "same column twice": ("p.csv", b"id,title,id\n", "expected column names that differ"),
-    "header not UTF-8": ("p.csv", b"id,title,\xff\n", "row 1 is not valid UTF-8"),
+    "header of no encoding": ("p.csv", b"id,title,\xff,\xc3\xa9\n1,\xc3\xa9,,\n", "row 1 is not valid utf-8"),
     "header in quotes": ("p.csv", b'id,"title"x\n', "row 1 is not a CSV header"),
     "one endless line": ("p.csv", b"id,title,price\n" + b"x" * (9 * 2**20), "a line is longer than 8 MiB"),
 }

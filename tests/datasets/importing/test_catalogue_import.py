@@ -75,13 +75,15 @@ def test_later_row_of_the_same_id_wins_and_identical_ones_are_silent(tmp_path: P
 def test_too_many_bad_rows_stop_the_import_and_nothing_changes(tmp_path: Path, workspace: Workspace) -> None:
     import_catalogue(write_jsonl(tmp_path / "p.jsonl", [{"id": "a", "title": "t"}]), MAPPING, workspace)
     before = tree(workspace.root)
-    rows = [{"id": n, "title": "t"} for n in range(300)] + [{"id": "b", "title": "t", "price": "?"}] * 20
+    rows = [{"id": n, "title": "t"} for n in range(300)] + [{"id": "b\t1", "title": "t"}] * 20
 
     with pytest.raises(TooManyBadRowsError) as caught:
         import_catalogue(write_jsonl(tmp_path / "q.jsonl", rows), MAPPING, workspace)
 
     assert "q.jsonl: 20 of 320 rows are bad" in str(caught.value)
-    assert "field 'price': expected a number (20, first in row 301)" in str(caught.value)
+    assert "field 'id': expected at most 128 bytes of UTF-8 without control characters (20, first in row 301)" in str(
+        caught.value
+    )
     assert tree(workspace.root) == before
 
 

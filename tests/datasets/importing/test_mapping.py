@@ -7,6 +7,7 @@ import pytest
 from shopfuse.datasets.importing.mapping import MappingError, Source, read_catalogue_mapping, read_event_mapping
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "mappings"
+PRESETS = Path(__file__).parents[3] / "shopfuse" / "datasets" / "importing" / "formats" / "presets"
 
 
 def _write(tmp_path: Path, text: str) -> Path:
@@ -17,11 +18,11 @@ def _write(tmp_path: Path, text: str) -> Path:
 
 def test_shipped_examples_read() -> None:
     icecat = read_catalogue_mapping(EXAMPLES / "icecat.toml")
-    ga4 = read_event_mapping(EXAMPLES / "ga4_events.toml")
+    ga4 = read_event_mapping(PRESETS / "ga4.toml")
 
     assert icecat.sources["price"] == Source(fields=("price",), scale=0.01)
     assert [a.strip_prefix for a in icecat.attributes] == ["attr_t_", "attr_t_", "attr_n_", "attr_b_"]
-    assert read_catalogue_mapping(EXAMPLES / "products_csv.toml").delimiter == ","
+    assert read_catalogue_mapping(EXAMPLES / "products_csv.toml").file.delimiter == ","
     assert ga4.items_field == "items"
     assert ga4.sources["session_id"].fields == ("user_pseudo_id", "event_params.ga_session_id")
     assert read_event_mapping(EXAMPLES / "events_csv.toml").sources["position"].base == 1
@@ -34,10 +35,13 @@ ITEM = '[item]\nid = "id"\ntitle = "t"\n'
     ("text", "problem"),
     [
         (ITEM + 'colour = "c"', r"unknown key 'item.colour' \(known: id, title, .*attributes\)"),
-        (ITEM + '[items]\na = "b"', r"unknown key 'items' \(known: item, csv\)"),
+        (
+            ITEM + '[items]\na = "b"',
+            r"unknown key 'items' \(known: item, csv, encoding, sheet, lists, timezone, rows",
+        ),
         (
             ITEM + 'price = { field = "p", scael = 2 }',
-            r"unknown key 'item.price.scael' \(known: field, scale, decimal\)",
+            r"unknown key 'item.price.scael' \(known: field, scale, decimal, lists\)",
         ),
         (ITEM + 'price = { field = "p", scale = "2" }', "item.price.scale: expected int or float, got '2'"),
         (ITEM + 'price = { field = "p", scale = true }', "item.price.scale: expected int or float"),
@@ -53,6 +57,9 @@ ITEM = '[item]\nid = "id"\ntitle = "t"\n'
         (ITEM + 'attributes = [{ field = "a", prefix = "x" }]', r"unknown key 'item.attributes\[0\].prefix'"),
         (ITEM + '[csv]\ndelimiter = ";;"', "csv.delimiter: expected one character"),
         (ITEM + '[csv]\nquote = ";"', r"unknown key 'csv.quote' \(known: delimiter\)"),
+        ('encoding = "klingon"\n' + ITEM, "encoding: expected one such as windows-1252, got 'klingon'"),
+        ('encoding = "base64"\n' + ITEM, "encoding: expected one such as windows-1252"),
+        ("sheet = 2\n" + ITEM, "sheet: expected the name of a sheet, got 2"),
         ('[item]\nid = "id"', "item.title is missing"),
         ("[event]", "unknown key 'event'"),
         ("", r"expected a table \[item\]"),

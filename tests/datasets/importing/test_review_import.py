@@ -48,7 +48,7 @@ def test_the_example_mapping_reads_the_rows_that_it_shows(tmp_path: Path, worksp
     ("change", "field", "problem"),
     [
         ({"item_id": None}, "item_id", "is missing"),
-        ({"item_id": "a/b"}, "item_id", "1 to 64 of A-Z"),
+        ({"item_id": "a\tb"}, "item_id", "at most 128 bytes"),
         ({"rating": None}, "rating", "is missing"),
         ({"rating": "good"}, "rating", "expected a number"),
         ({"rating": True}, "rating", "expected a number"),
@@ -57,10 +57,7 @@ def test_the_example_mapping_reads_the_rows_that_it_shows(tmp_path: Path, worksp
         ({"rating": float("nan")}, "rating", "expected 1 to 5 stars"),
         ({"text": None}, "text", "is missing"),
         ({"text": "\u0000 \n"}, "text", "is missing"),
-        ({"text": ["a"]}, "text", "expected a text"),
-        ({"user_id": "a b"}, "user_id", "printable characters without spaces"),
-        ({"review_id": "w" * 129}, "review_id", "at most 128"),
-        ({"timestamp": "noon"}, "timestamp", "not a time in the format 'iso'"),
+        ({"text": {"a": 1}}, "text", "expected a text"),
     ],
 )
 def test_a_bad_row_is_set_aside_with_file_row_and_field(
@@ -75,6 +72,25 @@ def test_a_bad_row_is_set_aside_with_file_row_and_field(
     assert (bad["file"], bad["row"], bad["field"]) == ("r.jsonl", 2, field)
     assert problem in bad["problem"]
     assert report.rejected == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "problem"),
+    [
+        ("user_id", "a b", "printable characters without spaces"),
+        ("review_id", "w" * 129, "at most 128"),
+        ("timestamp", "noon", "not a time in the format 'iso'"),
+    ],
+)
+def test_a_bad_value_is_left_out_and_its_review_kept(
+    tmp_path: Path, workspace: Workspace, field: str, value: str, problem: str
+) -> None:
+    report = import_reviews(write_jsonl(tmp_path / "r.jsonl", [REVIEW | {field: value}]), MAPPING, workspace)
+
+    (left_out,) = report.left_out
+    assert (left_out.field, left_out.count, left_out.row, left_out.value) == (field, 1, 1, value)
+    assert problem in left_out.problem
+    assert (report.added, report.rejected) == (1, 0)
 
 
 def test_ten_points_become_five_stars(tmp_path: Path, workspace: Workspace) -> None:

@@ -49,7 +49,7 @@ async def test_broken_rules_name_their_fields(serve: Serve, request_: SearchRequ
     assert (refusal.reason, list(refusal.fields)) == ("INVALID_REQUEST", fields)
 
 
-@pytest.mark.parametrize("item_ids", [[], ["a", "a"], ["x" * 129], [str(i) for i in range(513)]])
+@pytest.mark.parametrize("item_ids", [[], ["a", "a"], ["x" * 129], ["\u00e4" * 65], [str(i) for i in range(513)]])
 async def test_candidates_must_be_1_to_512_distinct_ids(serve: Serve, item_ids: list[str]) -> None:
     async with serve() as shop:
         refusal = await refused(shop.rank(recommendation.RankItemsRequest(item_ids=item_ids)))

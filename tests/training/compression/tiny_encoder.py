@@ -51,14 +51,14 @@ def write_shop(root: Path, encoder: Path, items: int = 260, queries: int = 0) ->
     rng = random.Random(1)
     workspace = Workspace.create(root, ShopSettings(text_encoder=str(encoder)))
     rows = [_item(number, rng) for number in range(items)]
-    write_parquet(workspace.paths.items, pl.DataFrame(rows, schema=ITEM_SCHEMA, orient="row"))
+    write_parquet(workspace.paths.items, pl.DataFrame(rows, schema=ITEM_SCHEMA))
     if queries:
         searches = [{"event_name": "search", "query": f"wanted{number}"} for number in range(queries)]
         write_parquet(workspace.paths.events / "date=2024-05-01.parquet", pl.DataFrame(searches, schema=EVENT_SCHEMA))
     return workspace
 
 
-def _item(number: int, rng: random.Random) -> tuple[object, ...]:
+def _item(number: int, rng: random.Random) -> dict[str, object]:
     title, description = (" ".join(rng.choices(WORDS, k=count)) for count in (5, 12))
-    kind = [f"word{number % 9}"]
-    return (f"i{number:04d}", title, description, f"word{number % 7}", kind, 1.0, "EUR", [], None, True, None)
+    told = {"title": title, "description": description, "brand": f"word{number % 7}", "category": [f"word{number % 9}"]}
+    return {"item_id": f"i{number:04d}", **told, "attributes": [], "other_categories": [], "available": True}

@@ -50,7 +50,7 @@ def item_rows(shop: DemoShop) -> pl.DataFrame:
             "available": items.available,
             "published_at": pl.Series(published_us).cast(pl.Duration("us")) + (start - timedelta()),
         }
-        | dict.fromkeys(("group_id", "gtin", "mpn", "sku"))
+        | dict.fromkeys(("other_categories", "group_id", "gtin", "mpn", "sku"))
     )
     return frame.select(pl.col(name).cast(kind) for name, kind in ITEM_SCHEMA.items())
 

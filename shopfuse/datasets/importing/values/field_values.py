@@ -5,21 +5,30 @@ text_cleaning's: it works on whole columns.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
 from shopfuse.datasets.importing.mapping import Source
-from shopfuse.datasets.schema import ID_PATTERN, MAX_ID
+from shopfuse.datasets.schema import MAX_ID, MAX_ITEM_ID
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _UNITS: Final = {"s": 1_000_000, "ms": 1_000, "us": 1}
-_YES: Final = ("true", "1", "yes", "y", "in stock", "in_stock", "instock", "available", "preorder", "backorder")
-_NO: Final = ("false", "0", "no", "n", "out of stock", "out_of_stock", "outofstock", "unavailable")
-_AVAILABLE: Final = {**dict.fromkeys(_YES, True), **dict.fromkeys(_NO, False)}
+# What exports write where they have nothing, spelled as they spell it: `none` may be a value, and NAN is a brand.
+PLACEHOLDERS: Final = frozenset(
+    [
+        *("(not set)", "(none)", "(null)", "<null>", "null", "NULL", "Null", "None", "undefined", "NaN", "nan"),
+        *("N/A", "n/a", "N/a", "#N/A", "-", "--", "---", "\u2013", "\u2014", "\\N"),
+    ]
+)
+_LONGEST: Final = 16  # of a placeholder with spaces around it
 _TYPED_VALUES: Final = ("string_value", "int_value", "float_value", "double_value")
+
+
+ASSUMED_UTC: Final = 'time without a zone taken as UTC (timezone = "Europe/Berlin" in the mapping says another)'
 
 
 class BadValueError(Exception):
@@ -32,20 +41,35 @@ class BadValueError(Exception):
 
 
 def getter(name: str) -> Callable[[Mapping[str, Any]], Any]:
-    """A function that finds `name` in a row: as it is, or "a.b" inside objects and GA4 lists of {key, value}."""
+    """A function that finds `name` in a row: as it is, or "a.b" inside objects and GA4 lists of {key, value}.
+
+    It gives None where the row has only a placeholder, such as `(not set)`.
+    """
     if "." not in name:
-        return lambda row: row.get(name)
+
+        def get(row: Mapping[str, Any]) -> Any:
+            value = row.get(name)  # `present`, without the call: this runs for every value of a file
+            if type(value) is str and len(value) <= _LONGEST and value.strip() in PLACEHOLDERS:
+                return None
+            return value
+
+        return get
     parts = name.split(".")
 
     def walk(row: Mapping[str, Any]) -> Any:
         if name in row:
-            return row[name]
+            return present(row[name])
         value: Any = row
         for part in parts:
             value = _step(value, part)
-        return value
+        return present(value)
 
     return walk
+
+
+def present(value: Any) -> Any:
+    """The value, or None where it is a placeholder of an export for nothing."""
+    return None if type(value) is str and len(value) <= _LONGEST and value.strip() in PLACEHOLDERS else value
 
 
 def _step(value: Any, name: str) -> Any:
@@ -87,8 +111,8 @@ def as_item_id(value: Any) -> str:
     text = text.strip() if text else ""
     if not text:
         raise BadValueError("is missing")
-    if not ID_PATTERN.fullmatch(text):
-        raise BadValueError("expected 1 to 64 of A-Z a-z 0-9 . _ : - starting with a letter or digit", text)
+    if not text.isprintable() or len(text.encode()) > MAX_ITEM_ID:
+        raise BadValueError(f"expected at most {MAX_ITEM_ID} bytes of UTF-8 without control characters", text)
     return text
 
 
@@ -107,22 +131,6 @@ def as_word(value: Any, source: Source) -> str | None:
     """A word of a closed set: translated by the mapping's table, else in lower case."""
     text = (as_text(value) or "").strip()
     return source.names.get(text, text.casefold()) or None
-
-
-def as_price(value: Any, source: Source) -> float | None:
-    """A positive finite price; None where there is none, which zero also means."""
-    if isinstance(value, str):
-        text = value.strip()
-        if not text:
-            return None
-        value = text.replace(".", "").replace(",", ".") if source.decimal == "," else text
-    if value is None:
-        return None
-    number = _number(value) * source.scale
-    if not math.isfinite(number) or number < 0:
-        raise BadValueError("expected a positive number", value)
-    # cents times 0.01 is 49.949999...: round to what a currency can express, with room for fractions of a cent
-    return round(number, 6) or None
 
 
 def as_rating(value: Any, source: Source) -> float:
@@ -145,47 +153,44 @@ def as_count(value: Any, base: int = 0) -> int | None:
     return int(number) - base
 
 
-def as_available(value: Any) -> bool:
-    """Whether the item can be bought; yes where nothing is said."""
-    if isinstance(value, bool):
-        return value
-    text = (as_text(value) or "").strip().casefold()
-    if not text:
-        return True
-    if text not in _AVAILABLE:
-        raise BadValueError("expected true/false, 1/0, yes/no, in stock/out of stock", value)
-    return _AVAILABLE[text]
+def as_timestamp(value: Any, source: Source, first_year: int, notes: Counter[str]) -> int | None:
+    """Microseconds since the epoch. Refused outside first_year..2099.
 
-
-def as_timestamp(value: Any, source: Source, first_year: int) -> int | None:
-    """Microseconds since the epoch; a time without a zone is UTC. Refused outside first_year..2099."""
+    A time without a zone is of the mapping's; where that has none it is UTC, which is noted.
+    """
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
-    moment = _moment(value, source.format)
+    moment = _moment(value, source, notes)
     if not _year_start(first_year) <= moment < _year_start(2100):
         raise BadValueError(f"a time outside {first_year}..2099 (is format = '{source.format}' right?)", value)
     return moment
 
 
-def _moment(value: Any, time_format: str) -> int:
+def _moment(value: Any, source: Source, notes: Counter[str]) -> int:
+    time_format = source.format
     if isinstance(value, datetime | date):
-        return _microseconds(value)
+        return _microseconds(value, source, notes)
     try:
         if time_format in _UNITS:
             number = int(value) if isinstance(value, str) and value.strip().isdecimal() else _number(value)
             return int(number * _UNITS[time_format])
         text = str(value).strip()
         if time_format == "iso":
-            return _microseconds(datetime.fromisoformat(text.removesuffix(" UTC")))
-        return _microseconds(datetime.strptime(text, time_format))
+            zoned = f"{text.removesuffix(' UTC')}+00:00" if text.endswith(" UTC") else text
+            return _microseconds(datetime.fromisoformat(zoned), source, notes)
+        return _microseconds(datetime.strptime(text, time_format), source, notes)
     except (ValueError, OverflowError, BadValueError):
         raise BadValueError(f"not a time in the format '{time_format}'", value) from None
 
 
-def _microseconds(moment: date) -> int:
+def _microseconds(moment: date, source: Source, notes: Counter[str]) -> int:
     if not isinstance(moment, datetime):
-        moment = datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
-    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
+        moment = datetime(moment.year, moment.month, moment.day)
+    if moment.tzinfo is None:
+        if source.timezone is None:
+            notes[ASSUMED_UTC] += 1
+        moment = moment.replace(tzinfo=source.timezone or UTC)
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 @cache

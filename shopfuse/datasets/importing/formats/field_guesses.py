@@ -1,0 +1,137 @@
+"""Guesses which columns of an unknown file hold what, from their names in several languages and the shape of values.
+
+Only for `--suggest`: people look a guess over before anything is imported by it.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Any, Final
+
+from shopfuse.datasets.importing.source_rows import Row
+
+# Our field -> how shops call it: English, German, French, Spanish, Italian, Dutch, Polish; earlier names are surer.
+_ITEM_NAMES: Final[dict[str, str]] = {
+    "id": "id itemid productid articleid artikelnummer artikelnr artnr sku productcode code reference referenz ref "
+    "codigo codice artikelid idproduit idproducto idprodotto numer kod handle uid variantid 商品id 商品编号 商品番号",
+    "title": "title name productname itemname titel bezeichnung artikelbezeichnung artikelname produktname nom libelle "
+    "designation titre nombre titulo nome titolo naam productnaam nazwa label 商品名 商品名称 名称 标题",
+    "description": "description text longdescription beschreibung langtext artikeltext bodyhtml descriptif descripcion "
+    "descrizione omschrijving opis shortdescription kurzbeschreibung details 描述 説明",
+    "brand": "brand manufacturer vendor marke hersteller marque fabricant marca fabricante produttore merk fabrikant "
+    "producent supplier maker 品牌 ブランド",
+    "category": "category categories categorypath producttype kategorie kategorien warengruppe categorie categoria "
+    "categorías categorieen rubriek kategoria breadcrumb type 分类 类目 カテゴリ",
+    "price": "price saleprice unitprice preis verkaufspreis vk brutto bruttopreis prix precio prezzo prijs cena amount "
+    "价格 価格",
+    "sale_price": "saleprice specialprice discountprice discountedprice offerprice aktionspreis angebotspreis "
+    "sonderpreis prixpromo prixsolde preciooferta preciorebajado prezzoscontato aanbiedingsprijs cenapromocyjna 促销价",
+    "currency": "currency currencycode waehrung wahrung devise monnaie moneda valuta waluta 货币 通貨",
+    "image": "image imagelink imageurl imageuri picture bild bildurl photo imagen immagine afbeelding zdjecie obraz "
+    "img src thumbnail 图片 画像",
+    "available": "availability available stock instock qty quantity inventory bestand lager lagerbestand "
+    "verfuegbarkeit verfugbarkeit disponibilite disponible existencias disponibilita giacenza voorraad "
+    "dostepnosc stan 库存 在庫",
+    "published_at": "publishedat createdat created releasedate datereleased erstellt datum date fecha data",
+    "group_id": "itemgroupid groupid parentid parentsku parent elternartikel produktgruppe gruppe modelid",
+    "gtin": "gtin ean ean13 upc barcode isbn jan",
+    "mpn": "mpn manufacturerpartnumber partnumber herstellernummer teilenummer",
+    "sku": "sku",
+}
+_EVENT_NAMES: Final[dict[str, str]] = {
+    "event_id": "eventid id messageid uuid",
+    "event_name": "eventname event eventtype action actionname type typ ereignis evenement evento",
+    "timestamp": "timestamp time eventtime eventtimestamp createdat datetime date zeit datum ts fecha",
+    "user_id": "userid user customerid visitorid visitor clientid userpseudoid anonymousid kunde kundennummer client",
+    "session_id": "sessionid session visitid",
+    "query": "query searchterm searchquery keyword q userquery suchbegriff",
+    "item_id": "itemid productid sku product item articleid artikelnummer objectid",
+    "position": "position slot rank index",
+    "price": "price amount value preis",
+    "quantity": "quantity qty menge count",
+    "device": "device devicetype platform",
+    "locale": "locale language lang",
+}
+_PRICE: Final = re.compile(r"(?:[^\d\s]{1,3}\s?)?\d{1,3}(?:[.,' ]?\d{3})*[.,]\d{2}(?:\s?[^\d\s]{1,3})?")
+_IMAGE: Final = re.compile(r"\S+\.(?:jpe?g|png|webp|gif)(?:\?\S*)?", re.IGNORECASE)
+
+
+def guessed_fields(columns: Sequence[str], rows: Sequence[Row], section: str) -> dict[str, Any]:
+    """Our fields -> entries of a mapping; each column feeds one field, the surest first."""
+    names = _ITEM_NAMES if section == "item" else _EVENT_NAMES
+    plain = {name: _plain(name) for name in columns}
+    fields: dict[str, Any] = {}
+    for field, called in names.items():
+        free = [name for name in columns if name not in fields.values()]
+        ranked = {word: place for place, word in enumerate(called.split())}
+        fitting = [name for name in free if plain[name] in ranked]
+        inside = [name for name in _nested(rows) if _plain(name.rpartition(".")[2]) in ranked]
+        if not fitting and inside and field in ("price", "image", "available", "item_id", "query"):
+            fields[field] = inside[0]
+        if fitting:
+            fields[field] = min(fitting, key=lambda name: ranked[plain[name]])
+    if section == "item":
+        _by_shape(fields, columns, rows)
+        _refine(fields, rows)
+    return {field: fields[field] for field in names if field in fields}
+
+
+def _by_shape(fields: dict[str, Any], columns: Sequence[str], rows: Sequence[Row]) -> None:
+    """What no name told: an id is different in every row, a title a short text, a price has two decimals."""
+    for field, looks in (("price", _PRICE), ("image", _IMAGE)):
+        if field not in fields:
+            free = [name for name in columns if name not in fields.values()]
+            fits = (name for name in free if _share(rows, name, looks) > 0.8)
+            if (found := next(fits, None)) is not None:
+                fields[field] = found
+    free = [name for name in columns if name not in fields.values()]
+    texts = {name: values for name in free if len(values := _texts(rows, name)) > 0.9 * len(rows) and values}
+    unique = [name for name, values in texts.items() if len(set(values)) == len(values) and len(values) > 1]
+    if "id" not in fields:
+        codes = [name for name in unique if all(len(value) <= 64 and " " not in value for value in texts[name])]
+        if codes:
+            fields["id"] = codes[0]
+    if "title" not in fields:
+        wordy = [name for name in texts if name != fields.get("id") and _mean_words(texts[name]) > 1.3]
+        if wordy:
+            fields["title"] = min(wordy, key=lambda name: abs(_mean_words(texts[name]) - 5))
+
+
+def _refine(fields: dict[str, Any], rows: Sequence[Row]) -> None:
+    """How a category is split, which its values show."""
+    if isinstance(name := fields.get("category"), str):
+        values = _texts(rows, name)
+        for separator in (">", "»", "|", "/", "\\"):
+            if sum(separator in value for value in values) > len(values) / 2:
+                fields["category"] = {"field": name, "separator": separator}
+                return
+
+
+def _nested(rows: Sequence[Row]) -> list[str]:
+    """Names of fields in objects, and in the objects of lists."""
+    names: dict[str, None] = {}
+    for row in rows[:20]:
+        for name, value in row.items():
+            first = value[0] if isinstance(value, list) and value else value
+            names |= dict.fromkeys(f"{name}.{inner}" for inner in first) if isinstance(first, dict) else {}
+    return list(names)
+
+
+def _texts(rows: Sequence[Row], name: str) -> list[str]:
+    values = (row.get(name) for row in rows)
+    return [str(value) for value in values if isinstance(value, str | int | float) and str(value).strip()]
+
+
+def _share(rows: Sequence[Row], name: str, looks: re.Pattern[str]) -> float:
+    values = _texts(rows, name)
+    return sum(bool(looks.fullmatch(value.strip())) for value in values) / len(values) if values else 0.0
+
+
+def _mean_words(values: list[str]) -> float:
+    return sum(len(value.split()) for value in values) / len(values)
+
+
+def _plain(name: str) -> str:
+    """Letters and digits alone, without case and accents."""
+    folded = unicodedata.normalize("NFKD", name.casefold().removeprefix("g:"))
+    return "".join(char for char in folded if char.isalnum())

@@ -1,0 +1,1 @@
+"""Rows out of files, a module for each format; `tables` knows them all. None knows what the rows mean."""
