@@ -153,3 +153,27 @@ def test_field_that_no_row_has_is_a_warning(bring: Import, tmp_path: Path, works
     (tmp_path / "p.csv").write_text("id,name,ean\n1,Lamp,\n2,Bulb,\n")
     fields = read_catalogue_mapping(tmp_path / "map.toml")
     assert import_catalogue(tmp_path / "p.csv", fields, workspace).warnings == warnings
+
+
+@pytest.mark.parametrize(
+    ("category", "paths"),
+    [
+        (["Home &gt; Mugs", "(not set)", "Sale"], [["Home", "Mugs"], ["Sale"]]),
+        ([["Home &amp; Garden", "N/A"], ["null"]], [["Home & Garden"]]),
+        ([{"name": "-"}, {"name": "<b>Mugs</b>"}], [["Mugs"]]),
+        ("(not set)", []),
+    ],
+)
+def test_categories_are_plain_texts_and_placeholders_are_none(
+    bring: Import, workspace: Workspace, category: object, paths: list[list[str]]
+) -> None:
+    bring('[item]\nid="id"\ntitle="name"\ncategory={field="cat",separator=">"}', [LAMP | {"cat": category}])
+
+    item = workspace.items().collect().row(0, named=True)
+    assert [path for path in [item["category"], *item["other_categories"]] if path] == paths
+
+
+def test_first_of_several_values_is_none_that_stands_for_nothing(bring: Import, workspace: Workspace) -> None:
+    bring('[item]\nid="id"\ntitle="name"\nbrand="makers"', [LAMP | {"makers": ["", "N/A", "Acme"]}])
+
+    assert workspace.items().collect()["brand"].to_list() == ["Acme"]
