@@ -6,7 +6,7 @@ from typing import Final
 
 import polars as pl
 
-from shopfuse.datasets.importing.text_cleaning import filled
+from shopfuse.datasets.importing.values.text_cleaning import filled
 from shopfuse.datasets.schema import MAX_ID
 
 # As feeds of the field call the product that an item is a variant of; without regard to case, spaces and signs.
