@@ -21,6 +21,8 @@ from shopfuse.release.manifest import ReleaseError
 from shopfuse.state.lmdb_store import LmdbStore
 from shopfuse.state.store import FeatureStore, MissingStore, StoreError
 from shopfuse.v1 import (
+    completion_pb2,
+    completion_pb2_grpc,
     recommendation_pb2,
     recommendation_pb2_grpc,
     search_pb2,
@@ -40,7 +42,13 @@ from shopfuse_gateway.rpc.admission import Admission
 from shopfuse_gateway.rpc.health import Health
 from shopfuse_gateway.rpc.interceptor import Interceptor
 from shopfuse_gateway.rpc.loop_lag import LoopLag
-from shopfuse_gateway.rpc.services import Answering, RecommendationService, SearchService, TextService
+from shopfuse_gateway.rpc.services import (
+    Answering,
+    CompletionService,
+    RecommendationService,
+    SearchService,
+    TextService,
+)
 from shopfuse_gateway.settings import Settings, SettingsError, has_collector
 from shopfuse_gateway.telemetry.impression_log import ImpressionLog
 from shopfuse_gateway.telemetry.metrics import Metrics, serve_metrics
@@ -53,6 +61,7 @@ SERVICES = (
     search_pb2.DESCRIPTOR.services_by_name["SearchService"],
     recommendation_pb2.DESCRIPTOR.services_by_name["RecommendationService"],
     text_pb2.DESCRIPTOR.services_by_name["TextService"],
+    completion_pb2.DESCRIPTOR.services_by_name["CompletionService"],
 )
 LOOK_EVERY_S = 0.1
 METHODS = tuple(f"/{service.full_name}/{method.name}" for service in SERVICES for method in service.methods)
@@ -217,6 +226,7 @@ async def _make_server(
     search_pb2_grpc.add_SearchServiceServicer_to_server(SearchService(answering), server)
     recommendation_pb2_grpc.add_RecommendationServiceServicer_to_server(RecommendationService(answering), server)
     text_pb2_grpc.add_TextServiceServicer_to_server(TextService(answering), server)
+    completion_pb2_grpc.add_CompletionServiceServicer_to_server(CompletionService(answering), server)
     names = [service.full_name for service in SERVICES]
     health = Health(names)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)

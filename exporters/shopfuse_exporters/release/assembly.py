@@ -24,6 +24,7 @@ from shopfuse.ranking.features import schema_hash
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.ranking.labels import labels_json
 from shopfuse.recall.arrays import write_array
+from shopfuse.recall.completion.index import CompletionIndex
 from shopfuse.recall.indexes import RecallIndexes, build_indexes
 from shopfuse.release.ids import next_release_id
 from shopfuse.release.ingredients import built_with
@@ -43,6 +44,7 @@ from shopfuse_exporters.models.ranking_gate import GatedModels
 from shopfuse_exporters.models.shop import Shop
 from shopfuse_exporters.models.text_encoder import EncodedTexts
 from shopfuse_exporters.models.text_heads import label_counts
+from shopfuse_exporters.release.completions import build_completions
 from shopfuse_exporters.release.golden_set import write_golden
 from shopfuse_exporters.steps import StepTimes, peak_memory_mb
 from shopfuse_exporters.tensorrt.engines import Engines
@@ -85,7 +87,9 @@ def make_release(workspace: Workspace, parts: ReleaseParts, times: StepTimes, pr
         layout = ReleaseLayout(staged)
         with times.step("write indexes"):
             _write_indexes(layout, parts.shop, parts.items, parts.texts.encoder.tokenizer, progress)
+            build_completions(layout, parts.shop, workspace.settings.completion_min_users)
             RecallIndexes.open(layout)  # what cannot be opened here is not released
+            CompletionIndex.open(layout.completion)
         with times.step("write models"):
             known = known_models(workspace.paths.releases, workspace.paths.model_repository)
             versions = put_models(layout.models, gated.verified, known, parts.target, parts.engines.files)

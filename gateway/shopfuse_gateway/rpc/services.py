@@ -11,6 +11,8 @@ import protovalidate
 from google.protobuf.message import Message
 
 from shopfuse.v1 import (
+    completion_pb2,
+    completion_pb2_grpc,
     item_pb2,
     recommendation_pb2,
     recommendation_pb2_grpc,
@@ -23,6 +25,7 @@ from shopfuse_gateway.errors import DeadlineTooShort, InvalidRequest
 from shopfuse_gateway.pipeline.answer import Answer
 from shopfuse_gateway.pipeline.call import Call, Deadline
 from shopfuse_gateway.pipeline.classify import classify, from_classify
+from shopfuse_gateway.pipeline.complete import complete, from_complete
 from shopfuse_gateway.pipeline.flow import answer
 from shopfuse_gateway.pipeline.request import RankingRequest, from_rank, from_recommend, from_search, from_similar
 from shopfuse_gateway.releases.held_releases import HeldRelease, Releases
@@ -82,6 +85,7 @@ class Answering:
             recommendation_pb2.RecommendSimilarItemsRequest(item_id="warm"),
             recommendation_pb2.RankItemsRequest(item_ids=["warm"]),
             text_pb2.ClassifyTextRequest(texts=["warm"]),
+            completion_pb2.CompleteQueryRequest(prefix="warm"),
         )
 
     async def answer(
@@ -121,6 +125,20 @@ class Answering:
             held.count_answer(degraded=False)
             return text_pb2.ClassifyTextResponse(
                 classifications=classifications, request_id=trace.request_id, served_by=held.engine.release.served_by
+            )
+
+    async def complete(
+        self, message: completion_pb2.CompleteQueryRequest, context: Context
+    ) -> completion_pb2.CompleteQueryResponse:
+        self._admit(message, context, self._settings.deadline_s)
+        request, trace = from_complete(message), RequestTrace.current()
+        with self._releases.of("") as held:
+            trace.answered_by(held.engine.release.manifest)
+            with trace.stage("complete"):
+                completions = complete(held.engine.release, request)
+            held.count_answer(degraded=False)
+            return completion_pb2.CompleteQueryResponse(
+                completions=completions, request_id=trace.request_id, served_by=held.engine.release.served_by
             )
 
     def _admit(self, message: Message, context: Context, at_most_s: float) -> Deadline:
@@ -184,3 +202,13 @@ class TextService(text_pb2_grpc.TextServiceServicer):
         self, request: text_pb2.ClassifyTextRequest, context: Context
     ) -> text_pb2.ClassifyTextResponse:
         return await self._answering.classify(request, context)
+
+
+class CompletionService(completion_pb2_grpc.CompletionServiceServicer):
+    def __init__(self, answering: Answering) -> None:
+        self._answering = answering
+
+    async def CompleteQuery(  # noqa: N802  (gRPC's name)
+        self, request: completion_pb2.CompleteQueryRequest, context: Context
+    ) -> completion_pb2.CompleteQueryResponse:
+        return await self._answering.complete(request, context)
