@@ -39,16 +39,11 @@ from shopfuse_gateway.releases.page_token import PageTokens, read_key
 from shopfuse_gateway.releases.query_cache import EncodedImage, EncodedQuery, QueryCache
 from shopfuse_gateway.releases.warm_up import not_served
 from shopfuse_gateway.rpc.admission import Admission
+from shopfuse_gateway.rpc.completion import CompletionService
 from shopfuse_gateway.rpc.health import Health
 from shopfuse_gateway.rpc.interceptor import Interceptor
 from shopfuse_gateway.rpc.loop_lag import LoopLag
-from shopfuse_gateway.rpc.services import (
-    Answering,
-    CompletionService,
-    RecommendationService,
-    SearchService,
-    TextService,
-)
+from shopfuse_gateway.rpc.services import Answering, RecommendationService, SearchService, TextService
 from shopfuse_gateway.settings import Settings, SettingsError, has_collector
 from shopfuse_gateway.telemetry.impression_log import ImpressionLog
 from shopfuse_gateway.telemetry.metrics import Metrics, serve_metrics

@@ -24,8 +24,12 @@ from shopfuse.ranking.features import schema_hash
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.ranking.labels import labels_json
 from shopfuse.recall.arrays import write_array
-from shopfuse.recall.completion.index import CompletionIndex
+from shopfuse.recall.completion.entries import CompletionEntries
+from shopfuse.recall.completion.index import CompletionIndex, write_completions
 from shopfuse.recall.indexes import RecallIndexes, build_indexes
+from shopfuse.recall.words.analysis import Analyser
+from shopfuse.recall.words.knowledge import SPELLING
+from shopfuse.recall.words.spelling import Spelling
 from shopfuse.release.ids import next_release_id
 from shopfuse.release.ingredients import built_with
 from shopfuse.release.layout import ReleaseLayout
@@ -37,6 +41,8 @@ from shopfuse.state.store import Display
 from shopfuse.training.checkpoints.head_files import TrainedHead
 from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.data.catalogue import catalogue_items
+from shopfuse.training.data.first_day import popular_scores
+from shopfuse.training.data.led_searches import shared_searches
 from shopfuse.training.data.snapshot import index_contents
 from shopfuse.training.data.user_histories import user_states
 from shopfuse_exporters.encoding.catalogue import EncodedItems
@@ -44,7 +50,6 @@ from shopfuse_exporters.models.ranking_gate import GatedModels
 from shopfuse_exporters.models.shop import Shop
 from shopfuse_exporters.models.text_encoder import EncodedTexts
 from shopfuse_exporters.models.text_heads import label_counts
-from shopfuse_exporters.release.completions import build_completions
 from shopfuse_exporters.release.golden_set import write_golden
 from shopfuse_exporters.steps import StepTimes, peak_memory_mb
 from shopfuse_exporters.tensorrt.engines import Engines
@@ -87,7 +92,7 @@ def make_release(workspace: Workspace, parts: ReleaseParts, times: StepTimes, pr
         layout = ReleaseLayout(staged)
         with times.step("write indexes"):
             _write_indexes(layout, parts.shop, parts.items, parts.texts.encoder.tokenizer, progress)
-            build_completions(layout, parts.shop, workspace.settings.completion_min_users)
+            _write_completions(layout, parts.shop, workspace.settings.completion_min_users)
             RecallIndexes.open(layout)  # what cannot be opened here is not released
             CompletionIndex.open(layout.completion)
         with times.step("write models"):
@@ -139,6 +144,18 @@ def _write_indexes(
         progress("write indexes", done, total)
     # As it is used: the file that came with a checkpoint often carries a padding to its longest input.
     tokenizer.save(str(layout.tokenizer))
+
+
+def _write_completions(layout: ReleaseLayout, shop: Shop, min_users: int) -> None:
+    """Beside the indexes of words, whose spelling it takes: those come first."""
+    catalogue, log = shop.catalogue, shop.log
+    popular = popular_scores(shop.item_rows["popularity"], shop.known, catalogue)
+    entries = CompletionEntries(catalogue.language)
+    for item, popularity in zip(catalogue_items(catalogue.frame), popular.tolist(), strict=True):
+        entries.add(item, popularity)
+    searched = shared_searches(log.led, min_users)
+    found = entries.entries(searched, log.users, Spelling.open(layout.lexical / SPELLING))
+    write_completions(layout.completion, found, Analyser(catalogue.language).stem)
 
 
 def _write_online_rows(path: Path, shop: Shop, progress: Progress) -> None:

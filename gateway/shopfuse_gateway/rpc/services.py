@@ -3,7 +3,8 @@ answer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
@@ -12,7 +13,6 @@ from google.protobuf.message import Message
 
 from shopfuse.v1 import (
     completion_pb2,
-    completion_pb2_grpc,
     item_pb2,
     recommendation_pb2,
     recommendation_pb2_grpc,
@@ -25,10 +25,10 @@ from shopfuse_gateway.errors import DeadlineTooShort, InvalidRequest
 from shopfuse_gateway.pipeline.answer import Answer
 from shopfuse_gateway.pipeline.call import Call, Deadline
 from shopfuse_gateway.pipeline.classify import classify, from_classify
-from shopfuse_gateway.pipeline.complete import complete, from_complete
 from shopfuse_gateway.pipeline.flow import answer
 from shopfuse_gateway.pipeline.request import RankingRequest, from_rank, from_recommend, from_search, from_similar
 from shopfuse_gateway.releases.held_releases import HeldRelease, Releases
+from shopfuse_gateway.releases.loaded_release import LoadedRelease
 from shopfuse_gateway.settings import Settings
 from shopfuse_gateway.telemetry.impression_log import ImpressionLog
 from shopfuse_gateway.telemetry.metrics import Metrics
@@ -127,19 +127,16 @@ class Answering:
                 classifications=classifications, request_id=trace.request_id, served_by=held.engine.release.served_by
             )
 
-    async def complete(
-        self, message: completion_pb2.CompleteQueryRequest, context: Context
-    ) -> completion_pb2.CompleteQueryResponse:
+    @contextmanager
+    def looking_up(self, message: Message, context: Context, stage: str) -> Iterator[LoadedRelease]:
+        """The release for a request that one look into it answers: admitted, timed and counted."""
         self._admit(message, context, self._settings.deadline_s)
-        request, trace = from_complete(message), RequestTrace.current()
+        trace = RequestTrace.current()
         with self._releases.of("") as held:
             trace.answered_by(held.engine.release.manifest)
-            with trace.stage("complete"):
-                completions = complete(held.engine.release, request)
+            with trace.stage(stage):
+                yield held.engine.release
             held.count_answer(degraded=False)
-            return completion_pb2.CompleteQueryResponse(
-                completions=completions, request_id=trace.request_id, served_by=held.engine.release.served_by
-            )
 
     def _admit(self, message: Message, context: Context, at_most_s: float) -> Deadline:
         """The deadline of a request that can be answered. Raises DeadlineTooShort or InvalidRequest."""
@@ -202,13 +199,3 @@ class TextService(text_pb2_grpc.TextServiceServicer):
         self, request: text_pb2.ClassifyTextRequest, context: Context
     ) -> text_pb2.ClassifyTextResponse:
         return await self._answering.classify(request, context)
-
-
-class CompletionService(completion_pb2_grpc.CompletionServiceServicer):
-    def __init__(self, answering: Answering) -> None:
-        self._answering = answering
-
-    async def CompleteQuery(  # noqa: N802  (gRPC's name)
-        self, request: completion_pb2.CompleteQueryRequest, context: Context
-    ) -> completion_pb2.CompleteQueryResponse:
-        return await self._answering.complete(request, context)

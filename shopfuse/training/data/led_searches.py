@@ -6,13 +6,17 @@ the last search of its user, if that was not long ago.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from shopfuse.ranking.text import normalise_query
+from shopfuse.recall.completion.entries import Searched
+from shopfuse.recall.completion.folding import folded_key
 
 CHOSEN = ("select_item", "add_to_cart", "purchase")
 STILL = "30m"  # after a search: the usual bound of a session
@@ -54,3 +58,15 @@ def led_searches(events: pl.DataFrame) -> LedSearches:
     led = pairs.join(plain, on="asked").filter(pl.col("text") != "").select("text", "user", "row").unique()
     led = led.sort("text", "user", "row")
     return LedSearches(led["text"].to_list(), led["user"].to_numpy(), led["row"].to_numpy())
+
+
+def shared_searches(led: LedSearches, min_users: int) -> Iterator[Searched]:
+    """The searches that at least `min_users` different users went on from, those that fold to the same together."""
+    keys = [folded_key(query) for query in led.query]
+    order = sorted(range(len(keys)), key=lambda place: (keys[place], led.query[place]))
+    for key, group in groupby(order, key=lambda place: keys[place]):
+        places = list(group)
+        users = {int(led.user[place]) for place in places}
+        if key and len(users) >= min_users:
+            spellings = [led.query[place] for place in places]
+            yield Searched(max(spellings, key=spellings.count), len(users), led.row[places])

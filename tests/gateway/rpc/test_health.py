@@ -66,6 +66,7 @@ async def test_reflection_lists_the_services(serve: Serve) -> None:
         "shopfuse.v1.SearchService",
         "shopfuse.v1.RecommendationService",
         "shopfuse.v1.TextService",
+        "shopfuse.v1.CompletionService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
     }

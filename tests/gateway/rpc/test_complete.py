@@ -10,7 +10,12 @@ import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from shopfuse.release.layout import COMPLETION
-from shopfuse.v1.completion_pb2 import COMPLETION_KIND_BRAND, COMPLETION_KIND_CATEGORY, CompleteQueryRequest
+from shopfuse.v1.completion_pb2 import (
+    COMPLETION_KIND_BRAND,
+    COMPLETION_KIND_CATEGORY,
+    COMPLETION_KIND_UNSPECIFIED,
+    CompleteQueryRequest,
+)
 from tests.gateway.answers import refused
 from tests.gateway.release_edits import edit_manifest, layout_of, manifest_of
 from tests.gateway.shop import Serve
@@ -49,7 +54,7 @@ async def test_kinds_and_counts_are_as_asked(serve: Serve) -> None:
         (CompleteQueryRequest(prefix=""), "prefix"),
         (CompleteQueryRequest(prefix="x" * 129), "prefix"),
         (CompleteQueryRequest(prefix="x", max_completions=51), "max_completions"),
-        (CompleteQueryRequest(prefix="x", kinds=[0]), "kinds[0]"),
+        (CompleteQueryRequest(prefix="x", kinds=[COMPLETION_KIND_UNSPECIFIED]), "kinds[0]"),
     ],
 )
 async def test_what_breaks_a_bound_is_refused_by_its_field(
