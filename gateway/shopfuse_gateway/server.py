@@ -16,6 +16,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from shopfuse.core.addresses import host_port
 from shopfuse.release.channels import read_channels
 from shopfuse.release.manifest import ReleaseError
 from shopfuse.state.lmdb_store import LmdbStore
@@ -231,7 +232,7 @@ async def _make_server(
 
 
 def _listen(server: grpc.aio.Server, settings: Settings) -> int:
-    address = f"{settings.host}:{settings.grpc_port}"
+    address = host_port(settings.host, settings.grpc_port)
     try:
         port = int(server.add_insecure_port(address))
     except RuntimeError as error:
@@ -242,8 +243,8 @@ def _listen(server: grpc.aio.Server, settings: Settings) -> int:
 
 
 def _serve_metrics(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> int:
-    host, port = settings.host, settings.metrics_port
     try:
-        return stack.enter_context(serve_metrics(host, port, metrics.registry))
+        return stack.enter_context(serve_metrics(settings.host, settings.metrics_port, metrics.registry))
     except OSError as error:
-        raise SettingsError(f"metrics_port: cannot listen on {host}:{port} ({error.strerror})") from error
+        address = host_port(settings.host, settings.metrics_port)
+        raise SettingsError(f"metrics_port: cannot listen on {address} ({error.strerror})") from error

@@ -26,7 +26,7 @@ KINDS = (QUERY, CATEGORY, BRAND)
 TOP = 50  # completions of a kind at most
 SCANNED = 512  # keys that a look-up reads; where a beginning has more, its best are stored
 MIN_TYPED = 4  # letters: shorter beginnings are one slip from too many words
-MAX_TRIES = 200  # beginnings that are looked for in the place of a mistyped one
+MAX_TRIES = 64  # beginnings that are looked for in the place of a mistyped one: 200 find no more
 REMEMBERED = 8192  # look-ups
 LAST = b"\xff"  # no byte of UTF-8: after all that begins with the bytes before it
 
@@ -116,6 +116,8 @@ class CompletionIndex:
         """The keys of [low, high) that begin with `prefix`, by default of all."""
         wanted, high = prefix.encode(), len(self._entry_of) if high is None else high
         low = self._first_from(wanted, low, high)
+        if low == high or not self._key(low).startswith(wanted):
+            return low, low
         return low, self._first_from(wanted + LAST, low, high)
 
     def _best_in(self, ranges: Sequence[tuple[int, int]], k: int) -> list[int]:
