@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
 from shopfuse.core.addresses import host_port
 from shopfuse.release.channels import read_channels
@@ -60,6 +61,7 @@ SERVICES = (
     completion_pb2.DESCRIPTOR.services_by_name["CompletionService"],
 )
 LOOK_EVERY_S = 0.1
+REFLECTION = ("v1alpha", "v1")
 METHODS = tuple(f"/{service.full_name}/{method.name}" for service in SERVICES for method in service.methods)
 OPTIONS = (
     ("grpc.max_receive_message_length", 3 << 20),  # a request with an image of 2 MiB
@@ -226,9 +228,27 @@ async def _make_server(
     names = [service.full_name for service in SERVICES]
     health = Health(names)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
-    health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-    reflection.enable_server_reflection([*names, health_name, reflection.SERVICE_NAME], server)
+    _add_reflection(server, [*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name])
     return server, health
+
+
+def _add_reflection(server: grpc.aio.Server, names: Sequence[str]) -> None:
+    """As v1alpha, which grpcio-reflection has, and as v1, which newer tools ask first: the same messages under another
+    name."""
+    proto = descriptor_pb2.FileDescriptorProto()
+    reflection_pb2.DESCRIPTOR.CopyToProto(proto)
+    described = json_format.MessageToJson(proto).replace(*REFLECTION)
+    pool = descriptor_pool.Default()
+    pool.Add(json_format.Parse(described, descriptor_pb2.FileDescriptorProto()))
+    service = reflection.SERVICE_NAME.replace(*REFLECTION)
+    servicer = reflection.aio.ReflectionServicer([*names, reflection.SERVICE_NAME, service], pool)
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)
+    handler = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        reflection_pb2.ServerReflectionRequest.FromString,
+        reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"ServerReflectionInfo": handler}),))
 
 
 def _listen(server: grpc.aio.Server, settings: Settings) -> int:
