@@ -25,6 +25,7 @@ from typing import get_args, get_type_hints
 
 import uvloop
 
+from shopfuse.core.addresses import host_port, listening
 from shopfuse.core.atomic_files import write_text
 from shopfuse.core.errors import ShopfuseError
 from shopfuse_gateway.server import open_gateway
@@ -157,16 +158,17 @@ def _of_worker(settings: Settings, number: int) -> Settings:
 
 def _reserved_port(settings: Settings) -> socket.socket:
     """A bound, never listening socket: it holds the port that the workers share, also where 0 asks for a free one."""
-    reserved = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    family, address = listening(settings.host, settings.grpc_port)
+    reserved = socket.socket(family, socket.SOCK_STREAM)
     try:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as alone:  # not shared: fails where another gateway is
+        with socket.socket(family, socket.SOCK_STREAM) as alone:  # not shared: fails where another gateway is
             alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            alone.bind((settings.host, settings.grpc_port))
+            alone.bind(address)
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        reserved.bind((settings.host, settings.grpc_port))
+        reserved.bind(address)
     except OSError as error:
         reserved.close()
         raise SettingsError(
-            f"grpc_port: cannot listen on {settings.host}:{settings.grpc_port} ({error.strerror})"
+            f"grpc_port: cannot listen on {host_port(settings.host, settings.grpc_port)} ({error.strerror})"
         ) from error
     return reserved

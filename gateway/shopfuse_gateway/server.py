@@ -13,14 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
+from shopfuse.core.addresses import host_port
 from shopfuse.release.channels import read_channels
 from shopfuse.release.manifest import ReleaseError
 from shopfuse.state.lmdb_store import LmdbStore
 from shopfuse.state.store import FeatureStore, MissingStore, StoreError
 from shopfuse.v1 import (
+    completion_pb2,
+    completion_pb2_grpc,
     recommendation_pb2,
     recommendation_pb2_grpc,
     search_pb2,
@@ -37,6 +41,7 @@ from shopfuse_gateway.releases.page_token import PageTokens, read_key
 from shopfuse_gateway.releases.query_cache import EncodedImage, EncodedQuery, QueryCache
 from shopfuse_gateway.releases.warm_up import not_served
 from shopfuse_gateway.rpc.admission import Admission
+from shopfuse_gateway.rpc.completion import CompletionService
 from shopfuse_gateway.rpc.health import Health
 from shopfuse_gateway.rpc.interceptor import Interceptor
 from shopfuse_gateway.rpc.loop_lag import LoopLag
@@ -53,8 +58,10 @@ SERVICES = (
     search_pb2.DESCRIPTOR.services_by_name["SearchService"],
     recommendation_pb2.DESCRIPTOR.services_by_name["RecommendationService"],
     text_pb2.DESCRIPTOR.services_by_name["TextService"],
+    completion_pb2.DESCRIPTOR.services_by_name["CompletionService"],
 )
 LOOK_EVERY_S = 0.1
+REFLECTION = ("v1alpha", "v1")
 METHODS = tuple(f"/{service.full_name}/{method.name}" for service in SERVICES for method in service.methods)
 OPTIONS = (
     ("grpc.max_receive_message_length", 3 << 20),  # a request with an image of 2 MiB
@@ -217,16 +224,35 @@ async def _make_server(
     search_pb2_grpc.add_SearchServiceServicer_to_server(SearchService(answering), server)
     recommendation_pb2_grpc.add_RecommendationServiceServicer_to_server(RecommendationService(answering), server)
     text_pb2_grpc.add_TextServiceServicer_to_server(TextService(answering), server)
+    completion_pb2_grpc.add_CompletionServiceServicer_to_server(CompletionService(answering), server)
     names = [service.full_name for service in SERVICES]
     health = Health(names)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
-    health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-    reflection.enable_server_reflection([*names, health_name, reflection.SERVICE_NAME], server)
+    _add_reflection(server, [*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name])
     return server, health
 
 
+def _add_reflection(server: grpc.aio.Server, names: Sequence[str]) -> None:
+    """As v1alpha, which grpcio-reflection has, and as v1, which newer tools ask first: the same messages under another
+    name."""
+    proto = descriptor_pb2.FileDescriptorProto()
+    reflection_pb2.DESCRIPTOR.CopyToProto(proto)
+    described = json_format.MessageToJson(proto).replace(*REFLECTION)
+    pool = descriptor_pool.Default()
+    pool.Add(json_format.Parse(described, descriptor_pb2.FileDescriptorProto()))
+    service = reflection.SERVICE_NAME.replace(*REFLECTION)
+    servicer = reflection.aio.ReflectionServicer([*names, reflection.SERVICE_NAME, service], pool)
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)
+    handler = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        reflection_pb2.ServerReflectionRequest.FromString,
+        reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"ServerReflectionInfo": handler}),))
+
+
 def _listen(server: grpc.aio.Server, settings: Settings) -> int:
-    address = f"{settings.host}:{settings.grpc_port}"
+    address = host_port(settings.host, settings.grpc_port)
     try:
         port = int(server.add_insecure_port(address))
     except RuntimeError as error:
@@ -237,8 +263,8 @@ def _listen(server: grpc.aio.Server, settings: Settings) -> int:
 
 
 def _serve_metrics(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> int:
-    host, port = settings.host, settings.metrics_port
     try:
-        return stack.enter_context(serve_metrics(host, port, metrics.registry))
+        return stack.enter_context(serve_metrics(settings.host, settings.metrics_port, metrics.registry))
     except OSError as error:
-        raise SettingsError(f"metrics_port: cannot listen on {host}:{port} ({error.strerror})") from error
+        address = host_port(settings.host, settings.metrics_port)
+        raise SettingsError(f"metrics_port: cannot listen on {address} ({error.strerror})") from error

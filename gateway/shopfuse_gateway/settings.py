@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from shopfuse.core.addresses import LOOPBACK, listening
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.ranking.tensors import COUNT_BUCKETS
@@ -66,7 +67,7 @@ class Settings:
         float,
         "how long a gateway that starts is not ready while Triton does not serve its release; then it is, degraded",
     ] = 0.0
-    host: Annotated[str, "address to listen on, for both ports"] = "127.0.0.1"
+    host: Annotated[str, "address or name to listen on, for both ports; 0.0.0.0 or :: for all"] = LOOPBACK
     grpc_port: Annotated[int, "of the API; 0 takes a free one"] = 0
     metrics_port: Annotated[int, "for Prometheus, over HTTP; 0 takes a free one"] = 0
     workers: Annotated[int, "processes that share the gRPC port; worker n serves its metrics on metrics_port + n"] = 1
@@ -108,6 +109,7 @@ class Settings:
             raise SettingsError(f"log_format: expected one of {', '.join(LOG_FORMATS)}, got {self.log_format!r}")
         if self.pool > COUNT_BUCKETS[-1]:
             raise SettingsError(f"pool: expected at most {COUNT_BUCKETS[-1]}, got {self.pool}")
+        listening(self.host, self.grpc_port)  # raises for a host that cannot be listened on
         if ":" not in self.triton:
             raise SettingsError(f"triton: expected HOST:PORT, got {self.triton!r}")
         if not self.workspace.is_dir():

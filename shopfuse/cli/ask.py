@@ -1,4 +1,5 @@
-"""`shopfuse search|recommend|similar|rank`: one request to a served workspace, answered as a table or as JSON."""
+"""`shopfuse search|recommend|similar|rank|complete`: one request to a served workspace, answered as a
+table or as JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import typer
 
 from shopfuse.cli.console import out, print_json, print_table
 from shopfuse.cli.options import JsonOption, WorkspaceOption
-from shopfuse.local.client import connect, document, timed_call
+from shopfuse.local.client import call, connect, document, timed_call
 from shopfuse.local.endpoints import gateway_address
 from shopfuse.local.requests import (
     item_filter,
@@ -21,6 +22,7 @@ from shopfuse.local.requests import (
     search_request,
     similar_request,
 )
+from shopfuse.v1.completion_pb2 import CompleteQueryRequest, CompletionKind
 from shopfuse.v1.item_pb2 import RankedItem
 from shopfuse.v1.recommendation_pb2 import RepeatPurchases
 
@@ -211,3 +213,26 @@ def rank(
     request = rank_request(items, query=query, user=user, scene=scene, explain=True)
     with connect(gateway_address(workspace, address)) as client:
         print_answer(f"rank {len(items)} items", client.recommendations.RankItems, request, timeout_s, json)
+
+
+def complete(
+    prefix: Annotated[str, typer.Argument(help="The letters typed so far.")],
+    workspace: WorkspaceOption,
+    size: Annotated[int, typer.Option("--size", "-n", min=1, max=50, help="Completions of each kind.")] = 8,
+    address: AddressOption = "",
+    timeout_s: TimeoutOption = 2.0,
+    json: JsonOption = False,
+) -> None:
+    """Queries, categories and brands that go on from what was typed so far.
+
+    shopfuse complete "run" -w myshop
+    """
+    request = CompleteQueryRequest(prefix=prefix, max_completions=size)
+    with connect(gateway_address(workspace, address)) as client:
+        response = call(client.completions.CompleteQuery, request, timeout_s)
+    if json:
+        print_json(document(response))
+        return
+    kinds = {number: name.removeprefix("COMPLETION_KIND_").lower() for name, number in CompletionKind.items()}
+    rows = [[one.text, kinds[one.kind], one.items] for one in response.completions]
+    print_table(f'complete "{prefix}"', ("completion", "kind", "items"), rows)

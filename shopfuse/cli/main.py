@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from shopfuse.cli.ask import rank, recommend, search, similar
+from shopfuse.cli.ask import complete, rank, recommend, search, similar
 from shopfuse.cli.bench import app as bench
 from shopfuse.cli.build import build
 from shopfuse.cli.classify import classify
@@ -42,7 +42,7 @@ is searched by words and meaning.
 app = typer.Typer(
     name="shopfuse", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
 )
-for command in (demo, build, tune, encode, serve, search, recommend, similar, rank, classify):
+for command in (demo, build, tune, encode, serve, search, recommend, similar, rank, classify, complete):
     app.command()(command)
 GROUPS = {
     "import": import_data,

@@ -10,10 +10,14 @@ import typer
 
 from shopfuse.cli.console import out, progress_bars
 from shopfuse.cli.options import WorkspaceOption
+from shopfuse.core.addresses import LOOPBACK
 from shopfuse.local.stack import Stack, StackError, StackOptions, local_stack
 
 TritonOption = Annotated[
     str, typer.Option(help="HOST:PORT of a Triton with this workspace's model repository; default: start one here.")
+]
+HostOption = Annotated[
+    str, typer.Option(help="Address or name that the gateway listens on; 0.0.0.0 or :: for all. Default: this machine.")
 ]
 GrpcPortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port of the gateway; 0 takes a free one.")]
 MetricsPortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port of Prometheus' /metrics; 0: a free one.")]
@@ -46,6 +50,7 @@ def wait_for_end(stack: Stack) -> None:
 def serve(
     workspace: WorkspaceOption,
     triton: TritonOption = "",
+    host: HostOption = LOOPBACK,
     grpc_port: GrpcPortOption = 0,
     metrics_port: MetricsPortOption = 0,
     workers: WorkersOption = 1,
@@ -55,6 +60,6 @@ def serve(
 
     The addresses go to WORKSPACE/run/endpoints.json once it answers.
     """
-    options = StackOptions(grpc_port, metrics_port, triton, workers, triton_traces=triton_traces)
+    options = StackOptions(host, grpc_port, metrics_port, triton, workers, triton_traces=triton_traces)
     with progress_bars() as progress, local_stack(workspace, options, progress) as stack:
         wait_for_end(stack)

@@ -34,11 +34,11 @@ class ShopSettings:
     language: str = "en"  # of titles and queries, as in ranking.languages: how the lexical index cuts words
     repeat_purchases: str = "auto"  # whether what a user bought is recommended again; auto: where many come back to it
     repeat_purchases_by_category: dict[str, str] = field(default_factory=dict)  # "Path > Of > Category" -> the same
+    completion_min_users: int = 5  # different users of a search, before others are shown it as a completion
 
     def __post_init__(self) -> None:
         for known in fields(self):
-            check = _check_table if known.name == "repeat_purchases_by_category" else _check_text
-            check(known.name, getattr(self, known.name))
+            CHECKS.get(known.name, _check_text)(known.name, getattr(self, known.name))
         _one_of("fusion", FUSIONS, self.fusion)
         _one_of("repeat_purchases", CHOICES, self.repeat_purchases)
         for path, choice in self.repeat_purchases_by_category.items():
@@ -66,6 +66,14 @@ def _check_text(name: str, value: object) -> None:
 def _check_table(name: str, value: object) -> None:
     if not isinstance(value, dict):
         raise ShopSettingsError(f"setting '{name}': expected a table [{name}], got {value!r}")
+
+
+def _check_users(name: str, value: object) -> None:
+    if type(value) is not int or value < 2:
+        raise ShopSettingsError(f"setting '{name}': expected a whole number from 2 on, got {value!r}")
+
+
+CHECKS = {"repeat_purchases_by_category": _check_table, "completion_min_users": _check_users}
 
 
 def _one_of(name: str, choices: tuple[str, ...], value: object) -> None:
@@ -100,5 +108,5 @@ def settings_toml(settings: ShopSettings) -> str:
     return "\n".join([*lines, *tables, ""])
 
 
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+def _quoted(value: str | int) -> str:
+    return json.dumps(value, ensure_ascii=False)

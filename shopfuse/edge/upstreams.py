@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+from shopfuse.core.addresses import bare_host
 from shopfuse.edge.settings import Upstream
 
 Json = dict[str, Any]
@@ -40,7 +41,7 @@ def grpc_cluster(name: str, upstream: Upstream, service: str) -> Json:
         "dns_refresh_rate": seconds(5),
         "respect_dns_ttl": True,
         "connect_timeout": seconds(upstream.connect_s),
-        "load_assignment": _endpoints(name, [address(host, int(port)) for host, _, port in hosts]),
+        "load_assignment": _endpoints(name, [address(bare_host(host), int(port)) for host, _, port in hosts]),
         "lb_policy": "LEAST_REQUEST",
         # Of servers that are all sick, all are asked: each may still give a degraded answer.
         "common_lb_config": {

@@ -12,7 +12,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.v1 import recommendation_pb2_grpc, search_pb2_grpc, text_pb2_grpc
+from shopfuse.v1 import completion_pb2_grpc, recommendation_pb2_grpc, search_pb2_grpc, text_pb2_grpc
 
 OPTIONS = [("grpc.max_receive_message_length", 16 << 20)]
 
@@ -28,6 +28,7 @@ class Client:
         self.searches: Any = search_pb2_grpc.SearchServiceStub(channel)
         self.recommendations: Any = recommendation_pb2_grpc.RecommendationServiceStub(channel)
         self.texts: Any = text_pb2_grpc.TextServiceStub(channel)
+        self.completions: Any = completion_pb2_grpc.CompletionServiceStub(channel)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from shopfuse.core.addresses import LOOPBACK, reached_at
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress, silent
 from shopfuse.core.workspace_paths import WorkspacePaths
@@ -42,6 +43,7 @@ class StackError(ShopfuseError):
 class StackOptions:
     """What an operator may choose; a port of 0 means any free one."""
 
+    host: str = LOOPBACK  # that the gateway listens on; Triton stays on the loopback
     grpc_port: int = 0
     metrics_port: int = 0
     triton: str = ""  # HOST:PORT of a Triton that serves this workspace's repository; "" starts one here
@@ -113,7 +115,8 @@ def _gateway_command(workspace: Path, triton: str, options: StackOptions, ready:
     return [
         *(sys.executable, "-m", "shopfuse_gateway"),
         *("--workspace", str(workspace), "--triton", triton),
-        *("--grpc-port", str(options.grpc_port), "--metrics-port", str(options.metrics_port)),
+        *("--host", options.host, "--grpc-port", str(options.grpc_port)),
+        *("--metrics-port", str(options.metrics_port)),
         *("--workers", str(options.workers), "--ready-file", str(ready)),
         "--log-impressions" if options.log_impressions else "--no-log-impressions",
     ]
@@ -169,8 +172,8 @@ def local_stack(workspace: Path, options: StackOptions | None = None, progress: 
         address = local.address if local else options.triton
         gateway, ports = _start_gateway(stack, workspace, address, options)
         endpoints = Endpoints(
-            grpc=f"127.0.0.1:{ports['grpc']}",
-            metrics=f"127.0.0.1:{ports['metrics']}",
+            grpc=reached_at(options.host, ports["grpc"]),
+            metrics=reached_at(options.host, ports["metrics"]),
             triton_grpc=address,
             triton_http=f"127.0.0.1:{local.http_port}" if local else "",
             pid=os.getpid(),

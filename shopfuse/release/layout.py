@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+COMPLETION = "indexes/completion"
 CATEGORY_PROTOTYPES = "prototypes.npy"  # in the folder of the category index
 
 
@@ -98,6 +99,11 @@ class ReleaseLayout:
     @property
     def category_prototypes(self) -> Path:
         return self.categories / CATEGORY_PROTOTYPES
+
+    @property
+    def completion(self) -> Path:
+        """Folder; missing in a release of before there were completions."""
+        return self.root / COMPLETION
 
     @property
     def behaviour(self) -> Path:

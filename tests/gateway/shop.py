@@ -12,6 +12,8 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from shopfuse.release.channels import Channels, write_channels
+from shopfuse.v1.completion_pb2 import CompleteQueryRequest, CompleteQueryResponse
+from shopfuse.v1.completion_pb2_grpc import CompletionServiceStub
 from shopfuse.v1.recommendation_pb2 import (
     RankItemsRequest,
     RankItemsResponse,
@@ -56,6 +58,7 @@ class Shop:
     similar: Method[RecommendSimilarItemsRequest, RecommendSimilarItemsResponse]
     rank: Method[RankItemsRequest, RankItemsResponse]
     classify: Method[ClassifyTextRequest, ClassifyTextResponse]
+    complete: Method[CompleteQueryRequest, CompleteQueryResponse]
     health: health_pb2_grpc.HealthStub
 
     @classmethod
@@ -70,6 +73,7 @@ class Shop:
             recommendations.RecommendSimilarItems,
             recommendations.RankItems,
             TextServiceStub(channel).ClassifyText,
+            CompletionServiceStub(channel).CompleteQuery,
             health_pb2_grpc.HealthStub(channel),
         )
 

@@ -17,6 +17,8 @@ from shopfuse.ranking.repeats import DAY_S
 from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR, submodels
 from shopfuse.recall.again import build_again
 from shopfuse.recall.categories import build_categories
+from shopfuse.recall.completion.entries import CompletionEntries
+from shopfuse.recall.completion.index import write_completions
 from shopfuse.recall.facts.identifiers import build_identifiers
 from shopfuse.recall.facts.quantities import build_quantities
 from shopfuse.recall.facts.titles import build_titles
@@ -26,6 +28,8 @@ from shopfuse.recall.matching.facet_values import build_facet_values
 from shopfuse.recall.matching.word_rows import build_word_rows
 from shopfuse.recall.popular import build_popular
 from shopfuse.recall.vectors import build_vectors
+from shopfuse.recall.words.knowledge import SPELLING
+from shopfuse.recall.words.spelling import Spelling
 from shopfuse.release.channels import Channels, write_channels
 from shopfuse.release.ingredients import built_with
 from shopfuse.release.layout import ReleaseLayout
@@ -117,6 +121,7 @@ def build_indexes(layout: ReleaseLayout) -> None:
     build_titles(layout.titles, items, "en")
     build_word_rows(layout.matching, LexicalIndex.open(layout.lexical))
     build_facet_values(layout.matching, items, ItemTable.open(layout.items).groups)
+    build_completion(layout, items)
     build_vectors(layout.semantic, unit_rows(1, ITEMS, TEXT_DIM))
     codes = np.array([text_code(" > ".join(item.category)) for item in items], np.int32)
     build_categories(layout.categories, codes, unit_rows(1, ITEMS, TEXT_DIM))
@@ -128,6 +133,13 @@ def build_indexes(layout: ReleaseLayout) -> None:
     build_popular(layout.indexes, np.linspace(1.0, 0.0, ITEMS, dtype=np.float32))
     rates = np.where(np.arange(ITEMS) % 2, 0.5, 0.0).astype(np.float32)  # every second item is bought again
     build_again(layout.indexes, rates, rates, np.full(ITEMS, 10 * DAY_S, np.float32))
+
+
+def build_completion(layout: ReleaseLayout, items: list[CatalogueItem]) -> None:
+    entries = CompletionEntries("en")
+    for item in items:
+        entries.add(item, 1.0)
+    write_completions(layout.completion, entries.entries((), (), Spelling.open(layout.lexical / SPELLING)), str)
 
 
 def looks() -> NDArray[np.float32]:

@@ -24,9 +24,14 @@ from shopfuse.ranking.features import schema_hash
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.ranking.labels import labels_json
 from shopfuse.recall.arrays import write_array
+from shopfuse.recall.completion.entries import CompletionEntries
+from shopfuse.recall.completion.index import CompletionIndex, write_completions
 from shopfuse.recall.indexes import RecallIndexes, build_indexes
 from shopfuse.recall.matching.match_set import build_match_tables
 from shopfuse.recall.meaning_floor import meaning_floor
+from shopfuse.recall.words.analysis import Analyser
+from shopfuse.recall.words.knowledge import SPELLING
+from shopfuse.recall.words.spelling import Spelling
 from shopfuse.release.ids import next_release_id
 from shopfuse.release.ingredients import built_with
 from shopfuse.release.layout import ReleaseLayout
@@ -38,6 +43,8 @@ from shopfuse.state.store import Display
 from shopfuse.training.checkpoints.head_files import TrainedHead
 from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.data.catalogue import catalogue_items
+from shopfuse.training.data.first_day import popular_scores
+from shopfuse.training.data.led_searches import shared_searches
 from shopfuse.training.data.snapshot import index_contents
 from shopfuse.training.data.user_histories import user_states
 from shopfuse_exporters.encoding.catalogue import EncodedItems
@@ -87,6 +94,8 @@ def make_release(workspace: Workspace, parts: ReleaseParts, times: StepTimes, pr
         layout = ReleaseLayout(staged)
         with times.step("write indexes"):
             _write_indexes(layout, parts.shop, parts.items, parts.texts.encoder.tokenizer, progress)
+            _write_completions(layout, parts.shop, workspace.settings.completion_min_users)
+            CompletionIndex.open(layout.completion)
             indexes = RecallIndexes.open(layout)  # what cannot be opened here is not released
         with times.step("meaning floor"):
             floor = meaning_floor(indexes, parts.texts.encoder.encoding.encode)
@@ -141,6 +150,18 @@ def _write_indexes(
     build_match_tables(layout, contents)
     # As it is used: the file that came with a checkpoint often carries a padding to its longest input.
     tokenizer.save(str(layout.tokenizer))
+
+
+def _write_completions(layout: ReleaseLayout, shop: Shop, min_users: int) -> None:
+    """Beside the indexes of words, whose spelling it takes: those come first."""
+    catalogue, log = shop.catalogue, shop.log
+    popular = popular_scores(shop.item_rows["popularity"], shop.known, catalogue)
+    entries = CompletionEntries(catalogue.language)
+    for item, popularity in zip(catalogue_items(catalogue.frame), popular.tolist(), strict=True):
+        entries.add(item, popularity)
+    searched = shared_searches(log.led, min_users)
+    found = entries.entries(searched, log.users, Spelling.open(layout.lexical / SPELLING))
+    write_completions(layout.completion, found, Analyser(catalogue.language).stem)
 
 
 def _write_online_rows(path: Path, shop: Shop, progress: Progress) -> None:

@@ -3,7 +3,8 @@ answer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
@@ -11,6 +12,7 @@ import protovalidate
 from google.protobuf.message import Message
 
 from shopfuse.v1 import (
+    completion_pb2,
     item_pb2,
     recommendation_pb2,
     recommendation_pb2_grpc,
@@ -26,6 +28,7 @@ from shopfuse_gateway.pipeline.classify import classify, from_classify
 from shopfuse_gateway.pipeline.flow import answer
 from shopfuse_gateway.pipeline.request import RankingRequest, from_rank, from_recommend, from_search, from_similar
 from shopfuse_gateway.releases.held_releases import HeldRelease, Releases
+from shopfuse_gateway.releases.loaded_release import LoadedRelease
 from shopfuse_gateway.settings import Settings
 from shopfuse_gateway.telemetry.impression_log import ImpressionLog
 from shopfuse_gateway.telemetry.metrics import Metrics
@@ -82,6 +85,7 @@ class Answering:
             recommendation_pb2.RecommendSimilarItemsRequest(item_id="warm"),
             recommendation_pb2.RankItemsRequest(item_ids=["warm"]),
             text_pb2.ClassifyTextRequest(texts=["warm"]),
+            completion_pb2.CompleteQueryRequest(prefix="warm"),
         )
 
     async def answer(
@@ -122,6 +126,17 @@ class Answering:
             return text_pb2.ClassifyTextResponse(
                 classifications=classifications, request_id=trace.request_id, served_by=held.engine.release.served_by
             )
+
+    @contextmanager
+    def looking_up(self, message: Message, context: Context, stage: str) -> Iterator[LoadedRelease]:
+        """The release for a request that one look into it answers: admitted, timed and counted."""
+        self._admit(message, context, self._settings.deadline_s)
+        trace = RequestTrace.current()
+        with self._releases.of("") as held:
+            trace.answered_by(held.engine.release.manifest)
+            with trace.stage(stage):
+                yield held.engine.release
+            held.count_answer(degraded=False)
 
     def _admit(self, message: Message, context: Context, at_most_s: float) -> Deadline:
         """The deadline of a request that can be answered. Raises DeadlineTooShort or InvalidRequest."""

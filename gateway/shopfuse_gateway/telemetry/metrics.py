@@ -5,6 +5,7 @@ Labels never hold user, query or item ids.
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
+
+from shopfuse.core.addresses import listening
 
 # Seconds. Edges lie on the service level objectives (3.5 ms, 5 ms, 50 ms, 1 s).
 _LATENCY_MS = (0.5, 1, 2, 3, 3.5, 4, 5, 7.5, 10, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 500, 1000, 2500, 5000)
@@ -99,6 +102,15 @@ class Metrics:
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # :: listens on IPv4, too
+        super().server_bind()
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
@@ -107,8 +119,10 @@ class _Quiet(WSGIRequestHandler):
 
 @contextmanager
 def serve_metrics(host: str, port: int, registry: CollectorRegistry) -> Iterator[int]:
-    """Serves them from a thread of its own; gives the port. Raises OSError where it is taken."""
-    server = make_server(host, port, make_wsgi_app(registry), _Server, _Quiet)
+    """Serves them from a thread of its own; gives the port. Raises OSError where it is taken, AddressError."""
+    family, (address, *_) = listening(host, port)
+    kind = _Server6 if family == socket.AF_INET6 else _Server
+    server = make_server(address, port, make_wsgi_app(registry), kind, _Quiet)
     thread = threading.Thread(target=server.serve_forever, args=(STOP_CHECK_S,), name="metrics", daemon=True)
     thread.start()
     try:

@@ -16,6 +16,7 @@ from shopfuse.ranking.text import normalise_query
 from shopfuse.ranking.user_state import EVENT_CODES
 from shopfuse.training.data.catalogue import Catalogue
 from shopfuse.training.data.cleaning import Cleaning, clean_events
+from shopfuse.training.data.led_searches import NO_SEARCHES, LedSearches, led_searches
 
 IMPRESSION = 0  # beside EVENT_CODES, where 0 is free
 _KINDS = {"view_item_list": IMPRESSION, **EVENT_CODES}
@@ -81,6 +82,7 @@ class EventLog:
     users: list[str]
     scenes: tuple[str, ...]  # the scene vocabulary in slot order
     cleaning: Cleaning  # what was taken out first
+    led: LedSearches = NO_SEARCHES
 
 
 def load_event_log(frame: pl.LazyFrame, catalogue: Catalogue, scenes: tuple[str, ...] | None = None) -> EventLog:
@@ -110,7 +112,8 @@ def load_event_log(frame: pl.LazyFrame, catalogue: Catalogue, scenes: tuple[str,
         scene=events["scene"].replace_strict(slots, default=-1, return_dtype=pl.Int8).to_numpy(),
     )
     requests = _requests(events.with_columns(request=request, user=user), request_ids)
-    return EventLog(log.take((rows >= 0) & (kind >= 0)), requests, users, vocabulary, cleaning)
+    led = led_searches(events.with_columns(row=rows, user=user))
+    return EventLog(log.take((rows >= 0) & (kind >= 0)), requests, users, vocabulary, cleaning, led)
 
 
 def scene_vocabulary(events: pl.DataFrame) -> tuple[str, ...]:

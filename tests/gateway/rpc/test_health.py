@@ -7,10 +7,10 @@ import asyncio
 import grpc
 import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 
 from tests.gateway.answers import refused
-from tests.gateway.shop import Serve
+from tests.gateway.shop import Serve, Shop
 
 SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
 
@@ -55,26 +55,47 @@ async def test_watchers_hear_of_a_drain_also_after_another_left(serve: Serve) ->
     assert told == NOT_SERVING and ended is grpc.aio.EOF
 
 
-async def test_reflection_lists_the_services(serve: Serve) -> None:
-    async with serve() as shop:
-        stub = reflection_pb2_grpc.ServerReflectionStub(shop.channel)
-        request = reflection_pb2.ServerReflectionRequest(list_services="")
-        answers = [answer async for answer in stub.ServerReflectionInfo(iter([request]))]
-    names = {service.name for service in answers[0].list_services_response.service}
+ALPHA, STABLE = "grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection"
 
-    assert names == {
+
+async def reflected(shop: Shop, service: str, **asked: str) -> reflection_pb2.ServerReflectionResponse:
+    """The answer of either version: their messages are the same on the wire."""
+    method = shop.channel.stream_stream(
+        f"/{service}/ServerReflectionInfo",
+        reflection_pb2.ServerReflectionRequest.SerializeToString,
+        reflection_pb2.ServerReflectionResponse.FromString,
+    )
+    (answer,) = [answer async for answer in method(iter([reflection_pb2.ServerReflectionRequest(**asked)]))]
+    return answer
+
+
+@pytest.mark.parametrize("version", [ALPHA, STABLE])
+async def test_reflection_lists_the_services(serve: Serve, version: str) -> None:
+    async with serve() as shop:
+        answer = await reflected(shop, version, list_services="")
+
+    assert {service.name for service in answer.list_services_response.service} == {
         "shopfuse.v1.SearchService",
         "shopfuse.v1.RecommendationService",
         "shopfuse.v1.TextService",
+        "shopfuse.v1.CompletionService",
         "grpc.health.v1.Health",
-        "grpc.reflection.v1alpha.ServerReflection",
+        ALPHA,
+        STABLE,
     }
 
 
-async def test_reflection_describes_the_methods(serve: Serve) -> None:
+@pytest.mark.parametrize("version", [ALPHA, STABLE])
+@pytest.mark.parametrize(
+    ("symbol", "holds"),
+    [
+        ("shopfuse.v1.SearchService", b".shopfuse.v1.SearchRequest"),
+        (ALPHA, f".{ALPHA}Request".encode()),
+        (STABLE, f".{STABLE}Request".encode()),
+    ],
+)
+async def test_reflection_describes_the_methods(serve: Serve, version: str, symbol: str, holds: bytes) -> None:
     async with serve() as shop:
-        stub = reflection_pb2_grpc.ServerReflectionStub(shop.channel)
-        request = reflection_pb2.ServerReflectionRequest(file_containing_symbol="shopfuse.v1.SearchService")
-        answers = [answer async for answer in stub.ServerReflectionInfo(iter([request]))]
+        answer = await reflected(shop, version, file_containing_symbol=symbol)
 
-    assert b"SearchRequest" in answers[0].file_descriptor_response.file_descriptor_proto[0]
+    assert holds in answer.file_descriptor_response.file_descriptor_proto[0]
