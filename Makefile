@@ -82,4 +82,4 @@ edge-config: $(VENV)/installed
 	$(BIN)/shopfuse edge config $(EDGE)/edge.toml --out $(EDGE)/envoy --found-at /etc/envoy
 
 clean:
-	rm -rf $(VENV) node_modules examples/node/node_modules $(DEMO) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) node_modules examples/node/node_modules examples/web/node_modules examples/java/build $(DEMO) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format
@@ -238,7 +239,7 @@ def _add_reflection(server: grpc.aio.Server, names: Sequence[str]) -> None:
     proto = descriptor_pb2.FileDescriptorProto()
     reflection_pb2.DESCRIPTOR.CopyToProto(proto)
     described = json_format.MessageToJson(proto).replace(*REFLECTION)
-    pool = descriptor_pool.Default()
+    pool: Any = descriptor_pool.Default()  # type: ignore[no-untyped-call]
     pool.Add(json_format.Parse(described, descriptor_pb2.FileDescriptorProto()))
     service = reflection.SERVICE_NAME.replace(*REFLECTION)
     servicer = reflection.aio.ReflectionServicer([*names, reflection.SERVICE_NAME, service], pool)
