@@ -17,6 +17,7 @@ from shopfuse.datasets.workspace_lock import WorkspaceLockedError, workspace_loc
 
 def test_created_workspace_opens_with_the_same_settings(tmp_path: Path) -> None:
     settings = ShopSettings(
+        completion_min_users=7,
         name='Möbel "Haus"',
         fusion="vote",
         language="de",
@@ -73,6 +74,8 @@ def test_create_refuses_an_existing_workspace_and_open_or_create_opens_it(tmp_pa
         ("repeat_purchases_by_category = 'no'", r"expected a table \[repeat_purchases_by_category\], got 'no'"),
         ("[repeat_purchases_by_category]\n'Home > ' = 'never'", "a path such as 'Home > Light', got 'Home > '"),
         ("[repeat_purchases_by_category]\nHome = 'no'", r"'repeat_purchases_by_category.Home': expected .* got 'no'"),
+        ("completion_min_users = 1", "setting 'completion_min_users': expected a whole number from 2 on, got 1"),
+        ("completion_min_users = true", "setting 'completion_min_users': expected a whole number from 2 on, got True"),
         ("[repeat_purchases_by_category]\nHome = 7", r"'repeat_purchases_by_category.Home': expected .* got 7"),
     ],
 )

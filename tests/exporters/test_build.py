@@ -24,12 +24,13 @@ from shopfuse.datasets.workspace_lock import WorkspaceLockedError, workspace_loc
 from shopfuse.inference.onnx_model import ModelFileError
 from shopfuse.recall import word_channels
 from shopfuse.recall.co_visit import CO_VISIT_INDEX
+from shopfuse.recall.completion.index import CompletionIndex
 from shopfuse.recall.indexes import RecallIndexes
 from shopfuse.recall.popular import POPULAR_INDEX
 from shopfuse.recall.vector_channels import TEXT_INDEX
 from shopfuse.recall.word_channels import LEXICAL_INDEX
 from shopfuse.release.channels import Channels, read_channels
-from shopfuse.release.layout import ReleaseLayout
+from shopfuse.release.layout import COMPLETION, ReleaseLayout
 from shopfuse.release.manifest import Manifest, ReleaseError
 from shopfuse.release.verify import release_problems, verify_release
 from shopfuse.state.lmdb_store import LmdbStore
@@ -109,6 +110,13 @@ def test_the_manifest_says_how_it_was_made(built: Path) -> None:
     assert set(made_by["data"]) == {"items", "images", "events"}
     assert {"export text_encoder", "encode texts", "train models", "write indexes"} <= set(made_by["seconds"])
     assert made_by["peak_memory_mb"] > 0
+
+
+def test_completions_are_of_the_catalogue_and_signed_with_the_release(built: Path) -> None:
+    found = CompletionIndex.open(ReleaseLayout(built / "releases/r1").completion).complete("ho", 8, ("c",))
+
+    assert {one.text for one in found} == {"home"}
+    assert f"{COMPLETION}/items.npy" in verified(built, "r1").files
 
 
 def test_the_indexes_open_and_find(built: Path) -> None:

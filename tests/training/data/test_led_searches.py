@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import polars as pl
 
-from shopfuse.training.data.led_searches import led_searches
+from shopfuse.training.data.led_searches import NO_SEARCHES, LedSearches, led_searches, shared_searches
 
 START = datetime(2026, 5, 1, 12, tzinfo=UTC)
 COLUMNS = ("minute", "event_name", "user", "request_id", "query", "row")
@@ -52,3 +53,15 @@ def test_looking_at_an_item_and_events_of_nobody_lead_nowhere() -> None:
         )
         == set()
     )
+
+
+def test_searches_are_shared_by_different_users_and_not_by_one_that_repeats_them() -> None:
+    rows = [("lamp", 1, 7), ("Lamp", 2, 7), ("lamp", 3, 8), *(("rug", 1, row) for row in range(9))]
+    queries, users, items = zip(*rows, strict=True)
+    log = LedSearches(list(queries), np.array(users, np.int32), np.array(items, np.int32))
+
+    (shared,) = shared_searches(log, 3)
+
+    assert (shared.text, shared.users, sorted(shared.rows.tolist())) == ("lamp", 3, [7, 7, 8])
+    assert not list(shared_searches(log, 4))
+    assert not list(shared_searches(NO_SEARCHES, 2))
