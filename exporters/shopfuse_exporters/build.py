@@ -110,8 +110,8 @@ def _models(workspace: Workspace, texts: EncodedTexts, options: BuildOptions, pr
         return load_models(workspace.paths.checkpoints, texts.catalogue.ids)
     return build_models(
         workspace,
-        texts.vectors.astype(np.float32),
-        texts.encoder.encoding.encode,
+        texts.meanings.astype(np.float32),
+        texts.encode,
         seed=options.seed,
         fusion=_fusion(workspace, options),
         progress=progress,

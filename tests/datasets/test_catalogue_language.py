@@ -21,7 +21,7 @@ TITLES = {
         "Bürostuhl mit Rollen",
     ),
     "es": ("Botas de montaña impermeables", "Auriculares inalámbricos", "Vestido de algodón", "Silla de oficina"),
-    "fr": ("Chaussures de randonnée femme", "Casque audio sans fil avec micro", "Robe d'été en coton", "Bouteille en inox"),
+    "fr": ("Chaussures de randonnée femme", "Casque audio sans fil", "Robe d'été en coton", "Bouteille en inox"),
     "it": ("Scarponi da trekking uomo", "Cuffie senza fili", "Vestito estivo di cotone", "Sedia da ufficio"),
     "ru": ("Ботинки мужские зимние", "Беспроводные наушники", "Платье летнее", "Офисный стул"),
     "zh": ("男士跑步鞋 轻便", "无线蓝牙耳机", "保温杯", "连衣裙 夏季"),
