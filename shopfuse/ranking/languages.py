@@ -12,12 +12,11 @@ from shopfuse.core.errors import ShopfuseError
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """`name`: in English. `stemmer`: of Snowball, "" for none. `segmented`: words are not separated by spaces.
-    `compounds`: they are written in one. `digraphs`: two letters that are typed for one with a mark."""
+    """`name`: in English. `stemmer`: of Snowball, "" for none; of the Latin words where a script has no stems.
+    `compounds`: words are written in one. `digraphs`: two letters that are typed for one with a mark."""
 
     name: str
     stemmer: str
-    segmented: bool = False
     compounds: bool = False
     digraphs: tuple[str, ...] = ()
 
@@ -34,6 +33,7 @@ LANGUAGES = {
     "fr": Language("French", "french"),
     "hu": Language("Hungarian", "hungarian"),
     "it": Language("Italian", "italian"),
+    "ja": Language("Japanese", "english"),
     "nl": Language("Dutch", "dutch", compounds=True),
     "no": Language("Norwegian", "norwegian", compounds=True, digraphs=("aa", "oe")),
     "pt": Language("Portuguese", "portuguese"),
@@ -41,9 +41,10 @@ LANGUAGES = {
     "ru": Language("Russian", "russian"),
     "sv": Language("Swedish", "swedish", compounds=True),
     "ta": Language("Tamil", "tamil"),
+    "th": Language("Thai", "english"),
     "tr": Language("Turkish", "turkish"),
     UNDETERMINED: Language("undetermined", ""),  # words as they are written, for every other language with spaces
-    "zh": Language("Chinese", "english", segmented=True),  # the stemmer is for the Latin words among the Chinese ones
+    "zh": Language("Chinese", "english"),
 }
 DEFAULT_LANGUAGE = "en"  # where there is no catalogue to recognise one from
 

@@ -124,7 +124,11 @@ def _word_pairs(titles: Sequence[str], analyser: Analyser) -> list[_Pair]:
     """A word of each title, drawn, and the rest of the title, which has a word, too."""
     draw, pairs = np.random.default_rng(1), list[_Pair]()
     for title in titles:
-        words = [word for word in dict.fromkeys(analyser.surface(title)) if word.isalpha()]
+        words = [
+            word
+            for word in dict.fromkeys(analyser.surface(title))
+            if any(map(str.isalpha, word)) and not any(map(str.isdigit, word))
+        ]
         if len(words) < 2 or len(pairs) == PAIRS:
             continue
         word = words[draw.integers(len(words))]
