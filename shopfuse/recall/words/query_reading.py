@@ -19,7 +19,7 @@ from shopfuse.recall.words.knowledge import WordKnowledge
 from shopfuse.recall.words.negations import Negations
 from shopfuse.recall.words.price_limits import price_limits
 from shopfuse.recall.words.readings import spoken
-from shopfuse.recall.words.segmentation import is_han
+from shopfuse.recall.words.segmentation import is_han, telling_characters
 from shopfuse.recall.words.spelling import MIN_LENGTH
 from shopfuse.recall.words.units import rewritten
 
@@ -214,8 +214,9 @@ class QueryReader:
         forms: list[Form] = [(form,) for form in dict.fromkeys((stem, *endings, *kinds))]
         if self.knowledge.analyser.segmenter and len(word) > 1 and is_han(word) and not self.items_with(stem):
             # Written in other words: 跑鞋 is in 跑步鞋, and what 螃蟹 ends with in 大闸蟹.
-            forms.append(tuple(dict.fromkeys(word)))
-            parts.append(word[-1])
+            characters = telling_characters(word)
+            forms.append(tuple(dict.fromkeys(characters)))
+            parts.append(characters[-1])
         halves = tuple(dict.fromkeys(half for half in (*parts, *about) if half != stem))
         return QueryWord(tuple(forms), halves, word)
 

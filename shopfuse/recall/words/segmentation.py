@@ -16,6 +16,7 @@ from importlib import metadata
 
 HAN = "\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _HAN = re.compile(f"[{HAN}]+")
+_ENDINGS = "子儿兒"
 _RUNS = {
     "ja": re.compile(f"[\u3005\u3040-\u30ff\u31f0-\u31ff{HAN}]+"),  # with the marks of repeated and long sounds
     "th": re.compile("[\u0e00-\u0e7f]+"),
@@ -46,7 +47,7 @@ def segmenter_of(language: str) -> Segmenter | None:
         return Segmenter(_chinese, _chinese_inside, _simplified, identity)
     if code in _RUNS:
         cut = _by_icu(code)
-        return Segmenter(cut, cut, lambda text: text, _installed("icu4py"))
+        return Segmenter(cut, cut, _with_sara_am, _installed("icu4py"))
     return None
 
 
@@ -58,6 +59,11 @@ def han_runs(text: str) -> list[str]:
 def is_han(word: str) -> bool:
     """Whether a word is of Chinese characters alone."""
     return _HAN.fullmatch(word) is not None
+
+
+def telling_characters(word: str) -> str:
+    """A word of Chinese characters without endings that say nothing: 鞋 of 鞋子."""
+    return word.rstrip(_ENDINGS) or word
 
 
 def _installed(package: str) -> str:
@@ -85,6 +91,11 @@ def _opencc():  # type: ignore[no-untyped-def]  # the package has no types
     from opencc import OpenCC
 
     return OpenCC("t2s")
+
+
+def _with_sara_am(text: str) -> str:
+    """NFKC takes the Thai vowel in two, and no dictionary has a word with its parts."""
+    return text.replace("\u0e4d\u0e32", "\u0e33")
 
 
 def _by_icu(code: str) -> Callable[[str], str]:

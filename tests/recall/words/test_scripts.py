@@ -84,6 +84,8 @@ def indexed(folder: Path, language: str) -> LexicalIndex:
         ("th", "รองเท้า", [0, 1]),
         ("th", "รองเท้าวิ่ง", [0]),
         ("th", "หูฟัง", [2]),
+        ("th", "เก้าอี้", [4]),
+        ("th", "ห้องน้ำ", [3]),
         ("th", "โต๊ะ", [5]),
         ("th", "เสื้อ", [6]),
         ("th", "เสือ", [7]),
@@ -128,11 +130,18 @@ def test_other_latin_words_are_read_as_no_sounds(indexes: dict[str, LexicalIndex
     assert indexes["zh"].read(typed).corrected == ""
 
 
-@pytest.mark.parametrize(("query", "found"), [("山鞋", 1), ("虾", 7), ("大虾", 7), ("窗帘", 6), ("雪柜双门", 8)])
+@pytest.mark.parametrize(
+    ("query", "found"), [("山鞋", 1), ("虾", 7), ("大虾", 7), ("窗帘", 6), ("雪柜双门", 8), ("帘子", 6)]
+)
 def test_a_word_that_no_title_has_is_looked_for_in_its_characters(
     indexes: dict[str, LexicalIndex], query: str, found: int
 ) -> None:
     assert indexes["zh"].search(query, 1).rows.tolist() == [found]
+
+
+@pytest.mark.parametrize(("language", "query"), [("ja", "椅子"), ("zh", "桌子"), ("zh", "梳子")])
+def test_an_ending_that_says_nothing_finds_nothing(indexes: dict[str, LexicalIndex], language: str, query: str) -> None:
+    assert len(indexes[language].search(query, 5)) == 0
 
 
 def test_a_word_is_not_found_by_a_character_where_items_hold_it(indexes: dict[str, LexicalIndex]) -> None:
