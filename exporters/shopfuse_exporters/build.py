@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from shopfuse.core.progress import Progress, silent
+from shopfuse.datasets.catalogue_language import with_language
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
 from shopfuse.release.manifest import Manifest
@@ -65,6 +66,7 @@ def build_workspace(workspace: Workspace, options: BuildOptions | None = None, p
     with disk_errors_named("build"), workspace_lock(workspace.root), _scratch(workspace.paths.build_scratch) as scratch:
         exporter = ModelExporter(scratch, options.precisions, options.accepted, times, for_gpu=options.target != CPU)
         with times.step("read catalogue"):
+            workspace, recognised = with_language(workspace)
             catalogue = load_catalogue_of(workspace)
         with times.step("load text encoder"):
             encoder = load_text_encoder(workspace.settings.text_encoder)
@@ -86,6 +88,8 @@ def build_workspace(workspace: Workspace, options: BuildOptions | None = None, p
         with times.step("golden queries"):
             gated = gate_rankings(exported, texts, queries, models.tasks, options.accepted)
         made = {"seed": options.seed, **provenance(workspace), "fusion_asked": _fusion(workspace, options)}
+        if recognised is not None:
+            made["language"] = recognised.line
         engines = Engines({}, {})
         if rtx:
             with times.step("build engines"):
@@ -110,8 +114,8 @@ def _models(workspace: Workspace, texts: EncodedTexts, options: BuildOptions, pr
         return load_models(workspace.paths.checkpoints, texts.catalogue.ids)
     return build_models(
         workspace,
-        texts.vectors.astype(np.float32),
-        texts.encoder.encoding.encode,
+        texts.meanings.astype(np.float32),
+        texts.encode,
         seed=options.seed,
         fusion=_fusion(workspace, options),
         progress=progress,

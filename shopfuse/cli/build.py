@@ -77,7 +77,11 @@ def print_summary(manifest: Manifest) -> None:
     slowest = sorted(seconds.items(), key=lambda step: -step[1])[:4]
     for line in cleaning_lines(manifest.metrics.get("cleaning", {"rules": {}})):
         out.print(f"event log: {line}", markup=False)
+    if recognised := manifest.made_by.get("language"):
+        out.print(recognised, markup=False, soft_wrap=True)
     out.print(f"release {manifest.release_id}: {manifest.items} items, fusion {manifest.fusion}")
+    if manifest.without_meaning:
+        out.print(manifest.without_meaning, style="yellow", markup=False, soft_wrap=True)
     for reason in manifest.metrics.get("kept_in_fp32", {}).values():
         out.print(f"kept in fp32: {reason}", markup=False, soft_wrap=True)
     engines = manifest.metrics.get("engines", {}).values()

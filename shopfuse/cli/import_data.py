@@ -18,6 +18,7 @@ from shopfuse.cli.console import out, print_json, progress_bars
 from shopfuse.cli.import_photos import photos
 from shopfuse.cli.options import JsonOption, WorkspaceOption
 from shopfuse.core.progress import Progress
+from shopfuse.datasets.catalogue_language import with_language
 from shopfuse.datasets.importing.catalogue import import_catalogue
 from shopfuse.datasets.importing.events import import_events
 from shopfuse.datasets.importing.formats.recognition import (
@@ -35,6 +36,7 @@ from shopfuse.datasets.importing.mapping import read_catalogue_mapping, read_eve
 from shopfuse.datasets.importing.report import ImportReport, LeftOut
 from shopfuse.datasets.importing.reviews import import_reviews
 from shopfuse.datasets.workspace import Workspace
+from shopfuse.datasets.workspace_lock import workspace_lock
 
 app = typer.Typer(
     no_args_is_help=True, help="Bring a catalogue, events, reviews or photos into a workspace.", rich_markup_mode=None
@@ -165,6 +167,10 @@ def catalog(
     retired = max_retired if full else None
     rows = partial(import_catalogue, file, fields, max_bad_share=max_bad_share, max_retired=retired)
     _import(rows, workspace, json)
+    with workspace_lock(workspace):
+        _, recognised = with_language(Workspace.open(workspace))
+    if recognised is not None and not json:
+        out.print(f"  {recognised.line}", soft_wrap=True, markup=False)
 
 
 @app.command()

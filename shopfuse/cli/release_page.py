@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -66,8 +67,11 @@ def _head(root: Path, manifest: Manifest, channels: Channels) -> Panel:
         f"fusion [bold]{manifest.fusion}[/bold], score = {tasks}",
         "similar items are ordered by the " + ("ranker" if manifest.ranks_similar else "channels"),
         f"text encoder {manifest.text_encoder}, {manifest.text_dim} numbers, at most {manifest.max_tokens} tokens",
+        f"language {manifest.language}",
         f"runs on {manifest.target}{_engines(manifest)}",
     ]
+    if manifest.without_meaning:
+        lines.append(f"[yellow]{escape(manifest.without_meaning)}[/yellow]")
     role = roles_of(manifest.release_id, channels)
     title = f"release {manifest.release_id}" + (f" · {role}" if role else "")
     return Panel("\n".join(lines), title=title, title_align="left", border_style="green" if role else "dim")
@@ -213,7 +217,17 @@ def difference(before: Manifest, after: Manifest) -> Sequence[tuple[str, str, st
     """(what, in the first, in the second) for everything that two releases do not share."""
     rows = [
         (name.replace("_", " "), str(getattr(before, name)), str(getattr(after, name)))
-        for name in ("items", "fusion", "tasks", "scenes", "target", "text_encoder", "max_tokens")
+        for name in (
+            "items",
+            "fusion",
+            "tasks",
+            "scenes",
+            "target",
+            "language",
+            "text_encoder",
+            "without_meaning",
+            "max_tokens",
+        )
     ]
     rows += [("feature schema", before.feature_schema[:SHORT], after.feature_schema[:SHORT])]
     rows += _both("model", _models_of(before), _models_of(after))

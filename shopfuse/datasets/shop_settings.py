@@ -31,14 +31,15 @@ class ShopSettings:
     text_encoder: str = "embedded"  # "embedded" (MiniLM in the training extra), a hub id, or a folder with a checkpoint
     image_encoder: str = "embedded"  # "embedded" (trained on the shop), or a hub id or folder of a ViT, CLIP or SigLIP
     fusion: str = "auto"  # auto: whichever orders validation lists best; weighted where there is nothing to learn from
-    language: str = "en"  # of titles and queries, as in ranking.languages: how the lexical index cuts words
+    language: str = ""  # of titles and queries, as in ranking.languages; "": recognised, see catalogue_language.py
     repeat_purchases: str = "auto"  # whether what a user bought is recommended again; auto: where many come back to it
     repeat_purchases_by_category: dict[str, str] = field(default_factory=dict)  # "Path > Of > Category" -> the same
     completion_min_users: int = 5  # different users of a search, before others are shown it as a completion
 
     def __post_init__(self) -> None:
         for known in fields(self):
-            CHECKS.get(known.name, _check_text)(known.name, getattr(self, known.name))
+            if known.name != "language" or self.language:
+                CHECKS.get(known.name, _check_text)(known.name, getattr(self, known.name))
         _one_of("fusion", FUSIONS, self.fusion)
         _one_of("repeat_purchases", CHOICES, self.repeat_purchases)
         for path, choice in self.repeat_purchases_by_category.items():
@@ -48,6 +49,11 @@ class ShopSettings:
                     f"setting 'repeat_purchases_by_category': expected a path such as 'Home > Light', got {path!r}"
                 )
             _one_of(f"repeat_purchases_by_category.{path}", CHOICES, choice)
+        self._check_language()
+
+    def _check_language(self) -> None:
+        if not self.language:
+            return
         if not _LANGUAGE.fullmatch(self.language):
             raise ShopSettingsError(
                 f"setting 'language': expected a code such as 'en' or 'de-AT', got {self.language!r}"
@@ -101,6 +107,8 @@ def settings_toml(settings: ShopSettings) -> str:
     """The text of a `shop.toml` that reads back as `settings`."""
     lines, tables = [], []
     for key, value in asdict(settings).items():
+        if value == "":  # not said yet
+            continue
         if not isinstance(value, dict):
             lines.append(f"{key} = {_quoted(value)}")
         elif value:

@@ -12,38 +12,41 @@ from shopfuse.core.errors import ShopfuseError
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """`stemmer`: the name of the Snowball stemmer, "" for none. `segmented`: words are not separated by spaces.
-    `compounds`: they are written in one. `digraphs`: two letters that are typed for one with a mark."""
+    """`name`: in English. `stemmer`: of Snowball, "" for none; of the Latin words where a script has no stems.
+    `compounds`: words are written in one. `digraphs`: two letters that are typed for one with a mark."""
 
+    name: str
     stemmer: str
-    segmented: bool = False
     compounds: bool = False
     digraphs: tuple[str, ...] = ()
 
 
+UNDETERMINED = "und"
 LANGUAGES = {
-    "ar": Language("arabic"),
-    "da": Language("danish", compounds=True, digraphs=("aa", "oe")),
-    "de": Language("german", compounds=True, digraphs=("ae", "oe", "ue")),
-    "el": Language("greek"),
-    "en": Language("english"),
-    "es": Language("spanish"),
-    "fi": Language("finnish", compounds=True),
-    "fr": Language("french"),
-    "hu": Language("hungarian"),
-    "it": Language("italian"),
-    "nl": Language("dutch", compounds=True),
-    "no": Language("norwegian", compounds=True, digraphs=("aa", "oe")),
-    "pt": Language("portuguese"),
-    "ro": Language("romanian"),
-    "ru": Language("russian"),
-    "sv": Language("swedish", compounds=True),
-    "ta": Language("tamil"),
-    "tr": Language("turkish"),
-    "und": Language(""),  # undetermined: words as they are written, for every other language with spaces
-    "zh": Language("english", segmented=True),  # the stemmer is for the Latin words among the Chinese ones
+    "ar": Language("Arabic", "arabic"),
+    "da": Language("Danish", "danish", compounds=True, digraphs=("aa", "oe")),
+    "de": Language("German", "german", compounds=True, digraphs=("ae", "oe", "ue")),
+    "el": Language("Greek", "greek"),
+    "en": Language("English", "english"),
+    "es": Language("Spanish", "spanish"),
+    "fi": Language("Finnish", "finnish", compounds=True),
+    "fr": Language("French", "french"),
+    "hu": Language("Hungarian", "hungarian"),
+    "it": Language("Italian", "italian"),
+    "ja": Language("Japanese", "english"),
+    "nl": Language("Dutch", "dutch", compounds=True),
+    "no": Language("Norwegian", "norwegian", compounds=True, digraphs=("aa", "oe")),
+    "pt": Language("Portuguese", "portuguese"),
+    "ro": Language("Romanian", "romanian"),
+    "ru": Language("Russian", "russian"),
+    "sv": Language("Swedish", "swedish", compounds=True),
+    "ta": Language("Tamil", "tamil"),
+    "th": Language("Thai", "english"),
+    "tr": Language("Turkish", "turkish"),
+    UNDETERMINED: Language("undetermined", ""),  # words as they are written, for every other language with spaces
+    "zh": Language("Chinese", "english"),
 }
-DEFAULT_LANGUAGE = "en"
+DEFAULT_LANGUAGE = "en"  # where there is no catalogue to recognise one from
 
 
 class UnknownLanguage(ShopfuseError):

@@ -92,7 +92,7 @@ def build_lexical(folder: Path, items: Iterable[CatalogueItem], language: str = 
     The items are gone through twice: how they write their words is known only when all have been read.
     """
     analyser = Analyser(language)
-    vocabulary = Vocabulary(analyser)
+    vocabulary = Vocabulary.of(analyser)
     for item in items:
         vocabulary.add(item.title, telling_text(item), item.brand or "")
     joints = vocabulary.joints()

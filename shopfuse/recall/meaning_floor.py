@@ -39,11 +39,14 @@ def meaning_floor(indexes: RecallIndexes, encode: Callable[[Sequence[str]], Floa
     return max(float(np.quantile(_nearest(encode(kind), vectors), 1.0 - TOO_NEAR)) for kind in _strangers(indexes))
 
 
-def unrelated(scores: Floats, mask: Floats, floor: float, read: ReadQuery = NOTHING_READ) -> NDArray[np.bool_]:
+def unrelated(
+    scores: Floats, mask: Floats, floor: float, read: ReadQuery = NOTHING_READ, words_alone: bool = False
+) -> NDArray[np.bool_]:
     """Which candidates hold no word and no number of the query, as it was `read`, and are not near it in meaning, given
-    the channels' scores and mask [c, K]. None where either channel does not apply: then nothing is known of them."""
-    applies = (mask[:, LEXICAL] > 0) & (mask[:, SEMANTIC] > 0)
-    far: NDArray[np.bool_] = scores[:, SEMANTIC] < (np.inf if read.is_code else floor)
+    the channels' scores and mask [c, K]. None where either channel does not apply: then nothing is known of them.
+    `words_alone`: in this shop nothing is ever near in meaning."""
+    applies = (mask[:, LEXICAL] > 0) & ((mask[:, SEMANTIC] > 0) | words_alone)
+    far: NDArray[np.bool_] = scores[:, SEMANTIC] < (np.inf if read.is_code or words_alone else floor)
     named = (mask[:, IDENTIFIER] > 0) & (scores[:, IDENTIFIER] > 0)
     far &= applies & (scores[:, LEXICAL] <= 0) & ~named
     return far

@@ -41,9 +41,10 @@ class RecallQuery:
         image_embedding: Vector | None = None,
         as_typed: bool = False,
     ) -> RecallQuery:
-        """What a user with this history asks for."""
+        """What a user with this history asks for. Vectors of zeros say nothing: they are absent."""
         past = history.rows, history.weights()
-        return cls(query, text_embedding, behaviour_vector, *past, image_embedding, history.memory, as_typed)
+        text, behaviour = said(text_embedding), said(behaviour_vector)
+        return cls(query, text, behaviour, *past, image_embedding, history.memory, as_typed)
 
     @cached_property
     def newest_rows(self) -> NDArray[np.int32]:
@@ -53,6 +54,11 @@ class RecallQuery:
         _, first = np.unique(known, return_index=True)
         newest: NDArray[np.int32] = known[np.sort(first)]
         return newest
+
+
+def said(vector: Vector | None) -> Vector | None:
+    """The vector; None for zeros, which stand for what an encoder does not know."""
+    return vector if vector is not None and vector.any() else None
 
 
 @dataclass(frozen=True, slots=True)

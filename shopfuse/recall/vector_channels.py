@@ -10,7 +10,7 @@ import numpy as np
 from shopfuse.recall.contents import IndexContents
 from shopfuse.recall.hits import NO_HITS, Hits
 from shopfuse.recall.indexes import Column, IndexFile, RecallChannel, RecallIndexes, Scored
-from shopfuse.recall.query import BEHAVIOUR_VECTOR, IMAGE_EMBEDDING, TEXT_EMBEDDING, Need, RecallQuery, Vector
+from shopfuse.recall.query import BEHAVIOUR_VECTOR, IMAGE_EMBEDDING, TEXT_EMBEDDING, Need, RecallQuery, Vector, said
 from shopfuse.recall.selection import Selection
 from shopfuse.recall.vectors import VectorIndex, build_vectors
 from shopfuse.release.layout import ReleaseLayout
@@ -51,7 +51,8 @@ def query_like(indexes: RecallIndexes, row: int) -> RecallQuery:
     """The query for items like the item `row`: its own vectors, and itself as the whole history."""
     text, behaviour = (indexes[file].vectors[row].astype(np.float32) for file in (TEXT_INDEX, BEHAVIOUR_INDEX))
     history = np.array([row], np.int32), np.ones(1, np.float32)
-    return RecallQuery("", text, behaviour, *history, image_embedding(indexes, row))
+    image = image_embedding(indexes, row)
+    return RecallQuery("", said(text), said(behaviour), *history, image)
 
 
 def _search_images(indexes: RecallIndexes, query: RecallQuery, k: int, selection: Selection | None) -> Hits:

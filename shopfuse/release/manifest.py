@@ -61,6 +61,7 @@ class Manifest:
     labels: dict[str, int] = field(default_factory=dict)  # text head -> how many labels it tells apart
     search_weights: dict[str, float] = field(default_factory=dict)  # channel -> weight, where judgments chose them
     meaning_floor: float = -1.0  # cosine below which meaning alone is no answer, see recall/meaning_floor.py
+    without_meaning: str = ""  # why no query is encoded: the encoder does not cover the language; "" where it does
     repeat_purchases: str = "auto"  # one of CHOICES in ranking/repeat_purchases.py
     repeat_purchases_by_category: dict[str, str] = field(default_factory=dict)  # "Path > Of > Category" -> a choice
     metrics: dict[str, Any] = field(default_factory=dict)

@@ -81,9 +81,10 @@ def _encode_images(
 
 def _catalogue_inputs(models: ShopModels, texts: EncodedTexts, images: _Images) -> CatalogueInputs:
     count = len(texts.catalogue)
-    present = {"text": np.ones(count, np.bool_), "image": images.present, "behaviour": models.behaviour_present}
+    covered = np.full(count, texts.coverage.covers)
+    present = {"text": covered, "image": images.present, "behaviour": models.behaviour_present}
     return CatalogueInputs(
-        text_embedding=texts.vectors,
+        text_embedding=texts.meanings,
         image_embedding=images.vectors,
         behaviour_embedding=models.behaviour_embeddings,
         attributes=texts.catalogue.attributes,

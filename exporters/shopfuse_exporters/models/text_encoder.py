@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,6 +14,7 @@ from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.training.data.catalogue import Catalogue
 from shopfuse.training.models.text_encoder import LoadedTextEncoder
+from shopfuse_exporters.encoding.coverage import Coverage, measure_coverage
 from shopfuse_exporters.encoding.encoder import WorkspaceEncoder, export_text_encoder, open_encoder, real_texts
 from shopfuse_exporters.encoding.run import encode_texts
 from shopfuse_exporters.models.exporter import ExportedModel, ModelExporter
@@ -27,6 +29,19 @@ class EncodedTexts:
     vectors: NDArray[np.float16]  # [N, text_dim], row-aligned with the catalogue
     computed: int  # of them, those that were not known before
     per_s: float
+    coverage: Coverage
+
+    @property
+    def meanings(self) -> NDArray[np.float16]:
+        """The vectors as the shop is searched by them, [N, text_dim]: zeros, which are absent texts, where the encoder
+        does not cover its language."""
+        return self.vectors if self.coverage.covers else np.zeros_like(self.vectors)
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Of queries, [n, text_dim]; zeros likewise."""
+        if self.coverage.covers:
+            return self.encoder.encoding.encode(texts)
+        return np.zeros((len(texts), self.loaded.text_dim), np.float32)
 
 
 def encode_catalogue_texts(
@@ -41,4 +56,6 @@ def encode_catalogue_texts(
         vectors, computed = encode_texts(texts, encoder.encoding, encoder.cache, progress)
         seconds = time.perf_counter() - started
     per_s = round(computed / seconds, 1) if computed else 0.0
-    return EncodedTexts(catalogue, loaded, exported, encoder, vectors, computed, per_s)
+    with exporter.times.step("encoder coverage"):
+        coverage = measure_coverage(catalogue, encoder.tokenizer, encoder.encoding.encode)
+    return EncodedTexts(catalogue, loaded, exported, encoder, vectors, computed, per_s, coverage)

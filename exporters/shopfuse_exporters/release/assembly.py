@@ -28,7 +28,7 @@ from shopfuse.recall.completion.entries import CompletionEntries
 from shopfuse.recall.completion.index import CompletionIndex, write_completions
 from shopfuse.recall.indexes import RecallIndexes, build_indexes
 from shopfuse.recall.matching.match_set import build_match_tables
-from shopfuse.recall.meaning_floor import meaning_floor
+from shopfuse.recall.meaning_floor import NO_FLOOR, meaning_floor
 from shopfuse.recall.words.analysis import Analyser
 from shopfuse.recall.words.knowledge import SPELLING
 from shopfuse.recall.words.spelling import Spelling
@@ -80,7 +80,8 @@ class ReleaseParts:
     @property
     def metrics(self) -> dict[str, Any]:
         kept = {"kept_in_fp32": self.gated.kept_in_fp32} if self.gated.kept_in_fp32 else {}
-        texts = {"encoded": self.texts.computed, "per_s": self.texts.per_s}
+        coverage = self.texts.coverage.record()
+        texts = {"encoded": self.texts.computed, "per_s": self.texts.per_s, "coverage": coverage}
         heads = {name: head.metrics for name, head in self.heads.items()}
         engines = {"engines": self.engines.metrics()} if self.target == ENGINES else {}
         return {**self.models.metrics, "texts": texts, **kept, **heads, **engines}
@@ -98,7 +99,7 @@ def make_release(workspace: Workspace, parts: ReleaseParts, times: StepTimes, pr
             CompletionIndex.open(layout.completion)
             indexes = RecallIndexes.open(layout)  # what cannot be opened here is not released
         with times.step("meaning floor"):
-            floor = meaning_floor(indexes, parts.texts.encoder.encoding.encode)
+            floor = meaning_floor(indexes, parts.texts.encode) if parts.texts.coverage.covers else NO_FLOOR
         with times.step("write models"):
             known = known_models(workspace.paths.releases, workspace.paths.model_repository)
             versions = put_models(layout.models, gated.verified, known, parts.target, parts.engines.files)
@@ -199,6 +200,11 @@ def _put_ensembles(
     }
 
 
+def _without_meaning(parts: ReleaseParts) -> str:
+    coverage = parts.texts.coverage
+    return "" if coverage.covers else coverage.line(parts.texts.loaded.source, parts.shop.catalogue.language)
+
+
 def _manifest(
     release_id: str,
     settings: ShopSettings,
@@ -233,6 +239,7 @@ def _manifest(
         language=parts.shop.catalogue.language,
         search_weights=models.search_weights,
         meaning_floor=round(floor, 4),
+        without_meaning=_without_meaning(parts),
         repeat_purchases=settings.repeat_purchases,
         repeat_purchases_by_category=dict(settings.repeat_purchases_by_category),
         labels=label_counts(parts.heads),

@@ -71,7 +71,8 @@ def _unrelated(engine: Engine, call: Call, scores: Floats, mask: Floats) -> NDAr
     request = call.request
     if request.surface != SEARCH or not request.query or request.image or _was_asked(engine, call):
         return np.zeros(len(scores), np.bool_)
-    return unrelated(scores, mask, engine.release.manifest.meaning_floor, call.reading)
+    manifest = engine.release.manifest
+    return unrelated(scores, mask, manifest.meaning_floor, call.reading, bool(manifest.without_meaning))
 
 
 def _was_asked(engine: Engine, call: Call) -> bool:

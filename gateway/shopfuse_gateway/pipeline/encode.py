@@ -62,8 +62,9 @@ def _like_item(engine: Engine, item_id: str) -> Intent:
 async def _query_intent(engine: Engine, call: Call, user: User) -> Intent:
     """Of words, an image, or both; the two are encoded side by side."""
     request = call.request
+    readable = request.query and not engine.release.manifest.without_meaning
     words, image = await asyncio.gather(
-        _encode_words(engine, call, call.reading.text) if request.query else _nothing(),
+        _encode_words(engine, call, call.reading.text) if readable else _nothing(),
         _encode_image(engine, call, request.image) if request.image else _nothing(),
     )
     vector = _middle(words.query_vector if words else None, image.image_vector if image else None)

@@ -32,7 +32,7 @@ from shopfuse.ranking.text import normalise_query
 from shopfuse.ranking.user_state import UNKNOWN_USER
 from shopfuse.recall.channels import POOL, channel_scores, pool, search
 from shopfuse.recall.co_visit import CO_VISIT_INDEX
-from shopfuse.recall.hits import Hits
+from shopfuse.recall.hits import NO_HITS, Hits
 from shopfuse.recall.indexes import RecallIndexes
 from shopfuse.recall.popular import POPULAR_INDEX
 from shopfuse.recall.query import RecallQuery
@@ -83,6 +83,7 @@ class OfflineRows:
         """The topics as recall sees them."""
         queries = [normalise_query(topic.query) for topic in topics]
         embeddings = self.text.encode([self.indexes[LEXICAL_INDEX].read(query).text for query in queries])
+        embeddings *= self.indexes[TEXT_INDEX].vectors[:1].any()  # zeros where the encoder does not cover the language
         vectors = self.query_tower.run({"text_embedding": embeddings})["query_vector"]
         histories = [self._history(topic.user_id) for topic in topics]
         return [
@@ -127,7 +128,12 @@ class OfflineRows:
         selection = self.indexes.items.select(NO_FILTER)
         rows, scores, mask = self._candidates(query)
         alone = {"bm25": "lexical", "semantic": "semantic"}
-        rankings = {name: search(self.indexes, one, query, POOL, selection).rows for name, one in alone.items()}
+        rankings = {
+            name: search(self.indexes, one, query, POOL, selection).rows
+            if self.indexes.channels[one].applies(query)
+            else NO_HITS.rows
+            for name, one in alone.items()
+        }
         for method in FUSION_METHODS:
             relevance, _ = fuse(method, scores, mask, SEARCH, self.learned)
             rankings[method] = rows[np.lexsort((rows, -in_order(relevance, scores, mask)))]

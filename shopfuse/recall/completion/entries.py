@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.ranking.item import CATEGORY_SEPARATOR, CatalogueItem
-from shopfuse.ranking.languages import language_of
 from shopfuse.recall.completion.folding import folded_key, folded_words
 from shopfuse.recall.completion.phrases import TitlePhrases
 from shopfuse.recall.lexical_recipe import telling_text
@@ -67,7 +66,7 @@ class CompletionEntries:
     """Takes a catalogue in, item by item in the order of the rows."""
 
     def __init__(self, language: str) -> None:
-        self._phrases = TitlePhrases(language, language_of(language).segmented)
+        self._phrases = TitlePhrases(language)
         self._categories: dict[tuple[str, ...], _Lead] = {}
         self._brands: dict[str, _Lead] = {}
         self._words: set[str] = set()

@@ -13,6 +13,7 @@ from functools import cache
 import tantivy
 
 from shopfuse.ranking.languages import language_of
+from shopfuse.recall.words.segmentation import Segmenter
 
 # Languages whose list of stop words tantivy brings along.
 STOPPED = frozenset(
@@ -49,15 +50,15 @@ def folded_prefix(typed: str) -> str:
     return key if not typed[-1:].isalnum() else key[:-1]
 
 
-def runs_of_words(title: str, segmented: bool) -> list[list[str]]:
+def runs_of_words(title: str, segmenter: Segmenter | None) -> list[list[str]]:
     """The words of a title as they are shown, in lower case, parted where punctuation parts them. The first letter says
-    how a word is joined to the one before: a space, or none where a language has none (`segmented`)."""
+    how a word is joined to the one before: a space, or none where a language has none and a `segmenter` cuts them."""
     runs: list[list[str]] = [[]]
     for match in _WORD.finditer(unicodedata.normalize("NFKC", title).lower()):
         word = _trimmed(match[0])
         if (not word and match[0] not in JOINS) or (word and not match[0].startswith(word)):
             runs.append([])
-        runs[-1] += _joined(word or match[0], segmented) if word or match[0] in JOINS else []
+        runs[-1] += _joined(word or match[0], segmenter) if word or match[0] in JOINS else []
         if word and not match[0].endswith(word):
             runs.append([])
     return [run for run in runs if run]
@@ -71,12 +72,10 @@ def _trimmed(word: str) -> str:
     return word[held[0] : held[-1] + 1] if held else ""
 
 
-def _joined(word: str, segmented: bool) -> list[str]:
-    if not segmented or word.isascii():
+def _joined(word: str, segmenter: Segmenter | None) -> list[str]:
+    if segmenter is None or word.isascii():
         return [f" {word}"]
-    import rjieba  # as in words/analysis.py: its dictionary takes 30 MB and 0.1 s
-
-    first, *others = rjieba.cut(word, hmm=False)
+    first, *others = segmenter.in_order(word).split()
     return [f" {first}", *(f"\0{other}" for other in others)]
 
 

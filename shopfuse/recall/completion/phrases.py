@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.recall.completion.folding import folded_key, is_filler, runs_of_words, text_of
+from shopfuse.recall.words.segmentation import segmenter_of
 
 LONGEST = 4  # words
 MIN_ITEMS = 2
@@ -47,8 +48,8 @@ NONE = -1
 class TitlePhrases:
     """Takes titles in while a catalogue goes by."""
 
-    def __init__(self, language: str, segmented: bool) -> None:
-        self._language, self._segmented = language, segmented
+    def __init__(self, language: str) -> None:
+        self._language, self._segmenter = language, segmenter_of(language)
         self._forms: dict[str, int] = {}  # words as they are written
         self._forms_at, self._runs, self._items = array("i"), array("i"), array("i")
         self._popular = array("d")
@@ -58,7 +59,7 @@ class TitlePhrases:
         """One item's title, and how popular the item is, from 0."""
         item = len(self._popular)
         self._popular.append(popularity)
-        for run in runs_of_words(title, self._segmented):
+        for run in runs_of_words(title, self._segmenter):
             self._run += 1
             for word in run:
                 self._forms_at.append(self._forms.setdefault(word, len(self._forms)))

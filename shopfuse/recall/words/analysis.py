@@ -1,8 +1,8 @@
 """How text becomes words: the same for items and for queries of one language.
 
-Text is folded (NFKC), quantities become single words, Chinese is cut at its words' bounds, and what remains is done by
-a tantivy analyser: lower case, no accents or ligatures, stems. Traditional and simplified characters stay as they were
-written. What is folded is for comparing only: nobody is shown it.
+Text is folded (NFKC, and characters that are told apart by nobody), quantities become single words, scripts without
+spaces are cut at their words' bounds, and what remains is done by a tantivy analyser: lower case, no accents or
+ligatures, stems. What is folded is for comparing only: nobody is shown it.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from functools import cache, lru_cache
-from importlib import metadata
 
 import tantivy
 
 from shopfuse.ranking.languages import language_of
 from shopfuse.ranking.text import separate_fractions
 from shopfuse.recall.words.joints import Token, tokens
+from shopfuse.recall.words.segmentation import segmenter_of
 from shopfuse.recall.words.units import measures, with_measures
 
 VERSION = 4  # of the rules here and in units.py, and of what an index knows beside them: none of another is searched
-SEGMENTER = "rjieba"
 MAX_WORD_BYTES = 40
 STEMS = 100_000  # remembered: a catalogue repeats its words
-HAN = (("\u3400", "\u9fff"), ("\uf900", "\ufaff"), ("\U00020000", "\U0003ffff"))
+WITH_MARKS = r"[\p{L}\p{N}\p{M}]+"  # of scripts whose vowels and tones are marks
+MARKED = ("th", "und")
 
 
 class Analyser:
@@ -33,13 +33,17 @@ class Analyser:
     def __init__(self, language: str) -> None:
         rules = language_of(language)
         self.language = language
-        self.segmented = rules.segmented
+        self.segmenter = segmenter_of(language)
         self.compounds = rules.compounds
+        self.is_spoken = language.split("-")[0] == "zh"  # its words are also typed as they sound
         self._digraphs = re.compile(rf"(?<![aeiouq])(?:{'|'.join(rules.digraphs)})", re.I) if rules.digraphs else None
-        self.stems = _word_filters(rules.stemmer)
-        self._plain = _word_filters("")
+        marked = language.split("-")[0] in MARKED
+        self.stems = _word_filters(rules.stemmer, marked)
+        self._plain = _word_filters("", marked)
         self.stem = lru_cache(STEMS)(self._stem)  # the indexed form of one surface word
-        self.identity = _identity(language, rules.segmented)
+        cutter = self.segmenter.identity if self.segmenter else "words with marks" if marked else "spaces"
+        # Names what decides how words are cut: an index may be searched with the very same only.
+        self.identity = f"{language.split('-')[0]}, rules {VERSION}, {cutter}"
 
     def item_text(self, text: str, further: Iterable[str] = ()) -> str:
         """What tantivy's analyser gets to read of an item's folded text, and of further words of it."""
@@ -62,7 +66,8 @@ class Analyser:
 
     def folded(self, text: str) -> str:
         valid = text.encode(errors="replace").decode()  # lone surrogates are no UTF-8
-        return unicodedata.normalize("NFKC", separate_fractions(valid))
+        folded = unicodedata.normalize("NFKC", separate_fractions(valid))
+        return self.segmenter.same(folded) if self.segmenter else folded
 
     def _letters(self, text: str) -> str:
         return self._digraphs.sub(lambda match: match[0][0], text) if self._digraphs else text
@@ -72,21 +77,9 @@ class Analyser:
         return word.lower() if word.isascii() else next(iter(self._plain.analyze(word)), word)
 
     def _spaced(self, text: str, of_item: bool) -> str:
-        return " ".join(_segments(text, of_item)) if self.segmented else text
-
-
-def _segments(text: str, of_item: bool) -> list[str]:
-    """The text's words, long ones with the words inside them. Of an item also each character by itself.
-
-    Without the segmenter's guesses at unknown words: those depend on what stands beside them, and an item would then
-    be cut elsewhere than the query that means it.
-    """
-    import rjieba  # its dictionary takes 30 MB and 0.1 s: only a shop in Chinese pays for it
-
-    segments: list[str] = rjieba.cut_for_search(text, hmm=False)
-    if of_item:
-        segments += [char for segment in segments if len(segment) > 1 for char in segment if is_han(char)]
-    return segments
+        if self.segmenter is None:
+            return text
+        return self.segmenter.of_item(text) if of_item else self.segmenter.inside(text)
 
 
 def fold_word(word: str) -> str:
@@ -94,19 +87,9 @@ def fold_word(word: str) -> str:
     return next(iter(_word_filters("").analyze(word)), word)
 
 
-def is_han(char: str) -> bool:
-    return any(first <= char <= last for first, last in HAN)
-
-
-def _identity(language: str, segmented: bool) -> str:
-    """Names what decides how words are cut; an index may be searched with the very same only."""
-    cutter = f"{SEGMENTER} {metadata.version(SEGMENTER)}" if segmented else "spaces"
-    return f"{language.split('-')[0]}, rules {VERSION}, {cutter}"
-
-
 @cache
-def _word_filters(stemmer: str) -> tantivy.TextAnalyzer:
-    words = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+def _word_filters(stemmer: str, marked: bool = False) -> tantivy.TextAnalyzer:
+    words = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.regex(WITH_MARKS) if marked else tantivy.Tokenizer.simple())
     words = words.filter(tantivy.Filter.remove_long(MAX_WORD_BYTES)).filter(tantivy.Filter.lowercase())
     words = words.filter(tantivy.Filter.ascii_fold())
     return (words.filter(tantivy.Filter.stemmer(stemmer)) if stemmer else words).build()

@@ -23,6 +23,7 @@ from shopfuse.recall.words.compounds import NO_COMPOUNDS, Compounds
 from shopfuse.recall.words.joints import Joints, Pairs, read_joints, write_joints
 from shopfuse.recall.words.json_files import read_words, write_words
 from shopfuse.recall.words.known_words import KnownWords, build_known_words
+from shopfuse.recall.words.readings import Readings, Spoken, read_readings, write_readings
 from shopfuse.recall.words.spelling import MAX_WORDS, Spelling, build_spelling
 from shopfuse.recall.words.units import without_measures, writings
 from shopfuse.release.manifest import ReleaseError
@@ -46,6 +47,7 @@ class WordKnowledge:
     usual_forms: UsualForms
     usual_quantities: UsualQuantities
     compounds: Compounds
+    readings: Readings  # of a shop in Chinese
 
 
 @dataclass(slots=True)
@@ -57,6 +59,13 @@ class Vocabulary:
     pairs: Pairs = field(default_factory=Pairs)
     quantities: Counter[tuple[str, str]] = field(default_factory=Counter)
     brands: BrandNames = field(default_factory=BrandNames)
+    spoken: Spoken | None = None
+
+    @classmethod
+    def of(cls, analyser: Analyser) -> Vocabulary:
+        return cls(
+            analyser, spoken=Spoken(analyser.segmenter.in_order) if analyser.segmenter and analyser.is_spoken else None
+        )
 
     def add(self, title: str, others: str, brand: str) -> None:
         """One item's title, the text of its other telling fields, and its brand."""
@@ -66,6 +75,8 @@ class Vocabulary:
         self.pairs.add(analyser.tokens(without_measures(folded)))
         self.quantities.update(writings(folded))
         self.brands.add(brand, analyser.surface(brand))
+        if self.spoken is not None:
+            self.spoken.add(f"{folded} {analyser.folded(others)}")
 
     def joints(self) -> Joints:
         return self.pairs.joints(self.items_with, self.analyser.stem)
@@ -81,6 +92,8 @@ def write_knowledge(folder: Path, vocabulary: Vocabulary, joints: Joints) -> Non
     write_brands(folder, vocabulary.brands.believed(vocabulary.items_with))
     usual = dict(pair for pair, _ in reversed(vocabulary.quantities.most_common(MAX_QUANTITIES)))
     write_words(folder / USUAL_QUANTITIES, usual)
+    if vocabulary.spoken is not None:
+        write_readings(folder, vocabulary.spoken.readings())
     write_words(folder / USUAL_FORMS, _usual_forms(vocabulary.items_with, analyser.stem))
 
 
@@ -98,6 +111,7 @@ def read_knowledge(folder: Path) -> WordKnowledge:
         forms,
         _read_usual(folder / USUAL_QUANTITIES, "how a catalogue writes quantities"),
         Compounds.of(forms) if analyser.compounds else NO_COMPOUNDS,
+        read_readings(folder) if analyser.is_spoken else {},
     )
 
 

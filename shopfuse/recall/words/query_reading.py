@@ -18,6 +18,8 @@ from shopfuse.recall.words.joints import MIN_PART, joined, parts_of, usually_wri
 from shopfuse.recall.words.knowledge import WordKnowledge
 from shopfuse.recall.words.negations import Negations
 from shopfuse.recall.words.price_limits import price_limits
+from shopfuse.recall.words.readings import spoken
+from shopfuse.recall.words.segmentation import is_han, telling_characters
 from shopfuse.recall.words.spelling import MIN_LENGTH
 from shopfuse.recall.words.units import rewritten
 
@@ -156,7 +158,8 @@ class QueryReader:
 
     def _changes(self, words: Sequence[str]) -> dict[tuple[str, ...], str]:
         """What to write in the place of words that no item holds, and of words that the catalogue writes as one."""
-        joined = {pair: "".join(pair) for pair in pairwise(words) if self._is_torn(*pair)}
+        joined = spoken(words, self.knowledge.readings, lambda word: self._known(word) or self._is_word(word))
+        joined |= {pair: "".join(pair) for pair in pairwise(words) if self._is_torn(*pair)}
         torn = {word for pair in joined for word in pair}
         unknown = [word for word in words if word not in torn and not self._known(word)]
         mended = {(word,): self._correction(word) or self._apart(word) for word in unknown}
@@ -164,7 +167,10 @@ class QueryReader:
 
     def _correction(self, word: str) -> str | None:
         """A word of the language is nobody's slip, also where the shop has nothing of it: lamb is no lamp."""
-        return None if self.knowledge.known.is_word(word) else self.knowledge.spelling.correction(word)
+        return None if self._is_word(word) else self.knowledge.spelling.correction(word)
+
+    def _is_word(self, word: str) -> bool:
+        return self.knowledge.known.is_word(word)
 
     def _completions(self, words: Sequence[str]) -> tuple[str, ...]:
         """What the last word, which no item holds, may become when it is typed to its end. A word of the language only
@@ -198,15 +204,21 @@ class QueryReader:
         """Each distinct indexed word with its other spellings; the last one was read as any of `completed`."""
         written = {self._stem(word): word for word in reversed(words)}
         kept = list(dict.fromkeys(map(self._stem, words)))
-        kept = self._without_absent_compounds(kept) if self.knowledge.analyser.segmented else kept
+        kept = self._without_absent_compounds(kept) if self.knowledge.analyser.segmenter else kept
         begun, endings = self._stem(words[-1]) if completed else "", [self._stem(word) for word in completed]
         return [self._query_word(stem, written[stem], endings if stem == begun else ()) for stem in kept]
 
     def _query_word(self, stem: str, word: str, endings: Sequence[str]) -> QueryWord:
         kinds, about = self._family(stem)
         parts = [self._stem(part) for part in parts_of(word, self.knowledge.joints, self._stem)]
+        forms: list[Form] = [(form,) for form in dict.fromkeys((stem, *endings, *kinds))]
+        if self.knowledge.analyser.segmenter and len(word) > 1 and is_han(word) and not self.items_with(stem):
+            # Written in other words: 跑鞋 is in 跑步鞋, and what 螃蟹 ends with in 大闸蟹.
+            characters = telling_characters(word)
+            forms.append(tuple(dict.fromkeys(characters)))
+            parts.append(characters[-1])
         halves = tuple(dict.fromkeys(half for half in (*parts, *about) if half != stem))
-        return QueryWord(tuple((form,) for form in dict.fromkeys((stem, *endings, *kinds))), halves, word)
+        return QueryWord(tuple(forms), halves, word)
 
     def _without_absent_compounds(self, words: list[str]) -> list[str]:
         """Segmentation gives a long word and the words inside it: one that no item holds says nothing that those do

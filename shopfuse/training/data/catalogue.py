@@ -53,10 +53,9 @@ class Catalogue:
         return [item_text(*row) for row in zip(*columns, strict=True)]
 
 
-def load_catalogue(
-    items: pl.DataFrame, with_image: pl.Series | None = None, language: str = DEFAULT_LANGUAGE
-) -> Catalogue:
-    """The catalogue of a sorted ITEM_SCHEMA frame; `with_image` lists the ids of the items that have an image."""
+def load_catalogue(items: pl.DataFrame, with_image: pl.Series | None = None, language: str = "") -> Catalogue:
+    """The catalogue of a sorted ITEM_SCHEMA frame; `with_image` lists the ids of the items that have an image. Where no
+    language is said, nor was recognised yet, it counts as English."""
     paths = [tuple(path or ()) for path in items["category"].to_list()]
     return Catalogue(
         ids=items["item_id"].to_list(),
@@ -70,7 +69,7 @@ def load_catalogue(
         parent=np.array([text_code(CATEGORY_SEPARATOR.join(path[:-1])) for path in paths], np.int32),
         has_image=_members(items["item_id"], with_image),
         group=group_codes(items["group_id"].to_list()),
-        language=language,
+        language=language or DEFAULT_LANGUAGE,
     )
 
 

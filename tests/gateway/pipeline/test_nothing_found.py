@@ -58,3 +58,18 @@ async def test_meaning_answers_where_it_is_near(copied: Path, serve: Serve) -> N
         answer = await shop.search(SearchRequest(query=NONSENSE))
 
     assert answer.items and not answer.fallback
+
+
+async def test_a_shop_without_meaning_is_searched_by_words_alone_and_nothing_is_encoded(
+    copied: Path, serve: Serve
+) -> None:
+    edit_manifest(copied, "r1", without_meaning="its encoder does not read Volapük")
+    async with serve() as shop:
+        found = await shop.search(SearchRequest(query="red shoes", page_size=5))
+        nothing = await shop.search(SearchRequest(query=NONSENSE))
+        calls = set(shop.triton.fake.calls)
+
+    assert len(found.items) == 5 and not found.degraded
+    assert not any(score.channel == "semantic" for item in found.items for score in item.recall_channels)
+    assert not nothing.items and not nothing.degraded
+    assert not any("encode_query" in name for name in calls)
