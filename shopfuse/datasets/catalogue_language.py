@@ -48,7 +48,7 @@ SCRIPTS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Recognised:
+class RecognisedLanguage:
     """`code`: as in ranking.languages, UNDETERMINED where the titles do not tell or no rules are known for it.
     `titles`: that hold words, of which `counts` are in each language."""
 
@@ -73,8 +73,8 @@ _UNKNOWN: Final = (
 )
 
 
-def with_language(workspace: Workspace) -> tuple[Workspace, Recognised | None]:
-    """The workspace with a language in its settings. Recognised and written to shop.toml where that says none and there
+def with_language(workspace: Workspace) -> tuple[Workspace, RecognisedLanguage | None]:
+    """The workspace with a language in its settings. RecognisedLanguage and written to shop.toml where that says none and there
     are items; None where it says one, which nothing ever overwrites."""
     if workspace.settings.language or not workspace.has_items:
         return workspace, None
@@ -93,11 +93,11 @@ def _write(path: Path, code: str) -> None:
     write_text(path, rest if replaced else f"{line}\n{text}")
 
 
-def recognise(texts: Iterable[str]) -> Recognised:
+def recognise(texts: Iterable[str]) -> RecognisedLanguage:
     """The language of texts without names of brands."""
     read = [words for words in map(_telling, texts) if words]
     if not read:
-        return Recognised(UNDETERMINED, 0, {})
+        return RecognisedLanguage(UNDETERMINED, 0, {})
     names, likely = _likelihoods(read)
     shares = np.full(len(names), 1.0 / len(names))
     for _ in range(ROUNDS):
@@ -107,10 +107,10 @@ def recognise(texts: Iterable[str]) -> Recognised:
     best = belief.argmax(1)
     main = int(np.bincount(best, minlength=len(names)).argmax())
     if shares[main] < MAIN or likely[best == main, main].mean() < SURE:
-        return Recognised(UNDETERMINED, len(read), {})
+        return RecognisedLanguage(UNDETERMINED, len(read), {})
     counts = Counter(names[place] for place in best.tolist())
     kept = {name: n for name, n in counts.most_common() if name == names[main] or n >= max(MIXED * len(read), FEWEST)}
-    return Recognised(names[main] if names[main] in LANGUAGES else UNDETERMINED, len(read), kept)
+    return RecognisedLanguage(names[main] if names[main] in LANGUAGES else UNDETERMINED, len(read), kept)
 
 
 def _texts(items: pl.DataFrame) -> list[str]:
