@@ -74,8 +74,8 @@ _UNKNOWN: Final = (
 
 
 def with_language(workspace: Workspace) -> tuple[Workspace, RecognisedLanguage | None]:
-    """The workspace with a language in its settings. RecognisedLanguage and written to shop.toml where that says none and there
-    are items; None where it says one, which nothing ever overwrites."""
+    """The workspace with a language in its settings: recognised, and written to shop.toml, where that says none and
+    there are items. None where it says one, which nothing ever overwrites."""
     if workspace.settings.language or not workspace.has_items:
         return workspace, None
     items = workspace.items().select("title", "description", "brand").collect()
