@@ -113,11 +113,13 @@ def test_bad_rows_are_named_and_the_rest_goes_in(tmp_path: Path) -> None:
     first = document(shopfuse(*arguments, "-w", str(tmp_path / "shop")))
     again = document(shopfuse(*arguments, "-w", str(tmp_path / "shop")))
 
-    rejected = {(bad["row"], bad["field"]) for bad in first["first_rejections"]}  # type: ignore[attr-defined]
-    assert first["added"] == 2
-    assert {(2, "price"), (4, "id")} <= rejected
+    rejected = {(bad["row"], bad["field"]) for bad in first["first_rejections"] if not bad["row_kept"]}  # type: ignore[attr-defined]
+    lost = {(entry["row"], entry["field"]) for entry in first["left_out"]}  # type: ignore[attr-defined]
+    assert first["added"] == 3
+    assert {(4, "id"), (5, "")} <= rejected
+    assert lost == {(2, "price")}
     assert first["superseded"] == 1
     assert again["added"] == again["updated"] == 0
-    assert again["unchanged"] == 2
+    assert again["unchanged"] == 3
     lines = [json.loads(line) for line in Path(str(first["rejects_path"])).read_text().splitlines()]
     assert {line["row"] for line in lines} >= {1, 2, 4, 5}
