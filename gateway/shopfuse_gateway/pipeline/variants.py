@@ -63,10 +63,10 @@ def _best_first(rows: Rows, place: Positions, candidates: Candidates, scores: Sc
 
 @lru_cache(PIECES_KEPT)
 def _piece(key: bytes, display: Display | None) -> bytes:
-    variant = item_pb2.ItemVariant(item_id=key.decode("ascii"))
+    variant = item_pb2.ItemVariant(item_id=key.decode())
     if display is not None:
         variant = item_pb2.ItemVariant(
-            item_id=key.decode("ascii"),
+            item_id=key.decode(),
             title=display.title,
             price=display.price,
             currency=display.currency,

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shopfuse.recall.groups import group_codes, write_groups
 from shopfuse.release.verify import sha256_file
 from shopfuse.v1 import item_pb2
 from shopfuse.v1 import recommendation_pb2 as recommendation
 from shopfuse.v1.search_pb2 import SearchRequest
-from tests.gateway.release_edits import edit_manifest, layout_of, manifest_of
+from tests.gateway.release_edits import edit_manifest, layout_of, manifest_of, sign_files
 from tests.gateway.shop import Serve
 from tests.gateway.tiny_release import ITEMS, catalogue, write_store
 
@@ -57,3 +58,20 @@ async def test_any_id_is_found_ranked_recommended_from_and_excluded(renamed: Pat
     assert {item.item_id for item in ranked.items} == {UMLAUTS, LONG, CUP, "item-001", "gone / \u00e9"}
     assert similar.items and CUP not in {item.item_id for item in similar.items}
     assert recommended.items and LONG not in {item.item_id for item in recommended.items}
+
+
+async def test_any_id_may_be_that_of_a_variant(renamed: Path, serve: Serve) -> None:
+    items = [replace(item, item_id=NAMES.get(at, item.item_id), group_id=None) for at, item in enumerate(catalogue())]
+    for at in NAMES:
+        items[at] = replace(items[at], group_id="cups")
+    layout = layout_of(renamed, "r1")
+    write_groups(layout.items, group_codes([item.group_id for item in items]))
+    sign_files(renamed, "r1", layout.items / "group.npy")
+    (renamed / "state" / "store.lmdb").unlink()
+    write_store(renamed / "state" / "store.lmdb", items)
+    async with serve() as shop:
+        answer = await shop.recommend(recommendation.RecommendRequest(page_size=100, filter=ALL))
+
+    cups = [item for item in answer.items if item.group_id == "cups"]
+    assert len(cups) == 1
+    assert {cups[0].item_id, *(variant.item_id for variant in cups[0].variants)} == set(NAMES.values())
