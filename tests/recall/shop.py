@@ -35,11 +35,13 @@ def _item(number: int, rng: np.random.Generator) -> CatalogueItem:
         price=None if rng.random() < 0.2 else float(np.round(rng.lognormal(3, 1), 2)),
         attributes=(("Colour", str(rng.choice(ADJECTIVES[:2]))), ("Size", str(rng.choice(("S", "M", "L"))))),
         available=bool(rng.random() < 0.8),
+        other_categories=((("Sale", str(noun)), ("Home", "Gifts")), (("Home", "Light", str(noun)),), ())[number % 3],
     )
 
 
 def passes(item: CatalogueItem, wanted: ItemFilter) -> bool:
-    paths = {" > ".join(item.category[:depth]).casefold() for depth in range(1, len(item.category) + 1)}
+    levels = (item.category, *item.other_categories)
+    paths = {" > ".join(path[:depth]).casefold() for path in levels for depth in range(1, len(path) + 1)}
     values = {(name.casefold(), value.casefold()) for name, value in item.attributes}
     bounded = wanted.min_price is not None or wanted.max_price is not None
     low, high = wanted.min_price or 0.0, np.inf if wanted.max_price is None else wanted.max_price

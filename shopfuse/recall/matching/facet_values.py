@@ -40,12 +40,13 @@ def values_of(attribute: str) -> int:
 
 
 def fields_of(item: CatalogueItem) -> Iterator[tuple[int, int, str]]:
-    """(field, facet key, as it is shown) of all that an item has."""
+    """(field, facet key, as it is shown) of all that an item has; may repeat."""
     if item.brand:
         yield BRANDS, facet_key("brand", item.brand), item.brand
-    for depth in range(len(item.category)):
-        above, path = (CATEGORY_SEPARATOR.join(item.category[:end]) for end in (depth, depth + 1))
-        yield categories_below(above), facet_key("category", path), path
+    for levels in (item.category, *item.other_categories):
+        for depth in range(len(levels)):
+            above, path = (CATEGORY_SEPARATOR.join(levels[:end]) for end in (depth, depth + 1))
+            yield categories_below(above), facet_key("category", path), path
     for name, value in item.attributes:
         yield values_of(name), facet_key("attribute", name, value), value
 

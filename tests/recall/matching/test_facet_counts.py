@@ -47,9 +47,12 @@ def has(item: CatalogueItem, spec: FacetSpec, wanted: ItemFilter) -> set[str]:
         return {item.brand.casefold()} if item.brand else set()
     if spec.field == "attribute":
         return {value.casefold() for name, value in item.attributes if name.casefold() == spec.attribute.casefold()}
-    paths = [" > ".join(item.category[:depth]) for depth in range(len(item.category) + 1)]
     parents = {path.casefold() for path in wanted.categories} or {""}
-    return {below.casefold() for above, below in pairwise(paths) if above.casefold() in parents}
+    found = set()
+    for levels in (item.category, *item.other_categories):
+        paths = [" > ".join(levels[:depth]) for depth in range(len(levels) + 1)]
+        found |= {below.casefold() for above, below in pairwise(paths) if above.casefold() in parents}
+    return found
 
 
 def expected(items: list[CatalogueItem], spec: FacetSpec, rows: list[int], wanted: ItemFilter) -> dict[str, int]:
