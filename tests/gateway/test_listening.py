@@ -37,10 +37,12 @@ async def test_gateway_answers_on_both_ports_of_its_host(
     with gateway(workspace, "--host", host, "--workers", str(workers)) as (_, ready):
         for address in reached:
             async with grpc.aio.insecure_channel(f"{address}:{ready['grpc']}") as channel:
-                health = await health_pb2_grpc.HealthStub(channel).Check(
-                    HealthCheckRequest(), wait_for_ready=True, timeout=30.0
-                )
-                assert health.status == HealthCheckResponse.SERVING
+                # Another worker than the one that says ready may answer, before it serves.
+                watch = health_pb2_grpc.HealthStub(channel).Watch(HealthCheckRequest(), wait_for_ready=True)
+                async with asyncio.timeout(30.0):
+                    while (await watch.read()).status != HealthCheckResponse.SERVING:
+                        pass
+                watch.cancel()
             assert b"grpc_server_handled_total" in await asyncio.to_thread(scraped, f"{address}:{ready['metrics']}")
 
 
