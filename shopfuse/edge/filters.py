@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from typing import Any
-from urllib.parse import urlsplit
 
 from google.protobuf import any_pb2
 from google.protobuf.message import Message
@@ -85,11 +84,6 @@ def _tokens(jwt: Jwt) -> Json:
         providers={"clients": provider},
         rules=[{"match": {"prefix": "/"}, "requires": {"provider_name": "clients"}}],
     )
-
-
-def jwks_host(jwt: Jwt) -> str:
-    """ "" where the keys are a file."""
-    return (urlsplit(jwt.jwks).hostname or "") if jwt.jwks.startswith("https://") else ""
 
 
 def _rate(settings: EdgeSettings) -> Json:

@@ -127,8 +127,6 @@ class Sync:
     def _keep_served(self, control: ModelControl | None) -> None:
         """A Triton that has started anew gets what the workspace names, whether or not a store answers."""
         channels = read_channels(self._workspace)
-        if channels != self._since[0]:
-            self._since = channels, time.monotonic()
         self._note(channels=channels, in_step=False)
         if not control:
             self._note(ready=bool(channels.stable))

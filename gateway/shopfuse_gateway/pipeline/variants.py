@@ -63,13 +63,12 @@ def _best_first(rows: Rows, place: Positions, candidates: Candidates, scores: Sc
 
 @lru_cache(PIECES_KEPT)
 def _piece(key: bytes, display: Display | None) -> bytes:
-    variant = item_pb2.ItemVariant(item_id=key.decode())
-    if display is not None:
-        variant = item_pb2.ItemVariant(
-            item_id=key.decode(),
-            title=display.title,
-            price=display.price,
-            currency=display.currency,
-            image_uri=display.image_uri,
-        )
+    shown = display or Display(title="")  # the store knows nothing of it
+    variant = item_pb2.ItemVariant(
+        item_id=key.decode(),
+        title=shown.title,
+        price=shown.price,
+        currency=shown.currency,
+        image_uri=shown.image_uri,
+    )
     return item_pb2.RankedItem(variants=[variant]).SerializeToString()

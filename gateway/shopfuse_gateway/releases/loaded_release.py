@@ -28,7 +28,7 @@ from shopfuse.recall.matching.match_set import MatchTables
 from shopfuse.recall.vector_channels import IMAGE_INDEX, TEXT_INDEX
 from shopfuse.recall.word_channels import LEXICAL_INDEX
 from shopfuse.release.ingredients import TOKENIZER
-from shopfuse.release.layout import COMPLETION, ReleaseLayout
+from shopfuse.release.layout import ReleaseLayout
 from shopfuse.release.manifest import Manifest, ReleaseError
 from shopfuse.release.verify import verify_release
 from shopfuse.v1 import item_pb2
@@ -111,7 +111,7 @@ class LoadedRelease:
     labels: dict[str, Labels]  # of its text heads
     repeat_purchases: NDArray[np.int8]  # [items] of ranking/repeat_purchases.py
     task_weights: NDArray[np.float32]  # [T] of TASKS in an item's score, summing to 1
-    completions: CompletionIndex | None  # None in a release of before there were completions
+    completions: CompletionIndex
 
     @classmethod
     def open(
@@ -141,7 +141,7 @@ class LoadedRelease:
             _labels(layout) if manifest.labels else {},
             _repeat_purchases(manifest, indexes.items),
             _task_weights(manifest),
-            _completions(manifest, layout),
+            CompletionIndex.open(layout.completion),
         )
         release._check_shapes()
         return release
@@ -194,11 +194,6 @@ def _labels(layout: ReleaseLayout) -> dict[str, Labels]:
         return parse_labels(layout.labels.read_text(encoding="utf-8"), str(layout.labels))
     except (OSError, LabelsError) as error:
         raise ReleaseError(str(error)) from error
-
-
-def _completions(manifest: Manifest, layout: ReleaseLayout) -> CompletionIndex | None:
-    there = any(path.startswith(f"{COMPLETION}/") for path in manifest.files)
-    return CompletionIndex.open(layout.completion) if there else None
 
 
 def _task_weights(manifest: Manifest) -> NDArray[np.float32]:

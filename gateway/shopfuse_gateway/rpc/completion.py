@@ -14,7 +14,6 @@ from shopfuse.ranking.text import normalise_text
 from shopfuse.recall.completion.entries import BRAND, CATEGORY, QUERY
 from shopfuse.recall.completion.index import KINDS, TOP
 from shopfuse.v1 import completion_pb2, completion_pb2_grpc
-from shopfuse_gateway.errors import Unsupported
 from shopfuse_gateway.releases.loaded_release import LoadedRelease
 from shopfuse_gateway.rpc.services import Answering
 from shopfuse_gateway.telemetry.request_trace import RequestTrace
@@ -50,9 +49,7 @@ def from_complete(message: completion_pb2.CompleteQueryRequest) -> CompletionReq
 
 
 def complete(release: LoadedRelease, request: CompletionRequest) -> list[completion_pb2.Completion]:
-    """Best first; none where the prefix holds no letter and no digit. Raises Unsupported."""
-    if release.completions is None:
-        raise Unsupported("the served release has no completions: build and publish a new one")
+    """Best first; none where the prefix holds no letter and no digit."""
     found = release.completions.complete(request.prefix, request.of_each, request.kinds)
     return [completion_pb2.Completion(kind=NAME_OF[one.kind], text=one.text, items=one.items) for one in found]
 

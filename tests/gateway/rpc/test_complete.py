@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 import grpc
 import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-from shopfuse.release.layout import COMPLETION
 from shopfuse.v1.completion_pb2 import (
     COMPLETION_KIND_BRAND,
     COMPLETION_KIND_CATEGORY,
@@ -17,7 +13,6 @@ from shopfuse.v1.completion_pb2 import (
     CompleteQueryRequest,
 )
 from tests.gateway.answers import refused
-from tests.gateway.release_edits import edit_manifest, layout_of, manifest_of
 from tests.gateway.shop import Serve
 
 KIND = {"grpc_type": "unary", "grpc_service": "shopfuse.v1.CompletionService"}
@@ -64,17 +59,6 @@ async def test_what_breaks_a_bound_is_refused_by_its_field(
         refusal = await refused(shop.complete(request_))
 
     assert (refusal.code, refusal.fields) == (grpc.StatusCode.INVALID_ARGUMENT, (field,))
-
-
-async def test_a_release_of_before_there_were_completions_says_so(copied: Path, serve: Serve) -> None:
-    shutil.rmtree(layout_of(copied, "r1").completion)
-    files = manifest_of(copied, "r1")["files"]
-    edit_manifest(copied, "r1", files={path: sha for path, sha in files.items() if not path.startswith(COMPLETION)})
-    async with serve() as shop:
-        refusal = await refused(shop.complete(CompleteQueryRequest(prefix="sho")))
-
-    assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNIMPLEMENTED, "UNSUPPORTED")
-    assert "build" in refusal.text
 
 
 async def test_the_service_has_a_health_of_its_own(serve: Serve) -> None:
