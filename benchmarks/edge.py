@@ -4,8 +4,9 @@
 
 First before a gateway that answers at once, which shows Envoy's own cost, then before the shop's: with one client and
 with several, in rounds that take every way in turn, forth and back, so that all of them see the machine's good and bad
-moments. A row has the medians. Traces: Envoy and a second gateway on the same Triton send a collector 1 % of
-the requests, as they do by default. Client, Envoy, gateway and Triton share the cores. Run it from a checkout.
+moments. A row has the medians; `envoy_ms` and `behind_ms` are the processor time of a request in Envoy, and in the
+gateway and Triton. Traces: Envoy and a second gateway on the same Triton send a collector 1 % of the requests, as they
+do by default. Client, Envoy, gateway and Triton share the cores. Run it from a checkout.
 """
 
 from __future__ import annotations
@@ -13,18 +14,20 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
+import psutil
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.footprint import with_children
 from benchmarks.tracing import idle_collector, running_gateway
 from shopfuse.cli.console import print_json, print_table
-from shopfuse.loadtest.closed_loop import Load, LoadResult, run_load
-from shopfuse.loadtest.open_loop import Front
+from shopfuse.loadtest.closed_loop import Load, run_load
 from shopfuse.loadtest.requests import search_requests
 from shopfuse.local.stack import StackOptions, local_stack
 from tests.edge.edges import backend, bearer, edge
@@ -32,48 +35,87 @@ from tests.edge.identities import Authority, Issuer, write_keys, write_pair
 from tests.edge.test_clients import JWT, TLS
 
 METHOD = "/shopfuse.v1.SearchService/Search"
-COLUMNS = ("name", "requests_per_s", "of_direct", "p50_ms", "p99_ms", "errors")
+NUMBERS = ("requests_per_s", "p50_ms", "p99_ms", "envoy_ms", "behind_ms")
+COLUMNS = ("name", "of_direct", *NUMBERS, "errors")
+CHECK_EVERY_S = 2.0  # the default: of health, which costs the gateway too
 ALL = "Envoy, TLS, JWT, traces"
 WAYS = {"Envoy": "", "Envoy, TLS": TLS, "Envoy, TLS, JWT": TLS + JWT, ALL: TLS + JWT}
 
 
-def ways(stack: ExitStack, folder: Path, gateways: Mapping[bool, Front], collector: str, load: Load) -> dict[str, Load]:
-    """Name -> the load, each through an Envoy of its own. `gateways`: the one that is traced (True), and the other."""
+@dataclass(frozen=True)
+class Gateway:
+    address: str
+    processes: Sequence[psutil.Process]  # its own and Triton's
+
+
+@dataclass(frozen=True)
+class Way:
+    load: Load
+    envoy: Sequence[psutil.Process]
+    behind: Sequence[psutil.Process]
+
+    def measure(self, clients: int) -> dict[str, float]:
+        """Of one run. Processor time is of all of it, warm-up included."""
+        before = cpu_ms(self.envoy), cpu_ms(self.behind)
+        result = run_load(replace(self.load, clients=clients))
+        row = {name: float(str(value)) for name, value in result.row("").items() if name != "name"}
+        row["envoy_ms"] = (cpu_ms(self.envoy) - before[0]) / result.sent
+        row["behind_ms"] = (cpu_ms(self.behind) - before[1]) / result.sent
+        return row
+
+
+def cpu_ms(processes: Sequence[psutil.Process]) -> float:
+    times = [process.cpu_times() for process in processes]
+    return sum(1e3 * (each.user + each.system) for each in times)
+
+
+def ways(
+    stack: ExitStack, folder: Path, gateways: Mapping[bool, Gateway], collector: str, load: Load
+) -> dict[str, Way]:
+    """Each through an Envoy of its own. `gateways`: the one that is traced (True), and the other."""
     authority, issuer = Authority(), Issuer()
-    loads = {"direct": load}
+    found = {"direct": Way(load, (), gateways[False].processes)}
     for name, extra in WAYS.items():
         at = folder / name
         (at / "jwks").mkdir(parents=True)
         write_pair(at / "tls", authority.issue("edge"))
         write_keys(at / "jwks" / "jwks.json", issuer)
+        gateway = gateways[name == ALL]
         traces = f'[traces]\ncollector = "{collector.removeprefix("http://")}"\n' if name == ALL else ""
         settings = f"{extra}{traces}[limits]\ntotal_per_s = 1000000\n"
-        running = stack.enter_context(edge(at, [gateways[name == ALL]], settings))
-        loads[name] = replace(
+        running = stack.enter_context(edge(at, [gateway], settings, CHECK_EVERY_S))
+        through = replace(
             load,
             address=running.address,
             authority=authority.pem if "TLS" in name else b"",
             metadata=bearer(issuer.token()) if "JWT" in name else (),
         )
-    return loads
+        found[name] = Way(through, [psutil.Process(running.envoy.process.pid)], gateway.processes)
+    return found
 
 
 def measure(workspace: Path, clients: int, seconds: float, rounds: int) -> list[dict[str, object]]:
     requests = tuple(request.SerializeToString() for request in search_requests(workspace))
     with ExitStack() as stack:
         collector = stack.enter_context(idle_collector())
-        empty = Front(stack.enter_context(backend("empty")).address)
+        nothing = stack.enter_context(backend("empty"))
+        empty = Gateway(nothing.address, [psutil.Process(nothing.process.pid)])
         before_nothing = {False: empty, True: empty}
         rows = through(before_nothing, collector, requests, "empty gateway", (1, clients), seconds, rounds)
-        served = stack.enter_context(local_stack(workspace, StackOptions(log_impressions=False))).endpoints
+        served = stack.enter_context(local_stack(workspace, StackOptions(log_impressions=False)))
+        assert served.triton is not None
+        triton = with_children(served.triton.pid)
         variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector}
-        traced = stack.enter_context(running_gateway("traced", workspace, served.triton_grpc, variables))
-        gateways = {False: Front(served.grpc), True: Front(traced.address)}
+        traced = stack.enter_context(running_gateway("traced", workspace, served.endpoints.triton_grpc, variables))
+        gateways = {
+            False: Gateway(served.endpoints.grpc, [psutil.Process(served.gateway.pid), *triton]),
+            True: Gateway(traced.address, [traced.process, *triton]),
+        }
         return rows + through(gateways, collector, requests, "shop", (1, clients), seconds, rounds)
 
 
 def through(
-    gateways: Mapping[bool, Front],
+    gateways: Mapping[bool, Gateway],
     collector: str,
     requests: tuple[bytes, ...],
     title: str,
@@ -86,26 +128,25 @@ def through(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         direct = Load(gateways[False].address, METHOD, requests, 1, seconds)
-        loads = ways(stack, folder, gateways, collector, direct)
+        taken = ways(stack, folder, gateways, collector, direct)
         for count in clients:
-            results: dict[str, list[LoadResult]] = {name: [] for name in loads}
+            results: dict[str, list[dict[str, float]]] = {name: [] for name in taken}
             for turn in range(rounds):
-                for name in list(loads) if turn % 2 else list(reversed(loads)):
-                    results[name].append(run_load(replace(loads[name], clients=count)))
+                for name in list(taken) if turn % 2 else list(reversed(taken)):
+                    results[name].append(taken[name].measure(count))
             rows += _medians(f"{title}, {count} client{'s' * (count > 1)}", results)
     return rows
 
 
-def _medians(title: str, results: Mapping[str, list[LoadResult]]) -> list[dict[str, object]]:
+def _medians(title: str, results: Mapping[str, list[dict[str, float]]]) -> list[dict[str, object]]:
     """Of the rounds; `of_direct`: of the ratios within each round."""
-    rows = []
+    rows: list[dict[str, object]] = []
     for name, ours in results.items():
-        told, direct = [one.row("") for one in ours], [one.row("") for one in results["direct"]]
-        rates = [[float(str(row["requests_per_s"])) for row in rows] for rows in (told, direct)]
-        ratios = [one / other for one, other in zip(*rates, strict=True)]
-        numbers = {key: median(float(str(row[key])) for row in told) for key in ("requests_per_s", "p50_ms", "p99_ms")}
-        errors = sum(int(str(row["errors"])) for row in told)
-        rows.append({"name": f"{title}: {name}", "of_direct": median(ratios), "errors": errors, **numbers})
+        pairs = zip(ours, results["direct"], strict=True)
+        of_direct = median(one["requests_per_s"] / other["requests_per_s"] for one, other in pairs)
+        numbers = {number: median(one[number] for one in ours) for number in NUMBERS}
+        errors = round(sum(one["errors"] for one in ours))
+        rows.append({"name": f"{title}: {name}", "of_direct": of_direct, "errors": errors, **numbers})
     return rows
 
 

@@ -91,7 +91,7 @@ class Edge:
         return [json.loads(line) for line in (self.folder / "access.log").read_text().splitlines()]
 
 
-def settings_toml(folder: Path, gateways: list[str], ports: list[int], extra: str) -> str:
+def settings_toml(folder: Path, gateways: list[str], ports: list[int], extra: str, check_every_s: float = 0.2) -> str:
     """`extra` comes after [gateways], so that its first keys may belong there."""
     return f"""
 [listener]
@@ -103,16 +103,16 @@ admin_port = {ports[1]}
 metrics_port = {ports[2]}
 [gateways]
 addresses = {json.dumps(gateways)}
-check_every_s = 0.2
+check_every_s = {check_every_s}
 {extra.replace("TRITON_PORT", str(ports[3]))}
 """
 
 
 @contextmanager
-def edge(folder: Path, gateways: Sequence[Addressed], extra: str = "") -> Iterator[Edge]:
+def edge(folder: Path, gateways: Sequence[Addressed], extra: str = "", check_every_s: float = 0.2) -> Iterator[Edge]:
     ports = [free_port() for _ in range(4)]
     file = folder / "edge.toml"
-    text = settings_toml(folder, [one.address for one in gateways], ports, extra)
+    text = settings_toml(folder, [one.address for one in gateways], ports, extra, check_every_s)
     for table in ("listener", "process"):  # keys of tables that are there already: `listener.max_streams = 2`
         lines = [line for line in text.splitlines() if line.startswith(f"{table}.")]
         text = "\n".join(line for line in text.splitlines() if line not in lines)
