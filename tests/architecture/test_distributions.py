@@ -19,7 +19,8 @@ from tests.architecture.test_arrows import SERVED
 
 FOLDERS = {"shopfuse": ROOT, "shopfuse-gateway": ROOT / "gateway", "shopfuse-exporters": ROOT / "exporters"}
 DEV = "dev"  # the extra that code of ours must not need
-NAMESPACES = {  # parts of one package of Python
+NAMESPACES = {  # parts of one package of Python, and what lies in a distribution of another name
+    "buf": "shopfuse",
     "google.protobuf": "protobuf",
     "google.rpc": "googleapis-common-protos",
     "opentelemetry.exporter": "opentelemetry-exporter-otlp-proto-grpc",
