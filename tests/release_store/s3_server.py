@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ BUCKET = "releases"
 @contextmanager
 def s3_server() -> Iterator[str]:
     """Gives the endpoint; the bucket BUCKET is there, and the environment of this process names both."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # it would log every request
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
