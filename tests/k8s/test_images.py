@@ -134,6 +134,7 @@ def test_one_machine_runs_the_programs_with_options_that_they_have(tmp_path: Pat
     assert settings.triton == f"triton:{triton.grpc_port}" and triton.host == settings.host == "0.0.0.0"
     assert services["gateway"]["ports"] == [f"127.0.0.1:{settings.grpc_port}:{settings.grpc_port}"]
     assert f"--triton={settings.triton}" in services["release-sync"]["command"]
+    assert services["triton"]["tmpfs"] == ["/tmp:exec"]  # backends are loaded from there; Docker's own choice is noexec
 
 
 def test_what_is_mounted_of_monitoring_is_there() -> None:
