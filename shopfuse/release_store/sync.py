@@ -265,4 +265,7 @@ class Sync:
     def _tell(self) -> None:
         self.status = replace(self._now, looked_at=now())
         document = json.dumps(asdict(self.status), indent=2, sort_keys=True)
-        write_text(WorkspacePaths(self._workspace).sync_status, document, durable=False)
+        try:
+            write_text(WorkspacePaths(self._workspace).sync_status, document, durable=False)
+        except OSError as error:  # a full disk: probes answer all the same, and what serves goes on
+            log.error("how sync stands cannot be written: %s", error)

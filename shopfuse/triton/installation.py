@@ -1,6 +1,7 @@
 """Finds the Triton inside the pip package nvidia-pytriton and lays out what it needs to run with our backend.
 
-Files are copied, not linked: Triton refuses a backend library that resolves to outside its backend directory.
+Files are copied, not linked: Triton refuses a backend library that resolves to outside its backend directory. So they
+must lie where libraries may be loaded from, which a tmpfs of Docker is not by itself.
 """
 
 import importlib.util
@@ -11,7 +12,7 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-from shopfuse.triton.errors import TritonMissingError
+from shopfuse.triton.errors import TritonMissingError, TritonStartError
 
 OUR_BACKENDS = Path(__file__).parent / "backends"
 STUB = "triton_python_backend_stub"
@@ -53,6 +54,12 @@ def find_installation() -> Installation:
 
 def assemble_backends(installation: Installation, directory: Path) -> None:
     """Makes a directory with Triton's Python backend, its stub for this Python, and our backends."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    if os.statvfs(directory.parent).f_flag & os.ST_NOEXEC:
+        raise TritonStartError(
+            f"{directory.parent} is mounted noexec, and Triton loads its backends from there: mount it with exec "
+            "(Docker: --tmpfs /tmp:exec), or let TMPDIR name another folder"
+        )
     shutil.copytree(installation.python_backend, directory / "python", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(installation.stub, directory / "python" / STUB)
     for model in OUR_BACKENDS.glob("*/model.py"):

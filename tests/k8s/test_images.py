@@ -12,13 +12,14 @@ import yaml
 
 from shopfuse.triton.__main__ import _parse as triton_options
 from shopfuse_gateway.main import parse as gateway_options
+from tests.architecture.house import Module, modules
 from tests.architecture.test_arrows import HEAVY
-from tests.architecture.test_distributions import FOLDERS, constraints, declared_by
-from tests.k8s.rendered import ROOT, containers
+from tests.architecture.test_distributions import FOLDERS, constraints, declared_by, project, third_parties
+from tests.k8s.rendered import JOBS, OVERLAYS, ROOT, containers
 
 # Image -> what it installs of ours: (distribution, its extras).
 IMAGES: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
-    "gateway": (("shopfuse-gateway", ()),),
+    "gateway": (("shopfuse-gateway", ()), ("shopfuse", ("store",))),
     "triton": (("shopfuse", ("triton",)),),
     "exporters": (("shopfuse-exporters", ()), ("shopfuse-gateway", ()), ("shopfuse", ("triton", "store"))),
 }
@@ -61,6 +62,52 @@ def test_a_lock_has_everything_that_is_declared(image: str) -> None:
     locked = {name for name, _ in PIN.findall(text_of(f"images/{image}/requirements.txt"))}
 
     assert declared - set(FOLDERS) <= locked, "run `make locks`"
+
+
+def started(image: str) -> set[str]:
+    """The modules that pods and the services of one machine start in an image."""
+    scripts = {
+        key: text.partition(":")[0] for name in FOLDERS for key, text in project(name).get("scripts", {}).items()
+    }
+    [entry] = [json.loads(line.removeprefix("ENTRYPOINT ")) for line in dockerfile(image) if line.startswith("ENTRY")]
+    pods = [each.spec for folder in (*OVERLAYS, *JOBS) for each in containers(folder)]
+    commands = [(each["image"], each.get("command")) for each in pods]
+    commands += [(each["image"], each.get("entrypoint")) for each in compose()["services"].values()]
+    found: set[str] = set()
+    for name, command in commands:
+        match (command or entry) if name.startswith(f"shopfuse-{image}") else []:
+            case ["python", "-m", module, *_]:
+                found.add(module)
+            case [script, *_] if script in scripts:
+                found.add(scripts[script])
+    return found
+
+
+def reached(names: set[str]) -> set[Module]:
+    """The modules of ours that these import, directly or through others, at any time."""
+    known, seen = {module.name: module for module in modules()}, set[str]()
+    left = {f"{name}.__main__" if f"{name}.__main__" in known else name for name in names}
+    while left:
+        seen |= left
+        imported = {name for module in left for name in known[module].imports}
+        left = {name for name in imported if name in known} - seen
+    return {known[name] for name in seen}
+
+
+@pytest.mark.parametrize(
+    ("image", "programs"),
+    [
+        ("gateway", {"shopfuse_gateway.__main__", "shopfuse.cli.release_store"}),
+        ("triton", {"shopfuse.triton"}),
+        ("exporters", {"shopfuse.__main__"}),
+    ],
+)
+def test_what_is_started_in_an_image_finds_all_that_it_imports(image: str, programs: set[str]) -> None:
+    locked = {name for name, _ in PIN.findall(text_of(f"images/{image}/requirements.txt"))}
+    needed = third_parties(reached(started(image)))
+
+    assert started(image) == programs
+    assert {name: module for name, module in needed.items() if name not in locked} == {}
 
 
 @pytest.mark.parametrize("image", ["gateway", "triton"])
@@ -134,6 +181,7 @@ def test_one_machine_runs_the_programs_with_options_that_they_have(tmp_path: Pat
     assert settings.triton == f"triton:{triton.grpc_port}" and triton.host == settings.host == "0.0.0.0"
     assert services["gateway"]["ports"] == [f"127.0.0.1:{settings.grpc_port}:{settings.grpc_port}"]
     assert f"--triton={settings.triton}" in services["release-sync"]["command"]
+    assert services["triton"]["tmpfs"] == ["/tmp:exec"]  # backends are loaded from there; Docker's own choice is noexec
 
 
 def test_what_is_mounted_of_monitoring_is_there() -> None:

@@ -248,6 +248,18 @@ def test_without_a_release_a_workspace_is_not_ready(served: Path, folder_store: 
     assert "nothing is published there yet" in status.problem
 
 
+def test_a_status_that_cannot_be_written_ends_nothing(
+    origin: Shop, folder_store: ReleaseStore, sync: Sync, served: Path
+) -> None:
+    """As on a full disk: whoever asks the probes is told all the same."""
+    push(origin, folder_store)
+    (path := WorkspacePaths(served).sync_status).unlink()
+    path.mkdir()
+
+    assert sync.look() is sync.status
+    assert (sync.status.ready, sync.status.in_step) == (True, True)
+
+
 def test_without_its_triton_a_workspace_is_not_ready(
     origin: Shop, served: Path, folder_store: ReleaseStore, sync: Sync
 ) -> None:

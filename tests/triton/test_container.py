@@ -100,3 +100,17 @@ def test_without_a_repository_it_says_what_to_mount(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert done.stderr == f"error: model repository {nowhere} is not a folder: mount the workspace's there\n"
+
+
+def test_a_temporary_folder_that_runs_nothing_is_named(repository: Path, tmp_path: Path) -> None:
+    """A tmpfs of Docker is noexec unless told: Triton would come up, and load no model for ever."""
+    own_mounts = ["unshare", "--user", "--map-root-user", "--mount"]
+    if subprocess.run([*own_mounts, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no user namespaces here, so no mount of a test's own")
+    (temporary := tmp_path / "tmp").mkdir()
+    script = f'mount -t tmpfs -o noexec tmpfs {temporary} && exec "$@"'
+    command = [*own_mounts, "sh", "-c", script, "sh", *in_container(temporary, str(repository))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {temporary}/shopfuse-container is mounted noexec")
