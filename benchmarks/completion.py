@@ -1,7 +1,8 @@
 """What completing costs: `python benchmarks/completion.py -w WORKSPACE`, and `--items 1000000` for made-up words.
 
-A workspace's released shop is completed letter by letter through its own searches, in this process and over gRPC, by
-one client and by several, beside the gateway on the same cores. A made-up catalogue tells the size of its index, the
+A workspace's released shop is completed letter by letter through its own searches, in this process and over gRPC: by
+one client and by several, each as fast as it can, then at fixed rates as shoppers come who know nothing of each other
+(Poisson), beside the gateway on the same cores. A made-up catalogue tells the size of its index, the
 seconds to build it, and what a look-up takes.
 """
 
@@ -11,7 +12,9 @@ import argparse
 import random
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +22,8 @@ import psutil
 
 from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.loadtest.closed_loop import Load, run_load
+from shopfuse.loadtest.closed_loop import Load, LoadResult, run_load
+from shopfuse.loadtest.open_loop import poisson_load
 from shopfuse.local.stack import StackOptions, local_stack
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.recall.completion.entries import CompletionEntries
@@ -37,10 +41,10 @@ WORDS, BRANDS, CATEGORIES = 60_000, 3_000, 4_000
 
 
 def typed(texts: Sequence[str], seed: int = 0) -> tuple[list[str], list[str]]:
-    """(every beginning of the texts, those of five letters and more with one letter mistyped), each once, shuffled."""
+    """(every beginning of the texts, those of five letters and more with one letter mistyped), each once: one text
+    after the other, letter by letter."""
     draw = random.Random(seed)
     beginnings = list(dict.fromkeys(text[:end] for text in texts for end in range(1, len(text) + 1)))
-    draw.shuffle(beginnings)
     long = [text for text in beginnings if len(text) >= 5]
     places = [draw.randrange(1, len(text)) for text in long]
     slips = [f"{text[:at]}{draw.choice('xqjy')}{text[at + 1 :]}" for text, at in zip(long, places, strict=True)]
@@ -92,27 +96,44 @@ def measure_made_up(count: int) -> None:
         index = CompletionIndex.open(Path(folder))
         print(f"opened in {(time.perf_counter() - started) * 1e3:.1f} ms")
         beginnings, slips = typed(random.Random(0).sample([one.text for one in found], 500))
-        report("as typed", list(look_up(index, beginnings)))
-        report("with a slip", list(look_up(index, slips)))
+        report("as typed", list(look_up(index, shuffled(beginnings))))
+        report("with a slip", list(look_up(index, shuffled(slips))))
 
 
-def measure_shop(root: Path, clients: int, seconds: float) -> None:
+def shuffled(texts: Sequence[str]) -> list[str]:
+    """So that no look-up can learn from the one before."""
+    return random.Random(0).sample(texts, len(texts))
+
+
+def measure_shop(root: Path, clients: int, seconds: float, rates: Sequence[float]) -> None:
     release = WorkspacePaths(root).release(read_channels(root).stable)
     events = Workspace.open(root).events().select("query").drop_nulls().unique().collect()["query"]
-    beginnings, slips = typed(sorted(events.to_list())[:500] or [item.title for item in made_up(500)])
-    index = CompletionIndex.open(ReleaseLayout(release).completion)
-    report("in one process, as typed", list(look_up(index, beginnings)))
-    report("in one process, with a slip", list(look_up(index, slips)))
+    searches = sorted(events.to_list()) or [item.title for item in made_up(500)]
+    beginnings, slips = typed(shuffled(searches)[:500])
+    for name, texts in (
+        ("letter by letter", beginnings),
+        ("in any order", shuffled(beginnings)),
+        ("with a slip, in any order", shuffled(slips)),
+    ):
+        index = CompletionIndex.open(ReleaseLayout(release).completion)
+        report(f"in one process, {name}", list(look_up(index, texts)))
+    requests = tuple(CompleteQueryRequest(prefix=text[:128]).SerializeToString() for text in beginnings)
     with local_stack(root, StackOptions(log_impressions=False)) as stack:
-        for name, texts in (("as typed", beginnings), ("with a slip", slips)):
-            requests = tuple(CompleteQueryRequest(prefix=text[:128]).SerializeToString() for text in texts)
-            for count in (1, clients):
-                before = cpu_seconds(stack.gateway.pid)
-                result = run_load(Load(stack.endpoints.grpc, METHOD, requests, count, seconds))
-                cpu_ms = (cpu_seconds(stack.gateway.pid) - before) * 1e3 / max(result.sent, 1)
-                assert not result.errors, result.errors
-                report(f"over gRPC, {count} client{'s' * (count > 1)}, {name}", result.latencies_s)
-                print(f"  {len(result.latencies_s) / seconds:.0f} a second, {cpu_ms:.2f} ms of processor time each")
+        load = Load(stack.endpoints.grpc, METHOD, requests, clients, seconds)
+
+        def measure(name: str, send: Callable[[], LoadResult]) -> None:
+            before = cpu_seconds(stack.gateway.pid)
+            result = send()
+            used = cpu_seconds(stack.gateway.pid) - before
+            report(name, result.latencies_s)
+            share, each_ms = used / (load.warm_up_s + seconds), used * 1e3 / max(result.sent, 1)
+            print(f"  {len(result.latencies_s) / seconds:.0f} a second; processor: {share:.0%}, {each_ms:.2f} ms each")
+            print(f"  errors: {result.errors or 'none'}")
+
+        for count in (1, clients):
+            measure(f"{count} client{'s' * (count > 1)}, closed", partial(run_load, replace(load, clients=count)))
+        for rate in rates:
+            measure(f"{rate:g} a second, open", partial(poisson_load, load, rate))
 
 
 def cpu_seconds(pid: int) -> float:
@@ -126,11 +147,12 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=0, help="of a made-up catalogue")
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--rates", type=float, nargs="*", default=(200, 500, 1000, 1500), help="requests a second")
     arguments = parser.parse_args()
     if arguments.items:
         measure_made_up(arguments.items)
     if arguments.workspace:
-        measure_shop(arguments.workspace, arguments.clients, arguments.seconds)
+        measure_shop(arguments.workspace, arguments.clients, arguments.seconds, arguments.rates)
 
 
 if __name__ == "__main__":

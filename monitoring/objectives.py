@@ -58,11 +58,13 @@ OBJECTIVES = (
     _availability("RecommendSimilarItems", 0.999, _LIST),
     _availability("RankItems", 0.999, _LIST),
     _availability("ClassifyText", 0.995, "nobody waits for it, and without Triton it has no honest answer"),
+    _availability("CompleteQuery", 0.995, "a shopper who is shown no completion types on"),
     _latency("Search", 0.99, 0.1, _PAGE),
     _latency("Recommend", 0.99, 0.1, _PAGE),
     _latency("RecommendSimilarItems", 0.99, 0.1, _PAGE),
     _latency("RankItems", 0.99, 0.05, "its caller has the items already; the benchmarks' p99 is 19 ms, one client"),
     _latency("ClassifyText", 0.99, 1.0, "batches of up to 16 long texts; half of its deadline"),
+    _latency("CompleteQuery", 0.99, 0.005, "between two letters lie 100 to 200 ms, most of which the network takes"),
     _whole(0.99, "a degraded answer is a list, only a worse one; 1 % is 7 hours in 30 days"),
 )
 

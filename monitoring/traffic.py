@@ -10,12 +10,16 @@ from itertools import cycle
 
 from shopfuse.local.client import Client, RequestFailed, call, connect
 from shopfuse.local.requests import rank_request, recommend_request, search_request, similar_request
+from shopfuse.v1.completion_pb2 import CompleteQueryRequest
+from shopfuse.v1.search_pb2 import FACET_FIELD_BRAND, FACET_FIELD_PRICE, FacetSpec
 from shopfuse.v1.text_pb2 import ClassifyTextRequest
 
 PAUSE_S = 0.02
 TIMEOUT_S = 5.0
 STRANGER = "nobody-knows-me"
 CANDIDATES = 50
+FACETS = (FacetSpec(field=FACET_FIELD_BRAND), FacetSpec(field=FACET_FIELD_PRICE))
+LETTERS = 3  # typed before the shopper looks at what is offered
 
 
 @contextmanager
@@ -46,8 +50,14 @@ def traffic(address: str, users: Sequence[str], items: Sequence[str], queries: S
 
 
 def _visit(client: Client, user: str, item: str, query: str, items: Sequence[str]) -> tuple[tuple[object, object], ...]:
+    search = search_request(query, user=user)
+    search.facet_specs.extend(FACETS)
     return (
-        (client.searches.Search, search_request(query, user=user)),
+        *(
+            (client.completions.CompleteQuery, CompleteQueryRequest(prefix=query[:end]))
+            for end in range(1, LETTERS + 1)
+        ),
+        (client.searches.Search, search),
         (client.recommendations.Recommend, recommend_request(user)),
         (client.recommendations.Recommend, recommend_request(STRANGER)),
         (client.recommendations.RecommendSimilarItems, similar_request(item, user=user)),

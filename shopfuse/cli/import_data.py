@@ -24,10 +24,12 @@ from shopfuse.datasets.importing.events import import_events
 from shopfuse.datasets.importing.formats.recognition import (
     EVENT,
     ITEM,
+    REVIEW,
     Recognised,
     catalogue_mapping_of,
     event_mapping_of,
     recognised,
+    review_mapping_of,
     sample_of,
     suggestion,
     with_row_rules,
@@ -49,9 +51,6 @@ RecognisedOption = Annotated[
 ]
 SuggestOption = Annotated[
     bool, typer.Option("--suggest", help="Print a mapping for this file, to be edited, and import nothing.")
-]
-MappingOption = Annotated[
-    Path, typer.Option("--mapping", "-m", help="TOML that names the source's fields; see examples/mappings/.")
 ]
 BadShareOption = Annotated[
     float, typer.Option(min=0.0, max=1.0, help="Stop, changing nothing, when more than this share of rows is bad.")
@@ -196,14 +195,19 @@ def events(
 @app.command()
 def reviews(
     file: FileArgument,
-    mapping: MappingOption,
     workspace: WorkspaceOption,
+    mapping: RecognisedOption = None,
+    suggest: SuggestOption = False,
     max_bad_share: BadShareOption = 0.05,
     json: JsonOption = False,
 ) -> None:
     """Add what buyers wrote, with their stars: the next build learns from it to tell the sentiment of a text.
 
+    shopfuse import reviews judgeme.csv -w myshop
     shopfuse import reviews reviews.csv --mapping examples/mappings/reviews_csv.toml -w myshop
     """
-    fields = read_review_mapping(mapping)
+    if suggest:
+        _suggest(file, REVIEW)
+        return
+    fields = read_review_mapping(mapping) if mapping else review_mapping_of(_recognised(file, REVIEW, json))
     _import(partial(import_reviews, file, fields, max_bad_share=max_bad_share), workspace, json)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 
@@ -81,9 +81,15 @@ def _channel(load: Load) -> grpc.aio.Channel:
     return grpc.aio.insecure_channel(load.address, options)
 
 
-async def _run(load: Load) -> LoadResult:
+@asynccontextmanager
+async def connections(load: Load) -> AsyncIterator[list[grpc.aio.Channel]]:
+    """One for each client."""
     async with AsyncExitStack() as stack:
-        channels = [await stack.enter_async_context(_channel(load)) for _ in range(load.clients)]
+        yield [await stack.enter_async_context(_channel(load)) for _ in range(load.clients)]
+
+
+async def _run(load: Load) -> LoadResult:
+    async with connections(load) as channels:
         began = time.perf_counter()
         parts = await asyncio.gather(*(_client(channel, load, at, began) for at, channel in enumerate(channels)))
     latencies = tuple(latency for part, _, _ in parts for latency in part)

@@ -1,22 +1,27 @@
-"""An open-loop load: requests at a fixed rate whatever the answers take, in a process of its own.
+"""Open-loop loads: requests at a fixed rate whatever the answers take, in a process of its own.
 
-It notes for each call when it was sent, how it ended, and which release says it answered: what a rollout must not harm.
+`steady_load` sends searches at even distances and notes for each when it was sent, how it ended, and which release says
+it answered: what a rollout must not harm. `poisson_load` sends bytes of any method as many callers do who know nothing
+of each other, and notes how long each waits.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
 import grpc
+import numpy as np
 import uvloop
 
+from shopfuse.loadtest.closed_loop import Load, LoadResult, connections
 from shopfuse.v1.search_pb2 import SearchRequest, SearchResponse
 from shopfuse.v1.search_pb2_grpc import SearchServiceStub
 
@@ -105,3 +110,47 @@ def steady_load(load: SteadyLoad) -> Iterator[Future[list[ObservedCall]]]:
     """The load runs while the block does something else; what was observed is in the future."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         yield pool.submit(_in_process, load)
+
+
+async def _send(call: grpc.aio.UnaryUnaryMultiCallable, turn: int, load: Load, due: float, kept: _Kept | None) -> None:
+    """What it takes counts from when it was due, so that waiting for a late sender counts too."""
+    try:
+        await call(load.requests[turn % len(load.requests)], timeout=load.timeout_s, metadata=load.metadata)
+        if kept is not None:
+            kept.latencies_s.append(time.perf_counter() - due)
+    except grpc.aio.AioRpcError as error:
+        if kept is not None:
+            kept.errors[error.code().name] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Numbers alone: tasks that are kept make the sender's collector of garbage stop it for milliseconds."""
+
+    latencies_s: list[float] = field(default_factory=list)
+    errors: Counter[str] = field(default_factory=Counter)
+
+
+async def _run_poisson(load: Load, per_s: float, seed: int) -> LoadResult:
+    draw, kept, turn = np.random.default_rng(seed), _Kept(), 0
+    async with connections(load) as channels, asyncio.TaskGroup() as group:
+        methods = [channel.unary_unary(load.method) for channel in channels]
+        began = due = time.perf_counter()
+        counted = began + load.warm_up_s
+        while (due := due + draw.exponential(1 / per_s)) < counted + load.seconds:
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            group.create_task(_send(methods[turn % len(methods)], turn, load, due, kept if due >= counted else None))
+            turn += 1
+    return LoadResult(tuple(kept.latencies_s), dict(kept.errors), load.seconds, turn)
+
+
+def _poisson_in_process(load: Load, per_s: float, seed: int) -> LoadResult:
+    result: LoadResult = uvloop.run(_run_poisson(load, per_s, seed))
+    return result
+
+
+def poisson_load(load: Load, per_s: float, seed: int = 0) -> LoadResult:
+    """`per_s` calls a second on average, at distances drawn from an exponential distribution, over as many connections
+    as the load has clients."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_poisson_in_process, load, per_s, seed).result()

@@ -27,11 +27,13 @@ from shopfuse.datasets.workspace import Workspace
 from shopfuse.local.fleet import SyncOptions, release_sync
 from shopfuse.local.stack import Stack, StackOptions, local_stack
 from shopfuse.triton.command import choose_ports
+from shopfuse_gateway.server import SERVICES
 from tests.debian import program
 from tests.monitoring.exported import asked_for
 from tests.waiting import wait_until
 
 FIRST_ANSWERS_S = 60.0
+STAGES = ("features", "encode", "recall", "item_features", "rank", "policy")  # of every list
 ALERT_S = 90.0
 
 
@@ -103,6 +105,16 @@ def test_every_query_of_a_dashboard_and_of_a_recording_rule_has_data(watched: Wa
     assert not watched.unanswered(healthy_queries())
     assert watched.outcomes["ok"] > 20
     assert not watched.outcomes["failed"]
+
+
+def test_every_stage_and_every_method_is_drawn(watched: Watched) -> None:
+    methods = {method.name for service in SERVICES for method in service.methods}
+
+    stages = {one.labels["stage"] for one in watched.prometheus.query("shopfuse_stage_duration_seconds_count")}
+    budgets = {one.labels["rpc"] for one in watched.prometheus.query("slo:error_budget_left:ratio")}
+
+    assert stages == {*STAGES, "facets", "classify", "complete"}
+    assert budgets == {*methods, "all"}
 
 
 def test_what_alerts_and_quiet_panels_read_is_there(watched: Watched) -> None:

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import grpc
 
 METHOD = "/busy.Busy/Work"
+
+
+@contextmanager
+def busy_server(cpu_ms: float) -> Iterator[tuple[str, int]]:
+    """One in a process of its own: (address, process id)."""
+    command = [sys.executable, "-m", "tests.loadtest.busy_server", str(cpu_ms)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield f"127.0.0.1:{int(process.stdout.readline())}", process.pid
+        finally:
+            process.kill()
 
 
 def serve(cpu_ms: float) -> None:

@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 
 from shopfuse.loadtest.closed_loop import Load
 from shopfuse.loadtest.gateway_cost import GatewayCost, compare_loads
-from tests.loadtest.busy_server import METHOD
+from tests.loadtest.busy_server import METHOD, busy_server
 
 CPU_MS = 20.0
-
-
-@contextmanager
-def busy_server(cpu_ms: float) -> Iterator[tuple[str, int]]:
-    """(address, process id)."""
-    command = [sys.executable, "-m", "tests.loadtest.busy_server", str(cpu_ms)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield f"127.0.0.1:{int(process.stdout.readline())}", process.pid
-        finally:
-            process.kill()
 
 
 def test_the_processor_time_of_a_request_is_that_of_the_process_that_answers_it() -> None:

@@ -16,6 +16,10 @@ CALLS = 'grpc_server_handled_total{grpc_method="Search",grpc_code="OK"}'
 LOST = 'grpc_server_handled_total{grpc_method="Search",grpc_code="Unavailable"}'
 TIMED = 'grpc_server_handling_seconds_count{grpc_method="Search"}'
 IN_TIME = 'grpc_server_handling_seconds_bucket{grpc_method="Search",le="0.1"}'
+TYPED = 'grpc_server_handling_seconds_count{grpc_method="CompleteQuery"}'
+TYPED_IN_TIME = 'grpc_server_handling_seconds_bucket{grpc_method="CompleteQuery",le="0.005"}'
+TYPED_CALLS = 'grpc_server_handled_total{grpc_method="CompleteQuery",grpc_code="OK"}'
+TYPED_LOST = 'grpc_server_handled_total{grpc_method="CompleteQuery",grpc_code="Internal"}'
 WHOLE = 'shopfuse_release_answers_total{release_id="r1",outcome="ok"}'
 DEGRADED = 'shopfuse_release_answers_total{release_id="r1",outcome="degraded"}'
 CANARY = 'shopfuse_release_answers_total{release_id="r2",outcome="ok"}'
@@ -36,9 +40,11 @@ class Case:
 
 CASES = (
     Case("AvailabilityBudgetBurnsFast", {CALLS: "0+60x90", LOST: "0+30x20 600x70"}, 10, 60),
+    Case("AvailabilityBudgetBurnsFast", {TYPED_CALLS: "0+60x90", TYPED_LOST: "0+30x20 600x70"}, 10, 60),
     Case("AvailabilityBudgetBurnsSlowly", {CALLS: "0+997x240", LOST: "0+3x60 180x180"}, 30, 220,
          silent=("AvailabilityBudgetBurnsFast",)),
     Case("LatencyBudgetBurnsFast", {TIMED: "0+60x90", IN_TIME: "0+30x20 660+60x70"}, 10, 60),
+    Case("LatencyBudgetBurnsFast", {TYPED: "0+60x90", TYPED_IN_TIME: "0+30x20 660+60x70"}, 10, 60),
     Case("LatencyBudgetBurnsSlowly", {TIMED: "0+1000x240", IN_TIME: "0+970x60 59200+1000x180"}, 30, 220,
          silent=("LatencyBudgetBurnsFast",)),
     Case("WholeAnswersBudgetBurnsFast", {WHOLE: "0+60x90", DEGRADED: "0+60x20 1200x70"}, 10, 60),

@@ -101,14 +101,14 @@ class Answering:
 
     @contextmanager
     def looking_up(self, message: Message, context: Context, stage: str) -> Iterator[LoadedRelease]:
-        """The release for a request that one look into it answers: admitted, timed and counted."""
+        """The release for a request that one look into it answers: admitted and timed. It is not among the answers
+        that may be degraded: these look-ups never are, and are so many that they would hide the others."""
         self._admit(message, context, self._settings.deadline_s)
         trace = RequestTrace.current()
         with self._releases.of("") as held:
             trace.answered_by(held.engine.release.manifest)
             with trace.stage(stage):
                 yield held.engine.release
-            held.count_answer(degraded=False)
 
     def _admit(self, message: Message, context: Context, at_most_s: float) -> Deadline:
         """The deadline of a request that can be answered. Raises DeadlineTooShort or InvalidRequest."""

@@ -79,7 +79,10 @@ class Metrics:
         )
         self.release = Gauge("shopfuse_release_info", "The stable release.", ("release_id",), registry=registry)
         self.answers = Counter(
-            "shopfuse_release_answers", "Answers of each release.", ("release_id", "outcome"), registry=registry
+            "shopfuse_release_answers",
+            "Answers of each release, completions apart.",
+            ("release_id", "outcome"),
+            registry=registry,
         )
         self.refused = Counter(
             "shopfuse_release_refused", "Published releases that are not served.", ("reason",), registry=registry

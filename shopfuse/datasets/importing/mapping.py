@@ -123,7 +123,7 @@ _EVENT_KEYS: Final[dict[str, tuple[str, ...]]] = {
 }
 _REVIEW_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "review_id": ("field", "fields"),
-    "item_id": ("field",),
+    "item_id": ("field", "fields"),
     "user_id": ("field", "fields"),
     "rating": ("field", "scale"),
     "text": ("field", "fields"),
@@ -180,12 +180,17 @@ def event_mapping(document: Mapping[str, Any], path: Path) -> EventMapping:
 
 def read_review_mapping(path: Path) -> ReviewMapping:
     """Read `[review]` of a mapping file; MappingError names the key that is wrong."""
-    document, file = _read(read_document(path), path, "review")
+    return review_mapping(read_document(path), path)
+
+
+def review_mapping(document: Mapping[str, Any], path: Path) -> ReviewMapping:
+    """The mapping that a document says; `path` is what errors call it."""
+    document, file = _read(document, path, "review")
     table = document["review"]
     _require_known(path, "review", table, _REVIEW_KEYS)
     sources = {key: _source(path, f"review.{key}", entry, _REVIEW_KEYS[key] + _LISTS) for key, entry in table.items()}
     _require(path, "review", sources, ("item_id", "rating", "text"))
-    return ReviewMapping(sources, file)
+    return ReviewMapping(sources, file, document.get("name", ""))
 
 
 def read_document(path: Path) -> dict[str, Any]:

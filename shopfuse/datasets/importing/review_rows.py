@@ -95,7 +95,7 @@ def _convert(name: str, source: Source, notes: Counter[str]) -> Convert:
         return lambda row: as_rating(get(row), source)
     if name == "timestamp":
         return lambda row: as_timestamp(get(row), source, _FIRST_YEAR, notes)
-    return lambda row: as_item_id(get(row))
+    return lambda row: as_item_id(next((value for get in gets if (value := get(row)) not in (None, "", [])), None))
 
 
 def _joined(parts: list[str | None], between: str) -> str | None:

@@ -58,6 +58,7 @@ class CompletionIndex:
         self._nodes, self._best = nodes, best
         self.complete: Callable[[str, int, tuple[str, ...]], tuple[Completion, ...]]
         self.complete = lru_cache(REMEMBERED)(self._complete)
+        self._lost: dict[str, None] = {}  # kinds and beginnings that nothing goes on from, mended or not
 
     @classmethod
     def open(cls, folder: Path) -> CompletionIndex:
@@ -87,13 +88,26 @@ class CompletionIndex:
         """What goes on from `typed`, at most k (up to TOP) of each kind, best first; where nothing does, what goes on
         from it with one slip mended."""
         prefix = folded_prefix(typed)
-        if not prefix:
+        if not prefix or self._is_lost(prefix, kinds):
             return ()
         found = [self._best_in([self._range(kind + prefix)], k) for kind in kinds]
         if not any(found) and sum(map(str.isalnum, prefix)) >= MIN_TYPED:
             found = [self._best_in(list(self._near(kind, prefix)), k) for kind in kinds]
+            if not any(found):
+                self._lose(prefix, kinds)
         entries = ((entry, kind) for of_kind, kind in zip(found, kinds, strict=True) for entry in of_kind)
         return tuple(Completion(kind, self._text(entry), int(self._items[entry])) for entry, kind in sorted(entries))
+
+    def _is_lost(self, prefix: str, kinds: tuple[str, ...]) -> bool:
+        """Whether nothing went on from a beginning of `prefix`: then nothing goes on from it either, for no edit is
+        right of the longer that was not right of the shorter."""
+        asked = _asked(prefix, kinds)
+        return any(asked[:end] in self._lost for end in range(len(asked) - len(prefix) + MIN_TYPED, len(asked)))
+
+    def _lose(self, prefix: str, kinds: tuple[str, ...]) -> None:
+        if len(self._lost) == REMEMBERED:
+            del self._lost[next(iter(self._lost))]  # the oldest
+        self._lost[_asked(prefix, kinds)] = None
 
     def _text(self, entry: int) -> str:
         return str(self._texts[self._text_starts[entry] : self._text_starts[entry + 1]], "utf-8")
@@ -218,6 +232,10 @@ def write_completions(folder: Path, entries: Sequence[CompletionEntry], stem: Ca
     write_array(folder / "groups.npy", groups)
     write_array(folder / "nodes.npy", np.array(sorted(nodes), np.uint64))
     write_array(folder / "best.npy", best)
+
+
+def _asked(prefix: str, kinds: Sequence[str]) -> str:
+    return f"{''.join(kinds)} {prefix}"  # no prefix begins with a blank
 
 
 def _span(low: int, high: int) -> int:

@@ -18,7 +18,7 @@ from shopfuse.datasets.importing.formats.recognition import (
     suggestion,
     with_row_rules,
 )
-from shopfuse.datasets.importing.mapping import read_catalogue_mapping, read_event_mapping
+from shopfuse.datasets.importing.mapping import read_catalogue_mapping, read_event_mapping, read_review_mapping
 from shopfuse.datasets.importing.report import ImportReport
 from shopfuse.datasets.importing.source_file import SourceFileError
 from shopfuse.datasets.workspace import Workspace
@@ -149,6 +149,16 @@ def test_variants_find_their_product_wherever_it_stands(
             "A,,simple,Cup,,4.50,3.90,2020-01-31 00:00:00,,,,1",
             3.9,
         ),
+        (
+            MAGENTO_HEAD.replace("price", "price,special_price,special_price_from_date,special_price_to_date"),
+            "A,,simple,Cup,,4.50,3.90,5.1.19,31.01.20,,,,1",  # an admin in German
+            4.5,
+        ),
+        (
+            MAGENTO_HEAD.replace("price", "price,special_price,special_price_from_date,special_price_to_date"),
+            "A,,simple,Cup,,4.50,3.90,13/01/2019,31/01/2020,,,,1",  # in British English
+            4.5,
+        ),
         ("id,title,link,price,sale_price,sale_price_effective_date\n", "A,Cup,,4.50 EUR,3.90 EUR,", 3.9),
         (
             "id,title,link,price,sale_price,sale_price_effective_date\n",
@@ -216,7 +226,8 @@ def test_suggestion_is_a_mapping_that_reads(tmp_path: Path, text: str, expected:
 
 @pytest.mark.parametrize("path", sorted(PRESETS.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_preset_is_a_mapping(path: Path) -> None:
-    read = read_event_mapping if "[event]" in path.read_text() else read_catalogue_mapping
+    readers = (("[event]", read_event_mapping), ("[review]", read_review_mapping), ("[item]", read_catalogue_mapping))
+    (read,) = (read for section, read in readers if section in path.read_text())
 
     assert read(path).sources
 

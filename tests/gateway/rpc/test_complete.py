@@ -22,12 +22,13 @@ async def test_letters_are_answered_by_queries_categories_and_brands(serve: Serv
     async with serve() as shop:
         queries = await shop.complete(CompleteQueryRequest(prefix="red s"))
         every = await shop.complete(CompleteQueryRequest(prefix="sho"))
+        lists = shop.metric("shopfuse_release_answers_total", release_id="r1", outcome="ok")
         served = shop.metric("grpc_server_handled_total", grpc_method="CompleteQuery", grpc_code="OK", **KIND)
 
     assert [(one.text, one.items) for one in queries.completions] == [("red shoes", 5)]
     assert {(one.kind, one.text) for one in every.completions} == {(1, "shoes"), (2, "Shop"), (2, "Shop > shoes")}
     assert (queries.served_by.release_id, bool(queries.request_id)) == ("r1", True)
-    assert served == 2
+    assert (served, lists) == (2, 0)
 
 
 async def test_kinds_and_counts_are_as_asked(serve: Serve) -> None:

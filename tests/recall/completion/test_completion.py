@@ -72,6 +72,22 @@ def test_no_slip_is_looked_for_in_digits_or_few_letters_or_where_something_begin
     assert texts(index, "phony") == ["phony"]
 
 
+def test_what_was_typed_letter_by_letter_is_answered_as_if_typed_at_once(tmp_path: Path) -> None:
+    remembering = completions(
+        tmp_path, [*titled(*SHOES, category="Sport > Trail running"), item(99, "Cap", brand="H&M")]
+    )
+    draw = np.random.default_rng(0)
+    letters = list("runigshoetclapf& 3")
+    for text in (*SHOES, *("".join(draw.choice(letters, 12)) for _ in range(40))):
+        slip = int(draw.integers(len(text)))
+        typed = text[:slip] + str(draw.choice(letters)) + text[slip + int(draw.integers(2)) :]
+        for kinds in ("qcb", "q", "cb"):
+            for end in range(1, len(typed) + 1):
+                fresh = CompletionIndex.open(tmp_path / "completion")
+
+                assert texts(remembering, typed[:end], 8, kinds) == texts(fresh, typed[:end], 8, kinds), typed[:end]
+
+
 def test_what_more_popular_items_hold_comes_first_then_what_more_items_hold(tmp_path: Path) -> None:
     titles = ("sand toy", "sand toy", "sage tea", "sage tea", "salt mill", "salt mill", "salt mill")
     index = completions(tmp_path, titled(*titles), [0.1, 0.2, 0.4, 0.5, 0.1, 0.1, 0.1])

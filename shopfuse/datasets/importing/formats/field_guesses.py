@@ -1,6 +1,7 @@
-"""Guesses which columns of an unknown file hold what, from their names in several languages and the shape of values.
+"""Guesses which columns of an unknown file hold what, from their names in several languages and the shape of values,
+and how its times are written.
 
-Only for `--suggest`: people look a guess over before anything is imported by it.
+Columns are guessed only for `--suggest`: people look a guess over before anything is imported by it.
 """
 
 import re
@@ -52,13 +53,32 @@ _EVENT_NAMES: Final[dict[str, str]] = {
     "device": "device devicetype platform",
     "locale": "locale language lang",
 }
+_REVIEW_NAMES: Final[dict[str, str]] = {
+    "review_id": "reviewid commentid id uuid",
+    "item_id": "productsku sku producthandle handle productid itemid asin product item articleid artikelnummer "
+    "commentpostid idproduit idproducto idprodotto 商品id 商品编号",
+    "rating": "rating stars starrating reviewrating reviewscore overall score bewertung sterne punkte note etoiles "
+    "valoracion puntuacion estrellas valutazione stelle voto beoordeling sterren ocena gwiazdki 评分 評価",
+    "text": "reviewtext reviewcontent reviewbody body content review comment commentcontent text message "
+    "bewertungstext kommentar rezension avis commentaire opinion comentario recensione commento recensie opinia tresc "
+    "评论 レビュー",
+    "user_id": "userid reviewerid customerid authorid kundennummer",
+    "timestamp": "reviewdate reviewtimestamp reviewtime unixreviewtime createdat datecreated submittedat date "
+    "timestamp time datum zeit fecha data commentdategmt commentdate",
+}
+_HEADLINES: Final = "reviewtitle title headline summary subject titel betreff titre titulo titolo tytul 标题"
 _PRICE: Final = re.compile(r"(?:[^\d\s]{1,3}\s?)?\d{1,3}(?:[.,' ]?\d{3})*[.,]\d{2}(?:\s?[^\d\s]{1,3})?")
+_ISO: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_TIME_DIGITS: Final = {10: "s", 13: "ms", 16: "us"}
+_DATE: Final = re.compile(
+    r"(\d\d?)([./-])(\d\d?)\2(\d{4}|\d\d)(,?)((?: \d\d?:\d\d)?)((?::\d\d)?)((?: [AaPp][Mm])?)", re.ASCII
+)
 _IMAGE: Final = re.compile(r"\S+\.(?:jpe?g|png|webp|gif)(?:\?\S*)?", re.IGNORECASE)
 
 
 def guessed_fields(columns: Sequence[str], rows: Sequence[Row], section: str) -> dict[str, Any]:
     """Our fields -> entries of a mapping; each column feeds one field, the surest first."""
-    names = _ITEM_NAMES if section == "item" else _EVENT_NAMES
+    names = {"item": _ITEM_NAMES, "event": _EVENT_NAMES, "review": _REVIEW_NAMES}[section]
     plain = {name: _plain(name) for name in columns}
     fields: dict[str, Any] = {}
     for field, called in names.items():
@@ -70,10 +90,35 @@ def guessed_fields(columns: Sequence[str], rows: Sequence[Row], section: str) ->
             fields[field] = inside[0]
         if fitting:
             fields[field] = min(fitting, key=lambda name: ranked[plain[name]])
+    if section == "review" and isinstance(fields.get("text"), str):
+        headlines = [name for name in columns if plain[name] in _HEADLINES.split() and name not in fields.values()]
+        fields["text"] = [*headlines[:1], fields["text"]] if headlines else fields["text"]
     if section == "item":
         _by_shape(fields, columns, rows)
         _refine(fields, rows)
     return {field: fields[field] for field in names if field in fields}
+
+
+def shown_time_format(values: Sequence[str]) -> str | None:
+    """How times are written, as mappings say it; None where the values do not show it. Of a day and a month, both at
+    most 12, only a dot between them tells which comes first."""
+    if not values:
+        return None
+    first = values[0].strip()
+    if first.isdecimal():
+        return _TIME_DIGITS.get(len(first))
+    if _ISO.match(first):
+        return "iso"
+    dates = [match for value in values if (match := _DATE.fullmatch(value.strip()))]
+    if len(dates) < len(values) or len({tuple(bool(match[part]) for part in (5, 6, 7, 8)) for match in dates}) > 1:
+        return None
+    between, year, comma, hours, seconds, half = dates[0].group(2, 4, 5, 6, 7, 8)
+    day_first = between == "." or any(int(match[1]) > 12 for match in dates)
+    if day_first == any(int(match[3]) > 12 for match in dates):
+        return None
+    date = between.join(("%d", "%m") if day_first else ("%m", "%d")) + between + ("%Y" if len(year) == 4 else "%y")
+    clock = (" %I:%M" if half else " %H:%M") if hours else ""
+    return date + comma + clock + (":%S" if seconds else "") + (" %p" if half else "")
 
 
 def _by_shape(fields: dict[str, Any], columns: Sequence[str], rows: Sequence[Row]) -> None:

@@ -13,26 +13,28 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from shopfuse.datasets.importing.formats.field_guesses import guessed_fields
+from shopfuse.datasets.importing.formats.field_guesses import guessed_fields, shown_time_format
 from shopfuse.datasets.importing.mapping import (
     CatalogueMapping,
     EventMapping,
+    ReviewMapping,
     catalogue_mapping,
     event_mapping,
     read_document,
+    review_mapping,
 )
 from shopfuse.datasets.importing.mapping_options import TIMES
 from shopfuse.datasets.importing.readers.tables import NOTHING_SAID, SourceTable, open_table
 from shopfuse.datasets.importing.rows.variant_rows import NO_RULES
 from shopfuse.datasets.importing.source_file import SourceFileError, open_source
 from shopfuse.datasets.importing.source_rows import Row
+from shopfuse.datasets.importing.values.field_values import getter
 
 PRESETS: Final = Path(__file__).parent / "presets"
-ITEM, EVENT = "item", "event"
+ITEM, EVENT, REVIEW = "item", "event", "review"
+COMMANDS: Final = {ITEM: "catalog", EVENT: "events", REVIEW: "reviews"}
 _SAMPLE: Final = 200  # rows
-_NEEDED: Final = {ITEM: ("id", "title"), EVENT: ("event_name", "timestamp")}
-_ISO: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_TIME_DIGITS: Final = {10: "s", 13: "ms", 16: "us"}
+_NEEDED: Final = {ITEM: ("id", "title"), EVENT: ("event_name", "timestamp"), REVIEW: ("item_id", "rating", "text")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Recognised:
     @property
     def fields(self) -> dict[str, str]:
         """Our fields and what they are read from, for people."""
-        (section,) = (name for name in (ITEM, EVENT) if name in self.document)
+        (section,) = (name for name in COMMANDS if name in self.document)
         return {key: _told(entry) for key, entry in self.document[section].items()}
 
     def example(self, told: str) -> str:
@@ -101,10 +103,9 @@ def recognised(file: Path, section: str, scratch: Path) -> Recognised:
     found = recognise(sample, section)
     if found is None:
         columns = ", ".join(sample.columns)[:400]
-        command = "catalog" if section == ITEM else "events"
         raise SourceFileError(
             f"{file}: no format that is known has the columns {columns}; name them in a mapping (--mapping), which "
-            f"'shopfuse import {command} {file.name} --suggest > map.toml' begins"
+            f"'shopfuse import {COMMANDS[section]} {file.name} --suggest > map.toml' begins"
         )
     return found
 
@@ -119,6 +120,7 @@ def suggestion(sample: FirstRows, section: str) -> str:
         lines += ["[rows]", *(f"{_key(key)} = {_toml(value)}" for key, value in found.document["rows"].items()), ""]
     lines.append(f"[{section}]")
     for key, entry in fields.items():
+        entry = _timed(entry, sample) if key in TIMES else entry
         lines.append(f"{_key(key)} = {_toml(entry)}{_comment(entry, sample)}")
     lines += [f"# {key} = ...  # is needed" for key in _NEEDED[section] if key not in fields]
     used = json.dumps(fields)
@@ -135,6 +137,10 @@ def catalogue_mapping_of(found: Recognised) -> CatalogueMapping:
 
 def event_mapping_of(found: Recognised) -> EventMapping:
     return event_mapping(found.document, PRESETS / found.name)
+
+
+def review_mapping_of(found: Recognised) -> ReviewMapping:
+    return review_mapping(found.document, PRESETS / found.name)
 
 
 def with_row_rules(mapping: CatalogueMapping, file: Path) -> CatalogueMapping:
@@ -178,11 +184,10 @@ def _fit(entry: Any, known: Mapping[str, str]) -> Any:
 
 
 def _timed(entry: Any, sample: FirstRows) -> Any:
-    """The entry of a time with the format that its first value shows: digits of seconds, milliseconds or microseconds,
-    or ISO 8601."""
+    """The entry of a time with the format that its values show; as it is where they show none."""
     options = {"field": entry} if isinstance(entry, str) else dict(entry)
-    value = sample.example(str(options.get("field"))).strip('"')
-    shown = _TIME_DIGITS.get(len(value)) if value.isdecimal() else "iso" if _ISO.match(value) else None
+    get = getter(str(options.get("field")))
+    shown = shown_time_format([str(value) for row in sample.rows if (value := get(row)) not in (None, "")])
     return options | {"format": shown} if shown and shown != options.get("format", "iso") else entry
 
 

@@ -13,7 +13,7 @@ from lxml import etree
 from shopfuse.datasets.importing.source_file import SourceFile, SourceFileError
 from shopfuse.datasets.importing.source_rows import NumberedRow, Row
 
-_ROWS: Final = ("item", "entry", "product", "offer", "shopitem", "article", "row", "record", "event")
+_ROWS: Final = ("item", "entry", "product", "offer", "shopitem", "article", "row", "record", "event", "review")
 _GOOGLE: Final = "{http://base.google.com/ns/1.0}"
 _MAX_NESTING: Final = 8
 
