@@ -20,11 +20,12 @@ from shopfuse.recall.words.joints import Token, tokens
 from shopfuse.recall.words.segmentation import segmenter_of
 from shopfuse.recall.words.units import measures, with_measures
 
-VERSION = 4  # of the rules here and in units.py, and of what an index knows beside them: none of another is searched
+VERSION = 5  # of the rules here and in units.py, and of what an index knows beside them: none of another is searched
 MAX_WORD_BYTES = 40
 STEMS = 100_000  # remembered: a catalogue repeats its words
 WITH_MARKS = r"[\p{L}\p{N}\p{M}]+"  # of scripts whose vowels and tones are marks
 MARKED = ("th", "und")
+CLAUSES = re.compile(r"[;:!?()\[\]{}|•…\n。、]+|[,.](?!\d)|\s[-–—/]\s")  # noqa: RUF001
 
 
 class Analyser:
@@ -45,9 +46,16 @@ class Analyser:
         # Names what decides how words are cut: an index may be searched with the very same only.
         self.identity = f"{language.split('-')[0]}, rules {VERSION}, {cutter}"
 
-    def item_text(self, text: str, further: Iterable[str] = ()) -> str:
-        """What tantivy's analyser gets to read of an item's folded text, and of further words of it."""
-        return " ".join([self._spaced(self._letters(text), of_item=True), *measures(text), *further])
+    def item_texts(self, text: str, further: Iterable[str] = ()) -> list[str]:
+        """What tantivy's analyser gets to read of an item's folded text, and of further words of it: what stands in
+        different clauses stands in no phrase."""
+        parts = (*CLAUSES.split(text), " ".join([*measures(text), *further]))
+        return [self._spaced(self._letters(part), of_item=True) for part in parts if part and not part.isspace()]
+
+    def in_order(self, text: str) -> list[str]:
+        """The indexed words of a text as they stand in an item that has it; may repeat."""
+        words: list[str] = self.stems.analyze(self._spaced(self._letters(self.folded(text)), of_item=False))
+        return words
 
     def surface(self, text: str) -> list[str]:
         """The words of a query, or of an item for its vocabulary, as they are written but in lower case and without

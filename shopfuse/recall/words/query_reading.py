@@ -16,7 +16,7 @@ from itertools import pairwise
 from shopfuse.recall.words.brands import brands_in
 from shopfuse.recall.words.joints import MIN_PART, joined, parts_of, usually_written
 from shopfuse.recall.words.knowledge import WordKnowledge
-from shopfuse.recall.words.negations import Negations
+from shopfuse.recall.words.negations import Count, Negations
 from shopfuse.recall.words.price_limits import price_limits
 from shopfuse.recall.words.readings import spoken
 from shopfuse.recall.words.segmentation import is_han, telling_characters
@@ -38,6 +38,7 @@ class QueryWord:
     forms: tuple[Form, ...]
     halves: tuple[str, ...] = ()  # indexed words
     written: str = ""  # as the query has it, corrected
+    phrase: Form = ()  # of an unwanted phrase its indexed words, which stand side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class ReadQuery:
     corrected: str = ""  # the query with its slips corrected, where there are some
     completed: tuple[str, ...] = ()  # what its last word was read as the beginning of, the most frequent first
     unwanted: tuple[QueryWord, ...] = ()  # that an item must not have
-    unwanted_words: tuple[str, ...] = ()  # the same as they are typed
+    unwanted_words: tuple[str, ...] = ()  # the same as they are typed, phrases in one
     min_price: float | None = None
     max_price: float | None = None
 
@@ -87,12 +88,13 @@ class QueryReader:
     negations: Negations
     items_with: Callable[[str], int]  # how many items hold an indexed word
     together: Callable[[Sequence[str]], bool]  # whether one item holds all of these
+    phrase_counts: Count  # of a text's words
 
     def read(self, query: str, as_typed: bool = False) -> ReadQuery:
         """`as_typed`: nothing is corrected and nothing completed."""
         text = query[:MAX_CHARACTERS]
         limits = price_limits(text)
-        wanted = self.negations.of_query(limits.text)
+        wanted = self.negations.of_query(limits.text, self.phrase_counts)
         if not (self._surface(wanted.text) or wanted.unwanted):  # "under 50" alone: there is nothing to limit
             asked = self._joined(text)
             words = self._surface(asked)
@@ -114,11 +116,19 @@ class QueryReader:
             _replaced(wanted.text, changes),
             corrected if corrected != text else "",
             completed,
-            tuple(word for typed in wanted.unwanted for word in self._forms(self._surface(self._joined(typed)))),
+            tuple(word for typed in wanted.unwanted for word in self._unwanted(typed)),
             wanted.unwanted,
             limits.min_price,
             limits.max_price,
         )
+
+    def _unwanted(self, typed: str) -> list[QueryWord]:
+        """A word, or a phrase as it stands and as the joint word that it may be."""
+        words, phrase = self._forms(self._surface(self._joined(typed))), tuple(self.knowledge.analyser.in_order(typed))
+        if len(phrase) < 2:
+            return words
+        joint = words[0].forms if len(words) == 1 else ()
+        return [QueryWord((phrase, *joint), written=typed, phrase=phrase)]
 
     def _encoded(self, text: str, words: Sequence[str]) -> str:
         """What the encoder reads: words, joint words and quantities also as the catalogue writes them."""
