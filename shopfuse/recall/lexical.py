@@ -87,6 +87,8 @@ def _document(row: int, item: CatalogueItem, analyser: Analyser, joints: Joints)
         further = further_words(analyser.tokens(without_measures(folded)), joints, analyser.stem)
         for part in analyser.item_texts(folded, further):
             document.add_text(field, part)
+    if item.sounds:
+        document.add_text("title", " ".join(item.sounds))
     return document
 
 
@@ -98,7 +100,7 @@ def build_lexical(folder: Path, items: Iterable[CatalogueItem], language: str = 
     analyser = Analyser(language)
     vocabulary = Vocabulary.of(analyser)
     for item in items:
-        vocabulary.add(item.title, telling_text(item), item.brand or "")
+        vocabulary.add(item.title, telling_text(item), item.brand or "", item.sounds)
     joints = vocabulary.joints()
     folder.mkdir(parents=True, exist_ok=True)
     index = tantivy.Index(_schema(), path=str(folder), reuse=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cache, lru_cache
 
 import tantivy
@@ -29,14 +29,15 @@ CLAUSES = re.compile(r"[;:!?()\[\]{}|•…\n。、]+|[,.](?!\d)|\s[-–—/]\s"
 
 
 class Analyser:
-    """The words of texts in one language. Raises UnknownLanguage."""
+    """The words of texts in one language. `kana`: those that a Japanese query may be cut into (words/kana.py). Raises
+    UnknownLanguage."""
 
-    def __init__(self, language: str) -> None:
+    def __init__(self, language: str, kana: Collection[str] = ()) -> None:
         rules = language_of(language)
         self.language = language
-        self.segmenter = segmenter_of(language)
+        self.segmenter = segmenter_of(language, kana)
         self.compounds = rules.compounds
-        self.is_spoken = language.split("-")[0] == "zh"  # its words are also typed as they sound
+        self.is_spoken = language.split("-")[0] in ("zh", "ja")  # its words are also typed as they sound
         self._digraphs = re.compile(rf"(?<![aeiouq])(?:{'|'.join(rules.digraphs)})", re.I) if rules.digraphs else None
         marked = language.split("-")[0] in MARKED
         self.stems = _word_filters(rules.stemmer, marked)

@@ -8,8 +8,8 @@ product line is understood from the next build on. It ranks nothing and knows no
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import pairwise
 
@@ -110,7 +110,7 @@ class QueryReader:
         words, corrected = self._surface(read), _replaced(text, changes)
         return ReadQuery(
             self._encoded(read, words) if words else text,
-            tuple(self._forms(words, completed)),
+            tuple(self._with_alike(self._forms(words, completed), changes)),
             self._brands(read),
             self._categories(words),
             _replaced(wanted.text, changes),
@@ -173,11 +173,16 @@ class QueryReader:
         torn = {word for pair in joined for word in pair}
         unknown = [word for word in words if word not in torn and not self._known(word)]
         mended = {(word,): self._correction(word) or self._apart(word) for word in unknown}
+        mended |= {(word,): alike[0] for word in unknown if not mended[word,] and (alike := self._alike(word))}
         return joined | {word: better for word, better in mended.items() if better is not None}
 
     def _correction(self, word: str) -> str | None:
         """A word of the language is nobody's slip, also where the shop has nothing of it: lamb is no lamp."""
         return None if self._is_word(word) else self.knowledge.spelling.correction(word)
+
+    def _alike(self, word: str) -> tuple[str, ...]:
+        """The Chinese words whose syllables begin with the letters of one that is no other word."""
+        return () if self._is_word(word) else self.knowledge.readings.initials.get(word, ())
 
     def _is_word(self, word: str) -> bool:
         return self.knowledge.known.is_word(word)
@@ -217,6 +222,18 @@ class QueryReader:
         kept = self._without_absent_compounds(kept) if self.knowledge.analyser.segmenter else kept
         begun, endings = self._stem(words[-1]) if completed else "", [self._stem(word) for word in completed]
         return [self._query_word(stem, written[stem], endings if stem == begun else ()) for stem in kept]
+
+    def _with_alike(self, words: list[QueryWord], changes: Mapping[tuple[str, ...], str]) -> list[QueryWord]:
+        """The words, of which those that were typed by their first letters may also be others that begin so."""
+        alike = {
+            better: others for typed, better in changes.items() for others in [self._alike(typed[0])[1:]] if others
+        }
+        return [
+            replace(word, forms=(*word.forms, *(tuple(map(self._stem, self._surface(other))) for other in others)))
+            if (others := alike.get(word.written))
+            else word
+            for word in words
+        ]
 
     def _query_word(self, stem: str, word: str, endings: Sequence[str]) -> QueryWord:
         kinds, about = self._family(stem)
