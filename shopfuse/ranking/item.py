@@ -30,3 +30,4 @@ class CatalogueItem:
     mpn: str | None = None
     sku: str | None = None
     other_categories: tuple[tuple[str, ...], ...] = ()  # paths that filters find it under as well
+    sounds: tuple[str, ...] = ()  # how its words in Chinese characters sound, in katakana; of a Japanese item

@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Iterable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tantivy
@@ -36,6 +37,7 @@ from shopfuse.recall.lexical_recipe import (
     narrowing,
     restricted,
     scoring_query,
+    side_by_side,
     telling_text,
     term_frequency,
     terms_of,
@@ -46,7 +48,8 @@ from shopfuse.recall.words.analysis import Analyser
 from shopfuse.recall.words.brands import CATEGORIES, category_names, write_brands
 from shopfuse.recall.words.joints import Joints, further_words
 from shopfuse.recall.words.knowledge import Vocabulary, WordKnowledge, read_knowledge, write_knowledge
-from shopfuse.recall.words.negations import Lacking, LackingItems, Negations
+from shopfuse.recall.words.lacking import Lacking, LackingItems
+from shopfuse.recall.words.negations import Negations, PhraseCounts
 from shopfuse.recall.words.query_reading import QueryReader, QueryWord
 from shopfuse.recall.words.units import without_measures
 from shopfuse.release.manifest import ReleaseError
@@ -68,7 +71,7 @@ def _schema() -> tantivy.Schema:
     builder.add_unsigned_field(FACET_FIELD, indexed=True)
     builder.add_float_field(PRICE_FIELD, fast=True)
     for field in TEXT_FIELDS:
-        builder.add_text_field(field, tokenizer_name=ANALYSER, index_option="freq")
+        builder.add_text_field(field, tokenizer_name=ANALYSER, index_option="position")
     return builder.build()
 
 
@@ -82,7 +85,10 @@ def _document(row: int, item: CatalogueItem, analyser: Analyser, joints: Joints)
     for field, text in indexed_texts(item).items():
         folded = analyser.folded(text)
         further = further_words(analyser.tokens(without_measures(folded)), joints, analyser.stem)
-        document.add_text(field, analyser.item_text(folded, further))
+        for part in analyser.item_texts(folded, further):
+            document.add_text(field, part)
+    if item.sounds:
+        document.add_text("title", " ".join(item.sounds))
     return document
 
 
@@ -94,7 +100,7 @@ def build_lexical(folder: Path, items: Iterable[CatalogueItem], language: str = 
     analyser = Analyser(language)
     vocabulary = Vocabulary.of(analyser)
     for item in items:
-        vocabulary.add(item.title, telling_text(item), item.brand or "")
+        vocabulary.add(item.title, telling_text(item), item.brand or "", item.sounds)
     joints = vocabulary.joints()
     folder.mkdir(parents=True, exist_ok=True)
     index = tantivy.Index(_schema(), path=str(folder), reuse=False)
@@ -128,7 +134,8 @@ class LexicalIndex:
         self._searcher = index.searcher()
         frequency = partial(term_frequency, self._searcher)
         self._lacking = lacking
-        reader = QueryReader(knowledge, Negations(knowledge.analyser.language), frequency, self._together)
+        negations = Negations(knowledge.analyser.language)
+        reader = QueryReader(knowledge, negations, frequency, self._together, self._phrase_counts)
         self.read = lru_cache(READ_QUERIES)(reader.read)  # a request needs it several times
         self.unwanted = lru_cache(READ_QUERIES)(self._unwanted)
         # Some missing files and fields show at the first search only.
@@ -169,14 +176,24 @@ class LexicalIndex:
         """Whether an item holds all of these indexed words."""
         return len(self._run(holding_all(self._schema, self._searcher, words), 1)) > 0
 
+    def _phrase_counts(self, text: str) -> PhraseCounts:
+        """Of the words of a text."""
+        words = self.analyser.in_order(text)
+        if not words:
+            return PhraseCounts(0, 0, 0)
+        counted = (side_by_side(self._schema, self._searcher, part) for part in (words, words[:1], words[-1:]))
+        return PhraseCounts(*map(self._count, counted))
+
     def _unwanted(self, words: tuple[QueryWord, ...]) -> NDArray[np.int32]:
         """The rows of the items that have one of a query's unwanted words; not of those that say that they lack it."""
         parts = [NO_ROWS]
-        for form in (form for word in words for form in word.forms):
-            limit = min(term_frequency(self._searcher, term) for term in form) * len(TEXT_FIELDS)
-            rows = self._run(holding_all(self._schema, self._searcher, form), limit).rows if limit else NO_ROWS
-            spared = np.concatenate([self._lacking.of(term) for term in form])
-            parts.append(np.setdiff1d(rows, spared))
+        for word in words:
+            for form in word.forms:
+                limit = min(term_frequency(self._searcher, term) for term in form) * len(TEXT_FIELDS)
+                held = side_by_side if form == word.phrase else holding_all
+                rows = self._run(held(self._schema, self._searcher, form), limit).rows if limit else NO_ROWS
+                lacked = (*(() if form == word.phrase else form), " ".join(word.phrase))
+                parts.append(np.setdiff1d(rows, np.concatenate([self._lacking.of(one) for one in lacked])))
         return np.unique(np.concatenate(parts))
 
     def search(self, query: str, k: int, selection: Selection | None = None, as_typed: bool = False) -> Hits:
@@ -241,6 +258,10 @@ class LexicalIndex:
             if len(kept) == k or len(hits) < limit:
                 return Hits(hits.rows[kept], hits.scores[kept])
             limit *= 4
+
+    def _count(self, query: tantivy.Query) -> int:
+        found: Any = self._searcher.search(query, limit=1)  # its type knows no count
+        return int(found.count)
 
     def _run(self, query: tantivy.Query, limit: int) -> Hits:
         best_first = self._searcher.search(query, limit=max(min(limit, len(self)), 1), count=False).hits

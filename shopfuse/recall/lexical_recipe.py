@@ -88,6 +88,14 @@ def holding_all(schema: tantivy.Schema, searcher: tantivy.Searcher, terms: Seque
     return _all([anywhere(schema, searcher, term) for term in terms])
 
 
+def side_by_side(schema: tantivy.Schema, searcher: tantivy.Searcher, terms: Sequence[str]) -> tantivy.Query:
+    """Items with a field that has the indexed words one after the other."""
+    fields = [field for field in TEXT_FIELDS if all(searcher.doc_freq(field, term) for term in terms)]
+    if len(terms) == 1 or not fields:
+        return holding_all(schema, searcher, terms)
+    return _any([tantivy.Query.phrase_query(schema, field, list(terms)) for field in fields])
+
+
 def items_with(searcher: tantivy.Searcher, word: QueryWord) -> int:
     """About how many items hold a word in its most frequent spelling."""
     return max(min(term_frequency(searcher, term) for term in form) for form in word.forms)

@@ -67,7 +67,7 @@ def apply_policy(engine: Engine, call: Call, candidates: Candidates, scores: Sco
     caller's candidates all come back."""
     request = call.request
     if page is not None:
-        return Ranking(np.arange(len(candidates)), {})
+        return Ranking(np.arange(len(page.rows)), {})
     kept, removed = np.ones(len(candidates), np.bool_), {}
     if not request.candidate_ids:
         for reason, rule in RULES.items():

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from shopfuse.ranking.filter import NO_FILTER, ItemFilter
 from shopfuse.recall.channels import applicable_channels, merge, search
+from shopfuse.recall.groups import Groups
 from shopfuse.recall.hits import Hits
 from shopfuse.recall.matching.match_set import MatchSet, match
 from shopfuse.recall.query import RecallQuery
@@ -64,11 +65,20 @@ def _pool(
     if call.request.candidate_ids:
         rows = engine.release.indexes.items.rows(call.request.candidate_ids)
         return rows[rows >= 0]
-    if page is not None:
+    groups = engine.release.indexes.items.groups
+    if page is not None and not groups.present:
         return page.rows
-    if matched is not None and matched.first is not None:
-        return matched.first
-    return merge(hits, _most(engine), engine.release.indexes.items.groups)
+    in_order = None if matched is None else matched.first
+    found = merge(hits, _most(engine), groups) if in_order is None else in_order
+    return found if page is None else _continued(page, found, groups, call.request.page_size)[: _most(engine)]
+
+
+def _continued(page: Page, found: NDArray[np.int32], groups: Groups, size: int) -> NDArray[np.int32]:
+    """The list that a token holds, and behind it the variants that were found of the products on this page: a token
+    does not say in which order they follow."""
+    shown = groups.code[page.rows[page.offset : page.offset + size]]
+    others = np.isin(groups.code[found], shown) & ~np.isin(found, page.rows)
+    return np.concatenate([page.rows, found[others]])
 
 
 def _most(engine: Engine) -> int:

@@ -1,5 +1,5 @@
 """The other variants of the products on a page: those that pass the filter, the candidates first, best first, then the
-rest of the group in the order of their ids."""
+rest of the group: what can be bought, in the order of the ids. The same on every page."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def variant_pieces(
     rows, place = groups.variants(candidates.rows[positions])
     shown = rows == candidates.rows[positions][place]
     passing = ~shown if recalled.selection is None else ~shown & recalled.selection.mask[rows]
-    rows, place = _best_first(rows[passing], place[passing], candidates, scores)
+    gone = ~engine.release.indexes.items.available[rows[passing]]
+    rows, place = _best_first(rows[passing], gone, place[passing], candidates, scores)
     keys = engine.release.indexes.items.ids[rows].tolist()
     try:
         displays = engine.store.display(keys)
@@ -51,12 +52,14 @@ def variant_pieces(
     return pieces
 
 
-def _best_first(rows: Rows, place: Positions, candidates: Candidates, scores: Scores) -> tuple[Rows, Positions]:
+def _best_first(
+    rows: Rows, gone: NDArray[np.bool_], place: Positions, candidates: Candidates, scores: Scores
+) -> tuple[Rows, Positions]:
     """MOST_VARIANTS of each place at most."""
     by_row = np.argsort(candidates.rows)
     at = by_row[np.minimum(np.searchsorted(candidates.rows, rows, sorter=by_row), len(by_row) - 1)]
     unfit = np.where(candidates.rows[at] == rows, -scores.score[at], np.inf)
-    order = np.lexsort((rows, unfit, place))
+    order = np.lexsort((rows, gone, unfit, place))
     order = order[place_in_run(place[order]) < MOST_VARIANTS]
     return rows[order], place[order]
 

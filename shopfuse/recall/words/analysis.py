@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cache, lru_cache
 
 import tantivy
@@ -20,22 +20,24 @@ from shopfuse.recall.words.joints import Token, tokens
 from shopfuse.recall.words.segmentation import segmenter_of
 from shopfuse.recall.words.units import measures, with_measures
 
-VERSION = 4  # of the rules here and in units.py, and of what an index knows beside them: none of another is searched
+VERSION = 5  # of the rules here and in units.py, and of what an index knows beside them: none of another is searched
 MAX_WORD_BYTES = 40
 STEMS = 100_000  # remembered: a catalogue repeats its words
 WITH_MARKS = r"[\p{L}\p{N}\p{M}]+"  # of scripts whose vowels and tones are marks
 MARKED = ("th", "und")
+CLAUSES = re.compile(r"[;:!?()\[\]{}|•…\n。、]+|[,.](?!\d)|\s[-–—/]\s")  # noqa: RUF001
 
 
 class Analyser:
-    """The words of texts in one language. Raises UnknownLanguage."""
+    """The words of texts in one language. `kana`: those that a Japanese query may be cut into (words/kana.py). Raises
+    UnknownLanguage."""
 
-    def __init__(self, language: str) -> None:
+    def __init__(self, language: str, kana: Collection[str] = ()) -> None:
         rules = language_of(language)
         self.language = language
-        self.segmenter = segmenter_of(language)
+        self.segmenter = segmenter_of(language, kana)
         self.compounds = rules.compounds
-        self.is_spoken = language.split("-")[0] == "zh"  # its words are also typed as they sound
+        self.is_spoken = language.split("-")[0] in ("zh", "ja")  # its words are also typed as they sound
         self._digraphs = re.compile(rf"(?<![aeiouq])(?:{'|'.join(rules.digraphs)})", re.I) if rules.digraphs else None
         marked = language.split("-")[0] in MARKED
         self.stems = _word_filters(rules.stemmer, marked)
@@ -45,9 +47,16 @@ class Analyser:
         # Names what decides how words are cut: an index may be searched with the very same only.
         self.identity = f"{language.split('-')[0]}, rules {VERSION}, {cutter}"
 
-    def item_text(self, text: str, further: Iterable[str] = ()) -> str:
-        """What tantivy's analyser gets to read of an item's folded text, and of further words of it."""
-        return " ".join([self._spaced(self._letters(text), of_item=True), *measures(text), *further])
+    def item_texts(self, text: str, further: Iterable[str] = ()) -> list[str]:
+        """What tantivy's analyser gets to read of an item's folded text, and of further words of it: what stands in
+        different clauses stands in no phrase."""
+        parts = (*CLAUSES.split(text), " ".join([*measures(text), *further]))
+        return [self._spaced(self._letters(part), of_item=True) for part in parts if part and not part.isspace()]
+
+    def in_order(self, text: str) -> list[str]:
+        """The indexed words of a text as they stand in an item that has it; may repeat."""
+        words: list[str] = self.stems.analyze(self._spaced(self._letters(self.folded(text)), of_item=False))
+        return words
 
     def surface(self, text: str) -> list[str]:
         """The words of a query, or of an item for its vocabulary, as they are written but in lower case and without

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from shopfuse.core.errors import ShopfuseError
@@ -22,8 +22,9 @@ from shopfuse.recall.words.brands import CATEGORIES, BrandNames, Brands, read_br
 from shopfuse.recall.words.compounds import NO_COMPOUNDS, Compounds
 from shopfuse.recall.words.joints import Joints, Pairs, read_joints, write_joints
 from shopfuse.recall.words.json_files import read_words, write_words
+from shopfuse.recall.words.kana import told_by_sound
 from shopfuse.recall.words.known_words import KnownWords, build_known_words
-from shopfuse.recall.words.readings import Readings, Spoken, read_readings, write_readings
+from shopfuse.recall.words.readings import MAX_READINGS, NO_READINGS, Readings, Spoken, read_readings, write_readings
 from shopfuse.recall.words.spelling import MAX_WORDS, Spelling, build_spelling
 from shopfuse.recall.words.units import without_measures, writings
 from shopfuse.release.manifest import ReleaseError
@@ -47,7 +48,7 @@ class WordKnowledge:
     usual_forms: UsualForms
     usual_quantities: UsualQuantities
     compounds: Compounds
-    readings: Readings  # of a shop in Chinese
+    readings: Readings  # of a shop in Chinese or Japanese
 
 
 @dataclass(slots=True)
@@ -59,24 +60,31 @@ class Vocabulary:
     pairs: Pairs = field(default_factory=Pairs)
     quantities: Counter[tuple[str, str]] = field(default_factory=Counter)
     brands: BrandNames = field(default_factory=BrandNames)
-    spoken: Spoken | None = None
+    spoken: Spoken | None = None  # of Chinese
+    kana: set[str] = field(default_factory=set)  # of Japanese
 
     @classmethod
     def of(cls, analyser: Analyser) -> Vocabulary:
-        return cls(
-            analyser, spoken=Spoken(analyser.segmenter.in_order) if analyser.segmenter and analyser.is_spoken else None
-        )
+        if analyser.segmenter is None or not analyser.is_spoken:
+            return cls(analyser)
+        return cls(analyser, spoken=Spoken(analyser.segmenter.in_order))
 
-    def add(self, title: str, others: str, brand: str) -> None:
-        """One item's title, the text of its other telling fields, and its brand."""
+    def add(self, title: str, others: str, brand: str, sounds: Sequence[str] = ()) -> None:
+        """One item's title, the text of its other telling fields, its brand, and how its words sound."""
         analyser = self.analyser
-        self.items_with.update({*analyser.surface(title), *analyser.surface(others)})
+        words = {*analyser.surface(title), *analyser.surface(others)}
+        self.items_with.update(words)
         folded = analyser.folded(title)
         self.pairs.add(analyser.tokens(without_measures(folded)))
         self.quantities.update(writings(folded))
         self.brands.add(brand, analyser.surface(brand))
         if self.spoken is not None:
             self.spoken.add(f"{folded} {analyser.folded(others)}")
+        self.kana |= told_by_sound((*words, *sounds))
+
+    def readings(self) -> Readings:
+        pinyin = NO_READINGS if self.spoken is None else self.spoken.readings()
+        return replace(pinyin, kana=frozenset(sorted(self.kana)[:MAX_READINGS]))
 
     def joints(self) -> Joints:
         return self.pairs.joints(self.items_with, self.analyser.stem)
@@ -92,14 +100,17 @@ def write_knowledge(folder: Path, vocabulary: Vocabulary, joints: Joints) -> Non
     write_brands(folder, vocabulary.brands.believed(vocabulary.items_with))
     usual = dict(pair for pair, _ in reversed(vocabulary.quantities.most_common(MAX_QUANTITIES)))
     write_words(folder / USUAL_QUANTITIES, usual)
-    if vocabulary.spoken is not None:
-        write_readings(folder, vocabulary.spoken.readings())
+    if analyser.is_spoken:
+        write_readings(folder, vocabulary.readings())
     write_words(folder / USUAL_FORMS, _usual_forms(vocabulary.items_with, analyser.stem))
 
 
 def read_knowledge(folder: Path) -> WordKnowledge:
     """Raises ReleaseError naming the file where it is missing, damaged, or of rules that this program does not have."""
-    analyser = _read_analyser(folder / ANALYSER)
+    analyser, readings = _read_analyser(folder / ANALYSER), NO_READINGS
+    if analyser.is_spoken:
+        readings = read_readings(folder)
+        analyser = Analyser(analyser.language, readings.kana)
     forms = _read_usual(folder / USUAL_FORMS, "the usual forms of a catalogue's words")
     return WordKnowledge(
         analyser,
@@ -111,7 +122,7 @@ def read_knowledge(folder: Path) -> WordKnowledge:
         forms,
         _read_usual(folder / USUAL_QUANTITIES, "how a catalogue writes quantities"),
         Compounds.of(forms) if analyser.compounds else NO_COMPOUNDS,
-        read_readings(folder) if analyser.is_spoken else {},
+        readings,
     )
 
 

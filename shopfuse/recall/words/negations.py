@@ -1,26 +1,18 @@
-"""What is asked to be absent: "without sugar", "sugar-free", "zuckerfrei", "-case"; and what items say that they lack.
+"""What is asked to be absent: "without sugar", "no palm oil", "sugar-free", "zuckerfrei", "-case"; and what items say
+that they lack.
 
-A query's unwanted word takes out the items that have it, less those that it does not speak of: an item whose title
-says that it lacks it ("Chocolate without sugar"; "No More Tears", which is called so), and one that nowhere says
-anything else. Learned from the catalogue's own sentences; no meaning is looked at, so "diet" says nothing of sugar.
+What is negated is a phrase where the catalogue has one. A query's unwanted word takes out the items that have it, less
+those that it does not speak of: an item whose title says that it lacks it ("Chocolate without sugar"; "No More Tears",
+which is called so), and one that nowhere says anything else (words/lacking.py). Learned from the catalogue's own
+sentences; no meaning is looked at, so "diet" says nothing of sugar.
 """
 
 from __future__ import annotations
 
 import re
-import zlib
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
-
-from shopfuse.ranking.item import CatalogueItem
-from shopfuse.recall.arrays import open_array, write_array
-from shopfuse.recall.words.analysis import Analyser
-from shopfuse.release.manifest import ReleaseError
+from typing import NamedTuple
 
 # Before the word. Those of EVERYWHERE mean nothing else in any of our languages; "sin", "sans" and "no" do.
 EVERYWHERE = ("without", "excluding", "ohne", "senza", "zonder", "utan", "uden", "uten")
@@ -39,10 +31,18 @@ BEFORE: dict[str, tuple[str, ...]] = {
 }
 BEHIND: dict[str, str] = {"en": "free", "de": "frei", "da": "fri", "no": "fri", "sv": "fri", "nl": "vrij"}
 JOINED = frozenset(("de", "da", "no", "sv", "nl"))  # whose last word of a compound it may be: zuckerfrei
+# Of one word: "non-alcoholic beer", "zero sugar cola"; and of what a name follows: "no sugar cola".
+OF_A_WORD = frozenset(("non", "zero"))
+OF_A_NAME = frozenset(("no", "kein", "keine", "keinen", "keiner", "geen", "ingen"))
 # Between the two: "no added sugar".
 FILLERS = (
     "a", "an", "any", "the", "added", "extra", "more", "artificial", "zugesetzten", "zusätzlichen", "zugesetzter",
-    "toegevoegde", "aggiunto", "aggiunti", "zuccheri", "tilsatt", "tillsatt", "tilsat", "de", "d",
+    "toegevoegde", "tilsatt", "tillsatt", "tilsat", "de", "d",
+)  # fmt: skip
+# Behind it: "sans sucres ajoutés".
+ADDED = (
+    "ajouté", "ajoutés", "ajoutée", "ajoutées", "añadido", "añadidos", "añadida", "añadidas", "aggiunto", "aggiunti",
+    "aggiunta", "adicionado", "adicionados", "adicionada", "toegevoegd", "tilsatt", "tillsatt", "tilsat",
 )  # fmt: skip
 COORDINATING = ("or", "nor", "and", "oder", "und", "ou", "et", "o", "e", "y", "ni", "of", "en", "och", "og", "eller")
 ENDING = frozenset(("with", "but", "for", "mit", "aber", "für", "avec", "mais", "pour", "con", "pero", "para", "met"))
@@ -50,14 +50,38 @@ FROM = frozenset(("from", "of", "von", "fra", "från", "van"))  # "free from sug
 MIN_LETTERS = 3  # of a word behind a minus: "usb -c"
 REACH = 3  # words of an item that one "without" speaks of, at most
 
-_WORD = r"[^\W\d_]{2,}"
+MOST_WORDS = 4  # of a phrase
+OF_ONE = 0.25  # of the items with the rarer end of a phrase, those that have it: "microphone black" is none
+OF_FIRST = 0.5  # the same of its first word, where the phrase ends at "free": "organic sugar free" is organic
+
+_WORD = r"[^\W\d_]{2,}[^\W_]*"
+_NEXT = re.compile(r"[\s'’-]+([^\W_]+)")  # noqa: RUF001
+_FIRST = re.compile(_WORD)
+_ADDED = re.compile(rf"(?:\s+(?:{'|'.join(ADDED)})(?!\w))", re.IGNORECASE)
+_BEFORE = re.compile(r"([^\W_]+)[\s-]+$")
 _TOKENS = re.compile(r"[^\W_]+|[^\w\s]")
+
+
+class PhraseCounts(NamedTuple):
+    """How many items have the words of a phrase side by side, its first word, and its last one."""
+
+    phrase: int
+    first: int
+    last: int
+
+
+Count = Callable[[str], PhraseCounts]
+
+
+def count_nothing(_: str) -> PhraseCounts:
+    """Of a catalogue that knows no phrase."""
+    return PhraseCounts(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     text: str  # the query without what is asked to be absent
-    unwanted: tuple[str, ...]  # words, as they are typed
+    unwanted: tuple[str, ...]  # words and phrases, as they are typed
 
 
 class Negations:
@@ -70,42 +94,116 @@ class Negations:
         )
         self._behind = frozenset((BEHIND.get(code, BEHIND["en"]), BEHIND["en"]))
         self._joined = BEHIND[code] if code in JOINED else ""
+        # No phrase goes on over them.
+        self._bounds = ENDING.union(COORDINATING, ADDED, self._before, self._behind)
         self._compound = re.compile(rf"([^\W\d_]{{4,}}){self._joined}\w{{0,2}}")  # zuckerfreie
         self._query = re.compile("|".join(self._sayings()), re.IGNORECASE)
+        joining, ending = ("|".join(sorted(words)) for words in (COORDINATING, ENDING))
+        self._more = re.compile(rf"(?:\s*,|\s+(?:{joining}))\s+(?!(?:{ending})\b)(?={_WORD})", re.IGNORECASE)
         words = "|".join((*self._before, *self._behind))
         self._anywhere = re.compile(rf"(?<![^\W_])(?:{words})(?![^\W_])|{self._joined or words}", re.IGNORECASE)
 
     def _sayings(self) -> Iterator[str]:
-        ending, joining, fillers = ("|".join(sorted(words)) for words in (ENDING, COORDINATING, FILLERS))
-        more = rf"(?:(?:\s*,|\s+(?:{joining}))\s+(?!(?:{ending})\b){_WORD})*"
-        yield rf"(?<![\w-])(?:{'|'.join(self._before)})[\s-]+(?:(?:{fillers})\s+)*(?P<listed>{_WORD}{more})"
-        yield rf"(?<!\S)-(?P<minus>[^\W\d_]{{{MIN_LETTERS},}})(?!\w)"
-        yield rf"(?<!\w)(?!(?:{ending})\b)(?P<apart>[^\W\d_]{{{MIN_LETTERS},}})[\s-]+(?:{'|'.join(self._behind)})(?!\w)"
+        before, behind, ending, fillers, source = (
+            "|".join(sorted(words)) for words in (self._before, self._behind, ENDING, FILLERS, FROM)
+        )
+        before = rf"{before}|(?:{behind})\s+(?:{source})"
+        yield rf'(?<![\w-])(?:-|(?:{before})\s+)["“„](?P<quoted>[^"“”]*\w[^"“”]*)["“”]'
+        yield rf"(?<![\w-])(?:{before})[\s-]+(?:(?:{fillers})\s+)*(?P<listed>{_WORD})"
+        yield rf"(?<!\S)-(?P<minus>[^\W\d_]{{{MIN_LETTERS},}}(?:-[^\W_]+)*)(?!\w)"
+        word = rf"(?!(?:{ending})\b)(?P<apart>[^\W\d_]{{{MIN_LETTERS},}})"
+        yield rf"(?<!\w){word}[\s-]+(?:{behind})(?!\w|\s+(?:{source})\b)"
         if self._joined:
             yield rf"(?<!\w)(?P<joined>[^\W\d_]{{4,}}){self._joined}\w{{0,2}}(?!\w)"
 
-    def of_query(self, query: str) -> Wanted:
-        """What of a query is wanted, and which words are not."""
-        unwanted = [word for match in self._query.finditer(query) for word in _listed(match)]
+    def of_query(self, query: str, count: Count = count_nothing) -> Wanted:
+        """What of a query is wanted, and which words and phrases are not: how far a phrase goes says the catalogue."""
+        kept, unwanted, end = list[str](), list[str](), 0
+        while (match := self._query.search(query, end)) is not None:
+            start, last, phrases = self._said(query, match, end, count)
+            kept.append(query[end:start])
+            unwanted += [" ".join(phrase.lower().split()) for phrase in phrases]
+            end = last
         if not unwanted:
             return Wanted(query, ())
-        return Wanted(" ".join(self._query.sub(" ", query).split()), tuple(dict.fromkeys(unwanted)))
+        return Wanted(" ".join(" ".join((*kept, query[end:])).split()), tuple(dict.fromkeys(unwanted)))
+
+    def _said(self, query: str, match: re.Match[str], begin: int, count: Count) -> tuple[int, int, list[str]]:
+        """(where it begins, where it ends, what is to be absent) of a saying; nothing before `begin` belongs to it."""
+        if match["listed"] is not None:
+            most, phrases, at = _most_words(query, match), list[str](), match.start("listed")
+            while True:
+                last = self._phrase_end(query, at, most, count)
+                phrases.append(query[at:last])
+                last = added.end() if (added := _ADDED.match(query, last)) else last
+                if (more := self._more.match(query, last)) is None:
+                    return match.start(), last, phrases
+                at = more.end()
+        if match["apart"] is not None:
+            start = self._phrase_start(query, match, begin, count)
+            return start, match.end(), [query[start : match.end("apart")]]
+        return *match.span(), [value for value in match.groupdict().values() if value is not None]
+
+    def _phrase_end(self, query: str, start: int, most: int, count: Count) -> int:
+        """Where the longest phrase that the catalogue has ends, of those that begin at `start`; else the word's end."""
+        first = _FIRST.match(query, start)
+        assert first is not None
+        ends, at, words = list[int](), first.end(), 1
+        while words < most and (word := _NEXT.match(query, at)) and not self._is_bound(word[1]):
+            at, words = word.end(), words + 1
+            if word[1].lower() not in FILLERS:  # "huile de" is no phrase, "huile de palme" is
+                ends.append(at)
+        return next((end for end in reversed(ends) if _is_phrase(query[start:end], count)), first.end())
+
+    def _phrase_start(self, query: str, match: re.Match[str], begin: int, count: Count) -> int:
+        """Where the longest phrase begins of those that end at "free"."""
+        starts, at = list[int](), match.start("apart")
+        while (
+            len(starts) < MOST_WORDS - 1 and (word := _BEFORE.search(query, begin, at)) and not self._is_bound(word[1])
+        ):
+            at = word.start()
+            starts.append(at)
+        last = match.end("apart")
+        return next((s for s in reversed(starts) if _is_own_phrase(query[s:last], count)), match.start("apart"))
+
+    def _is_bound(self, word: str) -> bool:
+        return word.lower() in self._bounds
 
     def of_item(self, text: str) -> tuple[set[str], set[str]]:
-        """The words of an item's text that it says are absent, and those that it names otherwise; both as they are
-        written. Two empty sets where it says nothing of the kind."""
+        """The words and phrases of an item's text that it says are absent, and those of them that it names otherwise;
+        both as they are written. Two empty sets where it says nothing of the kind."""
         if self._anywhere.search(text) is None:
             return set(), set()
         tokens = _TOKENS.findall(text.lower())
         absent = {at for at in range(len(tokens)) if tokens[at][0].isalnum() and self._is_absent(tokens, at)}
         joined = {match[1] for token in tokens if self._joined and (match := self._compound.fullmatch(token))}
+        lacking = joined | {tokens[at] for at in absent}
+        for at in absent:
+            lacking.update(phrase for phrase, all_absent in self._phrases(tokens, at, absent) if all_absent)
+        last = {phrase.split()[-1] for phrase in lacking}
         others = {token for at, token in enumerate(tokens) if at not in absent}
-        return {tokens[at] for at in absent} | joined, others
+        for at in (at for at, token in enumerate(tokens) if token in last and at not in absent):
+            others.update(phrase for phrase, _ in self._phrases(tokens, at, absent))
+        return lacking, others & lacking
+
+    def _phrases(self, tokens: Sequence[str], at: int, absent: set[int]) -> Iterator[tuple[str, bool]]:
+        """The phrases of two words and more that end at a word, and whether the text says that they are absent: "palm
+        oil-free" says nothing of palms."""
+        behind = self._stands_before_free(tokens, at)
+        words, all_absent = [tokens[at]], at in absent
+        for place in range(at - 1, -1, -1):
+            token = tokens[place]
+            if token in "-'’":  # noqa: RUF001
+                continue
+            if not token[0].isalnum() or token in self._bounds or len(words) == MOST_WORDS:
+                return
+            words.insert(0, token)
+            all_absent = all_absent and (behind or place in absent)
+            yield " ".join(words), all_absent
 
     def _is_absent(self, tokens: Sequence[str], at: int) -> bool:
         """Whether the word is said to be absent: "sugar-free", or at most REACH words behind a "without"."""
-        behind = [token for token in tokens[at + 1 : at + 3] if token != "-"]
-        if behind and behind[0] in self._behind:
+        if self._stands_before_free(tokens, at):
             return True
         reach = 0
         for place in range(at - 1, -1, -1):
@@ -119,63 +217,30 @@ class Negations:
                 return False
         return False
 
-
-def _listed(match: re.Match[str]) -> Iterable[str]:
-    if (listed := match["listed"]) is None:
-        return [value.lower() for value in match.groupdict().values() if value is not None]
-    return (word for word in re.findall(_WORD, listed.lower()) if word not in COORDINATING)
+    def _stands_before_free(self, tokens: Sequence[str], at: int) -> bool:
+        behind = [token for token in tokens[at + 1 : at + 3] if token != "-"]
+        return bool(behind) and behind[0] in self._behind
 
 
-class Lacking:
-    """Counts which items say that they lack what, while a catalogue goes by."""
-
-    def __init__(self, analyser: Analyser) -> None:
-        self._analyser, self._negations = analyser, Negations(analyser.language)
-        self._hashes, self._rows = array("L"), array("i")
-
-    def add(self, row: int, item: CatalogueItem) -> None:
-        values = (value for _, value in item.attributes)
-        absent, _ = self._stems(item.title)
-        elsewhere, named = self._stems(". ".join((item.title, item.description, *item.category, *values)))
-        for word in absent | (elsewhere - named):
-            self._hashes.append(_hash(word))
-            self._rows.append(row)
-
-    def _stems(self, text: str) -> tuple[set[str], set[str]]:
-        """What an item's text says is absent, and what else it names, as indexed words."""
-        absent, others = self._negations.of_item(text)
-        return self._indexed(absent), self._indexed(others)
-
-    def _indexed(self, words: Iterable[str]) -> set[str]:
-        return {self._analyser.stem(part) for word in words for part in self._analyser.surface(word)}
-
-    def write(self, folder: Path) -> None:
-        hashes, rows = np.frombuffer(self._hashes, np.uint64), np.frombuffer(self._rows, np.int32)
-        order = np.lexsort((rows, hashes))
-        folder.mkdir(parents=True, exist_ok=True)
-        write_array(folder / "hashes.npy", hashes[order].astype(np.uint32))
-        write_array(folder / "rows.npy", rows[order])
+def _most_words(query: str, match: re.Match[str]) -> int:
+    """Of the phrase behind a word that says that it is absent."""
+    negation = re.split(r"[\s-]", match[0], maxsplit=1)[0].lower()
+    if negation in OF_A_WORD or match[0][len(negation)] == "-":
+        return 1
+    if negation in OF_A_NAME and not query[: match.start()].strip():
+        return max(min(len(query[match.start("listed") :].split()) - 1, MOST_WORDS), 1)
+    return MOST_WORDS
 
 
-@dataclass(frozen=True, slots=True)
-class LackingItems:
-    hashes: NDArray[np.uint32]  # [n], ascending: of indexed words
-    rows: NDArray[np.int32]  # [n], of an item that lacks the word, ascending for each word
-
-    @classmethod
-    def open(cls, folder: Path) -> LackingItems:
-        """Raises ReleaseError naming the file that is missing or does not fit."""
-        lacking = cls(open_array(folder / "hashes.npy", np.uint32), open_array(folder / "rows.npy", np.int32))
-        if len(lacking.hashes) != len(lacking.rows):
-            raise ReleaseError(f"{folder}/rows.npy: {len(lacking.rows)} rows, expected {len(lacking.hashes)}")
-        return lacking
-
-    def of(self, word: str) -> NDArray[np.int32]:
-        """The rows of the items that say that they lack an indexed word, and do not have it elsewhere."""
-        wanted = np.uint32(_hash(word))
-        first, last = np.searchsorted(self.hashes, wanted), np.searchsorted(self.hashes, wanted, side="right")
-        return self.rows[first:last]
+def _is_phrase(words: str, count: Count) -> bool:
+    """A number behind a word belongs to it: "windows 11"."""
+    counts = count(words)
+    share = 0.0 if words[-1].isdigit() else OF_ONE
+    return counts.phrase > 0 and counts.phrase >= share * min(counts.first, counts.last)
 
 
-def _hash(word: str) -> int:
-    return zlib.crc32(word.encode())
+def _is_own_phrase(words: str, count: Count) -> bool:
+    """ "palm-oil" is written in one; of others the first word must mostly stand in the phrase."""
+    counts = count(words)
+    share = OF_FIRST if " " in words else 0.0
+    return counts.phrase > 0 and counts.phrase >= share * counts.first

@@ -8,15 +8,15 @@ product line is understood from the next build on. It ranks nothing and knows no
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import pairwise
 
 from shopfuse.recall.words.brands import brands_in
 from shopfuse.recall.words.joints import MIN_PART, joined, parts_of, usually_written
 from shopfuse.recall.words.knowledge import WordKnowledge
-from shopfuse.recall.words.negations import Negations
+from shopfuse.recall.words.negations import Count, Negations
 from shopfuse.recall.words.price_limits import price_limits
 from shopfuse.recall.words.readings import spoken
 from shopfuse.recall.words.segmentation import is_han, telling_characters
@@ -38,6 +38,7 @@ class QueryWord:
     forms: tuple[Form, ...]
     halves: tuple[str, ...] = ()  # indexed words
     written: str = ""  # as the query has it, corrected
+    phrase: Form = ()  # of an unwanted phrase its indexed words, which stand side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class ReadQuery:
     corrected: str = ""  # the query with its slips corrected, where there are some
     completed: tuple[str, ...] = ()  # what its last word was read as the beginning of, the most frequent first
     unwanted: tuple[QueryWord, ...] = ()  # that an item must not have
-    unwanted_words: tuple[str, ...] = ()  # the same as they are typed
+    unwanted_words: tuple[str, ...] = ()  # the same as they are typed, phrases in one
     min_price: float | None = None
     max_price: float | None = None
 
@@ -87,12 +88,13 @@ class QueryReader:
     negations: Negations
     items_with: Callable[[str], int]  # how many items hold an indexed word
     together: Callable[[Sequence[str]], bool]  # whether one item holds all of these
+    phrase_counts: Count  # of a text's words
 
     def read(self, query: str, as_typed: bool = False) -> ReadQuery:
         """`as_typed`: nothing is corrected and nothing completed."""
         text = query[:MAX_CHARACTERS]
         limits = price_limits(text)
-        wanted = self.negations.of_query(limits.text)
+        wanted = self.negations.of_query(limits.text, self.phrase_counts)
         if not (self._surface(wanted.text) or wanted.unwanted):  # "under 50" alone: there is nothing to limit
             asked = self._joined(text)
             words = self._surface(asked)
@@ -108,17 +110,25 @@ class QueryReader:
         words, corrected = self._surface(read), _replaced(text, changes)
         return ReadQuery(
             self._encoded(read, words) if words else text,
-            tuple(self._forms(words, completed)),
+            tuple(self._with_alike(self._forms(words, completed), changes)),
             self._brands(read),
             self._categories(words),
             _replaced(wanted.text, changes),
             corrected if corrected != text else "",
             completed,
-            tuple(word for typed in wanted.unwanted for word in self._forms(self._surface(self._joined(typed)))),
+            tuple(word for typed in wanted.unwanted for word in self._unwanted(typed)),
             wanted.unwanted,
             limits.min_price,
             limits.max_price,
         )
+
+    def _unwanted(self, typed: str) -> list[QueryWord]:
+        """A word, or a phrase as it stands and as the joint word that it may be."""
+        words, phrase = self._forms(self._surface(self._joined(typed))), tuple(self.knowledge.analyser.in_order(typed))
+        if len(phrase) < 2:
+            return words
+        joint = words[0].forms if len(words) == 1 else ()
+        return [QueryWord((phrase, *joint), written=typed, phrase=phrase)]
 
     def _encoded(self, text: str, words: Sequence[str]) -> str:
         """What the encoder reads: words, joint words and quantities also as the catalogue writes them."""
@@ -163,11 +173,16 @@ class QueryReader:
         torn = {word for pair in joined for word in pair}
         unknown = [word for word in words if word not in torn and not self._known(word)]
         mended = {(word,): self._correction(word) or self._apart(word) for word in unknown}
+        mended |= {(word,): alike[0] for word in unknown if not mended[word,] and (alike := self._alike(word))}
         return joined | {word: better for word, better in mended.items() if better is not None}
 
     def _correction(self, word: str) -> str | None:
         """A word of the language is nobody's slip, also where the shop has nothing of it: lamb is no lamp."""
         return None if self._is_word(word) else self.knowledge.spelling.correction(word)
+
+    def _alike(self, word: str) -> tuple[str, ...]:
+        """The Chinese words whose syllables begin with the letters of one that is no other word."""
+        return () if self._is_word(word) else self.knowledge.readings.initials.get(word, ())
 
     def _is_word(self, word: str) -> bool:
         return self.knowledge.known.is_word(word)
@@ -207,6 +222,18 @@ class QueryReader:
         kept = self._without_absent_compounds(kept) if self.knowledge.analyser.segmenter else kept
         begun, endings = self._stem(words[-1]) if completed else "", [self._stem(word) for word in completed]
         return [self._query_word(stem, written[stem], endings if stem == begun else ()) for stem in kept]
+
+    def _with_alike(self, words: list[QueryWord], changes: Mapping[tuple[str, ...], str]) -> list[QueryWord]:
+        """The words, of which those that were typed by their first letters may also be others that begin so."""
+        alike = {
+            better: others for typed, better in changes.items() for others in [self._alike(typed[0])[1:]] if others
+        }
+        return [
+            replace(word, forms=(*word.forms, *(tuple(map(self._stem, self._surface(other))) for other in others)))
+            if (others := alike.get(word.written))
+            else word
+            for word in words
+        ]
 
     def _query_word(self, stem: str, word: str, endings: Sequence[str]) -> QueryWord:
         kinds, about = self._family(stem)

@@ -3,16 +3,19 @@
 Chinese is cut by rjieba's dictionary, long words with the words inside them, and without guesses at unknown words:
 those depend on what stands beside them, and an item would then be cut elsewhere than the query that means it. Its
 traditional characters become simplified ones (OpenCC). Japanese and Thai are cut by the dictionaries of ICU, in runs of
-their letters: all else stays as it is. Each is loaded for a shop in its language only.
+their letters, kana also by the words of the catalogue (words/kana.py): all else stays as it is. Each is loaded for a
+shop in its language only.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
+
+from shopfuse.recall.words.kana import cut_kana
 
 HAN = "\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _HAN = re.compile(f"[{HAN}]+")
@@ -25,8 +28,8 @@ _RUNS = {
 
 @dataclass(frozen=True, slots=True)
 class Segmenter:
-    """`in_order`: the words of a text one after the other. `inside`: of a query, also the words inside long ones.
-    `same`: the text with the characters that are told apart by nobody who searches."""
+    """`in_order`: the words of a text one after the other. `inside`: of a query, also the words inside long ones, and
+    kana as katakana. `same`: the text with the characters that nobody who searches tells apart."""
 
     in_order: Callable[[str], str]
     inside: Callable[[str], str]
@@ -39,15 +42,16 @@ class Segmenter:
         return " ".join([cut, *(char for run in _HAN.findall(cut) if len(run) > 1 for char in run)])
 
 
-def segmenter_of(language: str) -> Segmenter | None:
-    """None for a language that separates its words by spaces."""
+def segmenter_of(language: str, kana: Collection[str] = ()) -> Segmenter | None:
+    """None for a language that separates its words by spaces. `kana`: the words that a query's kana may be cut into."""
     code = language.split("-")[0]
     if code == "zh":
         identity = f"{_installed('rjieba')}, {_installed('opencc')}"
         return Segmenter(_chinese, _chinese_inside, _simplified, identity)
     if code in _RUNS:
         cut = _by_icu(code)
-        return Segmenter(cut, cut, _with_sara_am, _installed("icu4py"))
+        inside = _by_icu(code, lambda pieces: cut_kana(pieces, kana)) if code == "ja" else cut
+        return Segmenter(cut, inside, _with_sara_am, _installed("icu4py"))
     return None
 
 
@@ -98,11 +102,13 @@ def _with_sara_am(text: str) -> str:
     return text.replace("\u0e4d\u0e32", "\u0e33")
 
 
-def _by_icu(code: str) -> Callable[[str], str]:
+def _by_icu(code: str, better: Callable[[list[str]], Iterable[str]] = iter) -> Callable[[str], str]:
+    """`better`: what becomes of a run's words."""
+
     def cut(text: str) -> str:
         from icu4py.breakers import WordBreaker  # ICU's data take 40 MB
 
-        return _RUNS[code].sub(lambda run: f" {_spaced(WordBreaker(run[0], code))} ", text)
+        return _RUNS[code].sub(lambda run: f" {_spaced(better([*map(str, WordBreaker(run[0], code))]))} ", text)
 
     return cut
 

@@ -23,9 +23,10 @@ from shopfuse.recall.visits import Sessions
 from shopfuse.recall.words.chosen_categories import NO_CHOICES, Choices
 from shopfuse.recall.words.query_reading import NO_WORDS, ReadQuery
 from shopfuse.release.layout import ReleaseLayout
-from shopfuse.training.data.catalogue import Catalogue, catalogue_items
+from shopfuse.training.data.catalogue import Catalogue
 from shopfuse.training.data.event_log import EventLog, Events, Requests
 from shopfuse.training.data.first_day import popular_scores
+from shopfuse.training.data.indexed_items import indexed_items
 from shopfuse.training.data.item_statistics import item_rows_at
 
 MAX_QUERIES = 200_000  # the most frequent ones, as they were typed
@@ -106,7 +107,7 @@ def index_contents(
     """
     products = known.of_groups(catalogue.group)
     return IndexContents(
-        items=lambda: catalogue_items(catalogue.frame),
+        items=indexed_items(catalogue),
         language=catalogue.language,
         categories=catalogue.category,
         text_vectors=text_vectors,

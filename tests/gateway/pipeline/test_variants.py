@@ -119,3 +119,15 @@ def test_the_fixtures_groups_are_those_of_a_build(tmp_path: Path, grouped: Path)
 
     built, written = ((folder / "group.npy").read_bytes() for folder in (tmp_path, layout_of(grouped, "r1").items))
     assert built == written
+
+
+@pytest.mark.parametrize("query", ["green lamp", "jacket", "teapot"])
+async def test_variants_are_in_the_same_order_on_every_page(serve: Serve, grouped: Path, query: str) -> None:
+    async with serve() as shop:
+        whole = await shop.search(SearchRequest(query=query, page_size=100))
+        pages = await walk(shop.search, SearchRequest(query=query, page_size=1))
+    variants = next([variant.item_id for variant in item.variants] for item in whole.items if item.group_id)
+    place, later = next((at, page.items[0]) for at, page in enumerate(pages) if page.items[0].group_id)
+
+    assert place > 0
+    assert [variant.item_id for variant in later.variants] == variants != sorted(variants)

@@ -113,6 +113,8 @@ def test_words_are_found_where_nobody_writes_spaces(
         ("lanya yinxiang", "蓝牙音箱"),
         ("logitech shubiao", "logitech 鼠标"),
         ("jianpan", "键盘"),
+        ("ydx", "运动鞋"),
+        ("wxsb logitech", "无线鼠标 logitech"),
     ],
 )
 def test_chinese_typed_as_it_sounds_is_read_as_what_the_catalogue_writes(
@@ -125,7 +127,7 @@ def test_chinese_typed_as_it_sounds_is_read_as_what_the_catalogue_writes(
     assert index.read(typed, as_typed=True).corrected == ""
 
 
-@pytest.mark.parametrize("typed", ["logitech", "men", "wireless mouse", "xyzzy", "32cm"])
+@pytest.mark.parametrize("typed", ["logitech", "men", "wireless mouse", "xyzzy", "32cm", "x", "dvd", "b x"])
 def test_other_latin_words_are_read_as_no_sounds(indexes: dict[str, LexicalIndex], typed: str) -> None:
     assert indexes["zh"].read(typed).corrected == ""
 
@@ -169,6 +171,22 @@ def test_an_index_that_was_cut_by_another_version_is_refused(tmp_path: Path) -> 
 
     with pytest.raises(ReleaseError, match=r"words cut by 'ja, .*icu4py 0\.0\.1'"):
         LexicalIndex.open(tmp_path)
+
+
+def test_first_letters_mean_any_word_that_begins_so(indexes: dict[str, LexicalIndex]) -> None:
+    (word,) = indexes["zh"].read("bx").words
+
+    assert {("便携",), ("冰箱",)} <= set(word.forms)
+    assert set(indexes["zh"].search("bx", 5).rows.tolist()) == {2, 8}
+
+
+def test_what_an_item_holds_is_read_as_no_first_letters(tmp_path: Path) -> None:
+    titles = ("运动鞋 轻便", "冰箱 双门", "YDX 工具箱")
+    build_lexical(tmp_path, [CatalogueItem(str(at), title) for at, title in enumerate(titles)], "zh")
+    index = LexicalIndex.open(tmp_path)
+
+    assert (index.read("ydx").corrected, index.search("ydx", 1).rows.tolist()) == ("", [2])
+    assert index.read("bx").corrected == "冰箱"
 
 
 def test_readings_that_are_missing_are_named(tmp_path: Path) -> None:
