@@ -23,15 +23,15 @@ from shopfuse.training.checkpoints.model_files import load_models
 from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.data.catalogue import load_catalogue
 from shopfuse.training.data.provenance import provenance
-from shopfuse.training.models.text_encoder import load_text_encoder
-from shopfuse.training.trainers.build_models import build_models
+from shopfuse.training.models.text_encoder import CATALOGUE, load_text_encoder
+from shopfuse.training.trainers.build_models import build_models, with_search_weights
 from shopfuse_exporters.errors import ExportError
 from shopfuse_exporters.models.content import export_content_models
 from shopfuse_exporters.models.exporter import ModelExporter
 from shopfuse_exporters.models.golden_queries import golden_queries
 from shopfuse_exporters.models.ranking_gate import gate_rankings
 from shopfuse_exporters.models.shop import load_catalogue_of, load_shop
-from shopfuse_exporters.models.text_encoder import EncodedTexts, encode_catalogue_texts
+from shopfuse_exporters.models.text_encoder import EncodedTexts, Learning, encode_catalogue_texts, take_text_encoder
 from shopfuse_exporters.models.text_heads import export_heads, known_heads, learn_heads
 from shopfuse_exporters.models.users import export_user_models
 from shopfuse_exporters.precision.precisions import Precisions
@@ -69,8 +69,11 @@ def build_workspace(workspace: Workspace, options: BuildOptions | None = None, p
             workspace, recognised = with_language(workspace)
             catalogue = load_catalogue_of(workspace)
         with times.step("load text encoder"):
-            encoder = load_text_encoder(workspace.settings.text_encoder)
-        texts = encode_catalogue_texts(exporter, workspace, catalogue, encoder, progress)
+            name = workspace.settings.text_encoder
+            named = None if name == CATALOGUE else load_text_encoder(name)
+        learning = Learning(options.train, options.seed, progress)
+        taken = take_text_encoder(exporter, workspace, catalogue, named, learning)
+        texts = encode_catalogue_texts(exporter, catalogue, taken, progress)
         with times.step("train models" if options.train else "read checkpoints"):
             models = _models(workspace, texts, options, progress)
         texts, models = _without_retired(workspace, texts, models)
@@ -90,6 +93,8 @@ def build_workspace(workspace: Workspace, options: BuildOptions | None = None, p
         made = {"seed": options.seed, **provenance(workspace), "fusion_asked": _fusion(workspace, options)}
         if recognised is not None:
             made["language"] = recognised.line
+        if taken.told:
+            made["text_encoder"] = taken.told
         engines = Engines({}, {})
         if rtx:
             with times.step("build engines"):
@@ -110,16 +115,19 @@ def _checked(options: BuildOptions) -> Rtx | None:
 
 def _models(workspace: Workspace, texts: EncodedTexts, options: BuildOptions, progress: Progress) -> ShopModels:
     """Trained now, or read from the last training's checkpoints."""
-    if not options.train:
-        return load_models(workspace.paths.checkpoints, texts.catalogue.ids)
-    return build_models(
-        workspace,
-        texts.meanings.astype(np.float32),
-        texts.encode,
-        seed=options.seed,
-        fusion=_fusion(workspace, options),
-        progress=progress,
-    )
+    if options.train:
+        models = build_models(
+            workspace,
+            texts.meanings.astype(np.float32),
+            texts.encode,
+            seed=options.seed,
+            fusion=_fusion(workspace, options),
+            progress=progress,
+        )
+    else:
+        models = load_models(workspace.paths.checkpoints, texts.catalogue.ids)
+    # What judgments chose is not changed.
+    return models if models.search_weights else with_search_weights(models, texts.taken.search_weights)
 
 
 def _without_retired(workspace: Workspace, texts: EncodedTexts, models: ShopModels) -> tuple[EncodedTexts, ShopModels]:

@@ -22,6 +22,7 @@ from shopfuse.inference.onnx_model import OnnxModel
 from shopfuse.inference.text_encoding import TextEncoding, open_tokenizer
 from shopfuse.ranking.tensors import LENGTH_BUCKETS, submodels
 from shopfuse.ranking.text import normalise_query
+from shopfuse.training.checkpoints.own_encoder import encoder_name
 from shopfuse.training.models.text_encoder import LoadedTextEncoder, load_text_encoder
 from shopfuse_exporters.encoding.encoder import export_text_encoder
 from shopfuse_exporters.models.shop import load_catalogue_of
@@ -111,7 +112,7 @@ def compare_encoders(
 
 def _encoders(shop: Workspace, others: Sequence[Path], names: Sequence[str], progress: Progress) -> dict[str, Encoder]:
     """By precision the shop's own, fp32 first, then by folder and precision the others."""
-    loaded = {"": load_text_encoder(shop.settings.text_encoder)}
+    loaded = {"": load_text_encoder(encoder_name(shop))}
     loaded |= {f"{folder} ": _made_from(loaded[""], folder) for folder in others}
     encoders: dict[str, Encoder] = {}
     for whose, encoder in loaded.items():

@@ -70,6 +70,8 @@ def _head(root: Path, manifest: Manifest, channels: Channels) -> Panel:
         f"language {manifest.language}",
         f"runs on {manifest.target}{_engines(manifest)}",
     ]
+    if told := manifest.made_by.get("text_encoder"):
+        lines.append(escape(told))
     if manifest.without_meaning:
         lines.append(f"[yellow]{escape(manifest.without_meaning)}[/yellow]")
     role = roles_of(manifest.release_id, channels)

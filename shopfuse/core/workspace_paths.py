@@ -115,6 +115,11 @@ class WorkspacePaths:
         return self.root / "checkpoints"
 
     @property
+    def own_text_encoder(self) -> Path:
+        """The one that was trained on the shop's own texts."""
+        return self.checkpoints / "text_encoder"
+
+    @property
     def search_weights(self) -> Path:
         return self.root / "search_weights.json"
 

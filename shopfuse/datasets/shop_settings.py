@@ -28,7 +28,9 @@ class ShopSettings:
     """What `shop.toml` may say; every field has a default that works."""
 
     name: str = "shop"  # shown in logs and release manifests
-    text_encoder: str = "embedded"  # "embedded" (MiniLM in the training extra), a hub id, or a folder with a checkpoint
+    text_encoder: str = (
+        "embedded"  # (MiniLM), "catalogue" (trained on the shop's texts), a hub id, a checkpoint's folder
+    )
     image_encoder: str = "embedded"  # "embedded" (trained on the shop), or a hub id or folder of a ViT, CLIP or SigLIP
     fusion: str = "auto"  # auto: whichever orders validation lists best; weighted where there is nothing to learn from
     language: str = ""  # of titles and queries, as in ranking.languages; "": recognised, see catalogue_language.py

@@ -30,7 +30,6 @@ ERRORS = 2.0  # standard errors, by which meaning must be above chance
 CHANCE = 0.5
 MOST_LOST = 0.1  # of the titles' characters
 TITLES = 1000  # whose characters are looked at
-SUGGESTED = "intfloat/multilingual-e5-small"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +65,7 @@ class Coverage:
         why = f"loses {self.lost:.0%} of the titles' characters"
         if self.lost <= MOST_LOST:
             why = f"places a word nearer to its own title than to another in {self.words.nearer:.0%}, as chance does"
-        return (
-            f"text encoder {encoder} does not cover language {language}: it {why}; searched by words, without meaning. "
-            f'For meaning, set text_encoder = "{SUGGESTED}", or another hub id or folder, in shop.toml and build again'
-        )
+        return f"text encoder {encoder} does not cover language {language}: it {why}"
 
     def record(self) -> dict[str, Any]:
         """For the manifest."""

@@ -17,6 +17,7 @@ from shopfuse.datasets.workspace import Workspace
 from shopfuse.datasets.workspace_lock import workspace_lock
 from shopfuse.release.manifest import ModelVersion, ReleaseError
 from shopfuse.release.verify import read_manifest, sha256_file
+from shopfuse.training.checkpoints.own_encoder import encoder_name
 from shopfuse.training.models.text_encoder import load_text_encoder
 from shopfuse_exporters.encoding.encoder import (
     WorkspaceEncoder,
@@ -110,7 +111,7 @@ def _open(workspace: Workspace, precision: str, progress: Progress) -> _Job:
     if not workspace.items().head(1).collect().height:
         raise BuildError(f"{workspace.paths.items}: the catalogue holds no item; import one first")
     progress("load text encoder", 0, 0)
-    encoder = load_text_encoder(workspace.settings.text_encoder)
+    encoder = load_text_encoder(encoder_name(workspace))
     progress("export text encoder", 0, 0)
     model = export_text_encoder(workspace, encoder, precision)
     return _Job(workspace, lambda: catalogue_texts(workspace), open_encoder(workspace, encoder, model))

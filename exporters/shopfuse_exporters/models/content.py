@@ -81,7 +81,7 @@ def _encode_images(
 
 def _catalogue_inputs(models: ShopModels, texts: EncodedTexts, images: _Images) -> CatalogueInputs:
     count = len(texts.catalogue)
-    covered = np.full(count, texts.coverage.covers)
+    covered = np.full(count, texts.has_meaning)
     present = {"text": covered, "image": images.present, "behaviour": models.behaviour_present}
     return CatalogueInputs(
         text_embedding=texts.meanings,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from shopfuse.core.errors import ShopfuseError
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
+from shopfuse.training.checkpoints.own_encoder import encoder_name
 from shopfuse.training.data.catalogue import Catalogue, load_catalogue
 from shopfuse.training.data.cut import enough_to_train
 from shopfuse.training.data.event_log import EventLog, Events, load_event_log
@@ -65,7 +66,7 @@ def load_shop_data(shop: Workspace, seed: int, progress: Progress) -> ShopData:
     log = load_event_log(shop.events(), catalogue)
     if not enough_to_train(log):
         raise ShopfuseError(f"{shop.root}: too few events to train on, so that there is nothing to tune")
-    loaded = load_text_encoder(shop.settings.text_encoder)
+    loaded = load_text_encoder(encoder_name(shop))
     progress("export text_encoder", 0, 0)
     encoder = open_encoder(shop, loaded, export_text_encoder(shop, loaded))
     vectors, _ = encode_texts(catalogue.texts(), encoder.encoding, encoder.cache, progress)

@@ -80,8 +80,7 @@ class ReleaseParts:
     @property
     def metrics(self) -> dict[str, Any]:
         kept = {"kept_in_fp32": self.gated.kept_in_fp32} if self.gated.kept_in_fp32 else {}
-        coverage = self.texts.coverage.record()
-        texts = {"encoded": self.texts.computed, "per_s": self.texts.per_s, "coverage": coverage}
+        texts = {"encoded": self.texts.computed, "per_s": self.texts.per_s, **self.texts.taken.record()}
         heads = {name: head.metrics for name, head in self.heads.items()}
         engines = {"engines": self.engines.metrics()} if self.target == ENGINES else {}
         return {**self.models.metrics, "texts": texts, **kept, **heads, **engines}
@@ -99,7 +98,7 @@ def make_release(workspace: Workspace, parts: ReleaseParts, times: StepTimes, pr
             CompletionIndex.open(layout.completion)
             indexes = RecallIndexes.open(layout)  # what cannot be opened here is not released
         with times.step("meaning floor"):
-            floor = meaning_floor(indexes, parts.texts.encode) if parts.texts.coverage.covers else NO_FLOOR
+            floor = meaning_floor(indexes, parts.texts.encode) if parts.texts.has_meaning else NO_FLOOR
         with times.step("write models"):
             known = known_models(workspace.paths.releases, workspace.paths.model_repository)
             versions = put_models(layout.models, gated.verified, known, parts.target, parts.engines.files)
@@ -200,11 +199,6 @@ def _put_ensembles(
     }
 
 
-def _without_meaning(parts: ReleaseParts) -> str:
-    coverage = parts.texts.coverage
-    return "" if coverage.covers else coverage.line(parts.texts.loaded.source, parts.shop.catalogue.language)
-
-
 def _manifest(
     release_id: str,
     settings: ShopSettings,
@@ -239,7 +233,7 @@ def _manifest(
         language=parts.shop.catalogue.language,
         search_weights=models.search_weights,
         meaning_floor=round(floor, 4),
-        without_meaning=_without_meaning(parts),
+        without_meaning=parts.texts.taken.without_meaning,
         repeat_purchases=settings.repeat_purchases,
         repeat_purchases_by_category=dict(settings.repeat_purchases_by_category),
         labels=label_counts(parts.heads),

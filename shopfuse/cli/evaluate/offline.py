@@ -24,6 +24,7 @@ from shopfuse.evaluation.offline.compare_fusions import MethodResult, compare_fu
 from shopfuse.evaluation.offline.demo_rankers import summaries_by_surface, trained_rows
 from shopfuse.evaluation.offline.fusion_summary import Summary, summaries
 from shopfuse.evaluation.offline.seed_shops import demo_shops, own_shops
+from shopfuse.training.checkpoints.own_encoder import encoder_name
 from shopfuse.training.fusion.task_logits import TRAINED_TASKS
 from shopfuse_exporters.encoding.encoder import export_encoding
 
@@ -77,7 +78,7 @@ def fusion(
             shops = demo_shops(Path(folder), encoding, chosen, (items, users, days), progress)
         else:
             own = Workspace.open(workspace)
-            shops = own_shops(own, export_encoding(Path(folder), own.settings.text_encoder), chosen, progress)
+            shops = own_shops(own, export_encoding(Path(folder), encoder_name(own)), chosen, progress)
         tables = [
             compare_fusions(shop.workspace, shop.vectors, shop.encoding.encode, seed=shop.seed, progress=progress)
             for shop in shops

@@ -20,7 +20,7 @@ def bert_layers(module: nn.Module, source: str) -> nn.ModuleList:
     encoder: Any = module.encoder
     layers = getattr(getattr(encoder, "encoder", None), "layer", None)
     if not isinstance(layers, nn.ModuleList) or not len(layers) or not all(map(_has_ffn, layers)):
-        kind = getattr(encoder.config, "model_type", type(encoder).__name__)
+        kind = getattr(getattr(encoder, "config", None), "model_type", type(encoder).__name__)
         raise CompressionError(
             f"text encoder {source}: expected a BERT-type encoder, whose layers have a feed-forward network "
             f"(intermediate.dense, output.dense); its architecture is {kind!r}"

@@ -21,6 +21,7 @@ from shopfuse.core.atomic_files import atomic_folder
 from shopfuse.core.progress import Progress, silent
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.training.checkpoints.files import META
+from shopfuse.training.checkpoints.own_encoder import encoder_name
 from shopfuse.training.compression.bert_layers import bert_layers, ffn_size, with_layers
 from shopfuse.training.compression.distillation import Distillation, Targets, distil, targets_of
 from shopfuse.training.compression.errors import CompressionError
@@ -112,7 +113,7 @@ def _compress(
 
 def _teacher(workspace: Workspace, folder: Path) -> LoadedTextEncoder:
     """The workspace's encoder, frozen, on the best hardware. It may not be what a former run wrote to `folder`."""
-    name = workspace.settings.text_encoder
+    name = encoder_name(workspace)
     if Path(name).is_dir() and Path(name).resolve() == folder.resolve():
         raise CompressionError(f"{folder}: is the workspace's text_encoder itself; set the original one in shop.toml")
     teacher = load_text_encoder(name)

@@ -1,6 +1,7 @@
 """The text encoder: a pretrained BERT-type checkpoint with masked mean pooling and L2 normalisation in the graph.
 
-Reads safetensors only: a pickle checkpoint can run code when it is opened. It trains nothing and tokenises nothing.
+One of subwords, trained on a shop's own texts, is pooled likewise. Reads safetensors only: a pickle checkpoint can run
+code when it is opened. It trains nothing and tokenises nothing.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from torch import Tensor, nn
 
 from shopfuse.ranking.tensors import LENGTH_BUCKETS
 from shopfuse.training.models.hub_checkpoint import WEIGHTS, CheckpointError, checkpoint_folder, first_line
+from shopfuse.training.models.subword_encoder import is_subword_encoder, read_subword_encoder
 
-EMBEDDED = "embedded"
+EMBEDDED, CATALOGUE = "embedded", "catalogue"
 _WANTED = (*WEIGHTS, "tokenizer.json")
 
 
@@ -49,10 +51,18 @@ def load_text_encoder(name: str) -> LoadedTextEncoder:
     Raises CheckpointError where the checkpoint is missing, unreachable, has no safetensors or tokenizer.json, or takes
     fewer tokens than texts are padded to.
     """
+    if name == CATALOGUE:
+        raise CheckpointError(
+            "text encoder 'catalogue' is trained by 'shopfuse build' on the shop's own texts; build first"
+        )
     folder = _embedded_folder() if name == EMBEDDED else checkpoint_folder(name, "text encoder", _WANTED)
     tokenizer = folder / "tokenizer.json"
     if not tokenizer.is_file():
         raise CheckpointError(f"text encoder {name!r}: no tokenizer.json in {folder}; a fast tokenizer is needed")
+    if is_subword_encoder(folder):
+        subwords = read_subword_encoder(folder)
+        module = PooledEncoder(subwords).eval()
+        return LoadedTextEncoder(module, tokenizer, subwords.dims, LENGTH_BUCKETS[-1], f"{name} ({folder})")
     encoder = _read_encoder(name, folder)
     positions = int(getattr(encoder.config, "max_position_embeddings", LENGTH_BUCKETS[-1]))
     if positions < LENGTH_BUCKETS[-1]:

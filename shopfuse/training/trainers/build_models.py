@@ -72,7 +72,7 @@ def build_models(
         raise ShopfuseError(f"fusion {fusion!r} needs events to train on; set 'auto' or a score-level fusion")
     else:
         models = _with_images(_fitted(data, fusion), data)
-    models = _with_search_weights(models, read_search_weights(workspace.root))
+    models = with_search_weights(models, read_search_weights(workspace.root))
     models = replace(models, metrics={**models.metrics, "cleaning": log.cleaning.record()})
     save_models(workspace.paths.checkpoints, models, catalogue.ids, seed)
     return models
@@ -104,8 +104,8 @@ def _content(models: ShopModels, data: ShopData) -> TrainedContent:
     return TrainedContent(None, towers, item_inputs(data.text_vectors, data.catalogue.attributes), {})
 
 
-def _with_search_weights(models: ShopModels, weights: dict[str, float]) -> ShopModels:
-    """A score-level fusion takes the weights that judgments chose; learned methods have their own."""
+def with_search_weights(models: ShopModels, weights: dict[str, float]) -> ShopModels:
+    """A score-level fusion takes the weights that were chosen for it; learned methods have their own."""
     fusion = models.fusion_ranker.fusion if isinstance(models.fusion_ranker, FusionRanker) else None
     if not weights or not isinstance(fusion, ScoreFusion):
         return models
