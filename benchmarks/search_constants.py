@@ -33,7 +33,7 @@ from shopfuse.evaluation.judgments import load_topics
 from shopfuse.evaluation.offline.constant_search import (
     Choice,
     Judged,
-    LeftOut,
+    CrossValidated,
     Measure,
     Parts,
     folds,
@@ -123,7 +123,7 @@ def _counted(values: Counter[str]) -> str:
     return ", ".join(f"{value} x{count}" for value, count in values.most_common())
 
 
-def _lead(held_out: LeftOut) -> str:
+def _lead(held_out: CrossValidated) -> str:
     mean, low, high = held_out.lead()
     return f"{mean:+.4f} ({low:+.4f}..{high:+.4f})"
 

@@ -27,7 +27,7 @@ STABLE = 0.8  # of the folds, that choose the same value
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class CrossValidated:
     """Queries measured by what the others chose, beside what is in use."""
 
     chosen: tuple[Choice, ...]  # of each fold
@@ -47,7 +47,7 @@ class Judged:
     tried: tuple[Any, ...]  # the value in use first
     means: Floats  # [tried, measures], over all queries
     tells: bool  # whether any query's measure depends on it
-    held_out: LeftOut
+    held_out: CrossValidated
 
     @property
     def values(self) -> list[Any]:
@@ -92,10 +92,10 @@ def judge(measure: Measure, tried: Sequence[Sequence[Any]], place: int, parts: P
         by_chosen[part] = measured[pick, part]
     chosen = tuple((tried[place][pick],) for pick in picks)
     tells = bool((np.abs(measured - measured[0]) > SAME).any())
-    return Judged(tuple(tried[place]), measured.mean(1), tells, LeftOut(chosen, by_chosen, measured[0]))
+    return Judged(tuple(tried[place]), measured.mean(1), tells, CrossValidated(chosen, by_chosen, measured[0]))
 
 
-def judge_together(measure: Measure, tried: Sequence[Sequence[Any]], parts: Parts) -> LeftOut:
+def judge_together(measure: Measure, tried: Sequence[Sequence[Any]], parts: Parts) -> CrossValidated:
     """All constants, chosen by coordinate search on the queries outside each part."""
     start = tuple(values[0] for values in tried)
     in_use = measure(start)
@@ -104,7 +104,7 @@ def judge_together(measure: Measure, tried: Sequence[Sequence[Any]], parts: Part
         choice = coordinate_search(measure, tried, start, _others(parts, part))
         by_chosen[part] = measure(choice)[part]
         chosen.append(choice)
-    return LeftOut(tuple(chosen), by_chosen, in_use)
+    return CrossValidated(tuple(chosen), by_chosen, in_use)
 
 
 def coordinate_search(
