@@ -11,7 +11,7 @@ import pytest
 
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.evaluation.judgments import Topic, load_topics, score_rankings
-from shopfuse.evaluation.offline.judged_release import JudgedRelease, open_judged_release
+from shopfuse.evaluation.offline.judged_release import WRITTEN_BY, JudgedRelease, open_judged_release
 from shopfuse.evaluation.offline.search_constants import BUILD, CONSTANTS, ORDER, varied
 
 TOPICS = 12
@@ -86,3 +86,9 @@ def test_constants_are_read_where_they_are_named() -> None:
         assert source is not None
         with open(source, encoding="utf-8") as file:
             assert any(line.startswith((f"{name} =", f"{name}:")) for line in file), one.name
+
+
+def test_every_constant_of_a_build_makes_an_index_that_is_written_anew() -> None:
+    rooms = tuple(WRITTEN_BY)
+
+    assert all(one.name.startswith(rooms) for one in CONSTANTS if one.stage == BUILD)

@@ -42,10 +42,10 @@ from shopfuse.ranking.order import in_order
 from shopfuse.recall.categories import CATEGORY_INDEX
 from shopfuse.recall.channels import channel_scores, pool
 from shopfuse.recall.contents import Items
-from shopfuse.recall.facts.identifiers import IDENTIFIER_INDEX, IdentifierIndex, build_identifiers
-from shopfuse.recall.facts.titles import TITLE_INDEX, TitleIndex, build_titles
-from shopfuse.recall.indexes import RecallIndexes
-from shopfuse.recall.lexical import LexicalIndex, build_lexical
+from shopfuse.recall.facts.identifiers import IDENTIFIER_INDEX, build_identifiers
+from shopfuse.recall.facts.titles import TITLE_INDEX, build_titles
+from shopfuse.recall.indexes import IndexFile, RecallIndexes
+from shopfuse.recall.lexical import build_lexical
 from shopfuse.recall.meaning_floor import meaning_floor, unrelated
 from shopfuse.recall.query import RecallQuery
 from shopfuse.recall.word_channels import LEXICAL_INDEX
@@ -54,9 +54,19 @@ from shopfuse.state.lmdb_store import LmdbStore
 from shopfuse.training.data.catalogue import catalogue_items
 
 T = TypeVar("T")
+Build = Callable[[ReleaseLayout, Items, str], None]
 Floats = NDArray[np.float32]
 Values = Mapping[str, Any]  # of constants, by name; those in use for the others
 DEPTH = 10
+# room of constants of a build -> the index that they make
+WRITTEN_BY: Mapping[str, tuple[IndexFile[Any], Build]] = {
+    "recall.words.": (LEXICAL_INDEX, lambda at, items, language: build_lexical(at.lexical, items, language)),
+    "recall.facts.titles:": (TITLE_INDEX, lambda at, items, language: build_titles(at.titles, items, language)),
+    "recall.facts.identifiers:": (
+        IDENTIFIER_INDEX,
+        lambda layout, items, _: build_identifiers(layout.identifiers, items),
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,21 +119,24 @@ class JudgedRelease:
         return made
 
     def _indexes(self, values: Values) -> RecallIndexes:
-        """The release's, which remember no query yet."""
-        folder = self._once(BUILD, values, "words", lambda: self._built(values))
-        indexes = self.offline.indexes.with_index(LEXICAL_INDEX, LexicalIndex.open(folder.lexical))
-        indexes = indexes.with_index(TITLE_INDEX, TitleIndex.open(folder.titles))
-        return indexes.with_index(IDENTIFIER_INDEX, IdentifierIndex.open(folder.identifiers))
+        """The release's, which remember no query yet; those of words written anew for other constants of a build."""
+        indexes = self.offline.indexes
+        for room, (file, _) in WRITTEN_BY.items():
+            indexes = indexes.with_index(file, file.open(self._written(room, values)))
+        return indexes
 
-    def _built(self, values: Values) -> ReleaseLayout:
-        """Where the indexes of words are: the release's own, or written for these values."""
-        if all(values.get(one.name, IN_USE[one.name]) == IN_USE[one.name] for one in CONSTANTS if one.stage == BUILD):
+    def _written(self, room: str, values: Values) -> ReleaseLayout:
+        """Where the index is that a room's constants make."""
+        own = [one.name for one in CONSTANTS if one.stage == BUILD and one.name.startswith(room)]
+        key = (room, *(values.get(name, IN_USE[name]) for name in own))
+        if key[1:] == tuple(IN_USE[name] for name in own):
             return self.layout
-        layout = ReleaseLayout(self.scratch / str(len(list(self.scratch.iterdir()))))
-        build_lexical(layout.lexical, Items(self.items), self.language)
-        build_titles(layout.titles, self.items(), self.language)
-        build_identifiers(layout.identifiers, Items(self.items))
-        return layout
+        if key not in self._made:
+            layout = ReleaseLayout(self.scratch / str(len(list(self.scratch.iterdir()))))
+            WRITTEN_BY[room][1](layout, Items(self.items), self.language)
+            self._made[key] = layout
+        made: ReleaseLayout = self._made[key]
+        return made
 
     def encode(self, texts: Sequence[str]) -> Floats:
         """The vectors of texts, [n, text_dim]; each text is encoded once."""
