@@ -27,6 +27,8 @@ NO_FLOOR = -1.0  # of a cosine
 STRANGERS = 200  # of each kind
 FREQUENT = 20_000  # words of the language that strangers are drawn from
 TOO_NEAR = 0.05
+FOREIGN, THROWN = "words that no item holds", "thrown letters"
+KINDS = (FOREIGN, THROWN)  # of strangers; without any there is no floor
 AT_ONCE = 65_536  # items
 LEXICAL, SEMANTIC, IDENTIFIER = (CHANNEL_COLUMN[name] for name in ("lexical", "semantic", "identifier"))
 
@@ -36,7 +38,8 @@ def meaning_floor(indexes: RecallIndexes, encode: Callable[[Sequence[str]], Floa
     if len(indexes.items) == 0:
         return NO_FLOOR
     vectors = indexes[TEXT_INDEX].vectors
-    return max(float(np.quantile(_nearest(encode(kind), vectors), 1.0 - TOO_NEAR)) for kind in _strangers(indexes))
+    nearest = (_nearest(encode(kind), vectors) for kind in _strangers(indexes))
+    return max((float(np.quantile(cosines, 1.0 - TOO_NEAR)) for cosines in nearest), default=NO_FLOOR)
 
 
 def unrelated(
@@ -57,9 +60,10 @@ def _strangers(indexes: RecallIndexes) -> Iterator[list[str]]:
     words, draw = indexes[LEXICAL_INDEX], np.random.default_rng(0)
     foreign = [word for word in frequent_words(words.analyser.language, FREQUENT) if not words.holds(word)]
     letters = list(string.ascii_lowercase)
-    if foreign:
+    if foreign and FOREIGN in KINDS:
         yield draw.choice(foreign, min(STRANGERS, len(foreign)), replace=False).tolist()
-    yield ["".join(draw.choice(letters, draw.integers(5, 13))) for _ in range(STRANGERS)]
+    if THROWN in KINDS:
+        yield ["".join(draw.choice(letters, draw.integers(5, 13))) for _ in range(STRANGERS)]
 
 
 def _nearest(queries: Floats, vectors: NDArray[np.float16]) -> Floats:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,7 @@ from shopfuse.release.manifest import Manifest
 from shopfuse.state.lmdb_store import LmdbStore
 
 Rankings = dict[str, list[list[str]]]  # row -> one ranking of item ids for each topic
+Encode = Callable[[Sequence[str]], NDArray[np.float32]]  # texts to vectors, [n, text_dim]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class OfflineRows:
     def search_rows(self, topics: Sequence[Topic]) -> Rankings:
         """BM25, embeddings alone, and each score-level fusion."""
         rows: Rankings = {name: [] for name in ("bm25", "semantic", *FUSION_METHODS)}
-        for query in self._queries(topics):
+        for query in self.queries(topics, self.indexes, self.text.encode):
             for name, ranking in self._topic(query).items():
                 rows[name].append(self.indexes.items.item_ids(ranking))
         return rows
@@ -68,7 +69,7 @@ class OfflineRows:
         """What the fusion `weighted` sees of each topic, with the grades of the candidates."""
         return [
             self._judged(topic, *self._candidates(query))
-            for topic, query in zip(topics, self._queries(topics), strict=True)
+            for topic, query in zip(topics, self.queries(topics, self.indexes, self.text.encode), strict=True)
         ]
 
     def _judged(
@@ -79,10 +80,10 @@ class OfflineRows:
         judged = list(topic.grades.values())
         return JudgedPool(normalise(scores, mask)[order], mask[order], np.array(grades, np.float64), judged)
 
-    def _queries(self, topics: Sequence[Topic]) -> list[RecallQuery]:
-        """The topics as recall sees them."""
+    def queries(self, topics: Sequence[Topic], indexes: RecallIndexes, encode: Encode) -> list[RecallQuery]:
+        """The topics as recall sees them, read by these indexes."""
         queries = [normalise_query(topic.query) for topic in topics]
-        embeddings = self.text.encode([self.indexes[LEXICAL_INDEX].read(query).text for query in queries])
+        embeddings = encode([indexes[LEXICAL_INDEX].read(query).text for query in queries])
         embeddings *= self.indexes[TEXT_INDEX].vectors[:1].any()  # zeros where the encoder does not cover the language
         vectors = self.query_tower.run({"text_embedding": embeddings})["query_vector"]
         histories = [self._history(topic.user_id) for topic in topics]

@@ -37,7 +37,7 @@ RELATING = ENDING | frozenset(
     (*EVERYWHERE, "from", "to", "compatible", "kompatibel", "von", "zu", "voor", "per", "sans")
 )
 VALUE_WORDS = 2  # of an attribute whose value is no part of a name: colours and sizes, not descriptions
-
+MODELS_ONLY = True  # only queries with a number name a model
 
 LISTS = ("words", "names", "purposes")
 Counts = NDArray[np.int64]
@@ -170,7 +170,7 @@ def names_model(read: ReadQuery) -> bool:
 
 def _score(scored: Scored) -> Column | None:
     read = scored.indexes[LEXICAL_INDEX].read(scored.query.query, scored.query.as_typed)
-    if not names_model(read):
+    if MODELS_ONLY and not names_model(read):
         return None
     return scored.indexes[TITLE_INDEX].score(read.words, scored.rows)
 
