@@ -33,6 +33,10 @@ FolderOption = Annotated[Path, typer.Option("--workspace", "-w", help="Folder of
 ItemsOption = Annotated[int, typer.Option(min=50, max=1_000_000, help="Products.")]
 UsersOption = Annotated[int, typer.Option(min=20, help="Users.")]
 DaysOption = Annotated[int, typer.Option(min=5, max=365, help="Days of events.")]
+GroupsOption = Annotated[
+    float,
+    typer.Option(min=0.0, max=0.9, help="Share of the items that are variants of a product: its colours and sizes."),
+]
 SeedOption = Annotated[int, typer.Option(help="Seed of the shop and of training.")]
 StayOption = Annotated[bool, typer.Option("--stay", help="Keep serving until Ctrl-C.")]
 
@@ -42,11 +46,22 @@ def yesterday() -> date:
     return datetime.now(UTC).date() - timedelta(days=1)
 
 
-def ensure_shop(folder: Path, items: int, users: int, days: int, seed: int, progress: Progress) -> Workspace:
+def ensure_shop(
+    folder: Path, items: int, users: int, days: int, seed: int, groups: float, progress: Progress
+) -> Workspace:
     """The demo shop with a release; what an earlier run has finished is not done again."""
     shop = Workspace.open_or_create(folder)
     if not shop.has_items:
-        build_demo_shop(shop, items=items, users=users, days=days, seed=seed, last_day=yesterday(), progress=progress)
+        build_demo_shop(
+            shop,
+            items=items,
+            users=users,
+            days=days,
+            seed=seed,
+            groups=groups,
+            last_day=yesterday(),
+            progress=progress,
+        )
     if not read_channels(shop.root).stable:
         build_and_publish(shop, BuildOptions(seed=seed), progress)
     return shop
@@ -84,6 +99,7 @@ def demo(
     users: UsersOption = 1500,
     days: DaysOption = 28,
     seed: SeedOption = 0,
+    groups: GroupsOption = 0.0,
     stay: StayOption = False,
 ) -> None:
     """Simulate a shop, train, export and serve it, ask it, and stop.
@@ -92,7 +108,7 @@ def demo(
     """
     started = time.monotonic()
     with progress_bars() as progress:
-        shop = ensure_shop(workspace, items, users, days, seed, progress)
+        shop = ensure_shop(workspace, items, users, days, seed, groups, progress)
         manifest = stable_release(shop.root)
         with local_stack(shop.root, progress=progress) as stack:
             print_summary(manifest)

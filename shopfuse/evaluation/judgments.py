@@ -1,9 +1,13 @@
-"""Judgments, from CSV or Parquet: how relevant people (or the simulator) say items are; rankings scored by them."""
+"""Judgments, from CSV or Parquet: how relevant people (or the simulator) say items are; rankings scored by them.
+
+A list is worth what its products are: of a product group the best judged variant says how relevant all are, the first
+row of a list counts, and another one takes a place for nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +19,8 @@ from shopfuse.metrics.bootstrap import bootstrap_interval
 from shopfuse.metrics.ndcg import condensed_ndcg, ndcg, recall, reciprocal_rank, unjudged_share
 
 MAX_GRADE = 10
+GroupOf = Mapping[str, str]  # the product group of each item that is in one, by their ids
+NO_GROUPS: GroupOf = {}
 
 
 class JudgmentsError(ShopfuseError):
@@ -101,9 +107,36 @@ class TopicScores:
         }
 
 
-def score_rankings(topics: Sequence[Topic], rankings: Sequence[Sequence[str]]) -> TopicScores:
+def groups_of(items: pl.DataFrame) -> GroupOf:
+    """Of an ITEM_SCHEMA frame."""
+    return dict(items.select("item_id", "group_id").drop_nulls().iter_rows())
+
+
+def of_products(topic: Topic, group_of: GroupOf) -> Topic:
+    """The topic with the grades of products: a group's is that of its best variant."""
+    grades: dict[str, float] = {}
+    for item, grade in topic.grades.items():
+        product = group_of.get(item, item)
+        grades[product] = max(grade, grades.get(product, grade))
+    return replace(topic, grades=grades)
+
+
+def products(ranking: Sequence[str], group_of: GroupOf) -> list[str]:
+    """The products of a ranking of items; "" where one comes again."""
+    names = [group_of.get(item, item) for item in ranking]
+    first = {name: place for place, name in reversed(list(enumerate(names)))}
+    return [name if first[name] == place else "" for place, name in enumerate(names)]
+
+
+def score_rankings(
+    topics: Sequence[Topic], rankings: Sequence[Sequence[str]], group_of: GroupOf = NO_GROUPS
+) -> TopicScores:
     """TopicScores of answerable topics; a topic without a relevant item says nothing about a ranking."""
-    pairs = [(topic.grades, ranking) for topic, ranking in zip(topics, rankings, strict=True) if topic.answerable]
+    pairs = [
+        (of_products(topic, group_of).grades, products(ranking, group_of))
+        for topic, ranking in zip(topics, rankings, strict=True)
+        if topic.answerable
+    ]
 
     def values(measure: Callable[[Sequence[str], Mapping[str, float]], float]) -> NDArray[np.float64]:
         return np.array([measure(ranking, grades) for grades, ranking in pairs], dtype=np.float64)

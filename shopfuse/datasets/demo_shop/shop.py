@@ -50,13 +50,15 @@ def build_demo_shop(
     seed: int = 0,
     images: bool = True,
     last_day: date = LAST_DAY,
+    groups: float = 0.0,
     progress: Progress = silent,
 ) -> DemoShopSize:
-    """Fill a workspace without catalogue and events; DemoShopError when it has some or a size is out of bounds."""
+    """Fill a workspace without catalogue and events; DemoShopError when it has some or a size is out of bounds. A share
+    `groups` of the items are variants of products in several colours and sizes."""
     if workspace.has_items or workspace.has_events:
         raise DemoShopError(f"{workspace.root}: has a catalogue or events; the demo shop needs a new workspace")
     with workspace_lock(workspace.root):
-        shop = simulate_shop(items=items, users=users, days=days, seed=seed, last_day=last_day)
+        shop = simulate_shop(items=items, users=users, days=days, seed=seed, last_day=last_day, groups=groups)
         return _write(workspace, shop, images, progress)
 
 
@@ -108,5 +110,5 @@ def note_purchases(log: DayLog, bought: dict[int, set[int]]) -> None:
     """Add the day's purchases to `bought`: user row -> item rows."""
     row, slot = np.nonzero(log.bought)
     buyers: NDArray[np.intp] = log.requests.people[log.requests.person[row]]
-    for user, item in zip(buyers.tolist(), log.slates[row, slot].tolist(), strict=True):
+    for user, item in zip(buyers.tolist(), log.taken[row, slot].tolist(), strict=True):
         bought.setdefault(user, set()).add(item)

@@ -62,7 +62,7 @@ class OfflineRows:
         rows: Rankings = {name: [] for name in ("bm25", "semantic", *FUSION_METHODS)}
         for query in self.queries(topics, self.indexes, self.text.encode):
             for name, ranking in self._topic(query).items():
-                rows[name].append(self.indexes.items.item_ids(ranking))
+                rows[name].append(self._ids(ranking))
         return rows
 
     def judged_pools(self, topics: Sequence[Topic]) -> list[JudgedPool]:
@@ -97,8 +97,12 @@ class OfflineRows:
         rows: Rankings = {"popularity": [], "item_knn": [], "content": []}
         for topic in topics:
             for name, hits in self._recommend(self._history(topic.user_id)).items():
-                rows[name].append(self.indexes.items.item_ids(hits.rows))
+                rows[name].append(self._ids(hits.rows))
         return rows
+
+    def _ids(self, ranking: NDArray[np.int32]) -> list[str]:
+        """The items of a ranking, a product once."""
+        return self.indexes.items.item_ids(ranking[self.indexes.items.groups.once(ranking)])
 
     def _recommend(self, history: History) -> dict[str, Hits]:
         indexes, texts = self.indexes, self.indexes[TEXT_INDEX]

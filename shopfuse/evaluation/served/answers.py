@@ -8,7 +8,8 @@ from typing import Any
 
 from shopfuse.core.progress import Progress
 from shopfuse.core.workspace_paths import WorkspacePaths
-from shopfuse.evaluation.judgments import Topic, TopicScores, score_rankings
+from shopfuse.datasets.workspace import Workspace
+from shopfuse.evaluation.judgments import Topic, TopicScores, groups_of, score_rankings
 from shopfuse.evaluation.offline.release_rows import OfflineRows, Rankings, open_offline_rows
 from shopfuse.local.client import Client, call, connect
 from shopfuse.local.requests import recommend_request, search_request
@@ -63,4 +64,5 @@ def score_served(
     with LmdbStore.open(WorkspacePaths(workspace).store) as store:
         rankings |= others(open_offline_rows(workspace, manifest, store), topics)
     progress("rows beside it", 1, 1)
-    return manifest.release_id, {name: score_rankings(topics, row) for name, row in rankings.items()}
+    group_of = groups_of(Workspace.open(workspace).items().collect())
+    return manifest.release_id, {name: score_rankings(topics, row, group_of) for name, row in rankings.items()}

@@ -32,11 +32,11 @@ def event_rows(shop: DemoShop, log: DayLog, item_ids: pl.Series) -> pl.DataFrame
     spent = _LOOK_S * (slots + 1.0)
     parts = [
         _searches(log),
-        _slot_events(log, "view_item_list", 1, log.filled, 0.0 * spent),
-        _slot_events(log, "select_item", 2, log.clicked, spent),
-        _slot_events(log, "view_item", 3, log.viewed, spent + _STAY_S),
-        _slot_events(log, "add_to_cart", 4, log.carted, spent + _CART_S),
-        _slot_events(log, "purchase", 5, log.bought, spent + _BUY_S),
+        _slot_events(log, "view_item_list", 1, log.filled, log.slates, 0.0 * spent),
+        _slot_events(log, "select_item", 2, log.clicked, log.slates, spent),
+        _slot_events(log, "view_item", 3, log.viewed, log.slates, spent + _STAY_S),
+        _slot_events(log, "add_to_cart", 4, log.carted, log.taken, spent + _CART_S),
+        _slot_events(log, "purchase", 5, log.bought, log.taken, spent + _BUY_S),
     ]
     events = pl.concat(parts).sort("second", "request", "step", "position", maintain_order=True)
     requests = _request_columns(shop, log)
@@ -65,10 +65,12 @@ def _searches(log: DayLog) -> pl.DataFrame:
     return _frame("search", 0, rows, log.requests.second[rows], None, None)
 
 
-def _slot_events(log: DayLog, name: str, step: int, happened: Flags, delay: NDArray[np.float64]) -> pl.DataFrame:
-    """One row for each slot where it happened, `delay` seconds after the request."""
+def _slot_events(
+    log: DayLog, name: str, step: int, happened: Flags, items: NDArray[np.intp], delay: NDArray[np.float64]
+) -> pl.DataFrame:
+    """One row for each slot where it happened, with its item, `delay` seconds after the request."""
     row, slot = np.nonzero(happened)
-    return _frame(name, step, row, log.requests.second[row] + delay[slot], log.slates[row, slot], slot)
+    return _frame(name, step, row, log.requests.second[row] + delay[slot], items[row, slot], slot)
 
 
 def _frame(

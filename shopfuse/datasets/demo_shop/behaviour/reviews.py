@@ -49,10 +49,10 @@ def review_rows(shop: DemoShop, log: DayLog, item_ids: pl.Series) -> pl.DataFram
     """The reviews of what was bought on a day, in REVIEW_SCHEMA; what would follow the shop's last day is left out."""
     rng = stream(shop.seed, "reviews", log.requests.day)
     row, slot = np.nonzero(log.bought)
-    stars = _stars(rng, shop, log.slates[row, slot])
+    stars = _stars(rng, shop, log.taken[row, slot])
     writes = rng.random(len(row)) < np.array([_WRITERS[count] for count in stars.tolist()])
     row, slot, stars = row[writes], slot[writes], stars[writes]
-    item: Rows = log.slates[row, slot]
+    item: Rows = log.taken[row, slot]
     buyers = log.requests.people[log.requests.person[row]]
     texts = [_text(rng, shop, which, count) for which, count in zip(item.tolist(), stars.tolist(), strict=True)]
     ratings = np.where(rng.random(len(stars)) < _MISTAKEN, 6 - stars, stars)

@@ -77,11 +77,11 @@ def _home_candidates(
 def _fill(
     rng: np.random.Generator, shop: DemoShop, day: int, pool: Rows, score: FloatArray
 ) -> tuple[Rows, NDArray[np.bool_]]:
-    """The best distinct items that exist on this day, with explored ones at random places among them."""
-    rows = np.arange(len(pool))[:, None]
-    by_item = np.argsort(pool, axis=1, kind="stable")
+    """The best items that exist on this day, a product once, with explored ones at random places among them."""
+    rows, product = np.arange(len(pool))[:, None], shop.items.product[pool]
+    by_product = np.argsort(product, axis=1, kind="stable")
     repeated = np.zeros(pool.shape, np.bool_)
-    repeated[rows, by_item[:, 1:]] = pool[rows, by_item[:, 1:]] == pool[rows, by_item[:, :-1]]
+    repeated[rows, by_product[:, 1:]] = product[rows, by_product[:, 1:]] == product[rows, by_product[:, :-1]]
     hidden = repeated | (shop.items.published_day[pool] > day) | ~shop.items.available[pool]
     explored = rng.random(pool.shape) < _EXPLORED * SLOTS / pool.shape[1]
     key = np.where(hidden, _NOWHERE, np.where(explored, score + 1e6, score))

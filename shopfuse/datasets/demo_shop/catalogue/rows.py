@@ -9,8 +9,9 @@ import polars as pl
 
 from shopfuse.datasets.demo_shop.catalogue.wording import item_texts
 from shopfuse.datasets.demo_shop.world.appearance import COLOUR_NAMES
-from shopfuse.datasets.demo_shop.world.items import FEATURE_NAMES, MATERIAL_NAMES, USE_NAMES
+from shopfuse.datasets.demo_shop.world.items import FEATURE_NAMES, MATERIAL_NAMES, NO_SIZE, USE_NAMES
 from shopfuse.datasets.demo_shop.world.seeds import stream
+from shopfuse.datasets.demo_shop.world.variants import sizes_of
 from shopfuse.datasets.demo_shop.world.world import DemoShop
 from shopfuse.datasets.schema import ATTRIBUTE, ITEM_SCHEMA
 
@@ -50,7 +51,8 @@ def item_rows(shop: DemoShop) -> pl.DataFrame:
             "available": items.available,
             "published_at": pl.Series(published_us).cast(pl.Duration("us")) + (start - timedelta()),
         }
-        | dict.fromkeys(("other_categories", "group_id", "gtin", "mpn", "sku"))
+        | {"group_id": _group_ids(shop)}
+        | dict.fromkeys(("other_categories", "gtin", "mpn", "sku"))
     )
     return frame.select(pl.col(name).cast(kind) for name, kind in ITEM_SCHEMA.items())
 
@@ -65,7 +67,7 @@ def _attributes(shop: DemoShop) -> pl.Series:
         ("feature", pl.Series(FEATURE_NAMES).gather(items.features[:, 0]), listed["feature"]),
         ("feature", pl.Series(FEATURE_NAMES).gather(items.features[:, 1]), listed["feature"]),
         ("suited for", pl.Series(USE_NAMES).gather(items.use), listed["use"]),
-        ("size", _sizes(rng, shop), listed["size"]),
+        ("size", _sizes(rng, shop), listed["size"] | (items.size != NO_SIZE)),
         ("colour", pl.Series(COLOUR_NAMES).gather(items.colour), items.names_colour),
     ]
     pairs = [
@@ -77,8 +79,19 @@ def _attributes(shop: DemoShop) -> pl.Series:
 
 
 def _sizes(rng: np.random.Generator, shop: DemoShop) -> pl.Series:
-    """A size from those of the item's department."""
+    """A variant's own size; else one of those of the item's department."""
     names = [_SIZES[leaf.department] for leaf in shop.leaves]
     draws = rng.random(len(shop.items)).tolist()
     leaves = shop.items.leaf.tolist()
-    return pl.Series([names[leaf][int(draw * len(names[leaf]))] for leaf, draw in zip(leaves, draws, strict=True)])
+    alone = [names[leaf][int(draw * len(names[leaf]))] for leaf, draw in zip(leaves, draws, strict=True)]
+    variants = [sizes_of(leaf) for leaf in shop.leaves]
+    own = zip(leaves, shop.items.size.tolist(), alone, strict=True)
+    return pl.Series([drawn if size == NO_SIZE else variants[leaf][size] for leaf, size, drawn in own])
+
+
+def _group_ids(shop: DemoShop) -> pl.Series:
+    """The product of each variant; null of an item that stands alone."""
+    products = pl.select(
+        pl.format("product-{}", pl.Series(shop.items.product).cast(pl.String).str.zfill(6))
+    ).to_series()
+    return pl.select(pl.when(pl.Series(shop.items.size != NO_SIZE)).then(products)).to_series()

@@ -1,7 +1,8 @@
 """The catalogue's words: titles and descriptions from a small grammar.
 
 They tell category, brand, material, features and use, mostly in other words than queries.py; they leave out how a
-product looks, except for the few items whose text names the colour.
+product looks, except for the few items whose text names the colour. Variants of a product have its text, and colour and
+size at the end of the title.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shopfuse.datasets.demo_shop.world.appearance import COLOUR_NAMES, COLOURS, PATTERN_NAMES, PATTERNS
-from shopfuse.datasets.demo_shop.world.items import FEATURE_NAMES, MATERIAL_NAMES, USE_NAMES
+from shopfuse.datasets.demo_shop.world.items import FEATURE_NAMES, MATERIAL_NAMES, NO_SIZE, USE_NAMES
 from shopfuse.datasets.demo_shop.world.seeds import stream
+from shopfuse.datasets.demo_shop.world.variants import sizes_of
 from shopfuse.datasets.demo_shop.world.vocabulary import FEATURES, MATERIALS, MODEL_NAMES, USES
 from shopfuse.datasets.demo_shop.world.world import DemoShop
 
@@ -99,14 +101,14 @@ def _described(shop: DemoShop, item: int, noun: str, model: str, draws: NDArray[
 
 
 def _item_text(shop: DemoShop, item: int, draws: NDArray[np.float64]) -> tuple[str, str]:
-    """Title and description of one item."""
+    """Title and description of one item, of a variant those of its product."""
     items, leaf = shop.items, shop.leaves[shop.items.leaf[item]]
     noun, model = _pick(leaf.nouns, draws[0]), _pick(MODEL_NAMES, draws[1])
     feature = _pick(FEATURES[FEATURE_NAMES[items.features[item, 0]]].written, draws[2])
     material = _pick(MATERIALS[MATERIAL_NAMES[items.material[item]]].written, draws[3])
     title = _title(noun, shop.brands.names[items.brand[item]], model, feature, material, draws[4:7])
     description = _described(shop, item, noun, model, draws[7:16])
-    if items.names_colour[item]:
+    if items.names_colour[item] and items.size[item] == NO_SIZE:
         appearance = _appearance(shop, item, draws[16])
         if draws[17] < 0.5:
             return f"{title}, {appearance}", description
@@ -121,10 +123,22 @@ def _appearance(shop: DemoShop, item: int, draw: float) -> str:
     return f"{colour} {PATTERNS[pattern][3][0]}" if pattern != "plain" and draw < 0.5 else colour
 
 
+def _choice(shop: DemoShop, item: int) -> str:
+    """What a title says of a variant: colour and size. Nothing of an item that stands alone."""
+    if shop.items.size[item] == NO_SIZE:
+        return ""
+    size = sizes_of(shop.leaves[shop.items.leaf[item]])[shop.items.size[item]]
+    return f", {COLOURS[COLOUR_NAMES[shop.items.colour[item]]][1][0]}, {size}"
+
+
 def item_texts(shop: DemoShop) -> Iterator[pl.DataFrame]:
     """Titles and descriptions of all items, in the order of the item ids, some ten thousand at a time."""
     for chunk, first in enumerate(range(0, len(shop.items), _CHUNK)):
         last = min(first + _CHUNK, len(shop.items))
         draws = stream(shop.seed, "wording", chunk).random((last - first, 19))
-        texts = [_item_text(shop, item, draws[item - first]) for item in range(first, last)]
+        texts = []
+        for item in range(first, last):
+            if shop.items.product[item] == item:
+                title, description = _item_text(shop, item, draws[item - first])
+            texts.append((title + _choice(shop, item), description))
         yield pl.DataFrame(texts, schema={"title": pl.String, "description": pl.String}, orient="row")

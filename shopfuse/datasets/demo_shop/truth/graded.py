@@ -1,6 +1,8 @@
 """The true relevance at the end of the period: fresh searches and shoppers, and how much they want each item.
 
-Grades 1 to 3 go to the most wanted few; everything unlisted is 0. Nothing drawn here touches the events.
+Grades 1 to 3 go to the most wanted few products; everything unlisted is 0. A product is wanted as its best variant is,
+and each of its variants that answers has its grade: a list is worth what its products are, each counted once. Nothing
+drawn here touches the events.
 """
 
 from __future__ import annotations
@@ -74,6 +76,22 @@ def graded(attraction: FloatArray, candidates: Rows, share: float) -> tuple[Rows
     return candidates[best], grades.astype(np.int8)
 
 
+def graded_products(
+    shop: DemoShop, attraction: FloatArray, candidates: Rows, share: float
+) -> tuple[Rows, NDArray[np.int8]]:
+    """The most wanted `share` of the candidates' products, as `graded` has it: all their candidates, with their grades.
+    Candidates [n] ascend."""
+    products, of = np.unique(shop.items.product[candidates], return_inverse=True)
+    best = np.full(len(products), -np.inf, np.float32)
+    np.maximum.at(best, of, attraction)
+    chosen, grades = graded(best, np.arange(len(products)), share)
+    place = np.full(len(products), -1)
+    place[chosen] = np.arange(len(chosen))
+    listed = np.flatnonzero(place[of] >= 0)
+    listed = listed[np.argsort(place[of][listed], kind="stable")]
+    return candidates[listed], grades[place[of][listed]]
+
+
 def search_truth(shop: DemoShop) -> Truth:
     """About EVALUATED searches with at least 5 answers: items of the category meant that fulfil every stated wish."""
     rng = stream(shop.seed, "truth", 0)
@@ -88,9 +106,11 @@ def search_truth(shop: DemoShop) -> Truth:
     for row in range(len(people)):
         answers = _answers(shop, intents.take(np.array([row])))
         key = (queries[row], int(people[row]), int(scenes[row]))
-        if len(answers) >= 5 and key not in judged and len(judged) < EVALUATED:
+        if len(np.unique(shop.items.product[answers])) >= 5 and key not in judged and len(judged) < EVALUATED:
             liked = wanted(utility(liking, np.array(row), shop.items, answers, shop.lifts[scenes[row]]))
-            judged[key] = GradedList(row, int(scenes[row]), *graded(liked, answers, _SEARCH_SHARE), queries[row], row)
+            judged[key] = GradedList(
+                row, int(scenes[row]), *graded_products(shop, liked, answers, _SEARCH_SHARE), queries[row], row
+            )
     return Truth(people, liking, intents, list(judged.values()))
 
 
@@ -113,10 +133,10 @@ def recommend_truth(shop: DemoShop, bought: dict[int, set[int]]) -> Truth:
     judged = []
     for row, user in enumerate(people.tolist()):
         open_to = shop.items.available.copy()
-        open_to[list(bought.get(user, ()))] = False
+        open_to &= ~np.isin(shop.items.product, shop.items.product[list(bought.get(user, ()))])
         candidates = np.flatnonzero(open_to)
         liked = wanted(utility(liking, np.array(row), shop.items, candidates, shop.lifts[scenes[row]]))
-        judged.append(GradedList(row, int(scenes[row]), *graded(liked, candidates, _CATALOGUE_SHARE)))
+        judged.append(GradedList(row, int(scenes[row]), *graded_products(shop, liked, candidates, _CATALOGUE_SHARE)))
     return Truth(people, liking, None, judged)
 
 

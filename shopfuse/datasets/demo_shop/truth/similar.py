@@ -1,7 +1,7 @@
 """The true relevance of similar items: what the shoppers who want one item want, too.
 
-For each seed item, an item's worth is its mean wish over shoppers, each counted by the own wish for the seed. Grades
-are those of the other truths. Nothing drawn here touches the events.
+For each seed item, an item's worth is its mean wish over shoppers, each counted by the own wish for the seed; of a
+product, that of its best variant. Grades are those of the other truths. Nothing drawn here touches the events.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from shopfuse.datasets.demo_shop.truth.graded import graded
+from shopfuse.datasets.demo_shop.truth.graded import graded_products
 from shopfuse.datasets.demo_shop.world.appearance import FloatArray
 from shopfuse.datasets.demo_shop.world.seeds import stream
 from shopfuse.datasets.demo_shop.world.tastes import Liking, Rows, utility, wanted
@@ -20,7 +20,7 @@ _SHOPPERS = 400  # whose wishes are averaged
 _TRIED = 2_000  # items that the seeds are drawn from
 _RELEVANT_SHARE = 0.02  # of the catalogue, as for recommendations
 _ITEMS_AT_ONCE = 32_768
-_KEPT = 100  # best items of a block: more than can be relevant
+_KEPT = 100  # best products of a block: more than can be relevant
 
 
 def similar_truth(shop: DemoShop, item_ids: pl.Series) -> pl.DataFrame:
@@ -37,10 +37,13 @@ def similar_truth(shop: DemoShop, item_ids: pl.Series) -> pl.DataFrame:
     wish = _wishes(shop, liking, seeds)
     weight: FloatArray = wish / wish.sum(0)  # [shoppers, seeds]
     worth = _best_of_blocks(shop, liking, weight, available)
+    product = shop.items.product
+    products = len(np.unique(product[available]))
     frames = []
     for seed, (items, values) in zip(seeds.tolist(), worth, strict=True):
-        others = items != seed
-        chosen, grades = graded(values[others], items[others], _RELEVANT_SHARE * len(available) / others.sum())
+        others = product[items] != product[seed]
+        share = _RELEVANT_SHARE * products / len(np.unique(product[items[others]]))
+        chosen, grades = graded_products(shop, values[others], items[others], share)
         frames.append(
             pl.DataFrame(
                 {
@@ -72,12 +75,13 @@ def _best_of_blocks(
     shop: DemoShop, liking: Liking, weight: FloatArray, available: Rows
 ) -> list[tuple[Rows, FloatArray]]:
     """(items, their worth) for each seed, enough of the best ones; memory does not grow with the catalogue."""
+    most = _KEPT * int(np.bincount(shop.items.product).max())
     kept: list[list[tuple[Rows, FloatArray]]] = [[] for _ in range(weight.shape[1])]
     for start in range(0, len(available), _ITEMS_AT_ONCE):
         items = available[start : start + _ITEMS_AT_ONCE]
         worth = weight.T @ _wishes(shop, liking, items)  # [seeds, items]
         for place, values in enumerate(worth):
-            best = np.sort(np.argpartition(-values, min(_KEPT, len(values)) - 1)[:_KEPT])
+            best = np.sort(np.argpartition(-values, min(most, len(values)) - 1)[:most])
             kept[place].append((items[best], values[best]))
     return [
         (np.concatenate([items for items, _ in parts]), np.concatenate([values for _, values in parts]))

@@ -30,6 +30,7 @@ USE_NAMES = tuple(USES)
 THEME_POINTS: FloatArray = np.array([term.theme for term in MATERIALS.values()], np.float32)  # [materials, 2]
 
 PRICE_LEVELS = 8  # relative to the category: 0 is cheap
+NO_SIZE = -1  # of an item that stands alone
 HIDDEN = 3  # traits that neither text nor image shows: fit, sound, comfort
 
 _COLOUR_NAMED = 0.15  # share of the items whose text says what colour they are
@@ -58,6 +59,8 @@ class Items:
     published_day: FloatArray  # days after the start of the period; negative for old items
     available: NDArray[np.bool_]
     names_colour: NDArray[np.bool_]
+    product: NDArray[np.intp]  # the first row of the item's product, its own where it stands alone
+    size: Codes  # of a variant, among the sizes of its leaf (variants.py)
 
     def __len__(self) -> int:
         return len(self.leaf)
@@ -125,4 +128,6 @@ def make_items(count: int, days: int, leaves: tuple[Leaf, ...], brands: Brands, 
         published_day=published.astype(np.float32),
         available=rng.random(count) >= _UNAVAILABLE,
         names_colour=rng.random(count) < _COLOUR_NAMED,
+        product=rows,
+        size=np.full(count, NO_SIZE, np.int16),
     )

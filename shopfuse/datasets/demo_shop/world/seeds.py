@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-_STAGES = ("brands", "items", "wording", "images", "users", "day", "truth", "reviews")
+_STAGES = ("brands", "items", "wording", "images", "users", "day", "truth", "reviews", "variants")
 
 
 def stream(seed: int, stage: str, part: int = 0) -> np.random.Generator:

@@ -15,6 +15,7 @@ from shopfuse.datasets.demo_shop.world.categories import Leaf, leaves_for
 from shopfuse.datasets.demo_shop.world.items import Codes, Items, make_items
 from shopfuse.datasets.demo_shop.world.period import LAST_DAY, Period
 from shopfuse.datasets.demo_shop.world.tastes import Liking, Rows, Users, liking_at, make_users, scene_lifts
+from shopfuse.datasets.demo_shop.world.variants import with_variants
 
 MIN_ITEMS, MAX_ITEMS = 100, 5_000_000
 MIN_DAYS, MAX_DAYS = 3, 366
@@ -73,15 +74,19 @@ class DemoShop:
         return liking_at(self.users, users, progress, self.brands)
 
 
-def simulate_shop(*, items: int, users: int, days: int, seed: int, last_day: date = LAST_DAY) -> DemoShop:
-    """Draw a shop. DemoShopError when a size is out of bounds."""
+def simulate_shop(
+    *, items: int, users: int, days: int, seed: int, last_day: date = LAST_DAY, groups: float = 0.0
+) -> DemoShop:
+    """Draw a shop, where a share `groups` of the items are variants. DemoShopError when a size is out of bounds."""
     _check("items", items, MIN_ITEMS, MAX_ITEMS)
     _check("users", users, 10, 10_000_000)
     _check("days", days, MIN_DAYS, MAX_DAYS)
     _check("seed", seed, 0, 2**63 - 1)
     leaves = leaves_for(items)
     brands = make_brands(seed)
-    facts = make_items(items, days, leaves, brands, seed)
+    if not 0.0 <= groups < 1.0:
+        raise DemoShopError(f"demo shop: 'groups' must be a share from 0 to below 1, got {groups}")
+    facts = with_variants(make_items(items, days, leaves, brands, seed), groups, leaves, seed)
     return DemoShop(
         seed=seed,
         period=Period(days, last_day),
