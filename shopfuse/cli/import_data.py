@@ -128,6 +128,8 @@ def _recognised(file: Path, section: str, as_json: bool) -> Recognised:
         for key, told in found.fields.items():
             table.add_row(key, escape(told), escape(found.example(told)))
         out.print(table)
+        if found.unused:
+            out.print(f"  not used: {', '.join(found.unused)}", soft_wrap=True, markup=False)
     return found
 
 

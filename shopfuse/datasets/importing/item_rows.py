@@ -191,7 +191,8 @@ def _single(name: str, get: Convert, source: Source, notes: Counter[str]) -> Con
     if name == "item_id":
         return lambda row: as_item_id(get(row))
     if name == "available":
-        return lambda row: as_available(get(row))
+        gets = [getter(field) for field in source.fields]
+        return lambda row: as_available(next((value for one in gets if (value := one(row)) is not None), None))
     if name == "published_at":
         return lambda row: as_timestamp(get(row), source, _FIRST_YEAR, notes)
     return lambda row: as_text(get(row))

@@ -96,7 +96,7 @@ _ITEM_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "sale_interval": ("field", "timezone"),
     "currency": _TEXT,
     "image": ("field",),
-    "available": ("field",),
+    "available": ("field", "fields"),
     "published_at": ("field", "format", "timezone"),
     "group_id": ("field",),
     "gtin": ("field",),

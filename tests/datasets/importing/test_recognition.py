@@ -1,5 +1,6 @@
 """A file without a mapping: known formats are recognised and come out whole, for others a mapping is begun."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -197,10 +198,65 @@ def test_user_behaviour_insights(tmp_path: Path, workspace: Workspace) -> None:
 
 
 def test_unknown_format_shows_its_columns_and_the_way_on(tmp_path: Path) -> None:
-    (tmp_path / "p.csv").write_text("Artikelnummer;Bezeichnung\n1;Tasse\n")
+    (tmp_path / "p.csv").write_text("Artikelnummer;c2\n1;Tasse\n")
 
-    with pytest.raises(SourceFileError, match=r"the columns Artikelnummer, Bezeichnung; .*catalog p\.csv --suggest"):
+    with pytest.raises(SourceFileError, match=r"its columns are Artikelnummer, c2; .*catalog p\.csv --suggest"):
         recognised(tmp_path / "p.csv", ITEM, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "\ufeffArtikel-Nr.;Bezeichnung;Preis;Bestand;Farbe;Lagerplatz\nT/1;Tasse;2,50 €;0;blau;A7\n",
+            {"item_id": "T/1", "title": "Tasse", "price": 2.5, "currency": "EUR", "available": False},
+        ),
+        ("sku\tname\tprice\tcolor\nT/1\tTasse\t2.50\tblau\n", {"item_id": "T/1", "title": "Tasse", "price": 2.5}),
+        ('[{"id": "T/1", "title": "Tasse", "color": "blau"}]', {"item_id": "T/1", "title": "Tasse", "price": None}),
+        (
+            "<rss xmlns:g='http://base.google.com/ns/1.0'><channel><item><g:id>T/1</g:id><title>Tasse</title>"
+            "<g:price>2.50 EUR</g:price><g:color>blau</g:color></item></channel></rss>",
+            {"item_id": "T/1", "title": "Tasse", "price": 2.5, "currency": "EUR"},
+        ),
+    ],
+)
+def test_columns_with_usual_names_need_no_mapping(
+    tmp_path: Path, workspace: Workspace, text: str, expected: dict[str, object]
+) -> None:
+    (tmp_path / "p").write_text(text)
+
+    bring(tmp_path / "p", workspace)
+
+    (item,) = workspace.items().collect().to_dicts()
+    assert {name: item[name] for name in expected} == expected
+    assert [entry["value"] for entry in item["attributes"]] == ["blau"]
+
+
+def test_what_nothing_is_read_from_is_told(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("id,title,shelf\n1,Mug,A7\n")
+
+    done = CliRunner().invoke(app, ["import", "catalog", str(tmp_path / "p.csv"), "-w", str(tmp_path / "shop")])
+
+    assert done.exit_code == 0
+    assert "columns by their names" in done.output and "not used: shelf" in done.output
+
+
+def test_variants_of_products_json_are_items_of_their_product(tmp_path: Path, workspace: Workspace) -> None:
+    red = {"id": 11, "title": "Red", "sku": "M-R", "price": "9.50", "inventory_quantity": 3}
+    blue = {"id": 12, "title": "Blue", "sku": "M-B", "price": "9.75", "inventory_quantity": 0}
+    only = {"id": 21, "title": "Default Title", "sku": "B", "price": "19.00", "available": True}
+    shared = {"body_html": "<p>Clay</p>", "vendor": "Potter", "product_type": "Kitchen"}
+    products = [{"id": 1, "title": "Mug", "variants": [red, blue]}, {"id": 2, "title": "Bowl", "variants": [only]}]
+    (tmp_path / "p.json").write_text(json.dumps({"products": [product | shared for product in products]}))
+
+    bring(tmp_path / "p.json", workspace)
+
+    items = workspace.items().select("item_id", "group_id", "title", "price", "available").collect()
+    assert sorted(items.rows()) == [
+        ("11", "1", "Mug Red", 9.5, True),
+        ("12", "1", "Mug Blue", 9.75, False),
+        ("21", "2", "Bowl", 19.0, True),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Guesses which columns of an unknown file hold what, from their names in several languages and the shape of values,
 and how its times are written.
 
-Columns are guessed only for `--suggest`: people look a guess over before anything is imported by it.
+A catalogue whose columns are called what others call them needs no mapping. What values look like is a guess for
+`--suggest` alone: people look it over before anything is imported by it.
 """
 
 import re
@@ -67,6 +68,13 @@ _REVIEW_NAMES: Final[dict[str, str]] = {
     "timestamp time datum zeit fecha data commentdategmt commentdate",
 }
 _HEADLINES: Final = "reviewtitle title headline summary subject titel betreff titre titulo titolo tytul 标题"
+# Properties that shoppers filter by, and whatever calls itself an attribute.
+_ATTRIBUTE: Final = re.compile(
+    r"(?:attr|attribute|attribut|property|eigenschaft|merkmal|caracteristica|carateristica)[^\W_]*$|"
+    r"(?:colou?r|farbe|couleur|color|colore|kleur|kolor|cor|size|grosse|groesse|taille|talla|taglia|maat|rozmiar|tamanho"
+    r"|material|matiere|materiale|materiaal|pattern|gender|geschlecht|genre|genero|agegroup|condition|model|modell"
+    r"|modele|modelo|tags|颜色|尺码|尺寸|材质|カラー|サイズ|素材)$"
+)
 _PRICE: Final = re.compile(r"(?:[^\d\s]{1,3}\s?)?\d{1,3}(?:[.,' ]?\d{3})*[.,]\d{2}(?:\s?[^\d\s]{1,3})?")
 _ISO: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIME_DIGITS: Final = {10: "s", 13: "ms", 16: "us"}
@@ -76,27 +84,44 @@ _DATE: Final = re.compile(
 _IMAGE: Final = re.compile(r"\S+\.(?:jpe?g|png|webp|gif)(?:\?\S*)?", re.IGNORECASE)
 
 
-def guessed_fields(columns: Sequence[str], rows: Sequence[Row], section: str) -> dict[str, Any]:
-    """Our fields -> entries of a mapping; each column feeds one field, the surest first."""
-    names = {"item": _ITEM_NAMES, "event": _EVENT_NAMES, "review": _REVIEW_NAMES}[section]
-    plain = {name: _plain(name) for name in columns}
+def named_fields(columns: Sequence[str], rows: Sequence[Row], section: str) -> dict[str, Any]:
+    """Our fields -> entries of a mapping, by the names of the columns; each feeds one field, the surest first."""
     fields: dict[str, Any] = {}
-    for field, called in names.items():
-        free = [name for name in columns if name not in fields.values()]
-        ranked = {word: place for place, word in enumerate(called.split())}
-        fitting = [name for name in free if plain[name] in ranked]
-        inside = [name for name in _nested(rows) if _plain(name.rpartition(".")[2]) in ranked]
-        if not fitting and inside and field in ("price", "image", "available", "item_id", "query"):
-            fields[field] = inside[0]
+    plain = {name: _plain(name) for name in columns}
+    for field, ranked in _ranked(section).items():
+        fitting = [name for name in columns if plain[name] in ranked and name not in fields.values()]
         if fitting:
             fields[field] = min(fitting, key=lambda name: ranked[plain[name]])
-    if section == "review" and isinstance(fields.get("text"), str):
-        headlines = [name for name in columns if plain[name] in _HEADLINES.split() and name not in fields.values()]
+    left = [name for name in columns if name not in fields.values()]
+    if section == "review" and "text" in fields:
+        headlines = [name for name in left if plain[name] in _HEADLINES.split()]
         fields["text"] = [*headlines[:1], fields["text"]] if headlines else fields["text"]
     if section == "item":
-        _by_shape(fields, columns, rows)
         _refine(fields, rows)
-    return {field: fields[field] for field in names if field in fields}
+        if attributes := [name for name in left if _ATTRIBUTE.match(plain[name])]:
+            fields["attributes"] = attributes
+    return fields
+
+
+def guessed_fields(columns: Sequence[str], rows: Sequence[Row], section: str) -> dict[str, Any]:
+    """The same, and what lies in lists of objects, or looks like a price, an id or a title."""
+    fields = named_fields(columns, rows, section)
+    attributes = fields.pop("attributes", [])
+    for field, ranked in _ranked(section).items():
+        inside = [name for name in _nested(rows) if _plain(name.rpartition(".")[2]) in ranked]
+        if field not in fields and inside and field in ("price", "image", "available", "item_id", "query"):
+            fields[field] = inside[0]
+    if section == "item":
+        _by_shape(fields, [name for name in columns if name not in attributes], rows)
+        _refine(fields, rows)
+    ordered = {field: fields[field] for field in _ranked(section) if field in fields}
+    return ordered | ({"attributes": attributes} if attributes else {})
+
+
+def _ranked(section: str) -> dict[str, dict[str, int]]:
+    """Our fields -> the names that columns for them have -> how sure they are, the surest 0."""
+    names = {"item": _ITEM_NAMES, "event": _EVENT_NAMES, "review": _REVIEW_NAMES}[section]
+    return {field: {word: place for place, word in enumerate(called.split())} for field, called in names.items()}
 
 
 def shown_time_format(values: Sequence[str]) -> str | None:

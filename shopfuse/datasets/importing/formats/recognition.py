@@ -1,4 +1,5 @@
-"""Which mapping a file needs that comes without one: a preset whose columns it has, or else a best guess to be edited.
+"""Which mapping a file needs that comes without one: a preset whose columns it has, or the names that columns usually
+have, or else a best guess to be edited.
 
 Presets are the TOML files in presets/: mappings with a `name`, and the columns that a file is `recognised_by`. Names
 are compared without case, spaces, underscores and Google's `g:`.
@@ -6,14 +7,14 @@ are compared without case, spaces, underscores and Google's `g:`.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from shopfuse.datasets.importing.formats.field_guesses import guessed_fields, shown_time_format
+from shopfuse.datasets.importing.formats.field_guesses import guessed_fields, named_fields, shown_time_format
 from shopfuse.datasets.importing.mapping import (
     CatalogueMapping,
     EventMapping,
@@ -53,7 +54,7 @@ class FirstRows:
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """A mapping for one file; `name` is that of its preset."""
+    """A mapping for one file; `name` is that of its preset, or says how else it was found."""
 
     name: str
     document: Mapping[str, Any]
@@ -64,6 +65,11 @@ class Recognised:
         """Our fields and what they are read from, for people."""
         (section,) = (name for name in COMMANDS if name in self.document)
         return {key: _told(entry) for key, entry in self.document[section].items()}
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """The columns that nothing is read from."""
+        return _unused(self.sample.columns, self.document)
 
     def example(self, told: str) -> str:
         """A value that the file has for what `fields` tells."""
@@ -100,14 +106,24 @@ def recognise(sample: FirstRows, section: str) -> Recognised | None:
 def recognised(file: Path, section: str, scratch: Path) -> Recognised:
     """The mapping of a file that is recognised; SourceFileError with its columns otherwise."""
     sample = sample_of(file, scratch)
-    found = recognise(sample, section)
+    found = recognise(sample, section) or (_by_names(sample) if section == ITEM else None)
     if found is None:
         columns = ", ".join(sample.columns)[:400]
         raise SourceFileError(
-            f"{file}: no format that is known has the columns {columns}; name them in a mapping (--mapping), which "
+            f"{file}: no format that is known: its columns are {columns}; name them in a mapping (--mapping), which "
             f"'shopfuse import {COMMANDS[section]} {file.name} --suggest > map.toml' begins"
         )
     return found
+
+
+def _by_names(sample: FirstRows) -> Recognised | None:
+    """A catalogue of no program in particular, whose columns are called what others call them; None without the needed.
+    Of events and reviews the names do not tell enough: which word is a purchase, and of how many stars."""
+    fields = named_fields(sample.columns, sample.rows, ITEM)
+    if not all(name in fields for name in _NEEDED[ITEM]):
+        return None
+    timed = {key: _timed(entry, sample) if key in TIMES else entry for key, entry in fields.items()}
+    return Recognised("columns by their names", {ITEM: timed}, sample)
 
 
 def suggestion(sample: FirstRows, section: str) -> str:
@@ -123,11 +139,8 @@ def suggestion(sample: FirstRows, section: str) -> str:
         entry = _timed(entry, sample) if key in TIMES else entry
         lines.append(f"{_key(key)} = {_toml(entry)}{_comment(entry, sample)}")
     lines += [f"# {key} = ...  # is needed" for key in _NEEDED[section] if key not in fields]
-    used = json.dumps(fields)
-    left = [name for name in sample.columns if json.dumps(name) not in used]
-    lines += (
-        ["", "# Columns that are not used:", *(f"#   {name}: {sample.example(name)}" for name in left)] if left else []
-    )
+    if left := _unused(sample.columns, found.document if found else fields):
+        lines += ["", "# Columns that are not used:", *(f"#   {name}: {sample.example(name)}" for name in left)]
     return "\n".join(lines) + "\n"
 
 
@@ -189,6 +202,22 @@ def _timed(entry: Any, sample: FirstRows) -> Any:
     get = getter(str(options.get("field")))
     shown = shown_time_format([str(value) for row in sample.rows if (value := get(row)) not in (None, "")])
     return options | {"format": shown} if shown and shown != options.get("format", "iso") else entry
+
+
+def _unused(columns: tuple[str, ...], document: Mapping[str, Any]) -> tuple[str, ...]:
+    """The columns that a document names nowhere, not even as the root of a path."""
+    used = {root for name in _texts(document) for root in (name, name.split(".")[0])}
+    return tuple(name for name in columns if name not in used)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in a document, its keys among them."""
+    if isinstance(value, Mapping):
+        yield from (text for pair in value.items() for one in pair for text in _texts(one))
+    elif isinstance(value, list | tuple):
+        yield from (text for one in value for text in _texts(one))
+    elif isinstance(value, str):
+        yield value
 
 
 def _plain(name: str) -> str:

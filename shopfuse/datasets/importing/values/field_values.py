@@ -22,6 +22,7 @@ PLACEHOLDERS: Final = frozenset(
     [
         *("(not set)", "(none)", "(null)", "<null>", "null", "NULL", "Null", "None", "undefined", "NaN", "nan"),
         *("N/A", "n/a", "N/a", "#N/A", "-", "--", "---", "\u2013", "\u2014", "\\N"),
+        "Default Title",  # what Shopify writes of a product without options
     ]
 )
 _LONGEST: Final = 16  # of a placeholder with spaces around it
