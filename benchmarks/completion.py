@@ -2,7 +2,8 @@
 
 A workspace's released shop is completed letter by letter through its own searches, in this process and over gRPC: by
 one client and by several, each as fast as it can, then at fixed rates as shoppers come who know nothing of each other
-(Poisson), beside the gateway on the same cores. A made-up catalogue tells the size of its index, the
+(Poisson), beside the gateway on the same cores. A server that answers at once stands beside it: what gRPC and the
+machine take. A made-up catalogue tells the size of its index, the
 seconds to build it, and what a look-up takes.
 """
 
@@ -12,17 +13,21 @@ import argparse
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from multiprocessing import Queue, get_context
 from pathlib import Path
 
+import grpc
 import numpy as np
 import psutil
+import uvloop
 
 from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.datasets.workspace import Workspace
-from shopfuse.loadtest.closed_loop import Load, LoadResult, run_load
+from shopfuse.loadtest.closed_loop import Load, run_load
 from shopfuse.loadtest.open_loop import poisson_load
 from shopfuse.local.stack import StackOptions, local_stack
 from shopfuse.ranking.item import CatalogueItem
@@ -32,7 +37,12 @@ from shopfuse.recall.words.analysis import Analyser
 from shopfuse.recall.words.spelling import Spelling
 from shopfuse.release.channels import read_channels
 from shopfuse.release.layout import ReleaseLayout
-from shopfuse.v1.completion_pb2 import CompleteQueryRequest
+from shopfuse.v1.completion_pb2 import (
+    COMPLETION_KIND_QUERY,
+    CompleteQueryRequest,
+    CompleteQueryResponse,
+    Completion,
+)
 
 METHOD = "/shopfuse.v1.CompletionService/CompleteQuery"
 COMPLETIONS = 8
@@ -118,22 +128,62 @@ def measure_shop(root: Path, clients: int, seconds: float, rates: Sequence[float
         index = CompletionIndex.open(ReleaseLayout(release).completion)
         report(f"in one process, {name}", list(look_up(index, texts)))
     requests = tuple(CompleteQueryRequest(prefix=text[:128]).SerializeToString() for text in beginnings)
+    with empty_server() as (address, pid):
+        load = Load(address, METHOD, requests, clients, seconds)
+        measure_loads("empty server", pid, load, rates)
     with local_stack(root, StackOptions(log_impressions=False)) as stack:
         load = Load(stack.endpoints.grpc, METHOD, requests, clients, seconds)
+        measure_loads("gateway", stack.gateway.pid, load, rates)
 
-        def measure(name: str, send: Callable[[], LoadResult]) -> None:
-            before = cpu_seconds(stack.gateway.pid)
-            result = send()
-            used = cpu_seconds(stack.gateway.pid) - before
-            report(name, result.latencies_s)
-            share, each_ms = used / (load.warm_up_s + seconds), used * 1e3 / max(result.sent, 1)
-            print(f"  {len(result.latencies_s) / seconds:.0f} a second; processor: {share:.0%}, {each_ms:.2f} ms each")
-            print(f"  errors: {result.errors or 'none'}")
 
-        for count in (1, clients):
-            measure(f"{count} client{'s' * (count > 1)}, closed", partial(run_load, replace(load, clients=count)))
-        for rate in rates:
-            measure(f"{rate:g} a second, open", partial(poisson_load, load, rate))
+def measure_loads(server: str, pid: int, load: Load, rates: Sequence[float]) -> None:
+    closed = [
+        (f"{count} client{'s' * (count > 1)}, closed", partial(run_load, replace(load, clients=count)))
+        for count in (1, load.clients)
+    ]
+    for name, send in (*closed, *((f"{rate:g} a second", partial(poisson_load, load, rate)) for rate in rates)):
+        before = cpu_seconds(pid)
+        result = send()
+        used = cpu_seconds(pid) - before
+        report(f"{server}, {name}", result.latencies_s)
+        share, each_ms = used / (load.warm_up_s + load.seconds), used * 1e3 / max(result.sent, 1)
+        answered = len(result.latencies_s) / load.seconds
+        print(
+            f"  {answered:.0f} a second; processor: {share:.0%}, {each_ms:.2f} ms each; {result.errors or 'no'} errors"
+        )
+
+
+@contextmanager
+def empty_server() -> Iterator[tuple[str, int]]:
+    """(address, process id) of one that answers at once, in a process of its own."""
+    context = get_context("spawn")
+    ports = context.Queue()
+    process = context.Process(target=serve_empty, args=(ports,), daemon=True)
+    process.start()
+    try:
+        yield f"127.0.0.1:{ports.get(timeout=30)}", process.pid or 0
+    finally:
+        process.kill()
+        process.join()
+
+
+def serve_empty(ports: Queue[int]) -> None:
+    completions = [Completion(kind=COMPLETION_KIND_QUERY, text=f"oak table {number}", items=9) for number in range(8)]
+    answer = CompleteQueryResponse(completions=completions, request_id="0" * 36).SerializeToString()
+
+    async def answer_at_once(_request: bytes, _context: grpc.aio.ServicerContext) -> bytes:
+        return answer
+
+    async def serve() -> None:
+        server = grpc.aio.server()
+        _, service, method = METHOD.split("/")
+        handlers = {method: grpc.unary_unary_rpc_method_handler(answer_at_once)}
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+        ports.put(server.add_insecure_port("127.0.0.1:0"))
+        await server.start()
+        await server.wait_for_termination()
+
+    uvloop.run(serve())
 
 
 def cpu_seconds(pid: int) -> float:
@@ -147,7 +197,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=0, help="of a made-up catalogue")
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--rates", type=float, nargs="*", default=(200, 500, 1000, 1500), help="requests a second")
+    parser.add_argument("--rates", type=float, nargs="*", default=(200, 500, 1000), help="requests a second")
     arguments = parser.parse_args()
     if arguments.items:
         measure_made_up(arguments.items)

@@ -20,6 +20,7 @@ from io import BytesIO
 from pathlib import Path
 
 import matplotlib as mpl
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
@@ -53,6 +54,7 @@ def main() -> None:
     items = workspace.items().select("item_id").head(200).collect()["item_id"].to_list()
     options.to.mkdir(parents=True, exist_ok=True)
     mpl.rcParams.update({"font.size": 7, "axes.titlesize": 8, "axes.grid": True, "grid.alpha": 0.3})
+    mpl.rcParams["axes.prop_cycle"] = cycler(color=mpl.colormaps["tab20"](range(20)))  # a panel has 13 objectives
     with tempfile.TemporaryDirectory() as folder, local_stack(workspace.root) as stack:
         assert stack.triton is not None
         [probes] = choose_ports("127.0.0.1", (0,))

@@ -4,11 +4,15 @@ or export them, contents made up."""
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from shopfuse.cli.main import app
+from shopfuse.core.errors import ShopfuseError
 from shopfuse.datasets.importing.formats.field_guesses import shown_time_format
 from shopfuse.datasets.importing.formats.recognition import (
     REVIEW,
@@ -131,6 +135,27 @@ def test_a_known_export_comes_out_whole(tmp_path: Path, workspace: Workspace, na
     assert "@" not in (review["user_id"] or "")
     assert (report.rows, report.added, report.rejected, report.left_out, report.warnings) == (1, 1, 0, (), ())
     assert (again.unchanged, again.updated) == (1, 0)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_a_damaged_export_is_told_and_every_row_counted(name: str, data: st.DataObject) -> None:
+    good = FORMATS[name][0].encode()
+    at, cut = data.draw(st.integers(0, len(good))), data.draw(st.integers(0, 40))
+    damaged = good[:at] + data.draw(st.binary(max_size=6)) + good[at + cut :]
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "reviews"
+        file.write_bytes(damaged)
+        try:
+            mapping = review_mapping_of(recognised(file, REVIEW, Path(folder)))
+            report = import_reviews(file, mapping, Workspace.create(Path(folder) / "shop"), max_bad_share=1.0)
+        except ShopfuseError as error:
+            assert "reviews" in str(error)
+            return
+        kept = report.added + report.updated + report.unchanged
+
+        assert report.rows == kept + report.rejected + report.superseded + report.repeated
 
 
 def test_an_unknown_export_of_reviews_is_begun_as_a_mapping(tmp_path: Path, workspace: Workspace) -> None:

@@ -6,6 +6,7 @@ none, and they can grow without bound.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, BinaryIO, Final
 
 from lxml import etree
@@ -64,15 +65,15 @@ def _row(element: Any) -> Row:
 
 def _fields(element: Any, depth: int) -> Any:
     """An object where there are elements inside, else the text; the address of an Atom link."""
-    children = [child for child in element if isinstance(child.tag, str)]
+    children = [child for child in element if isinstance(child.tag, str)] if len(element) else []
     if not children or depth >= _MAX_NESTING:
-        text = "".join(element.itertext()).strip()
+        text = ("".join(element.itertext()) if len(element) else element.text or "").strip()
         return text or element.get("href", "") if depth else {"value": text, **element.attrib}
-    fields: Row = {etree.QName(name).localname: value for name, value in element.attrib.items()}
-    google = {etree.QName(child).localname for child in children if child.tag.startswith(_GOOGLE)}
+    fields: Row = {_local_name(name): value for name, value in element.attrib.items()}
+    google = {_local_name(child.tag) for child in children if child.tag.startswith(_GOOGLE)}
     taken: set[str] = set()
     for child in children:
-        name = etree.QName(child).localname
+        name = _local_name(child.tag)
         if name in google and not child.tag.startswith(_GOOGLE):
             continue
         value = _fields(child, depth + 1)
@@ -82,6 +83,12 @@ def _fields(element: Any, depth: int) -> Any:
             fields[name] = value
         taken.add(name)
     return fields
+
+
+@lru_cache(1024)
+def _local_name(tag: str) -> str:
+    name: str = etree.QName(tag).localname
+    return name
 
 
 def _forget(element: Any) -> None:
