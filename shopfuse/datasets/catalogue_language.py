@@ -28,7 +28,8 @@ SAMPLE: Final = 1000  # items, spread over the catalogue
 DESCRIPTION: Final = 200  # characters of it that are read behind the title
 GUESSES: Final = 20  # languages that a title may be in
 ROUNDS: Final = 50
-MAIN: Final = 0.5  # of the titles, that one language must have
+MAIN: Final = 0.5  # of the titles, that one language must have,
+TOGETHER: Final = 0.8  # or else several that are sure
 SURE: Final = 0.3  # mean probability of the language in the titles that are said to be in it
 LEAST: Final = 1e-6  # probability of a language that is not named
 MIXED: Final = 0.05  # of the titles, and FEWEST of them: a language with fewer is not spoken of
@@ -108,12 +109,14 @@ def recognise(texts: Iterable[str]) -> RecognisedLanguage:
     belief, shares = _mixture(likely)
     best = belief.argmax(1)
     main = int(np.bincount(best, minlength=len(names)).argmax())
-    if shares[main] < MAIN or likely[best == main, main].mean() < SURE:
-        return RecognisedLanguage(UNDETERMINED, len(read), {})
     counts = Counter(names[place] for place in best.tolist())
     kept = {name: n for name, n in counts.most_common() if name == names[main] or n >= max(MIXED * len(read), FEWEST)}
+    own = {name: likely[best == (at := names.index(name)), at].mean() for name in kept}
+    sure = [name for name in kept if own[name] >= OWN]
+    is_mix = names[main] in sure and sum(counts[name] for name in sure) >= TOGETHER * len(read)
+    if (shares[main] < MAIN and not is_mix) or own[names[main]] < SURE:
+        return RecognisedLanguage(UNDETERMINED, len(read), {})
     code = names[main] if names[main] in LANGUAGES else UNDETERMINED
-    sure = (name for name in kept if likely[best == (at := names.index(name)), at].mean() >= OWN)
     others = tuple(name for name in sure if name in LANGUAGES and name != code) if code != UNDETERMINED else ()
     return RecognisedLanguage(code, len(read), kept, others)
 

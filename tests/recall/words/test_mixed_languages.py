@@ -87,6 +87,20 @@ def test_a_mix_is_recognised_and_each_item_told() -> None:
     assert told == ["de"] * 4 + ["en"] * 4 + ["de"] * 2
 
 
+FRENCH = (
+    "Chaise rouge pour le jardin",
+    "Grande lampe en bois",
+    "Couverture chaude en laine",
+    "Petite table pour enfants",
+)
+
+
+def test_a_mix_needs_no_language_of_most_titles() -> None:
+    found = recognise([*GERMAN * 4, *ENGLISH * 3, *FRENCH * 3])
+
+    assert found.code == "de" and set(found.others) == {"en", "fr"}
+
+
 def test_names_make_no_mix() -> None:
     assert recognise([*ENGLISH * 8, "Bosch Uneo", "Philips Lumea", "Le Creuset", "Smeg Retro"]).others == ()
 
