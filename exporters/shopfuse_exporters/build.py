@@ -138,7 +138,7 @@ def _without_retired(workspace: Workspace, texts: EncodedTexts, models: ShopMode
     sold = np.array([row for row, item_id in enumerate(texts.catalogue.ids) if item_id not in retired])
     catalogue = texts.catalogue
     with_image = catalogue.frame["item_id"].filter(pl.Series(catalogue.has_image))
-    left = load_catalogue(catalogue.frame[sold], with_image, catalogue.language)
+    left = load_catalogue(catalogue.frame[sold], with_image, catalogue.languages)
     return replace(texts, catalogue=left, vectors=texts.vectors[sold]), replace(
         models,
         behaviour_embeddings=models.behaviour_embeddings[sold],

@@ -1,4 +1,4 @@
-"""In which language a catalogue is written, told from its titles: so that nobody has to say it.
+"""In which languages a catalogue is written, told from its titles, and each of its items: so that nobody has to say it.
 
 Each title is read by fastText's small model of 176 languages, without what is the same in all of them: the brand, words
 with digits, and Latin words among those of another script. A title alone says little ("Bosch drill"): the shares of
@@ -8,6 +8,7 @@ for the language that it is most likely in, given those shares.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -27,11 +28,13 @@ SAMPLE: Final = 1000  # items, spread over the catalogue
 DESCRIPTION: Final = 200  # characters of it that are read behind the title
 GUESSES: Final = 20  # languages that a title may be in
 ROUNDS: Final = 50
-MAIN: Final = 0.5  # of the titles, that one language must have
+MAIN: Final = 0.5  # of the titles, that one language must have,
+TOGETHER: Final = 0.8  # or else several that are sure
 SURE: Final = 0.3  # mean probability of the language in the titles that are said to be in it
 LEAST: Final = 1e-6  # probability of a language that is not named
 MIXED: Final = 0.05  # of the titles, and FEWEST of them: a language with fewer is not spoken of
 FEWEST: Final = 3
+OWN: Final = 0.6  # mean probability of a further language in its titles: titles of names may look like any
 SAME_RULES: Final = {"nn": "no", "nb": "no", "yue": "zh", "wuu": "zh"}  # read by the same rules
 
 _LATIN = re.compile(r"[A-Za-z\u00aa-\u024f]+")
@@ -55,6 +58,7 @@ class RecognisedLanguage:
     code: str
     titles: int
     counts: dict[str, int]  # by the model's code, the most frequent first
+    others: tuple[str, ...] = ()  # further languages with rules, the most frequent first
 
     @property
     def line(self) -> str:
@@ -64,7 +68,8 @@ class RecognisedLanguage:
         main, count = next(iter(self.counts.items()))
         told = f"language {_named(main)} recognised in {count} of {self.titles} titles"
         if others := [f"{_named(code)} {n / self.titles:.0%}" for code, n in list(self.counts.items())[1:4]]:
-            told += f" (also {', '.join(others)}: all are read as the main one)"
+            own = "each item is read by its own" if self.others else "all are read as the main one"
+            told += f" (also {', '.join(others)}: {own})"
         return f"{told}; {'written to shop.toml' if self.code == main else f'its words have no rules here: {_UNKNOWN}'}"
 
 
@@ -81,14 +86,16 @@ def with_language(workspace: Workspace) -> tuple[Workspace, RecognisedLanguage |
     items = workspace.items().select("title", "description", "brand").collect()
     if items.is_empty():
         return workspace, None
-    found = recognise(_texts(items.gather_every(max(1, -(-len(items) // SAMPLE)))))
-    _write(workspace.paths.settings, found.code)
+    found = recognise(telling_texts(items.gather_every(max(1, -(-len(items) // SAMPLE)))))
+    _write(workspace.paths.settings, found)
     return Workspace.open(workspace.root), found
 
 
-def _write(path: Path, code: str) -> None:
+def _write(path: Path, found: RecognisedLanguage) -> None:
     """Into shop.toml, which keeps all else that its owner wrote: before its first line, where no table has begun."""
-    text, line = path.read_text(encoding="utf-8"), f'language = "{code}"'
+    text, line = path.read_text(encoding="utf-8"), f'language = "{found.code}"'
+    if found.others:
+        line += f"\nother_languages = {json.dumps(found.others)}"
     rest, replaced = re.subn(r"(?m)^language\s*=\s*([\"'])\1", line, text, count=1)
     write_text(path, rest if replaced else f"{line}\n{text}")
 
@@ -99,21 +106,50 @@ def recognise(texts: Iterable[str]) -> RecognisedLanguage:
     if not read:
         return RecognisedLanguage(UNDETERMINED, 0, {})
     names, likely = _likelihoods(read)
-    shares = np.full(len(names), 1.0 / len(names))
+    belief, shares = _mixture(likely)
+    best = belief.argmax(1)
+    main = int(np.bincount(best, minlength=len(names)).argmax())
+    counts = Counter(names[place] for place in best.tolist())
+    kept = {name: n for name, n in counts.most_common() if name == names[main] or n >= max(MIXED * len(read), FEWEST)}
+    own = {name: likely[best == (at := names.index(name)), at].mean() for name in kept}
+    sure = [name for name in kept if own[name] >= OWN]
+    is_mix = names[main] in sure and sum(counts[name] for name in sure) >= TOGETHER * len(read)
+    if (shares[main] < MAIN and not is_mix) or own[names[main]] < SURE:
+        return RecognisedLanguage(UNDETERMINED, len(read), {})
+    code = names[main] if names[main] in LANGUAGES else UNDETERMINED
+    others = tuple(name for name in sure if name in LANGUAGES and name != code) if code != UNDETERMINED else ()
+    return RecognisedLanguage(code, len(read), kept, others)
+
+
+def languages_of(texts: Sequence[str], languages: Sequence[str]) -> list[str]:
+    """In which of a catalogue's languages each text is, without names of brands: the first one's where it says nothing
+    of it. A language may have a region."""
+    codes = [language.split("-")[0] for language in languages]
+    found = [languages[0]] * len(texts)
+    told = [(at, words) for at, text in enumerate(texts) if (words := _telling(text))]
+    if not told:
+        return found
+    names, likely = _likelihoods([words for _, words in told])
+    columns = [likely[:, names.index(code)] if code in names else np.full(len(told), LEAST) for code in codes]
+    belief, _ = _mixture(np.stack(columns, axis=1))
+    for (at, _), best in zip(told, belief.argmax(1).tolist(), strict=True):
+        found[at] = languages[best]
+    return found
+
+
+def _mixture(likely: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(how probable each language is for each text, [texts, languages], and the shares of the languages) by expectation
+    maximisation, given how probable each is for each text by itself."""
+    shares = np.full(likely.shape[1], 1.0 / likely.shape[1])
     for _ in range(ROUNDS):
         belief = likely * shares
         belief /= np.maximum(belief.sum(1, keepdims=True), 1e-12)
         shares = belief.mean(0)
-    best = belief.argmax(1)
-    main = int(np.bincount(best, minlength=len(names)).argmax())
-    if shares[main] < MAIN or likely[best == main, main].mean() < SURE:
-        return RecognisedLanguage(UNDETERMINED, len(read), {})
-    counts = Counter(names[place] for place in best.tolist())
-    kept = {name: n for name, n in counts.most_common() if name == names[main] or n >= max(MIXED * len(read), FEWEST)}
-    return RecognisedLanguage(names[main] if names[main] in LANGUAGES else UNDETERMINED, len(read), kept)
+    return belief, shares
 
 
-def _texts(items: pl.DataFrame) -> list[str]:
+def telling_texts(items: pl.DataFrame) -> list[str]:
+    """What of each item its language is told from; a frame of title, description and brand."""
     return [
         re.sub(rf"(?<!\w){re.escape(brand)}(?!\w)", " ", text, flags=re.IGNORECASE) if brand else text
         for title, description, brand in items.iter_rows()

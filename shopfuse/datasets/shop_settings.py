@@ -34,11 +34,19 @@ class ShopSettings:
     image_encoder: str = "embedded"  # "embedded" (trained on the shop), or a hub id or folder of a ViT, CLIP or SigLIP
     fusion: str = "auto"  # auto: whichever orders validation lists best; weighted where there is nothing to learn from
     language: str = ""  # of titles and queries, as in ranking.languages; "": recognised, see catalogue_language.py
+    other_languages: tuple[str, ...] = ()  # that items are in as well: each is read by the rules of its own
     repeat_purchases: str = "auto"  # whether what a user bought is recommended again; auto: where many come back to it
     repeat_purchases_by_category: dict[str, str] = field(default_factory=dict)  # "Path > Of > Category" -> the same
     completion_min_users: int = 5  # different users of a search, before others are shown it as a completion
 
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The main one first; none where that is not known yet."""
+        return (self.language, *self.other_languages) if self.language else ()
+
     def __post_init__(self) -> None:
+        if isinstance(self.other_languages, list):  # as TOML has it
+            object.__setattr__(self, "other_languages", tuple(self.other_languages))
         for known in fields(self):
             if known.name != "language" or self.language:
                 CHECKS.get(known.name, _check_text)(known.name, getattr(self, known.name))
@@ -54,16 +62,27 @@ class ShopSettings:
         self._check_language()
 
     def _check_language(self) -> None:
-        if not self.language:
-            return
-        if not _LANGUAGE.fullmatch(self.language):
-            raise ShopSettingsError(
-                f"setting 'language': expected a code such as 'en' or 'de-AT', got {self.language!r}"
-            )
-        try:
-            language_of(self.language)
-        except UnknownLanguage as error:
-            raise ShopSettingsError(f"setting 'language': {error}") from error
+        if self.language:
+            _check_code("language", self.language)
+        for code in self.other_languages:
+            _check_code("other_languages", code)
+        codes = [code.split("-")[0] for code in (self.language, *self.other_languages)]
+        if self.other_languages and (not self.language or len(set(codes)) < len(codes)):
+            raise ShopSettingsError("setting 'other_languages': expected languages beside `language`, each once")
+
+
+def _check_code(name: str, code: str) -> None:
+    if not _LANGUAGE.fullmatch(code):
+        raise ShopSettingsError(f"setting '{name}': expected a code such as 'en' or 'de-AT', got {code!r}")
+    try:
+        language_of(code)
+    except UnknownLanguage as error:
+        raise ShopSettingsError(f"setting '{name}': {error}") from error
+
+
+def _check_texts(name: str, value: object) -> None:
+    if not isinstance(value, tuple) or not all(isinstance(text, str) for text in value):
+        raise ShopSettingsError(f"setting '{name}': expected a list of texts, got {value!r}")
 
 
 def _check_text(name: str, value: object) -> None:
@@ -81,7 +100,11 @@ def _check_users(name: str, value: object) -> None:
         raise ShopSettingsError(f"setting '{name}': expected a whole number from 2 on, got {value!r}")
 
 
-CHECKS = {"repeat_purchases_by_category": _check_table, "completion_min_users": _check_users}
+CHECKS = {
+    "other_languages": _check_texts,
+    "repeat_purchases_by_category": _check_table,
+    "completion_min_users": _check_users,
+}
 
 
 def _one_of(name: str, choices: tuple[str, ...], value: object) -> None:
@@ -109,14 +132,14 @@ def settings_toml(settings: ShopSettings) -> str:
     """The text of a `shop.toml` that reads back as `settings`."""
     lines, tables = [], []
     for key, value in asdict(settings).items():
-        if value == "":  # not said yet
+        if value in ("", ()):  # not said yet
             continue
         if not isinstance(value, dict):
-            lines.append(f"{key} = {_quoted(value)}")
+            lines.append(f"{key} = {_quoted(list(value) if isinstance(value, tuple) else value)}")
         elif value:
             tables += ["", f"[{key}]", *(f"{_quoted(name)} = {_quoted(entry)}" for name, entry in value.items())]
     return "\n".join([*lines, *tables, ""])
 
 
-def _quoted(value: str | int) -> str:
+def _quoted(value: str | int | list[str]) -> str:
     return json.dumps(value, ensure_ascii=False)

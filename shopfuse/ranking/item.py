@@ -30,4 +30,5 @@ class CatalogueItem:
     mpn: str | None = None
     sku: str | None = None
     other_categories: tuple[tuple[str, ...], ...] = ()  # paths that filters find it under as well
+    language: str = ""  # of its texts, where the catalogue has several
     sounds: tuple[str, ...] = ()  # how its words in Chinese characters sound, in katakana; of a Japanese item

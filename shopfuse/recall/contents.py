@@ -32,7 +32,7 @@ class IndexContents:
     """Arrays are in the order of the rows: of the items' ids."""
 
     items: Callable[[], Iterable[CatalogueItem]]  # from the start each time
-    language: str
+    languages: tuple[str, ...]  # of items and queries, the main one first
     categories: NDArray[np.int32]  # [items], the category's code, 0 where there is none
     text_vectors: Vectors  # [items, text_dim]
     image_vectors: Vectors | None  # [items, image_dim], zeros where an item has no image; None without any image

@@ -44,7 +44,7 @@ from shopfuse.recall.lexical_recipe import (
     with_rows,
 )
 from shopfuse.recall.selection import Selection, price_bound
-from shopfuse.recall.words.analysis import Analyser
+from shopfuse.recall.words.analysis import CatalogueAnalyser
 from shopfuse.recall.words.brands import CATEGORIES, category_names, write_brands
 from shopfuse.recall.words.joints import Joints, further_words
 from shopfuse.recall.words.knowledge import Vocabulary, WordKnowledge, read_knowledge, write_knowledge
@@ -75,7 +75,7 @@ def _schema() -> tantivy.Schema:
     return builder.build()
 
 
-def _document(row: int, item: CatalogueItem, analyser: Analyser, joints: Joints) -> tantivy.Document:
+def _document(row: int, item: CatalogueItem, analyser: CatalogueAnalyser, joints: Joints) -> tantivy.Document:
     document = tantivy.Document()
     document.add_unsigned(ROW_FIELD, row)
     for key in set(item_facets(item)):
@@ -85,26 +85,27 @@ def _document(row: int, item: CatalogueItem, analyser: Analyser, joints: Joints)
     for field, text in indexed_texts(item).items():
         folded = analyser.folded(text)
         further = further_words(analyser.tokens(without_measures(folded)), joints, analyser.stem)
-        for part in analyser.item_texts(folded, further):
+        for part in analyser.indexed(analyser.of(item.language).item_texts(folded, further), item.language):
             document.add_text(field, part)
     if item.sounds:
         document.add_text("title", " ".join(item.sounds))
     return document
 
 
-def build_lexical(folder: Path, items: Iterable[CatalogueItem], language: str = DEFAULT_LANGUAGE) -> None:
-    """Writes the index of items in row order into `folder`, which must be absent or empty. Raises UnknownLanguage.
+def build_lexical(folder: Path, items: Iterable[CatalogueItem], language: str = DEFAULT_LANGUAGE, *others: str) -> None:
+    """Writes the index of items in row order into `folder`, which must be absent or empty: of items in the first
+    language, and in others where they say so. Raises UnknownLanguage.
 
     The items are gone through twice: how they write their words is known only when all have been read.
     """
-    analyser = Analyser(language)
+    analyser = CatalogueAnalyser(language, *others)
     vocabulary = Vocabulary.of(analyser)
     for item in items:
-        vocabulary.add(item.title, telling_text(item), item.brand or "", item.sounds)
+        vocabulary.add(item, telling_text(item))
     joints = vocabulary.joints()
     folder.mkdir(parents=True, exist_ok=True)
     index = tantivy.Index(_schema(), path=str(folder), reuse=False)
-    index.register_tokenizer(ANALYSER, analyser.stems)
+    index.register_tokenizer(ANALYSER, analyser.indexer())
     writer = index.writer(heap_size=WRITER_BYTES, num_threads=1)
     lacking, paths = Lacking(analyser), set[tuple[str, ...]]()
     for row, item in enumerate(items):
@@ -134,7 +135,7 @@ class LexicalIndex:
         self._searcher = index.searcher()
         frequency = partial(term_frequency, self._searcher)
         self._lacking = lacking
-        negations = Negations(knowledge.analyser.language)
+        negations = Negations(knowledge.analyser.language, *knowledge.analyser.others)
         reader = QueryReader(knowledge, negations, frequency, self._together, self._phrase_counts)
         self.read = lru_cache(READ_QUERIES)(reader.read)  # a request needs it several times
         self.unwanted = lru_cache(READ_QUERIES)(self._unwanted)
@@ -170,17 +171,18 @@ class LexicalIndex:
 
     def holds(self, word: str) -> bool:
         """Whether an item holds a word, in any form of it."""
-        return term_frequency(self._searcher, self.analyser.stem(word)) > 0
+        return any(term_frequency(self._searcher, stem) > 0 for stem in self.analyser.stems(word))
 
     def _together(self, words: Sequence[str]) -> bool:
         """Whether an item holds all of these indexed words."""
         return len(self._run(holding_all(self._schema, self._searcher, words), 1)) > 0
 
     def _phrase_counts(self, text: str) -> PhraseCounts:
-        """Of the words of a text."""
-        words = self.analyser.in_order(text)
-        if not words:
-            return PhraseCounts(0, 0, 0)
+        """Of the words of a text, in the language that has most items with them."""
+        phrases = [words for words in self.analyser.in_order(text) if words]
+        return max(map(self._counts, phrases), default=PhraseCounts(0, 0, 0))
+
+    def _counts(self, words: tuple[str, ...]) -> PhraseCounts:
         counted = (side_by_side(self._schema, self._searcher, part) for part in (words, words[:1], words[-1:]))
         return PhraseCounts(*map(self._count, counted))
 
@@ -190,9 +192,9 @@ class LexicalIndex:
         for word in words:
             for form in word.forms:
                 limit = min(term_frequency(self._searcher, term) for term in form) * len(TEXT_FIELDS)
-                held = side_by_side if form == word.phrase else holding_all
+                held = side_by_side if form in word.phrases else holding_all
                 rows = self._run(held(self._schema, self._searcher, form), limit).rows if limit else NO_ROWS
-                lacked = (*(() if form == word.phrase else form), " ".join(word.phrase))
+                lacked = (*(() if form in word.phrases else form), *map(" ".join, word.phrases))
                 parts.append(np.setdiff1d(rows, np.concatenate([self._lacking.of(one) for one in lacked])))
         return np.unique(np.concatenate(parts))
 

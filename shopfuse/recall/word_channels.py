@@ -11,7 +11,7 @@ from shopfuse.recall.query import WORDS
 
 LEXICAL_INDEX = IndexFile(
     "lexical",
-    lambda layout, shop: build_lexical(layout.lexical, Items(shop.items), shop.language),
+    lambda layout, shop: build_lexical(layout.lexical, Items(shop.items), *shop.languages),
     lambda layout: LexicalIndex.open(layout.lexical),
 )
 

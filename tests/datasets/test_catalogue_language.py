@@ -67,7 +67,7 @@ def test_the_languages_of_a_mixed_catalogue_are_told_with_their_shares() -> None
 
     assert recognised.code == "de"
     assert recognised.counts == {"de": 12, "fr": 4}
-    assert "recognised in 12 of 16 titles (also fr (French) 25%: all are read as the main one)" in recognised.line
+    assert "recognised in 12 of 16 titles (also fr (French) 25%: each item is read by its own)" in recognised.line
 
 
 def test_a_language_without_rules_is_named_and_counts_as_undetermined() -> None:

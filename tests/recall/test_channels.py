@@ -62,7 +62,7 @@ def build(root: Path, table: tuple[Channel, ...]) -> RecallIndexes:
     no_visits = (nothing.astype(np.int64), nothing.astype(np.int32), nothing.astype(np.float32), nothing)
     contents = IndexContents(
         items=lambda: make_items(ITEMS),
-        language="en",
+        languages=("en",),
         categories=np.arange(ITEMS, dtype=np.int32) % 5,
         text_vectors=TEXT,
         image_vectors=IMAGES,

@@ -41,7 +41,7 @@ def shop(root: Path, sessions: Sessions) -> RecallIndexes:
     layout = ReleaseLayout(root)
     contents = IndexContents(
         items=lambda: [CatalogueItem(f"i{row:02d}", kind) for row, kind in enumerate(kinds)],
-        language="en",
+        languages=("en",),
         categories=np.repeat(np.array([1, 2], np.int32), [PHONES, SHOES]),
         text_vectors=VECTORS,
         image_vectors=None,

@@ -46,7 +46,7 @@ def load_catalogue_of(workspace: Workspace) -> Catalogue:
         raise BuildError(f"{workspace.paths.items}: the catalogue holds no item; import one first")
     items = workspace.all_items().collect()
     with_image = workspace.images().select("item_id").collect()["item_id"]
-    return load_catalogue(items, with_image, workspace.settings.language)
+    return load_catalogue(items, with_image, workspace.settings.languages)
 
 
 def load_shop(workspace: Workspace, catalogue: Catalogue, scenes: tuple[str, ...]) -> Shop:

@@ -74,7 +74,7 @@ def compare_fusions(
 ) -> dict[str, MethodResult]:
     """Results by method, in the order of METHODS. ShopfuseError where the events are too few to learn from."""
     images = workspace.images().select("item_id").collect()["item_id"]
-    catalogue = load_catalogue(workspace.items().collect(), images, workspace.settings.language)
+    catalogue = load_catalogue(workspace.items().collect(), images, workspace.settings.languages)
     log = load_event_log(workspace.events(), catalogue)
     if not enough_to_train(log):
         raise ShopfuseError(f"{workspace.root}: too few clicks to learn a fusion from; only score-level ones fit it")

@@ -131,7 +131,7 @@ class _Bench:
         folder: Path,
     ) -> _Bench:
         images = workspace.images().select("item_id").collect()["item_id"]
-        catalogue = load_catalogue(workspace.items().collect(), images, workspace.settings.language)
+        catalogue = load_catalogue(workspace.items().collect(), images, workspace.settings.languages)
         log = load_event_log(workspace.events(), catalogue, models.scenes)
         search = load_cases(workspace.paths.search_truth, catalogue, log)
         histories = user_histories(log.events, len(log.users), catalogue.group)

@@ -50,5 +50,5 @@ def own_shops(
 def _text_vectors(workspace: Workspace, encoding: TextEncoding, progress: Progress) -> NDArray[np.float32]:
     """Of the catalogue."""
     images = workspace.images().select("item_id").collect()["item_id"]
-    catalogue = load_catalogue(workspace.items().collect(), images, workspace.settings.language)
+    catalogue = load_catalogue(workspace.items().collect(), images, workspace.settings.languages)
     return encoding.encode(catalogue.texts(), progress).astype(np.float32)

@@ -120,7 +120,7 @@ def open_bench(
     """Reads the shop and draws the cases. `text_vectors` [N, D] are the catalogue's; `folder` is for scratch files."""
     sizes = sizes or Sizes()
     images = workspace.images().select("item_id").collect()["item_id"]
-    catalogue = load_catalogue(workspace.items().collect(), images, workspace.settings.language)
+    catalogue = load_catalogue(workspace.items().collect(), images, workspace.settings.languages)
     log = load_event_log(workspace.events(), catalogue, models.scenes)
     inputs = shop_inputs(workspace, models, catalogue, text_vectors)
     histories = user_histories(log.events, len(log.users), catalogue.group)

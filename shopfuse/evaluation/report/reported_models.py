@@ -43,7 +43,10 @@ def open_reported(workspace: Workspace, progress: Progress) -> ReportedModels:
     manifest = stable_release(workspace.root)
     layout = ReleaseLayout(workspace.paths.release(manifest.release_id))
     encoding = ReleaseModels(layout, manifest).text_encoding()
-    catalogue = load_catalogue(workspace.items().collect(), language=workspace.settings.language)
+    catalogue = load_catalogue(
+        workspace.items().collect(),
+        languages=workspace.settings.languages,
+    )
     vectors = _released_vectors(workspace, layout, manifest)
     if vectors is None or len(vectors) != len(catalogue):
         vectors = encoding.encode(catalogue.texts(), progress)

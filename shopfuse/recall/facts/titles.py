@@ -26,7 +26,7 @@ from shopfuse.recall.arrays import open_array, write_array
 from shopfuse.recall.indexes import Column, IndexFile, RecallChannel, Scored
 from shopfuse.recall.query import WORDS
 from shopfuse.recall.word_channels import LEXICAL_INDEX
-from shopfuse.recall.words.analysis import Analyser
+from shopfuse.recall.words.analysis import Analyser, CatalogueAnalyser
 from shopfuse.recall.words.negations import ENDING, EVERYWHERE
 from shopfuse.recall.words.query_reading import QueryWord, ReadQuery
 from shopfuse.recall.words.units import measures
@@ -122,11 +122,12 @@ def _has_any(word: QueryWord, words: NDArray[np.uint32], owners: NDArray[np.int6
     return held
 
 
-def build_titles(folder: Path, items: Iterable[CatalogueItem], language: str) -> None:
+def build_titles(folder: Path, items: Iterable[CatalogueItem], *languages: str) -> None:
     """Writes the index of items in row order."""
-    analyser = Analyser(language)
+    analysers = CatalogueAnalyser(*languages)
     columns: dict[str, tuple[array[int], array[int]]] = {name: (array("q", [0]), array("I")) for name in LISTS}
     for item in items:
+        analyser = analysers.of(item.language)
         words = _stems(analyser, " ".join((item.title, item.brand or "", *item.category)))
         for name, listed in zip(LISTS, (words, *called(analyser, item)), strict=True):
             indptr, hashes = columns[name]
@@ -177,7 +178,7 @@ def _score(scored: Scored) -> Column | None:
 
 TITLE_INDEX = IndexFile(
     "titles",
-    lambda layout, shop: build_titles(layout.titles, shop.items(), shop.language),
+    lambda layout, shop: build_titles(layout.titles, shop.items(), *shop.languages),
     lambda layout: TitleIndex.open(layout.titles),
 )
 NAME = RecallChannel(TITLE_INDEX, needs=(WORDS,), score=_score)

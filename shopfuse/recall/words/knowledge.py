@@ -12,19 +12,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from shopfuse.core.errors import ShopfuseError
-from shopfuse.recall.words.analysis import Analyser
+from shopfuse.ranking.item import CatalogueItem
+from shopfuse.recall.words.analysis import CatalogueAnalyser
 from shopfuse.recall.words.brands import CATEGORIES, BrandNames, Brands, read_brands, write_brands
-from shopfuse.recall.words.compounds import NO_COMPOUNDS, Compounds
+from shopfuse.recall.words.compounds import Compounds
 from shopfuse.recall.words.joints import Joints, Pairs, read_joints, write_joints
 from shopfuse.recall.words.json_files import read_words, write_words
 from shopfuse.recall.words.kana import told_by_sound
 from shopfuse.recall.words.known_words import KnownWords, build_known_words
 from shopfuse.recall.words.readings import MAX_READINGS, NO_READINGS, Readings, Spoken, read_readings, write_readings
+from shopfuse.recall.words.segmentation import segmenter_of
 from shopfuse.recall.words.spelling import MAX_WORDS, Spelling, build_spelling
 from shopfuse.recall.words.units import without_measures, writings
 from shopfuse.release.manifest import ReleaseError
@@ -39,15 +41,15 @@ UsualQuantities = dict[str, str]  # the words that stand for a quantity -> how m
 
 @dataclass(frozen=True, slots=True)
 class WordKnowledge:
-    analyser: Analyser
+    analyser: CatalogueAnalyser
     spelling: Spelling
     known: KnownWords
     joints: Joints
     brands: Brands
     categories: Brands
-    usual_forms: UsualForms
+    usual_forms: dict[str, UsualForms]  # by language
     usual_quantities: UsualQuantities
-    compounds: Compounds
+    compounds: dict[str, Compounds]  # by language that has some
     readings: Readings  # of a shop in Chinese or Japanese
 
 
@@ -55,32 +57,35 @@ class WordKnowledge:
 class Vocabulary:
     """Counts words, neighbours and brands while a catalogue goes by."""
 
-    analyser: Analyser
+    analyser: CatalogueAnalyser
     items_with: Counter[str] = field(default_factory=Counter)
     pairs: Pairs = field(default_factory=Pairs)
     quantities: Counter[tuple[str, str]] = field(default_factory=Counter)
     brands: BrandNames = field(default_factory=BrandNames)
     spoken: Spoken | None = None  # of Chinese
     kana: set[str] = field(default_factory=set)  # of Japanese
+    by_language: dict[str, Counter[str]] = field(default_factory=dict)  # items_with, where there are several
 
     @classmethod
-    def of(cls, analyser: Analyser) -> Vocabulary:
-        if analyser.segmenter is None or not analyser.is_spoken:
-            return cls(analyser)
-        return cls(analyser, spoken=Spoken(analyser.segmenter.in_order))
+    def of(cls, analyser: CatalogueAnalyser) -> Vocabulary:
+        chinese = segmenter_of("zh") if "zh" in {one.language.split("-")[0] for one in analyser.each} else None
+        by_language = {one.language: Counter[str]() for one in analyser.each} if analyser.others else {}
+        return cls(analyser, spoken=Spoken(chinese.in_order) if chinese else None, by_language=by_language)
 
-    def add(self, title: str, others: str, brand: str, sounds: Sequence[str] = ()) -> None:
-        """One item's title, the text of its other telling fields, its brand, and how its words sound."""
-        analyser = self.analyser
+    def add(self, item: CatalogueItem, others: str) -> None:
+        """One item, and the text of its telling fields beside the title."""
+        analyser, title, brand = self.analyser, item.title, item.brand or ""
         words = {*analyser.surface(title), *analyser.surface(others)}
         self.items_with.update(words)
+        if self.by_language:
+            self.by_language[analyser.of(item.language).language].update(words)
         folded = analyser.folded(title)
         self.pairs.add(analyser.tokens(without_measures(folded)))
         self.quantities.update(writings(folded))
         self.brands.add(brand, analyser.surface(brand))
-        if self.spoken is not None:
+        if self.spoken is not None and analyser.of(item.language).language.startswith("zh"):
             self.spoken.add(f"{folded} {analyser.folded(others)}")
-        self.kana |= told_by_sound((*words, *sounds))
+        self.kana |= told_by_sound((*words, *item.sounds))
 
     def readings(self) -> Readings:
         pinyin = NO_READINGS if self.spoken is None else self.spoken.readings()
@@ -92,17 +97,19 @@ class Vocabulary:
 
 def write_knowledge(folder: Path, vocabulary: Vocabulary, joints: Joints) -> None:
     analyser = vocabulary.analyser
-    content = {"language": analyser.language, "identity": analyser.identity}
+    content = {"language": analyser.language, "others": analyser.others, "identity": analyser.identity}
     (folder / ANALYSER).write_text(json.dumps(content) + "\n", encoding="utf-8")
     build_spelling(folder / SPELLING, vocabulary.items_with)
-    build_known_words(folder / KNOWN, vocabulary.items_with, analyser.language)
+    build_known_words(folder / KNOWN, vocabulary.items_with, (analyser.language, *analyser.others))
     write_joints(folder, joints)
     write_brands(folder, vocabulary.brands.believed(vocabulary.items_with))
     usual = dict(pair for pair, _ in reversed(vocabulary.quantities.most_common(MAX_QUANTITIES)))
     write_words(folder / USUAL_QUANTITIES, usual)
     if analyser.is_spoken:
         write_readings(folder, vocabulary.readings())
-    write_words(folder / USUAL_FORMS, _usual_forms(vocabulary.items_with, analyser.stem))
+    counts = vocabulary.by_language or {analyser.language: vocabulary.items_with}
+    forms = {language: _usual_forms(items_with, analyser.of(language).stem) for language, items_with in counts.items()}
+    write_words(folder / USUAL_FORMS, forms)
 
 
 def read_knowledge(folder: Path) -> WordKnowledge:
@@ -110,8 +117,8 @@ def read_knowledge(folder: Path) -> WordKnowledge:
     analyser, readings = _read_analyser(folder / ANALYSER), NO_READINGS
     if analyser.is_spoken:
         readings = read_readings(folder)
-        analyser = Analyser(analyser.language, readings.kana)
-    forms = _read_usual(folder / USUAL_FORMS, "the usual forms of a catalogue's words")
+        analyser = CatalogueAnalyser(analyser.language, *analyser.others, kana=readings.kana)
+    forms = _read_forms(folder / USUAL_FORMS)
     return WordKnowledge(
         analyser,
         Spelling.open(folder / SPELLING),
@@ -121,19 +128,20 @@ def read_knowledge(folder: Path) -> WordKnowledge:
         read_brands(folder, CATEGORIES),
         forms,
         _read_usual(folder / USUAL_QUANTITIES, "how a catalogue writes quantities"),
-        Compounds.of(forms) if analyser.compounds else NO_COMPOUNDS,
+        {one.language: Compounds.of(forms.get(one.language, ())) for one in analyser.each if one.compounds},
         readings,
     )
 
 
-def _read_analyser(path: Path) -> Analyser:
+def _read_analyser(path: Path) -> CatalogueAnalyser:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         language, identity = str(content["language"]), str(content["identity"])
+        others = [str(other) for other in content.get("others", ())]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ReleaseError(f"{path}: does not say how the index's words were cut ({error!r})") from error
     try:
-        analyser = Analyser(language)
+        analyser = CatalogueAnalyser(language, *others)
     except ShopfuseError as error:
         raise ReleaseError(f"{path}: {error}") from error
     if analyser.identity != identity:
@@ -149,6 +157,17 @@ def _usual_forms(items_with: Mapping[str, int], stem: Callable[[str], str]) -> U
     words = (word for word in items_with if word.isalpha())
     frequent = sorted(words, key=lambda word: (-items_with[word], word))[:MAX_WORDS]
     return {stem(word): word for word in reversed(frequent)}
+
+
+def _read_forms(path: Path) -> dict[str, UsualForms]:
+    return read_words(
+        path,
+        "the usual forms of a catalogue's words",
+        lambda content: {
+            str(language): {str(stem): str(usual) for stem, usual in forms.items()}
+            for language, forms in content.items()
+        },
+    )
 
 
 def _read_usual(path: Path, what: str) -> dict[str, str]:

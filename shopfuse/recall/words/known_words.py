@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zlib
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -66,13 +66,13 @@ class KnownWords:
         return sorted(self.items_with)
 
 
-def build_known_words(folder: Path, items_with: Mapping[str, int], language: str) -> None:
-    """Writes the words of a catalogue, told by in how many items each occurs, and those of its language."""
+def build_known_words(folder: Path, items_with: Mapping[str, int], spoken: Iterable[str]) -> None:
+    """Writes the words of a catalogue, told by in how many items each occurs, and those of its languages."""
     words = [word for word in items_with if word.isalpha() and len(word) > MIN_LETTERS]
     frequent = sorted(words, key=lambda word: (-items_with[word], word))[:MAX_WORDS]
     folder.mkdir(parents=True, exist_ok=True)
     write_words(folder / "words.json", {word: items_with[word] for word in frequent})
-    languages = LISTED & {language.split("-")[0], EVERYWHERE}
+    languages = LISTED & {*(language.split("-")[0] for language in spoken), EVERYWHERE}
     lists = [_hashes_of(name) for name in sorted(languages)]
     write_array(folder / "language.npy", np.unique(np.concatenate(lists)))
 

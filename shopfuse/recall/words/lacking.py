@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.recall.arrays import open_array, write_array
-from shopfuse.recall.words.analysis import Analyser
+from shopfuse.recall.words.analysis import CatalogueAnalyser
 from shopfuse.recall.words.negations import Negations
 from shopfuse.release.manifest import ReleaseError
 
@@ -24,31 +24,37 @@ REMEMBERED = 100_000  # words
 class Lacking:
     """Counts which items say that they lack what, while a catalogue goes by."""
 
-    def __init__(self, analyser: Analyser) -> None:
-        self._analyser, self._negations = analyser, Negations(analyser.language)
+    def __init__(self, analyser: CatalogueAnalyser) -> None:
+        self._analyser, self._negations = analyser, Negations(analyser.language, *analyser.others)
         self._hashes, self._rows = array("L"), array("i")
         self._parts = lru_cache(REMEMBERED)(self._stemmed)
 
     def add(self, row: int, item: CatalogueItem) -> None:
         values = (value for _, value in item.attributes)
-        absent, _ = self._stems(item.title)
-        elsewhere, named = self._stems(". ".join((item.title, item.description, *item.category, *values)))
+        absent, _ = self._stems(item.title, item.language)
+        elsewhere, named = self._stems(
+            ". ".join((item.title, item.description, *item.category, *values)), item.language
+        )
         for word in absent | (elsewhere - named):
             self._hashes.append(_hash(word))
             self._rows.append(row)
 
-    def _stems(self, text: str) -> tuple[set[str], set[str]]:
+    def _stems(self, text: str, language: str) -> tuple[set[str], set[str]]:
         """What an item's text says is absent, and what of that it names otherwise, in indexed words."""
         absent, others = self._negations.of_item(text)
-        return self._indexed(absent), self._indexed(others)
+        return self._indexed(absent, language), self._indexed(others, language)
 
-    def _indexed(self, phrases: Iterable[str]) -> set[str]:
+    def _indexed(self, phrases: Iterable[str], language: str) -> set[str]:
         """A word's indexed parts, each by itself; of a phrase the whole."""
-        parts = [(" " in phrase, [part for word in phrase.split() for part in self._parts(word)]) for phrase in phrases]
+        parts = [
+            (" " in phrase, [part for word in phrase.split() for part in self._parts(word, language)])
+            for phrase in phrases
+        ]
         return {one for is_phrase, words in parts for one in ([" ".join(words)] if is_phrase else words)}
 
-    def _stemmed(self, word: str) -> tuple[str, ...]:
-        return tuple(self._analyser.stem(part) for part in self._analyser.surface(word))
+    def _stemmed(self, word: str, language: str) -> tuple[str, ...]:
+        analyser = self._analyser.of(language)
+        return tuple(analyser.stem(part) for part in analyser.surface(word))
 
     def write(self, folder: Path) -> None:
         hashes, rows = np.frombuffer(self._hashes, np.uint64), np.frombuffer(self._rows, np.int32)

@@ -85,15 +85,14 @@ class Wanted:
 
 
 class Negations:
-    """The ways in which a shop's language, and English with it, says that something is absent."""
+    """The ways in which the languages of a shop say that something is absent."""
 
-    def __init__(self, language: str) -> None:
-        code = language.split("-")[0]
-        self._before = frozenset(
-            (*EVERYWHERE, *BEFORE.get(code, BEFORE["en"]), *(BEFORE["en"] if code == "en" else ()))
-        )
-        self._behind = frozenset((BEHIND.get(code, BEHIND["en"]), BEHIND["en"]))
-        self._joined = BEHIND[code] if code in JOINED else ""
+    def __init__(self, *languages: str) -> None:
+        codes = [language.split("-")[0] for language in languages]
+        self._before = frozenset((*EVERYWHERE, *(word for code in codes for word in BEFORE.get(code, BEFORE["en"]))))
+        self._behind = frozenset((BEHIND["en"], *(BEHIND[code] for code in codes if code in BEHIND)))
+        joined = "|".join(sorted({BEHIND[code] for code in codes if code in JOINED}))
+        self._joined = f"(?:{joined})" if joined else ""
         # No phrase goes on over them.
         self._bounds = ENDING.union(COORDINATING, ADDED, self._before, self._behind)
         self._compound = re.compile(rf"([^\W\d_]{{4,}}){self._joined}\w{{0,2}}")  # zuckerfreie

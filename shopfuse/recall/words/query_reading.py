@@ -38,7 +38,7 @@ class QueryWord:
     forms: tuple[Form, ...]
     halves: tuple[str, ...] = ()  # indexed words
     written: str = ""  # as the query has it, corrected
-    phrase: Form = ()  # of an unwanted phrase its indexed words, which stand side by side
+    phrases: tuple[Form, ...] = ()  # those of the forms whose words stand side by side, of an unwanted phrase
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +124,12 @@ class QueryReader:
 
     def _unwanted(self, typed: str) -> list[QueryWord]:
         """A word, or a phrase as it stands and as the joint word that it may be."""
-        words, phrase = self._forms(self._surface(self._joined(typed))), tuple(self.knowledge.analyser.in_order(typed))
-        if len(phrase) < 2:
+        words = self._forms(self._surface(self._joined(typed)))
+        phrases = tuple(phrase for phrase in self.knowledge.analyser.in_order(typed) if len(phrase) > 1)
+        if not phrases:
             return words
         joint = words[0].forms if len(words) == 1 else ()
-        return [QueryWord((phrase, *joint), written=typed, phrase=phrase)]
+        return [QueryWord((*phrases, *joint), written=typed, phrases=phrases)]
 
     def _encoded(self, text: str, words: Sequence[str]) -> str:
         """What the encoder reads: words, joint words and quantities also as the catalogue writes them."""
@@ -151,20 +152,35 @@ class QueryReader:
 
     def _usual_forms(self, words: Sequence[str]) -> dict[str, str]:
         """The words that the catalogue mostly writes in another form, which the query lacks: "laptop" of "laptops"."""
-        usual = {word: self.knowledge.usual_forms.get(self._stem(word), word) for word in words}
+        usual = {word: self._usual_form(word) for word in words}
         return {word: form for word, form in usual.items() if form not in words}
+
+    def _usual_form(self, word: str) -> str:
+        forms = ((self.knowledge.usual_forms.get(one.language, {}), one.stem) for one in self.knowledge.analyser.each)
+        return next((usual for by_stem, stem in forms if (usual := by_stem.get(stem(word)))), word)
 
     def _stem(self, word: str) -> str:
         return self.knowledge.analyser.stem(word)
 
     def _known(self, word: str) -> bool:
-        stem = self._stem(word)
-        return self.items_with(stem) > 0 or bool(self._family(stem)[0])
+        return self._items_with(word) > 0 or bool(self._family(word)[0])
 
-    def _family(self, stem: str) -> tuple[list[str], list[str]]:
+    def _items_with(self, word: str) -> int:
+        """How many items hold a word, in the language where most do."""
+        return max(map(self.items_with, self.knowledge.analyser.stems(word)))
+
+    def _family(self, word: str) -> tuple[list[str], list[str]]:
         """Compounds that are a kind of what a word means, and those that are only about it."""
-        compounds = self.knowledge.compounds
-        return compounds.kinds_of(stem, self.items_with), compounds.about(stem, self.items_with)
+        kinds, about = list[str](), list[str]()
+        for language, compounds in self.knowledge.compounds.items():
+            stem = self.knowledge.analyser.of(language).stem(word)
+            kinds += compounds.kinds_of(stem, self.items_with)
+            about += compounds.about(stem, self.items_with)
+        return kinds, about
+
+    def _are_together(self, words: Sequence[str]) -> bool:
+        """Whether one item holds all of them, in its language."""
+        return any(self.together([*map(one.stem, words)]) for one in self.knowledge.analyser.each)
 
     def _changes(self, words: Sequence[str]) -> dict[tuple[str, ...], str]:
         """What to write in the place of words that no item holds, and of words that the catalogue writes as one."""
@@ -192,9 +208,9 @@ class QueryReader:
         becomes another beside words that an item holds together with that: "iphone 14 mid"."""
         if not words or self._known(words[-1]):
             return ()
-        others, longer = [self._stem(word) for word in words[:-1]], self.knowledge.known.completions(words[-1])
+        others, longer = words[:-1], self.knowledge.known.completions(words[-1])
         if self.knowledge.known.is_word(words[-1]):
-            longer = [word for word in longer if others and self.together([*others, self._stem(word)])]
+            longer = [word for word in longer if others and self._are_together([*others, word])]
         return tuple(longer)
 
     def _is_torn(self, first: str, second: str) -> bool:
@@ -213,14 +229,15 @@ class QueryReader:
         return " ".join(max(likely, key=self._weaker_part)) if likely else None
 
     def _weaker_part(self, parts: Iterable[str]) -> int:
-        return min(self.items_with(self._stem(part)) for part in parts)
+        return min(map(self._items_with, parts))
 
     def _forms(self, words: Sequence[str], completed: Sequence[str] = ()) -> list[QueryWord]:
         """Each distinct indexed word with its other spellings; the last one was read as any of `completed`."""
         written = {self._stem(word): word for word in reversed(words)}
         kept = list(dict.fromkeys(map(self._stem, words)))
-        kept = self._without_absent_compounds(kept) if self.knowledge.analyser.segmenter else kept
-        begun, endings = self._stem(words[-1]) if completed else "", [self._stem(word) for word in completed]
+        kept = self._without_absent_compounds(kept) if self.knowledge.analyser.cuts else kept
+        begun = self._stem(words[-1]) if completed else ""
+        endings = [stem for word in completed for stem in self.knowledge.analyser.stems(word)]
         return [self._query_word(stem, written[stem], endings if stem == begun else ()) for stem in kept]
 
     def _with_alike(self, words: list[QueryWord], changes: Mapping[tuple[str, ...], str]) -> list[QueryWord]:
@@ -236,15 +253,16 @@ class QueryReader:
         ]
 
     def _query_word(self, stem: str, word: str, endings: Sequence[str]) -> QueryWord:
-        kinds, about = self._family(stem)
+        kinds, about = self._family(word)
+        stems = self.knowledge.analyser.stems(word)
         parts = [self._stem(part) for part in parts_of(word, self.knowledge.joints, self._stem)]
-        forms: list[Form] = [(form,) for form in dict.fromkeys((stem, *endings, *kinds))]
-        if self.knowledge.analyser.segmenter and len(word) > 1 and is_han(word) and not self.items_with(stem):
+        forms: list[Form] = [(form,) for form in dict.fromkeys((*stems, *endings, *kinds))]
+        if self.knowledge.analyser.cuts and len(word) > 1 and is_han(word) and not self.items_with(stem):
             # Written in other words: 跑鞋 is in 跑步鞋, and what 螃蟹 ends with in 大闸蟹.
             characters = telling_characters(word)
             forms.append(tuple(dict.fromkeys(characters)))
             parts.append(characters[-1])
-        halves = tuple(dict.fromkeys(half for half in (*parts, *about) if half != stem))
+        halves = tuple(dict.fromkeys(half for half in (*parts, *about) if half not in stems))
         return QueryWord(tuple(forms), halves, word)
 
     def _without_absent_compounds(self, words: list[str]) -> list[str]:

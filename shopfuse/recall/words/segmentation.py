@@ -10,8 +10,8 @@ shop in its language only.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import metadata
 
@@ -19,6 +19,7 @@ from shopfuse.recall.words.kana import cut_kana
 
 HAN = "\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _HAN = re.compile(f"[{HAN}]+")
+_KANA = re.compile("[\u3040-\u30ff]")
 _ENDINGS = "子儿兒"
 _RUNS = {
     "ja": re.compile(f"[\u3005\u3040-\u30ff\u31f0-\u31ff{HAN}]+"),  # with the marks of repeated and long sounds
@@ -42,6 +43,19 @@ class Segmenter:
         return " ".join([cut, *(char for run in _HAN.findall(cut) if len(run) > 1 for char in run)])
 
 
+def segmenters_of(languages: Sequence[str], kana: Collection[str] = ()) -> list[Segmenter]:
+    """Of the languages of a catalogue. Among several Chinese cuts its own script alone, and what is written as in
+    Japanese, without kana, is cut by the first of the two."""
+    codes = list(dict.fromkeys(code.split("-")[0] for code in languages))
+    found = {code: segmenter for code in codes if (segmenter := segmenter_of(code, kana))}
+    if len(codes) > 1 and "zh" in found:
+        japanese_first = "ja" in codes[: codes.index("zh")]
+        found["zh"] = _of_runs(found["zh"], lambda run: not (japanese_first or _KANA.search(run)))
+        if "ja" in found and not japanese_first:
+            found["ja"] = _of_runs(found["ja"], lambda run: _KANA.search(run) is not None)
+    return list(found.values())
+
+
 def segmenter_of(language: str, kana: Collection[str] = ()) -> Segmenter | None:
     """None for a language that separates its words by spaces. `kana`: the words that a query's kana may be cut into."""
     code = language.split("-")[0]
@@ -53,6 +67,16 @@ def segmenter_of(language: str, kana: Collection[str] = ()) -> Segmenter | None:
         inside = _by_icu(code, lambda pieces: cut_kana(pieces, kana)) if code == "ja" else cut
         return Segmenter(cut, inside, _with_sara_am, _installed("icu4py"))
     return None
+
+
+def _of_runs(segmenter: Segmenter, takes: Callable[[str], bool]) -> Segmenter:
+    """The segmenter for those runs of Chinese and Japanese letters that it takes."""
+    inside = segmenter.inside
+
+    def cut(text: str) -> str:
+        return _RUNS["ja"].sub(lambda run: f" {inside(run[0])} " if takes(run[0]) else run[0], text)
+
+    return replace(segmenter, inside=cut)
 
 
 def han_runs(text: str) -> list[str]:

@@ -5,7 +5,7 @@ Row n is the n-th item of items.parquet, here as everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,10 +35,14 @@ class Catalogue:
     parent: NDArray[np.int32]
     has_image: NDArray[np.bool_]
     group: NDArray[np.int32]  # the lowest row of the item's product group, its own where it stands alone
-    language: str = DEFAULT_LANGUAGE  # of titles and queries
+    languages: tuple[str, ...] = (DEFAULT_LANGUAGE,)  # of titles and queries, the main one first
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def language(self) -> str:
+        return self.languages[0]
 
     def rows(self, item_ids: pl.Series) -> NDArray[np.int32]:
         """The rows of items, -1 where an id is unknown or null."""
@@ -53,7 +57,9 @@ class Catalogue:
         return [item_text(*row) for row in zip(*columns, strict=True)]
 
 
-def load_catalogue(items: pl.DataFrame, with_image: pl.Series | None = None, language: str = "") -> Catalogue:
+def load_catalogue(
+    items: pl.DataFrame, with_image: pl.Series | None = None, languages: Sequence[str] = ()
+) -> Catalogue:
     """The catalogue of a sorted ITEM_SCHEMA frame; `with_image` lists the ids of the items that have an image. Where no
     language is said, nor was recognised yet, it counts as English."""
     paths = [tuple(path or ()) for path in items["category"].to_list()]
@@ -69,7 +75,7 @@ def load_catalogue(items: pl.DataFrame, with_image: pl.Series | None = None, lan
         parent=np.array([text_code(CATEGORY_SEPARATOR.join(path[:-1])) for path in paths], np.int32),
         has_image=_members(items["item_id"], with_image),
         group=group_codes(items["group_id"].to_list()),
-        language=language or DEFAULT_LANGUAGE,
+        languages=tuple(languages) or (DEFAULT_LANGUAGE,),
     )
 
 

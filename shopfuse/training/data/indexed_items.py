@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 
+from shopfuse.datasets.catalogue_language import languages_of, telling_texts
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.recall.words.kana import told_by_sound
 from shopfuse.training.data.catalogue import Catalogue, catalogue_items
@@ -23,20 +24,29 @@ _HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
 
 
 def indexed_items(catalogue: Catalogue) -> Callable[[], Iterable[CatalogueItem]]:
-    """The items in row order, to be gone through again and again."""
-    if not catalogue.language.startswith("ja"):
+    """The items in row order, to be gone through again and again: with the language of each where the catalogue has
+    several, and with what Japanese ones sound like."""
+    languages = catalogue.languages
+    japanese = [language for language in languages if language.startswith("ja")]
+    if len(languages) == 1 and not japanese:
         return lambda: catalogue_items(catalogue.frame)
-    sounds = [item.sounds for item in with_sounds(catalogue_items(catalogue.frame))]
+    frame, told = catalogue.frame, [catalogue.language] * len(catalogue)
+    if len(languages) > 1:
+        told = languages_of(telling_texts(frame.select("title", "description", "brand")), languages)
+    of_language = (replace(item, language=code) for item, code in zip(catalogue_items(frame), told, strict=True))
+    sounds = [item.sounds for item in with_sounds(of_language)] if japanese else [()] * len(catalogue)
     return lambda: (
-        replace(item, sounds=said) for item, said in zip(catalogue_items(catalogue.frame), sounds, strict=True)
+        replace(item, language=code, sounds=said)
+        for item, code, said in zip(catalogue_items(frame), told, sounds, strict=True)
     )
 
 
 def with_sounds(items: Iterable[CatalogueItem]) -> Iterator[CatalogueItem]:
-    """Japanese items with the readings of their titles, brands and categories."""
+    """The items, of which Japanese ones have the readings of their titles, brands and categories."""
     readings = JapaneseReadings()
     for item in items:
-        yield replace(item, sounds=tuple(readings.of(" ".join((item.title, item.brand or "", *item.category)))))
+        text = " ".join((item.title, item.brand or "", *item.category)) if item.language.startswith("ja") else ""
+        yield replace(item, sounds=tuple(readings.of(text)))
 
 
 class JapaneseReadings:

@@ -108,7 +108,7 @@ def index_contents(
     products = known.of_groups(catalogue.group)
     return IndexContents(
         items=indexed_items(catalogue),
-        language=catalogue.language,
+        languages=catalogue.languages,
         categories=catalogue.category,
         text_vectors=text_vectors,
         image_vectors=image_vectors,

@@ -63,7 +63,7 @@ def build_models(
     if fusion not in FUSIONS:
         raise ShopfuseError(f"fusion {fusion!r}: expected one of {', '.join(FUSIONS)}")
     images = workspace.images().select("item_id").collect()["item_id"]
-    catalogue = load_catalogue(workspace.all_items().collect(), images, workspace.settings.language)
+    catalogue = load_catalogue(workspace.all_items().collect(), images, workspace.settings.languages)
     log = load_event_log(workspace.events(), catalogue)
     data = shop_data(workspace, catalogue, log, text_vectors, encode_texts, seed, progress)
     if enough_to_train(log):

@@ -49,7 +49,7 @@ def catalogue(items: int = 120) -> Catalogue:
         kind = list(KINDS)[at % len(KINDS)]
         title = " ".join(draw.choice(KINDS[kind], 3, replace=False).tolist())
         rows.append({"item_id": f"i{at:03d}", "title": title, "category": [kind], "available": True, "attributes": []})
-    return load_catalogue(pl.DataFrame(rows, ITEM_SCHEMA), language="en")
+    return load_catalogue(pl.DataFrame(rows, ITEM_SCHEMA), languages=("en",))
 
 
 def tokenizer(words: Sequence[str] = WORDS) -> Tokenizer:

@@ -32,7 +32,7 @@ TITLES = (
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> LexicalIndex:
     folder = tmp_path_factory.mktemp("kana")
-    items = [CatalogueItem(f"i{at:02d}", title) for at, title in enumerate(TITLES)]
+    items = [CatalogueItem(f"i{at:02d}", title, language="ja") for at, title in enumerate(TITLES)]
     build_lexical(folder, list(with_sounds(items)), "ja")
     return LexicalIndex.open(folder)
 
