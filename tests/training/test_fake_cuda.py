@@ -28,9 +28,11 @@ from shopfuse.training.compression.distillation import Distillation, distil, tar
 from shopfuse.training.compression.ffn_pruning import pruned
 from shopfuse.training.compression.shop_texts import shop_texts
 from shopfuse.training.compression.token_batches import Tokeniser
+from shopfuse.training.data.led_searches import NO_SEARCHES
 from shopfuse.training.distributed.devices import device_of
 from shopfuse.training.examples.item_inputs import encode_items
 from shopfuse.training.examples.labelled_texts import TEST, TRAIN, VALIDATION, LabelExamples
+from shopfuse.training.examples.text_pairs import text_pairs
 from shopfuse.training.fusion.ranker import METHODS, FusionRanker
 from shopfuse.training.models.image_encoder import ImageEncoder
 from shopfuse.training.models.image_tower import ImageTower, fit_image_tower
@@ -50,6 +52,7 @@ from shopfuse.training.trainers.position_term import PositionTerm
 from shopfuse.training.trainers.ranker import RankerTraining, train_ranker
 from shopfuse.training.trainers.ranker_choice import list_probabilities
 from shopfuse.training.trainers.stacking import fit_level_one, level_one, train_stacking
+from shopfuse.training.trainers.subword_encoder import SubwordTraining, train_subword_encoder
 from shopfuse.training.trainers.text_head import TextHeadTraining, probabilities_of, train_text_head
 from shopfuse.training.trainers.tower_losses import TowerHeads
 from shopfuse.training.trainers.tower_vectors import query_vectors, user_vectors
@@ -57,6 +60,7 @@ from shopfuse.training.trainers.towers import train_towers
 from tests.architecture.house import modules
 from tests.training.compression.tiny_encoder import WORDS, write_encoder, write_shop
 from tests.training.fake_cuda import CPU, CUDA, DeviceMismatch, fake_cuda
+from tests.training.many_names import shop_of_many_names
 from tests.training.planted_lists import planted_items, popular_items_are_clicked
 from tests.training.random_tensors import random_inputs
 from tests.training.random_towers import random_task
@@ -106,6 +110,11 @@ def train_head(_: Path) -> object:
     vectors = rng.standard_normal((80, 12)).astype(np.float32)
     training = TextHeadTraining(candidates=((0, 0.0), (8, 0.5)), epochs=2, batch=16)
     return train_text_head("head", examples, vectors, seed=0, training=training)
+
+
+def train_subwords(_: Path) -> object:
+    pairs = text_pairs(shop_of_many_names(60), NO_SEARCHES, (), (), seed=0)
+    return train_subword_encoder(pairs, seed=0, training=SubwordTraining(steps=(3, 3), dims=8, batch=16))
 
 
 def train_ranking(method: str) -> object:
@@ -162,6 +171,7 @@ TRAINERS: dict[Callable[..., object], Callable[[Path], object]] = {
     ranker_calibration.calibrate: calibrate_ranker,
     train_image_encoder: train_images,
     train_text_head: train_head,
+    train_subword_encoder: train_subwords,
     text_head.calibrate: calibrate_head,
     train_model: lambda _: train_model(SHOP, SMALL, QUICK, seed=0, stage="train"),
     train_sasrec: lambda _: train_sasrec(SHOP, TRIALS[0], QUICK, 0, silent),

@@ -62,7 +62,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldOut:
+class Withheld:
     """What the encoder must not have learned from."""
 
     questions: list[Question]
@@ -91,7 +91,7 @@ class Gain:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class EncoderTrial:
     asked: str  # "searches" or "titles"
     words: float  # NDCG@10 by words alone
     meaning: float
@@ -116,7 +116,7 @@ class Trial:
         return {"won": self.won, **asdict(self)}
 
 
-def hold_out(catalogue: Catalogue, led: LedSearches, seed: int) -> HeldOut:
+def hold_out(catalogue: Catalogue, led: LedSearches, seed: int) -> Withheld:
     """The same for the same catalogue, events and seed."""
     draw = np.random.default_rng(seed)
     found: dict[str, set[int]] = defaultdict(set)
@@ -127,9 +127,9 @@ def hold_out(catalogue: Catalogue, led: LedSearches, seed: int) -> HeldOut:
     count = min(MOST, int(HELD_OUT * len(queries)))
     if count >= FEWEST:
         chosen = [queries[at] for at in draw.permutation(len(queries))[:count].tolist()]
-        return HeldOut([Question(query, tuple(sorted(found[query]))) for query in chosen], frozenset(chosen))
+        return Withheld([Question(query, tuple(sorted(found[query]))) for query in chosen], frozenset(chosen))
     questions = _drawn_questions(catalogue, draw)
-    return HeldOut(questions, rows=frozenset(row for question in questions for row in question.right))
+    return Withheld(questions, rows=frozenset(row for question in questions for row in question.right))
 
 
 def _drawn_questions(catalogue: Catalogue, draw: np.random.Generator) -> list[Question]:
@@ -161,11 +161,11 @@ def _alike(catalogue: Catalogue) -> NDArray[np.int64]:
 def try_encoder(
     folder: Path,
     catalogue: Catalogue,
-    held_out: HeldOut,
+    held_out: Withheld,
     encode: Encode,
     training: Mapping[str, Any],
     progress: Progress = silent,
-) -> Trial:
+) -> EncoderTrial:
     """`folder` is for the indexes that are searched; `training` goes on record."""
     shop, questions = _searched_shop(catalogue, held_out.questions)
     count = len(shop)
@@ -187,7 +187,7 @@ def try_encoder(
 
 def _trial(
     asked: str, values: NDArray[np.float64], questions: Sequence[Question], training: Mapping[str, Any]
-) -> Trial:
+) -> EncoderTrial:
     """`values` [questions, 1 + weights], by words alone first. The weight is chosen on all questions; what is told of
     the choice is measured by the weights that each half chose for the other."""
     by_words, by_meaning, best = values[:, 0], values[:, 1:], np.zeros(len(values))
@@ -198,7 +198,7 @@ def _trial(
         best[half] = by_meaning[half, _chosen(gains[~half], written[~half])]
     words, meaning = round(float(by_words.mean()), 4), round(float(best.mean()), 4)
     weight, gains = WEIGHTS[_chosen(gains, written)], best - by_words
-    return Trial(asked, words, meaning, Gain.of(gains), Gain.of(gains[written]), weight, training)
+    return EncoderTrial(asked, words, meaning, Gain.of(gains), Gain.of(gains[written]), weight, training)
 
 
 def _chosen(gains: NDArray[np.float64], written: NDArray[np.bool_]) -> int:
@@ -208,10 +208,10 @@ def _chosen(gains: NDArray[np.float64], written: NDArray[np.bool_]) -> int:
     return int(np.where(harmless, gains.mean(0), -np.inf).argmax()) if harmless.any() else len(WEIGHTS) - 1
 
 
-def read_trial(record: Mapping[str, Any]) -> Trial:
-    """What Trial.record() gave."""
+def read_trial(record: Mapping[str, Any]) -> EncoderTrial:
+    """What EncoderTrial.record() gave."""
     values = {name: value for name, value in record.items() if name != "won"}
-    return Trial(**{**values, "gain": Gain(**values["gain"]), "as_written": Gain(**values["as_written"])})
+    return EncoderTrial(**{**values, "gain": Gain(**values["gain"]), "as_written": Gain(**values["as_written"])})
 
 
 def _searched_shop(catalogue: Catalogue, questions: Sequence[Question]) -> tuple[Catalogue, list[Question]]:

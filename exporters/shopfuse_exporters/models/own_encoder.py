@@ -24,13 +24,13 @@ from shopfuse.training.examples.text_pairs import text_pairs
 from shopfuse.training.models.subword_encoder import save_subword_encoder
 from shopfuse.training.models.text_encoder import CATALOGUE, LoadedTextEncoder, load_text_encoder
 from shopfuse.training.trainers.subword_encoder import train_subword_encoder
-from shopfuse_exporters.encoding.trial import Encode, HeldOut, Trial, hold_out, read_trial, try_encoder
+from shopfuse_exporters.encoding.trial import Encode, EncoderTrial, Withheld, hold_out, read_trial, try_encoder
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
     loaded: LoadedTextEncoder
-    held_out: HeldOut
+    held_out: Withheld
     metrics: dict[str, Any]  # of its training
 
 
@@ -44,7 +44,7 @@ def learn_encoder(
         if not must_be:
             shutil.rmtree(workspace.paths.own_text_encoder, ignore_errors=True)
             return None
-        held_out = HeldOut([])
+        held_out = Withheld([])
     pairs = text_pairs(catalogue, led, held_out.rows, held_out.searches, seed)
     trained = train_subword_encoder(pairs, seed=seed, progress=progress)
     folder = workspace.paths.own_text_encoder
@@ -53,7 +53,9 @@ def learn_encoder(
     return Learned(_loaded(folder), held_out, trained.metrics)
 
 
-def try_own_encoder(folder: Path, catalogue: Catalogue, learned: Learned, encode: Encode, progress: Progress) -> Trial:
+def try_own_encoder(
+    folder: Path, catalogue: Catalogue, learned: Learned, encode: Encode, progress: Progress
+) -> EncoderTrial:
     """`encode` is what will be served."""
     try:
         return try_encoder(folder, catalogue, learned.held_out, encode, learned.metrics, progress)
@@ -61,12 +63,12 @@ def try_own_encoder(folder: Path, catalogue: Catalogue, learned: Learned, encode
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def record_trial(workspace: Workspace, learned: Learned, trial: Trial) -> None:
+def record_trial(workspace: Workspace, learned: Learned, trial: EncoderTrial) -> None:
     meta = _meta(workspace, learned.metrics, trial)
     write_text(workspace.paths.own_text_encoder / OWN_META, json.dumps(meta, indent=2, sort_keys=True) + "\n")
 
 
-def known_encoder(workspace: Workspace, must_be: bool) -> tuple[LoadedTextEncoder | None, Trial | None]:
+def known_encoder(workspace: Workspace, must_be: bool) -> tuple[LoadedTextEncoder | None, EncoderTrial | None]:
     """Those of the last training, where it trained one for these settings. Raises ShopfuseError where it `must_be`
     there and is not, or its record cannot be read."""
     folder, meta = workspace.paths.own_text_encoder, own_meta(workspace)
@@ -87,6 +89,6 @@ def _loaded(folder: Path) -> LoadedTextEncoder:
     return replace(load_text_encoder(str(folder)), source=CATALOGUE)
 
 
-def _meta(workspace: Workspace, metrics: Mapping[str, Any], trial: Trial | None) -> dict[str, Any]:
+def _meta(workspace: Workspace, metrics: Mapping[str, Any], trial: EncoderTrial | None) -> dict[str, Any]:
     record = trial.record() if trial else None
     return {"asked_for": workspace.settings.text_encoder, "training": dict(metrics), "trial": record}

@@ -22,7 +22,7 @@ from shopfuse.training.models.text_encoder import LoadedTextEncoder
 from shopfuse_exporters.encoding.coverage import Coverage, measure_coverage
 from shopfuse_exporters.encoding.encoder import WorkspaceEncoder, export_text_encoder, open_encoder, real_texts
 from shopfuse_exporters.encoding.run import encode_texts
-from shopfuse_exporters.encoding.trial import SEMANTIC, USUAL, Trial
+from shopfuse_exporters.encoding.trial import SEMANTIC, USUAL, EncoderTrial
 from shopfuse_exporters.models.exporter import ExportedModel, ModelExporter
 from shopfuse_exporters.models.own_encoder import known_encoder, learn_encoder, record_trial, try_own_encoder
 
@@ -47,7 +47,7 @@ class TakenEncoder:
     exported: ExportedModel
     encoder: WorkspaceEncoder
     coverage: Coverage | None = None  # of the named encoder
-    trial: Trial | None = None  # of one trained on the shop's own texts
+    trial: EncoderTrial | None = None  # of one trained on the shop's own texts
     without_meaning: str = ""
 
     @property
@@ -147,7 +147,7 @@ def _without_meaning(why: Sequence[str]) -> str:
 
 def _own(
     exporter: ModelExporter, workspace: Workspace, catalogue: Catalogue, learning: Learning, *, must_be: bool
-) -> tuple[TakenEncoder | None, Trial | None]:
+) -> tuple[TakenEncoder | None, EncoderTrial | None]:
     """The encoder of the shop's own texts and how it did. None of it where the shop is too small to tell, unless it
     `must_be` there."""
     if not learning.train:
