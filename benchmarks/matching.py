@@ -20,6 +20,7 @@ import numpy as np
 
 from shopfuse.ranking.filter import ItemFilter
 from shopfuse.ranking.item import CatalogueItem
+from shopfuse.recall.contents import Items
 from shopfuse.recall.item_table import ItemTable, build_item_table
 from shopfuse.recall.lexical import LexicalIndex, build_lexical
 from shopfuse.recall.matching.facet_counts import FacetSpec, count_facets
@@ -51,7 +52,7 @@ def main() -> None:
 
 def measure(folder: Path, items: int, variants: int) -> None:
     build_item_table(folder, catalogue(items, variants))
-    build_lexical(folder / "lexical", catalogue(items, variants))
+    build_lexical(folder / "lexical", Items(lambda: catalogue(items, variants)))
     table, index = ItemTable.open(folder), LexicalIndex.open(folder / "lexical")
     started = time.process_time()
     build_word_rows(folder, index)

@@ -32,8 +32,8 @@ from numpy.typing import NDArray
 from shopfuse.evaluation.judgments import load_topics
 from shopfuse.evaluation.offline.constant_search import (
     Choice,
-    Judged,
     CrossValidated,
+    Judged,
     Measure,
     Parts,
     folds,

@@ -110,7 +110,8 @@ async def _search(engine: Engine, call: Call, query: RecallQuery) -> _Found:
         return _Found(dict.fromkeys(names), Selection(np.zeros(len(indexes.items), np.bool_)), None)
     arguments = (query, engine.settings.per_channel, selection)
     running = {name: loop.run_in_executor(engine.threads, search, indexes, name, *arguments) for name in names}
-    asked = indexes, call.reading.words, selection, call.request.sort_order, _most(engine)
+    words = call.request.query, call.reading.words
+    asked = indexes, *words, selection, call.request.sort_order, _most(engine)
     matching = (
         loop.run_in_executor(engine.threads, match, engine.release.matching, *asked) if call.reading.words else None
     )

@@ -268,6 +268,12 @@ def _found(indexes: RecallIndexes, query: str) -> Hits:
     return indexes[IDENTIFIER_INDEX].found(query, indexes[LEXICAL_INDEX].knows(query))
 
 
+def named_rows(indexes: RecallIndexes, query: str) -> NDArray[np.int32]:
+    """The rows of the items that a query surely names, ascending."""
+    hits = _found(indexes, query)
+    return np.sort(hits.rows[hits.scores >= LEADS])
+
+
 def _search(indexes: RecallIndexes, query: RecallQuery, k: int, selection: Selection | None) -> Hits:
     hits = _found(indexes, query.query)
     if selection is not None and len(hits):

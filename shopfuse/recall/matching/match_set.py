@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopfuse.recall.contents import IndexContents
+from shopfuse.recall.facts.identifiers import named_rows
 from shopfuse.recall.indexes import RecallIndexes
 from shopfuse.recall.item_table import ItemTable
 from shopfuse.recall.lexical import LexicalIndex
@@ -37,7 +38,7 @@ class MatchTables:
 
 @dataclass(frozen=True, slots=True)
 class MatchSet:
-    rows: Rows  # that hold the words, whatever the filter says, ascending
+    rows: Rows  # that hold the words or are named by a number, whatever the filter says, ascending
     total_size: int  # groups that pass the filter, too
     first: Rows | None  # in the order that is asked for; None by relevance
     relaxed: tuple[str, ...] = ()  # words that the rows do without
@@ -46,19 +47,27 @@ class MatchSet:
 def match(
     tables: MatchTables,
     indexes: RecallIndexes,
+    query: str,
     words: Sequence[QueryWord],
     selection: Selection | None,
     order: int,
     most: int,
 ) -> MatchSet:
-    """Of the words that no item holds together with the others it does without. Of another order than by relevance the
-    first `most`."""
-    matches = tables.words.matching(words)
-    rows = matches.rows
-    passing = rows if selection is None else rows[selection.mask[rows]]
+    """Of a query and its words. Of those that no item of the selection holds together with the others it does without.
+    Where a number names an item that lacks a word, that item is all that is meant. Of another order than by relevance
+    the first `most`."""
+    mask = None if selection is None else selection.mask
+    matches, named = tables.words.matching(words, mask), named_rows(indexes, query)
+    rows, relaxed = matches.rows, tuple(word.written for word in matches.relaxed)
+    if len(_passing(named, mask)):
+        rows, relaxed = (named, ()) if relaxed else (np.union1d(rows, named), ())
+    passing = _passing(rows, mask)
     first = None if order == RELEVANCE else first_in_order(indexes, order, passing, most)
-    relaxed = tuple(word.written for word in matches.relaxed)
     return MatchSet(rows, indexes.items.groups.count(passing), first, relaxed)
+
+
+def _passing(rows: Rows, mask: NDArray[np.bool_] | None) -> Rows:
+    return rows if mask is None else rows[mask[rows]]
 
 
 def build_match_tables(layout: ReleaseLayout, contents: IndexContents) -> None:

@@ -23,6 +23,7 @@ from shopfuse.recall.words.query_reading import Form, QueryWord
 from shopfuse.release.manifest import ReleaseError
 
 Rows = NDArray[np.int32]
+Mask = NDArray[np.bool_]
 NO_ROWS: Rows = np.zeros(0, np.int32)
 # Below, looking up the rows of the smaller set in the larger one is faster than marking the larger one's.
 LOOK_UP_SHARE = 1 / 16
@@ -31,7 +32,8 @@ LOOK_UP_SHARE = 1 / 16
 @dataclass(frozen=True, slots=True)
 class Matches:
     rows: Rows  # that hold the words, ascending
-    relaxed: tuple[QueryWord, ...] = ()  # words that no item holds together with the others: the rows do without them
+    # Words that no item which passes holds together with the others: the rows do without them.
+    relaxed: tuple[QueryWord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +53,22 @@ class WordRows:
             raise ReleaseError(f"{folder}/word_indptr.npy: does not fit word_keys.npy and word_rows.npy")
         return cls(keys, indptr, rows, items)
 
-    def matching(self, words: Sequence[QueryWord]) -> Matches:
-        """The rows that hold all words, each in any of its forms.
+    def matching(self, words: Sequence[QueryWord], passing: Mask | None = None) -> Matches:
+        """The rows that hold all words, each in any of its forms, `passing` [items] or not.
 
-        From the rarest word on: one that no row holds together with the rarer ones, or at all, is relaxed.
+        From the rarest word on: one that no passing row holds together with the rarer ones, or at all, is relaxed.
+        Where no row with any of the words passes, all rows count as passing.
         """
-        held = sorted(((self._of_word(word), word) for word in words), key=lambda one: len(one[0]))
-        rows, relaxed = NO_ROWS, [word for found, word in held if len(found) == 0]
-        for found, word in held[len(relaxed) :]:
+        held = [(self._of_word(word), word) for word in words]
+        rows, relaxed = NO_ROWS, []
+        for found, word in sorted(held, key=lambda one: _count(one[0], passing)):
             both = self._both(rows, found) if len(rows) else found
-            if len(both):
+            if _count(both, passing):
                 rows = both
             else:
                 relaxed.append(word)
+        if passing is not None and len(relaxed) == len(words):
+            return self.matching(words)
         return Matches(rows, tuple(word for word in words if word in relaxed))
 
     def _of_word(self, word: QueryWord) -> Rows:
@@ -95,6 +100,10 @@ class WordRows:
         held[many] = True
         both: Rows = few[held[few]]
         return both
+
+
+def _count(rows: Rows, passing: Mask | None) -> int:
+    return len(rows) if passing is None else int(np.count_nonzero(passing[rows]))
 
 
 def build_word_rows(folder: Path, index: LexicalIndex) -> None:

@@ -45,6 +45,31 @@ async def test_total_size_counts_what_holds_all_words_and_passes_the_filter(serv
     assert len(red.items) > red.total_size  # others match in meaning
 
 
+async def test_an_item_that_only_its_number_finds_is_counted(serve: Serve) -> None:
+    code = SHOES[0].item_id.replace("-", "").replace("_", "")
+    async with serve() as shop:
+        solid = await shop.search(SearchRequest(query=code, facet_specs=[BRAND]))
+        among = await shop.search(SearchRequest(query=f"{SHOES[0].item_id} zeppelins"))
+        elsewhere = await shop.search(SearchRequest(query=code, exclude_item_ids=[SHOES[0].item_id]))
+
+    assert ids(solid)[0] == ids(among)[0] == SHOES[0].item_id
+    assert solid.total_size == sum(counts(solid.facets[0]).values()) == among.total_size == 1
+    assert elsewhere.total_size == 0
+
+
+async def test_words_are_relaxed_by_what_the_filter_lets_pass(serve: Serve) -> None:
+    """Red shoes are sold, but no green ones are red: the list is of green shoes, and so is the count."""
+    async with serve() as shop:
+        red_green = await shop.search(SearchRequest(query="red shoes", filter=GREEN))
+        nothing = item_pb2.ItemFilter(brands=["no such brand"])
+        beyond = await shop.search(SearchRequest(query="red shoes", filter=nothing, facet_specs=[BRAND]))
+
+    assert list(red_green.query_interpretation.relaxed_words) == ["red"]
+    assert red_green.total_size == sum("green" in item.title for item in SHOES)
+    assert beyond.total_size == 0
+    assert counts(beyond.facets[0])["Acme"] > 0  # what another brand would give
+
+
 async def test_excluded_items_are_not_counted(serve: Serve) -> None:
     gone = [SHOES[0].item_id, SHOES[1].item_id]
     async with serve() as shop:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from shopfuse.recall.lexical import LexicalIndex, build_lexical
 from shopfuse.recall.matching.word_rows import WordRows, build_word_rows
@@ -74,6 +75,31 @@ def test_a_word_that_no_item_holds_is_relaxed(table: WordRows) -> None:
 
     assert matches.relaxed == (word("nothing"),)
     assert matches.rows.tolist() == table.matching([word("lamp")]).rows.tolist() != []
+
+
+def test_words_are_relaxed_by_what_passes(table: WordRows) -> None:
+    """No red lamp passes: one of the words is done without. Rows that do not pass are listed as well, for facets that
+    look beyond the filter."""
+    red_lamps, lamps = (table.matching([word(one) for one in words]).rows for words in (("red", "lamp"), ("lamp",)))
+    passing = np.ones(len(ITEMS), np.bool_)
+    passing[red_lamps] = False
+
+    matches = table.matching([word("red"), word("lamp")], passing)
+
+    assert 0 < len(red_lamps) < len(lamps)
+    assert [one.forms[0][0] for one in matches.relaxed] in (["red"], ["lamp"])
+    kept = "lamp" if matches.relaxed == (word("red"),) else "red"
+    assert matches.rows.tolist() == table.matching([word(kept)]).rows.tolist()
+    assert table.matching([word("lamp")], ~table_mask(lamps)).relaxed == ()  # nothing passes: all of them count
+    assert (
+        table.matching([word("red"), word("lamp")], np.ones(len(ITEMS), np.bool_)).rows.tolist() == red_lamps.tolist()
+    )
+
+
+def table_mask(rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+    mask = np.zeros(len(ITEMS), np.bool_)
+    mask[rows] = True
+    return mask
 
 
 def test_no_words_match_nothing(table: WordRows) -> None:
