@@ -100,6 +100,7 @@ def build_shops(folder: Path, seed: int, options: argparse.Namespace) -> tuple[W
     if not known.has_items:
         items, users, days, groups = options.items, options.users, options.days, options.groups
         build_demo_shop(known, items=items, users=users, days=days, seed=seed, groups=groups)
+        known.paths.reviews_table.unlink()  # no list is made of them
     _build(known, seed)
     if not (folder / "flood").exists():
         flood = make_scratch(known, folder / "flood", known.events().collect())
