@@ -47,7 +47,7 @@ from shopfuse_exporters.build import BuildOptions
 K, PAGE, TIMEOUT_S = 10, 50, 10.0
 KNOWN, FLOOD = "groups known", "groups unknown"
 SCENES = ("", "campaign", "holiday")
-LOOKED_AT = 25  # topics of each surface that a list with a product twice is looked for with
+LOOKED_AT = 6  # topics of each surface that a list with a product twice is looked for with
 
 Topics = dict[str, list[Topic]]  # by surface; of similar items a topic's query is the id of the item
 Floats = NDArray[np.float64]
@@ -100,6 +100,7 @@ def build_shops(folder: Path, seed: int, options: argparse.Namespace) -> tuple[W
     if not known.has_items:
         items, users, days, groups = options.items, options.users, options.days, options.groups
         build_demo_shop(known, items=items, users=users, days=days, seed=seed, groups=groups)
+        known.paths.reviews_table.unlink()  # no list is made of them
     _build(known, seed)
     if not (folder / "flood").exists():
         flood = make_scratch(known, folder / "flood", known.events().collect())

@@ -186,8 +186,8 @@ TABLE = (
         feeds=(RECOMMEND, SIMILAR),
         stands_in=True,
         search_weight=0.05,
-        recommend_weight=0.3,
-        similar_weight=0.75,
+        recommend_weight=0.4,
+        similar_weight=1.0,
     ),
 )
 CHANNELS = tuple(channel.name for channel in TABLE)

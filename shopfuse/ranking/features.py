@@ -118,9 +118,13 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A user's history beside the items it speaks of, oldest first: arrays of one length h <= 50; and their memory."""
+    """A user's history beside the items it speaks of, oldest first: arrays of one length h <= 50; and their memory.
 
-    rows: NDArray[np.int32]  # the item's row in the release, -1 where unknown
+    It is of products: `rows` are those of product groups. Only `variants` tells which one it was.
+    """
+
+    rows: NDArray[np.int32]  # the product's row in the release, -1 where unknown
+    variants: NDArray[np.int32]  # the item's own row
     items: NDArray[np.void]  # ITEM_ROW
     events: NDArray[np.int64]  # user_state.EVENT_CODES
     at: NDArray[np.float64]
@@ -137,7 +141,8 @@ class History:
         return shares
 
 
-NO_HISTORY = History(np.zeros(0, np.int32), np.zeros(0, ITEM_ROW), np.zeros(0, np.int64), np.zeros(0, np.float64))
+NO_ROWS: NDArray[np.int32] = np.zeros(0, np.int32)
+NO_HISTORY = History(NO_ROWS, NO_ROWS, np.zeros(0, ITEM_ROW), np.zeros(0, np.int64), np.zeros(0, np.float64))
 
 
 def text_code(text: str) -> int:

@@ -65,7 +65,7 @@ def history_tensors(history: History, item_vectors: NDArray[np.float16], now: fl
     """The tensors `history_vectors`, `history_events`, `history_gaps`, `history_mask` of one moment, without a batch
     axis."""
     span = np.array([[0, len(history.rows)]])
-    padded = padded_histories(history.rows, history.events, history.at, span, np.array([now]))
+    padded = padded_histories(history.variants, history.events, history.at, span, np.array([now]))
     return {
         "history_vectors": history_vectors(padded.rows[0], item_vectors),
         "history_events": padded.events[0],

@@ -39,7 +39,10 @@ def _followers(seen: Visits) -> Visits:
     """The same entries, each beside the STEPS that came after it: newest come first."""
     own = np.arange(len(seen.rows))
     starts = np.maximum(seen.starts, own - STEPS)
-    return replace(seen, starts=starts, sizes=own - starts)
+    sizes = own - starts
+    counted = (np.cumsum(1.0 / np.arange(1, STEPS + 1))[sizes[sizes > 0] - 1]).sum()  # of all pairs, in either order
+    share = float(counted) / max(float((seen.sizes - 1).sum()), 1.0)
+    return replace(seen, starts=starts, sizes=sizes, chance=seen.chance * share)
 
 
 def _history(query: RecallQuery) -> Weighed:

@@ -1,8 +1,9 @@
 """Pairs of items as an index: for each item its best partners and how near they are, summed over a user's history.
 
 How near a pair is, is the cosine of two items' vectors over baskets (Linden, Smith and York, 2003), shrunk towards 0
-where the evidence is thin. A sum of them says how sure the channel is, 0..1, whatever the other candidates are: a pair
-seen once stays near 0 even where nothing else is known. What a basket is, a session or a user, the channels say:
+where the evidence is thin, and where chance alone would bring the two together as often: what everybody buys goes with
+nothing in particular. A sum of them says how sure the channel is, 0..1, whatever the other candidates are: a pair seen
+once stays near 0 even where nothing else is known. What a basket is, a session or a user, the channels say:
 recall/co_visit.py, recall/neighbours.py.
 """
 
@@ -35,7 +36,11 @@ Partners = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]  # (
 
 @dataclass(frozen=True, slots=True)
 class PairCount:
-    """How pairs become scores: c_ij / sqrt((c_i + shrinkage) (c_j + shrinkage)), the `partners` best of each item."""
+    """How pairs become scores: c_ij / sqrt((c_i + shrinkage) (c_j + shrinkage)), the `partners` best of each item.
+
+    With e_ij = chance c_i c_j, what c_ij would be if the items had nothing to do with each other, a pair counts in full
+    from a standard deviation, sqrt(e_ij), above that, proportionally less below, and nothing where it lies at e_ij.
+    """
 
     partners: int
     shrinkage: float
@@ -44,9 +49,9 @@ class PairCount:
 
 def build_pairs(folder: Path, name: str, seen: Visits, items: int, count: PairCount) -> None:
     """Writes each item's best partners. Memory grows with the events, not with their pairs."""
-    sums = np.bincount(seen.rows, weights=seen.values**2, minlength=items)
+    sums = np.bincount(seen.rows, weights=seen.values**2, minlength=items).astype(np.float64)
     scale = 1.0 / np.sqrt(sums + count.shrinkage)
-    parts = [_partners(seen, entries, scale, count) for entries in _batches(seen, items)]
+    parts = [_partners(seen, entries, sums, scale, count) for entries in _batches(seen, items)]
     rows, partners, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
     sizes = np.bincount(rows, minlength=items)
     write_array(folder / f"{name}_indptr.npy", np.concatenate(([0], np.cumsum(sizes))).astype(np.int64))
@@ -63,7 +68,9 @@ def _batches(seen: Visits, items: int) -> list[NDArray[np.int64]]:
     return np.split(order, starts[1:])
 
 
-def _partners(seen: Visits, entries: NDArray[np.int64], scale: NDArray[np.float64], count: PairCount) -> Partners:
+def _partners(
+    seen: Visits, entries: NDArray[np.int64], sums: NDArray[np.float64], scale: NDArray[np.float64], count: PairCount
+) -> Partners:
     """Those of the items of `entries`, by row and best first."""
     own = np.repeat(entries, seen.sizes[entries])
     other = spans(seen.starts[entries], seen.sizes[entries])
@@ -74,7 +81,11 @@ def _partners(seen: Visits, entries: NDArray[np.int64], scale: NDArray[np.float6
     shared = seen.values[own] * seen.values[other] / (np.abs(own - other) if count.by_step else 1)
     together = np.add.reduceat(shared[order], starts) if len(starts) else shared
     rows, partners = np.divmod(pairs[order][starts], max(len(scale), 1))
-    scores = together * scale[rows] * scale[partners]
+    by_chance = np.maximum(seen.chance * sums[rows] * sums[partners], 1e-12)
+    above = np.clip((together - by_chance) / np.sqrt(by_chance), 0.0, 1.0)
+    scores = together * scale[rows] * scale[partners] * above
+    likely = scores > 0
+    rows, partners, scores = rows[likely], partners[likely], scores[likely]
     ranked = np.lexsort((partners, -scores, rows))
     ranked = ranked[place_in_run(rows[ranked]) < count.partners]
     return rows[ranked], partners[ranked], scores[ranked]

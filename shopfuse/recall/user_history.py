@@ -19,18 +19,19 @@ ReadItems = Callable[[Sequence[bytes]], tuple[NDArray[np.void], NDArray[np.bool_
 def user_history(user: UserState, items: ItemTable, read_items: ReadItems, at: float) -> History:
     """The history of a user as features and recall see it at a moment. Raises what `read_items` raises.
 
-    It is of products: a variant counts as its group, under the group's row.
+    It is of products: a variant counts as its group, under the group's row, and looks as it does itself.
     """
     if not user.present:
         return NO_HISTORY
     entries, ids = user.entries, user.item_ids
-    rows = items.groups.of_rows(items.rows(np.concatenate([ids, user.repeated])))
+    variants = items.rows(np.concatenate([ids, user.repeated]))
+    rows = items.groups.of_rows(variants)
     if items.groups.present:
         ids = np.where(rows[: len(ids)] >= 0, items.ids[rows[: len(ids)]], ids)
     item_rows, _ = read_items(ids.tolist())
     memory = _memory(user, rows[len(entries) :], items, at)
     events, moments = entries["event"].astype(np.int64), entries["at"].astype(np.float64)
-    return History(rows[: len(entries)], item_rows, events, moments, memory)
+    return History(rows[: len(entries)], variants[: len(entries)], item_rows, events, moments, memory)
 
 
 def _memory(user: UserState, rows: NDArray[np.int32], items: ItemTable, at: float) -> Memory:

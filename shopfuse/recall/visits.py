@@ -21,6 +21,9 @@ class Visits:
     values: NDArray[np.float64]  # the root of the heaviest event's weight and of the session's decay
     starts: NDArray[np.int64]  # the first entry of those that the entry makes pairs with: its session's
     sizes: NDArray[np.int64]  # how many these are
+    chance: (
+        float  # times the summed squares of two items: their summed products if they had nothing to do with each other
+    )
 
 
 def visits(sessions: Sessions, newest_items: int, half_life_s: float = np.inf) -> Visits:
@@ -31,7 +34,10 @@ def visits(sessions: Sessions, newest_items: int, half_life_s: float = np.inf) -
     starts, sizes = runs(codes)
     newest = at.max(initial=0.0)
     decay = np.exp2((at[starts] - newest) / half_life_s)
-    return Visits(rows, np.sqrt(weights * np.repeat(decay, sizes)), np.repeat(starts, sizes), np.repeat(sizes, sizes))
+    squares = weights * np.repeat(decay, sizes)
+    count = float((squares / np.repeat(sizes, sizes)).sum())  # of the sessions, where all weights are 1
+    chance = 1.0 / max(count, 1e-9)
+    return Visits(rows, np.sqrt(squares), np.repeat(starts, sizes), np.repeat(sizes, sizes), chance)
 
 
 def _once_a_session(codes: Any, rows: Any, weights: Any, at: Any) -> tuple[Any, Any, Any, Any]:

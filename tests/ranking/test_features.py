@@ -42,7 +42,7 @@ def column(table: NDArray[np.float32], name: str) -> NDArray[np.float32]:
 
 def history_of(rows: list[int], table: NDArray[np.void], events: list[int]) -> History:
     of, kinds, at = np.array(rows, np.int32), np.array(events, np.int64), np.full(len(rows), NOW - 60.0)
-    return History(of, table[rows], kinds, at, memory_of(of, CONSUMES[kinds], at, NOW))
+    return History(of, of, table[rows], kinds, at, memory_of(of, CONSUMES[kinds], at, NOW))
 
 
 def test_features_of_unknown_items_are_finite() -> None:
@@ -182,11 +182,9 @@ def test_a_damaged_user_row_is_refused() -> None:
             unpack_user(damaged)
 
 
-def test_history_tensors_put_the_newest_event_last_and_mask_unknown_items() -> None:
-    rows = items(3)
-    history = History(
-        np.array([2, -1, 0], np.int32), rows, np.array([1, 1, 4]), np.array([NOW - 7200, NOW - 50, NOW - 3600])
-    )
+def test_history_tensors_are_of_variants_put_the_newest_event_last_and_mask_unknown_items() -> None:
+    product, of = np.array([0, -1, 0], np.int32), np.array([2, -1, 0], np.int32)
+    history = History(product, of, items(3), np.array([1, 1, 4]), np.array([NOW - 7200, NOW - 50, NOW - 3600]))
     vectors = np.arange(1, 4, dtype=np.float16).repeat(128).reshape(3, 128)
 
     tensors = history_tensors(history, vectors, NOW)

@@ -40,9 +40,11 @@ def counted(sessions: Sessions) -> dict[int, list[tuple[float, int]]]:
             old_at, old_weight = by_session[int(code)].get(int(row), (-1.0, 0.0))
             by_session[int(code)][int(row)] = (max(old_at, at), max(old_weight, weight))
     products: dict[tuple[int, int], float] = defaultdict(float)
+    mean_squares = 0.0
     for seen in by_session.values():
         last = sorted(seen.items(), key=lambda entry: -entry[1][0])[:SESSION_ITEMS]
         decay = 2.0 ** ((last[0][1][0] - newest) / HALF_LIFE_S)
+        mean_squares += sum(weight for _, (_, weight) in last) * decay / len(last)
         for row, (_, weight) in last:
             for other, (_, other_weight) in last:
                 products[row, other] += (weight * other_weight) ** 0.5 * decay
@@ -50,7 +52,10 @@ def counted(sessions: Sessions) -> dict[int, list[tuple[float, int]]]:
     for (row, other), product in products.items():
         if row != other:
             sizes = (products[row, row] + SHRINKAGE) * (products[other, other] + SHRINKAGE)
-            neighbours[row].append((-product / sizes**0.5, other))
+            by_chance = products[row, row] * products[other, other] / mean_squares
+            above = min((product - by_chance) / by_chance**0.5, 1.0)
+            if above > 0:
+                neighbours[row].append((-above * product / sizes**0.5, other))
     return {row: sorted(pairs) for row, pairs in neighbours.items()}
 
 

@@ -112,8 +112,9 @@ def test_what_was_had_in_several_variants_adds_up() -> None:
 def test_pairs_are_of_products_and_bring_the_variant_that_is_selected(tmp_path: Path) -> None:
     """Rows 1 and 2 are variants of one product, which was seen with row 0 as row 1 alone."""
     groups = Groups.of(np.array([0, 1, 1, 3], np.int32))
-    sessions = np.repeat(np.arange(30), 2), np.tile(np.array([0, 1], np.int32), 30)
-    build_co_visit(tmp_path, (*sessions, np.ones(60, np.float32), np.zeros(60)), 4)
+    rows = np.append(np.tile([0, 1], 30), np.full(30, 3)).astype(np.int32)
+    sessions = np.append(np.repeat(np.arange(30), 2), np.arange(30, 60))
+    build_co_visit(tmp_path, (sessions, rows, np.ones(90, np.float32), np.zeros(90)), 4)
     index = PairIndex.open(tmp_path, "co_visit", 0.2)
     history, weight = np.array([0], np.int32), np.ones(1, np.float32)
     without_row_1 = Selection(np.array([True, False, True, True]))

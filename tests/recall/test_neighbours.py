@@ -64,10 +64,14 @@ def cosines(histories: list[list[int]], name: str) -> Cosines:
             for place, row in enumerate(items):
                 for step, follower in enumerate(items[place + 1 : place + 1 + STEPS], 1):
                     counts[row, follower] += 1 / step
-    return {
-        pair: count / ((seen[pair[0]] + SHRINKAGE) * (seen[pair[1]] + SHRINKAGE)) ** 0.5
-        for pair, count in counts.items()
-    }
+    possible = sum(len(items) * (len(items) - 1) for items in histories)
+    chance = sum(counts.values()) / possible if name == "transitions" else 1.0  # of a pair to count
+    scores = {}
+    for (row, other), count in counts.items():
+        by_chance = chance * seen[row] * seen[other] / len(histories)
+        above = min(max(count - by_chance, 0.0) / by_chance**0.5, 1.0)
+        scores[row, other] = above * count / ((seen[row] + SHRINKAGE) * (seen[other] + SHRINKAGE)) ** 0.5
+    return {pair: score for pair, score in scores.items() if score > 0}
 
 
 def sums(pairs: Cosines, history: list[int]) -> NDArray[np.float64]:
@@ -118,6 +122,7 @@ def test_the_best_come_first_and_only_selected_ones(tmp_path: Path, name: str) -
 def test_an_item_keeps_its_nearest_neighbours(tmp_path: Path) -> None:
     users = np.repeat(np.arange(60), 21)  # all of them had item 0, and others in ever larger numbers
     rows = np.where(np.arange(len(users)) % 21 == 0, 0, 1 + (np.arange(len(users)) * 37) % (ITEMS - 1))
+    users, rows = np.append(users, 60 + np.arange(600)), np.append(rows, np.full(600, ITEMS - 1))  # others, who did not
     events = (users, rows.astype(np.int32), np.ones(len(users), np.float32), np.arange(len(users)) * 1.0)
     index = opened(tmp_path, "neighbours", events)
     pairs = cosines(newest(events), "neighbours")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shopfuse.ranking.channels import SIMILAR
+from shopfuse.ranking.channels import CHANNEL_COLUMN, SIMILAR
 from shopfuse.ranking.fusion import FUSION_METHODS, fuse
 from shopfuse.ranking.item import CatalogueItem
 from shopfuse.recall.channels import channel_scores, pool
@@ -29,10 +29,12 @@ VECTORS = (VECTORS / np.linalg.norm(VECTORS, axis=1, keepdims=True)).astype(np.f
 EVEN = np.full(PHONES + SHOES, 0.2, np.float32)  # no item is more popular than another
 
 
-def together(sessions: int) -> Sessions:
-    """So many sessions, of as many users, in which the seed was bought with one shoe."""
-    codes = np.repeat(np.arange(sessions), 2)
-    rows = np.tile(np.array([SEED, SHOE], np.int32), sessions)
+def together(sessions: int, others: int = 500) -> Sessions:
+    """So many sessions, of as many users, in which the seed was bought with one shoe, and those of others, who bought
+    any of the other items."""
+    codes = np.append(np.repeat(np.arange(sessions), 2), sessions + np.arange(others))
+    rest = [row for row in range(PHONES + SHOES) if row not in (SEED, SHOE)]
+    rows = np.append(np.tile([SEED, SHOE], sessions), np.resize(rest, others)).astype(np.int32)
     return codes, rows, np.full(len(rows), 3.0, np.float32), np.arange(len(rows)) * 1.0
 
 
@@ -81,3 +83,18 @@ def test_many_shared_sessions_may(tmp_path: Path, method: str) -> None:
     ranking = similar(shop(tmp_path, together(500)), method)
 
     assert ranking[0] == SHOE
+
+
+@pytest.mark.parametrize("method", FUSION_METHODS)
+def test_what_everybody_bought_goes_with_nothing_in_particular(tmp_path: Path, method: str) -> None:
+    """Forty users bought the shoe, whatever else they bought, and half of them the seed: that is what chance brings."""
+    codes = np.repeat(np.arange(40), 2)
+    rows = np.tile(np.array([SHOE, SEED, SHOE, PHONES - 1], np.int32), 20)
+    indexes = shop(tmp_path, (codes, rows, np.full(80, 3.0, np.float32), np.arange(80) * 1.0))
+    ranking = similar(indexes, method)
+
+    assert (ranking[: PHONES // 2] < PHONES).all()
+    for name in ("co_visit", "neighbours"):
+        column = CHANNEL_COLUMN[name]
+        scores, _ = channel_scores(indexes, np.array([SHOE], np.int32), query_like(indexes, SEED))
+        assert scores[0, column] == 0.0, name

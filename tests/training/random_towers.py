@@ -89,6 +89,7 @@ def random_task() -> TowerTask:
         query_vectors=rng.standard_normal((QUERIES, TEXT)).astype(np.float32),
         exposure=rng.random(ITEMS).astype(np.float32),
         start=np.zeros((ITEMS, 64), np.float32),
+        product=np.arange(ITEMS, dtype=np.int32),
         seed=1,
         settings=SETTINGS,
     )

@@ -52,7 +52,7 @@ def _measured(context: ReportContext, part: ScoredCases) -> dict[str, tuple[NDAr
     """(NDCG@10 when only new items may be shown, recall@100 of new items among all) of the rows, by case."""
     bench = context.bench
     random = np.random.default_rng(context.seed)
-    cold = random.random(len(bench.catalogue)) < COLD_SHARE
+    cold = (random.random(len(bench.catalogue)) < COLD_SHARE)[bench.catalogue.group]
     all_cases = [_wanting(case, cold) for case in part.cases.cases]
     places = [place for place, case in enumerate(all_cases) if case.grades.any()]
     if not places:

@@ -64,7 +64,8 @@ def cut_histories(
         entries = histories.entries(case.user, end if case.at is None else case.at)
         kept.append(entries[len(entries) - depth :] if depth < len(entries) else entries)
     starts = np.concatenate([[0], np.cumsum([len(entries) for entries in kept])]).astype(np.int64)
-    cut = UserHistories(histories.events.take(np.concatenate(kept)), starts)
+    places = np.concatenate(kept)
+    cut = UserHistories(histories.events.take(places), histories.variants[places], starts)
     return cut, [replace(case, user=place) for place, case in enumerate(cases)]
 
 

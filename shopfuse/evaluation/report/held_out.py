@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shopfuse.evaluation.offline.judged_cases import JudgedCase
+from shopfuse.evaluation.offline.judged_cases import JudgedCase, product_grades
 from shopfuse.ranking.user_state import PURCHASED, stronger
+from shopfuse.recall.groups import Groups
 from shopfuse.training.checkpoints.shop_models import ShopModels
 from shopfuse.training.data.catalogue import Catalogue
 from shopfuse.training.data.event_log import IMPRESSION, EventLog, Events
@@ -76,18 +77,17 @@ def request_cases(
     wanted = [bool(query) == (surface == "search") for query in log.requests.query]
     outcomes = _outcomes(log.events.engaged, "request")
     codes = [code for code in sorted(outcomes) if log.requests.at[code] >= since and wanted[code]]
-    bought = _Purchases(log.events)
+    bought, groups = _Purchases(log.events), Groups.of(catalogue.group)
     cases = []
     for code in _drawn(codes, most, seed):
         allowed, at, user = catalogue.available.copy(), float(log.requests.at[code]), int(log.requests.user[code])
         if surface == "recommend":
-            allowed[bought.before(user, at)] = False
-        grades = _grades(outcomes[code], allowed)
+            allowed &= ~np.isin(groups.code, groups.code[bought.before(user, at)])
+        grades = _grades(outcomes[code], allowed, groups)
         if grades.any():
             requests = log.requests
-            cases.append(
-                JudgedCase(requests.query[code], user, requests.scene[code], grades, allowed, at, requests.device[code])
-            )
+            query, scene, device = requests.query[code], requests.scene[code], requests.device[code]
+            cases.append(JudgedCase(query, user, scene, grades, allowed, at, device, groups=groups))
     return cases
 
 
@@ -102,17 +102,16 @@ def visit_cases(log: EventLog, catalogue: Catalogue, since: float, most: int, se
     first: dict[int, int] = {}
     for place, session in enumerate(late.session.tolist()):
         first.setdefault(session, place)
-    outcomes = _outcomes(late, "session")
+    outcomes, groups = _outcomes(late, "session"), Groups.of(catalogue.group)
     cases = []
     for session in _drawn([code for code in sorted(outcomes) if len(outcomes[code]) > 1], most, seed):
         start = first[session]
         like, at = int(late.row[start]), float(late.at[start])
-        allowed = catalogue.available.copy()
-        allowed[like] = False
-        grades = _grades(outcomes[session], allowed)
+        allowed = catalogue.available & (groups.code != groups.code[like])
+        grades = _grades(outcomes[session], allowed, groups)
         if grades.any():
             scene = scenes[int(late.scene[start]) + 1]
-            cases.append(JudgedCase("", int(late.user[start]), scene, grades, allowed, at, seed=like))
+            cases.append(JudgedCase("", int(late.user[start]), scene, grades, allowed, at, seed=like, groups=groups))
     return cases
 
 
@@ -147,11 +146,12 @@ def _outcomes(engaged: Events, by: str) -> dict[int, dict[int, int]]:
     return strongest
 
 
-def _grades(outcomes: dict[int, int], allowed: NDArray[np.bool_]) -> NDArray[np.float32]:
-    grades = np.zeros(len(allowed), np.float32)
-    for row, kind in outcomes.items():
-        grades[row] = GAIN[kind]
-    return grades * allowed
+def _grades(outcomes: dict[int, int], allowed: NDArray[np.bool_], groups: Groups) -> NDArray[np.float32]:
+    """Of the products that can be shown: by any variant, as they would be."""
+    rows = np.array(list(outcomes), np.int32)
+    shown = np.isin(groups.code[rows], groups.code[allowed])
+    gains = np.array([GAIN[kind] for kind in outcomes.values()], np.float32)
+    return product_grades(groups, rows[shown], gains[shown])
 
 
 def _drawn(codes: list[int], most: int, seed: int) -> Iterator[int]:

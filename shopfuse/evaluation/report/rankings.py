@@ -45,10 +45,9 @@ class Measures:
 
 
 def best_rows(case: JudgedCase, scores: NDArray[np.float32], most: int = POOL) -> Ranking:
-    """The allowed items that were scored, best first, at most `most`; equal scores keep the order of the rows."""
+    """The allowed items that were scored, best first, a product once, at most `most`; equal scores by row."""
     rows = np.flatnonzero(case.allowed & (scores > OUTSIDE)).astype(np.int32)
-    best: Ranking = rows[np.argsort(-scores[rows], kind="stable")[:most]]
-    return best
+    return case.products(rows[np.argsort(-scores[rows], kind="stable")])[:most]
 
 
 def rank_all(cases: Sequence[JudgedCase], scorer: Scorer) -> list[Ranking]:

@@ -54,6 +54,23 @@ class Events:
         groups' lowest rows."""
         return replace(self, row=codes[self.row])
 
+    def as_shown(self, codes: NDArray[np.int32]) -> Events:
+        """The same events, what was done with a variant that a request did not show being done with the one that it
+        showed of the product: that is what the request was good for. `codes` [N] as in of_groups."""
+        shown = self.take((self.kind == IMPRESSION) & (self.request >= 0))
+        products, first = np.unique(self._in_requests(shown.request, codes[shown.row]), return_index=True)
+        if len(products) == 0:
+            return self
+        own = self._in_requests(self.request, codes[self.row])
+        place = np.minimum(np.searchsorted(products, own), len(products) - 1)
+        moved = (self.kind != IMPRESSION) & (self.request >= 0) & (products[place] == own)
+        moved &= ~np.isin(self._in_requests(self.request, self.row), self._in_requests(shown.request, shown.row))
+        return replace(self, row=np.where(moved, shown.row[first[place]], self.row))
+
+    def _in_requests(self, request: NDArray[np.int32], row: NDArray[np.int32]) -> NDArray[np.int64]:
+        """A key of each pair."""
+        return request.astype(np.int64) * (int(self.row.max(initial=0)) + 1) + row
+
     @property
     def engaged(self) -> Events:
         """Without impressions."""

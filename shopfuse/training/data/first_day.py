@@ -17,7 +17,7 @@ from shopfuse.training.data.item_statistics import price_percentiles
 Floats = NDArray[np.float64]
 
 SHOWCASE = 0.25  # of the popular channel, the first item's without events: nobody may call it popular
-SURE_EVENTS = 10.0  # of the most popular item: with so many, what is popular is half believed
+SURE_USERS = 30.0  # of the most popular item: with so many, what is popular is half believed
 SIZE_POWER = 0.25  # a category 16 times as large comes twice as often
 EXTREME = 0.1  # share of a category's prices, at either end, that are perhaps mistakes
 # What makes an item presentable, and how much each part counts.
@@ -25,16 +25,26 @@ NEW, IMAGE, PRICE, DESCRIPTION, ATTRIBUTES, BRAND = 1.0, 1.0, 1.0, 0.5, 0.5, 0.5
 
 
 def popular_scores(popularity: NDArray[np.float32], events: Events, catalogue: Catalogue) -> NDArray[np.float32]:
-    """What the popular channel says of each item, [N], 0..1: `popularity`, as far as the `events` suffice for it, and
+    """What the popular channel says of each item, [N], 0..1: `popularity`, as far as there are people who made it, and
     below the least popular item those that nobody engaged with, in showcase order."""
-    most = float(np.bincount(events.engaged.row, minlength=1).max())
-    believed = popularity.astype(np.float64) * most / (most + SURE_EVENTS)
+    most = _most_users(events.engaged)
+    believed = popularity.astype(np.float64) * most / (most + SURE_USERS)
     lowest = float(believed[believed > 0].min(initial=2.0 * SHOWCASE))
     places = np.empty(len(catalogue))
     places[showcase_order(catalogue)] = np.arange(len(catalogue))
     showcase = lowest / 2.0 * (1.0 - places / max(len(catalogue), 1))
     scores: NDArray[np.float32] = np.where(believed > 0, believed, showcase).astype(np.float32)
     return scores
+
+
+def _most_users(engaged: Events) -> float:
+    """How many people engaged with one item, at most: users, sessions where the user is unknown, else events."""
+    users, sessions = (int(codes.max(initial=-1)) + 1 for codes in (engaged.user, engaged.session))
+    unnamed = users + np.where(engaged.session >= 0, engaged.session, sessions + np.arange(len(engaged)))
+    people = np.where(engaged.user >= 0, engaged.user, unnamed).astype(np.int64)
+    items = int(engaged.row.max(initial=0)) + 1
+    rows = np.unique(people * items + engaged.row) % items
+    return float(np.bincount(rows, minlength=1).max())
 
 
 def showcase_order(catalogue: Catalogue) -> NDArray[np.int64]:

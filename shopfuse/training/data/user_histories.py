@@ -23,7 +23,8 @@ from shopfuse.training.data.event_log import EventLog, Events
 class UserHistories:
     """Engaged events by user, then time."""
 
-    events: Events
+    events: Events  # of products
+    variants: NDArray[np.int32]  # [events] the row of each event's own item
     starts: NDArray[np.int64]  # first event of each user, and the end: [users + 1]
 
     def span(self, user: int, at: float) -> tuple[int, int]:
@@ -49,7 +50,7 @@ class UserHistories:
         kinds = self.events.kind[entries].astype(np.int64)
         known, repeats, visited = self.remembered(user, at)
         memory = Memory(known, item_rows["category"][known], repeats, visited, at)
-        return History(rows, item_rows[rows], kinds, self.events.at[entries], memory)
+        return History(rows, self.variants[entries], item_rows[rows], kinds, self.events.at[entries], memory)
 
     def remembered(self, user: int, at: float) -> tuple[NDArray[np.int32], NDArray[np.void], NDArray[np.void]]:
         """What came of each item, and of all: rows [m], REPEAT [m] and REPEAT [1], from all the user's events before
@@ -62,10 +63,11 @@ class UserHistories:
 def user_histories(events: Events, users: int, groups: NDArray[np.int32] | None = None) -> UserHistories:
     """The histories of users 0 .. users-1; events without a user belong to nobody's. With the codes of product groups
     [N] they are of products, as serving reads them: what was bought in one variant counts for the group."""
-    engaged = (events if groups is None else events.of_groups(groups)).engaged
+    engaged = events.engaged
     engaged = engaged.take(engaged.user >= 0)
     engaged = engaged.take(np.lexsort((engaged.at, engaged.user)))  # stable: ties keep the order of the log
-    return UserHistories(engaged, np.searchsorted(engaged.user, np.arange(users + 1)).astype(np.int64))
+    products = engaged if groups is None else engaged.of_groups(groups)
+    return UserHistories(products, engaged.row, np.searchsorted(engaged.user, np.arange(users + 1)).astype(np.int64))
 
 
 def user_states(log: EventLog, item_ids: list[str], at: float) -> dict[str, UserState]:

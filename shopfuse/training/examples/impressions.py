@@ -211,11 +211,13 @@ class Replay:
         logged.channel_scores[place, :count], logged.channel_mask[place, :count] = scores, mask
 
     def _negatives(self, impressions: ImpressionList, request: ReplayedRequest) -> NDArray[np.int32]:
-        """Candidates of the pool, and a few items from anywhere, that were not shown."""
-        others = np.setdiff1d(pool(self._snapshot.indexes, request.query, request.surface), impressions.rows)
+        """Candidates of the pool, and a few items from anywhere, of products that were not shown."""
+        shown = self._snapshot.indexes.items.groups.variants(impressions.rows)[0]
+        known = np.concatenate([impressions.rows, shown])
+        others = np.setdiff1d(pool(self._snapshot.indexes, request.query, request.surface), known)
         recalled = self._random.choice(others, min(RECALLED, len(others)), replace=False)
         anywhere = self._random.integers(0, len(self._catalogue), ANYWHERE).astype(np.int32)
-        return np.concatenate([recalled, np.setdiff1d(anywhere, np.concatenate([impressions.rows, recalled]))])
+        return np.concatenate([recalled, np.setdiff1d(anywhere, np.concatenate([known, recalled]))])
 
     def _recalled(
         self, visit: ImpressionList, request: ReplayedRequest

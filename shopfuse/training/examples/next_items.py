@@ -27,12 +27,14 @@ HOUR_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Windows [w] of consecutive events of one user: those from `starts` up to `ends` of the events, oldest first.
+    """Windows [w] of consecutive events of one user: those from `starts` up to `ends` of the events, oldest first. What
+    comes next is a product, what came before are the variants that they were.
 
     The columns are of all events [e] by user, then time. Only events at `since` or later are targets.
     """
 
     row: NDArray[np.int32]
+    variant: NDArray[np.int32]
     kind: NDArray[np.int8]
     at: NDArray[np.float64]
     scene: NDArray[np.int8]
@@ -96,7 +98,7 @@ def _spans(histories: UserHistories, until: float) -> tuple[NDArray[np.int64], N
 
 def _windows(histories: UserHistories, first: NDArray[np.int64], last: NDArray[np.int64]) -> Windows:
     events = histories.events
-    return Windows(events.row, events.kind, events.at, events.scene, first, last)
+    return Windows(events.row, histories.variants, events.kind, events.at, events.scene, first, last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,19 +132,22 @@ class NextItemBatch:
 
 @dataclass(frozen=True, slots=True)
 class NextItemSampler:
-    """Draws the items that targets are compared with: `count` of all, evenly, and the batch's own targets.
+    """Draws the products that targets are compared with: `count` of all, evenly, and the batch's own targets.
 
     Their logits are raised by -log of how likely each is to be there (the logQ correction of Bengio and Senecal, 2008),
-    so that the softmax over them is, on average, the one over all items.
+    so that the softmax over them is, on average, the one over all products.
     """
 
     frequency: NDArray[np.float32]  # [N] how likely a target is to be each item
+    products: NDArray[np.int32]  # [P] the rows that stand for one
     count: int
 
     @classmethod
-    def of(cls, windows: Windows, items: int, count: int) -> NextItemSampler:
-        counts = np.bincount(windows.row, minlength=items).astype(np.float32)
-        return cls(counts / max(float(counts.sum()), 1.0), min(count, items))
+    def of(cls, windows: Windows, product: NDArray[np.int32], count: int) -> NextItemSampler:
+        """`product` [N]: the row that stands for each item's product."""
+        counts = np.bincount(windows.row, minlength=len(product)).astype(np.float32)
+        products = np.unique(product)
+        return cls(counts / max(float(counts.sum()), 1.0), products, min(count, len(products)))
 
     def batch(self, windows: Windows, random: np.random.Generator) -> NextItemBatch:
         lengths = windows.lengths
@@ -151,8 +156,8 @@ class NextItemSampler:
         mask = places >= windows.starts[:, None]
         entry = np.where(mask, places, 0)
         following = np.where(mask, places + 1, 0)
-        item, target = windows.row[entry], windows.row[following]
-        wanted = _some(mask & (target != item) & (windows.at[following] >= windows.since), random)
+        item, target = windows.variant[entry], windows.row[following]
+        wanted = _some(mask & (target != windows.row[entry]) & (windows.at[following] >= windows.since), random)
         weight = np.where(wanted, EVENT_WEIGHT[windows.kind[following]], 0.0).astype(np.float32)
         some = wanted & (np.cumsum(wanted).reshape(wanted.shape) % MODALITY_SHARE == 1)
         compared = np.unique(np.concatenate([target[wanted], self._drawn(random)]))
@@ -177,16 +182,15 @@ class NextItemSampler:
         )
 
     def _drawn(self, random: np.random.Generator) -> NDArray[np.int32]:
-        items = len(self.frequency)
-        if self.count == items:
-            return np.arange(items, dtype=np.int32)
-        return random.integers(0, items, self.count).astype(np.int32)
+        if self.count == len(self.products):
+            return self.products
+        drawn: NDArray[np.int32] = self.products[random.integers(0, len(self.products), self.count)]
+        return drawn
 
     def _correction(self, compared: NDArray[np.int32], targets: int) -> NDArray[np.float32]:
-        items = len(self.frequency)
-        if self.count == items:
+        if self.count == len(self.products):
             return np.zeros(len(compared), np.float32)
-        missed = (1 - 1 / items) ** self.count * np.exp(-targets * self.frequency[compared])
+        missed = (1 - 1 / len(self.products)) ** self.count * np.exp(-targets * self.frequency[compared])
         correction: NDArray[np.float32] = -np.log1p(-missed).astype(np.float32)
         return correction
 

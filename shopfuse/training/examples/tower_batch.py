@@ -23,7 +23,7 @@ class TowerBatch:
     rows: Tensor
     clicked: Tensor  # [B]
     negatives: Tensor  # [n] shared by the batch
-    hit: Tensor  # [B, n] where a negative is the very item that was clicked
+    hit: Tensor  # [B, n] where a negative is of the product that was clicked
     beside: Tensor  # [B, o] unclicked items of the click's own list
     missing: Tensor  # [B, o] where the list had no further item
     slot: Tensor  # [B, 1] of the click
@@ -59,8 +59,13 @@ class TowerBatch:
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "users"}
 
 
-def tower_batch(examples: TowerExamples, negatives: Tensor, others: int, random: torch.Generator) -> TowerBatch:
-    """The batch of `examples` with shared `negatives` (item rows [n]) and `others` random items of each list."""
+def tower_batch(
+    examples: TowerExamples, negatives: Tensor, others: int, random: torch.Generator, product: Tensor
+) -> TowerBatch:
+    """The batch of `examples` with shared `negatives` (item rows [n]) and `others` random items of each list.
+
+    `product` [N] names the product of each item.
+    """
     items = torch.from_numpy(examples.item.astype(np.int64))
     picked = torch.rand(examples.others.shape, generator=random).argsort(1)[:, :others]
     beside = torch.from_numpy(examples.others.astype(np.int64)).gather(1, picked)
@@ -72,7 +77,7 @@ def tower_batch(examples: TowerExamples, negatives: Tensor, others: int, random:
         rows=rows,
         clicked=clicked,
         negatives=shared,
-        hit=items[:, None] == negatives[None, :],
+        hit=product[items][:, None] == product[negatives][None, :],
         beside=listed.reshape(beside.shape),
         missing=beside < 0,
         slot=torch.from_numpy(examples.position.astype(np.int64)).unsqueeze(-1),

@@ -45,7 +45,7 @@ def user_inputs(
     at = requests.at[codes]
     spans = [histories.span(user, moment) for user, moment in zip(requests.user[codes], at, strict=True)]
     events = histories.events
-    past = padded_histories(events.row, events.kind, events.at, np.array(spans, np.int64).reshape(-1, 2), at)
+    past = padded_histories(histories.variants, events.kind, events.at, np.array(spans, np.int64).reshape(-1, 2), at)
     contexts = [
         context_features(request_context(requests, code), int(length), scenes)
         for code, length in zip(codes.tolist(), past.mask.sum(1), strict=True)

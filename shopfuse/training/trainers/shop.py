@@ -112,6 +112,7 @@ def shop_data(
     progress: Progress,
 ) -> ShopData:
     histories = user_histories(log.events, len(log.users), catalogue.group)
+    log = replace(log, events=log.events.as_shown(catalogue.group))
     settings = settings_of(workspace.root)
     return ShopData(workspace, catalogue, log, histories, text_vectors, encode_texts, seed, progress, settings)
 
@@ -213,7 +214,7 @@ def train_content(data: ShopData, cut: float, queries: Queries) -> TrainedConten
     """The image encoder and the towers, from the events before the cut."""
     images, task = tower_task(data, cut, queries)
     towers, metrics = train_towers(task, progress=data.progress)
-    behaviour, inputs = towers.behaviour.weight.detach().clone(), task.inputs
+    behaviour, inputs = towers.behaviour.weight.detach()[task.product], task.inputs
     final = ItemInputs(inputs.text, inputs.image, behaviour, inputs.attributes, inputs.presence)
     if not (task.examples.query >= 0).any():  # no search taught it what a query means: what its item's text does
         vectors, _ = encode_items(towers.item, final)
@@ -232,7 +233,8 @@ def tower_task(data: ShopData, cut: float, queries: Queries) -> tuple[ShopImages
         seed=data.seed,
         progress=data.progress,
     )
-    engaged = np.bincount(events.engaged.row, minlength=len(data.catalogue))
+    of_products = events.of_groups(data.catalogue.group)
+    engaged = np.bincount(of_products.engaged.row, minlength=len(data.catalogue))[data.catalogue.group]
     placeholder = np.zeros((len(data.catalogue), TOKEN), np.float32)
     inputs = item_inputs(
         data.text_vectors,
@@ -253,7 +255,8 @@ def tower_task(data: ShopData, cut: float, queries: Queries) -> tuple[ShopImages
         inputs=inputs,
         query_vectors=queries.vectors,
         exposure=log_exposure(events, len(data.catalogue)),
-        start=id_start(user_events(events), len(data.catalogue), data.seed),
+        start=id_start(user_events(of_products), len(data.catalogue), data.seed),
+        product=data.catalogue.group,
         seed=data.seed,
         settings=settings,
     )

@@ -79,6 +79,7 @@ class TowerTask:
     query_vectors: NDArray[np.float32]  # [n, D_TEXT]
     exposure: NDArray[np.float32]  # [N] log impressions
     start: NDArray[np.float32]  # [N, TOKEN] id embeddings to begin with
+    product: NDArray[np.int32]  # [N] the row whose id embedding an item has: its product's
     seed: int
     settings: TowerTraining
 

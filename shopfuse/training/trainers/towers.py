@@ -80,7 +80,8 @@ class _Run:
         self.random = torch.Generator().manual_seed(task.seed)
         self.draws = np.random.default_rng(task.seed)
         compared = self.settings.negatives if len(task.examples) else self.settings.compared
-        self.sampler = NextItemSampler.of(task.windows, len(task.inputs), compared)
+        self.product = torch.from_numpy(task.product.astype(np.int64)).to(self.device)
+        self.sampler = NextItemSampler.of(task.windows, task.product, compared)
         self.held_out = int(self.settings.validation_share * len(self.examples))
         self.table = torch.zeros(len(self.inputs) + 1, VECTOR, device=self.device)  # the last row is nobody's
 
@@ -158,7 +159,7 @@ class _Run:
         return torch.multinomial(self.exposure, count, replacement=True, generator=random)
 
     def _clicks(self, chosen: NDArray[np.int64], negatives: Tensor, random: torch.Generator) -> TowerBatch:
-        return tower_batch(self.examples.take(chosen), negatives, self.settings.others, random)
+        return tower_batch(self.examples.take(chosen), negatives, self.settings.others, random, self.product.cpu())
 
     @torch.no_grad()
     def _refresh(self) -> None:
@@ -249,7 +250,7 @@ class _Run:
         if noise is not None:
             added = noise.to(self.device).split([text.shape[1], image.shape[1]], dim=1)  # type: ignore[no-untyped-call]
             text, image = text + added[0] * presence[:, :1], image + added[1] * presence[:, 1:2]
-        vectors, tokens = self.towers.item(text, image, self.towers.behaviour(rows), attributes, presence)
+        vectors, tokens = self.towers.item(text, image, self.towers.behaviour(self.product[rows]), attributes, presence)
         return vectors, tokens
 
     def _click_loss(self, batch: TowerBatch, presence: Tensor, noise: Tensor | None = None) -> Tensor:

@@ -41,15 +41,15 @@ def catalogue(**changes: list[Any]) -> Catalogue:
     return load_catalogue(frame, pl.Series([f"i{row:03d}" for row in range(count)]))
 
 
-def events(rows: list[int]) -> Events:
-    """One look at each."""
+def events(rows: list[int], user: int = -1) -> Events:
+    """One look at each, by people whom nobody knows, or all by one user."""
     count = len(rows)
     nobody = np.full(count, -1, np.int32)
     return Events(
         at=np.arange(count, dtype=np.float64),
         kind=np.full(count, EVENT_CODES["view_item"], np.int8),
         row=np.array(rows, np.int32),
-        user=nobody,
+        user=np.full(count, user, np.int32),
         session=nobody,
         request=nobody,
         position=np.full(count, -1, np.int16),
@@ -136,6 +136,14 @@ def test_a_few_events_make_nothing_popular() -> None:
     once, often = (popular_scores(popularity, events([3] * times), shop)[3] for times in (1, 1000))
 
     assert once < 0.1 < 0.9 < often
+
+
+def test_many_events_of_one_user_make_nothing_popular() -> None:
+    shop, popularity = catalogue(), np.zeros(len(KINDS), np.float32)
+    popularity[3] = 1.0
+    once, often = (popular_scores(popularity, events([3] * times, user=7), shop)[3] for times in (1, 1000))
+
+    assert once == often < 0.1
 
 
 def test_an_empty_catalogue_has_an_empty_order() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -69,3 +71,27 @@ def test_a_purchase_in_one_variant_is_remembered_of_the_product(catalogue: Catal
 
     assert rows.tolist() == [0, 1]
     assert repeats["bought"].tolist() == [2, 0] and repeats["occasions"].tolist() == [2, 1]
+
+
+def test_a_history_tells_which_variants_they_were(catalogue: Catalogue) -> None:
+    deeds = events((3, "view_item", 40.0), (1, "view_item", 30.0), (0, "view_item", 10.0))
+    history = user_histories(deeds, 1, catalogue.group).history(0, NOW, item_rows_at(catalogue, deeds, NOW))
+
+    assert history.rows.tolist() == [0, 1, 0]
+    assert history.variants.tolist() == [3, 1, 0]
+
+
+def test_what_came_of_another_variant_came_of_the_one_that_was_shown(catalogue: Catalogue) -> None:
+    deeds = events(
+        *((0, "impression", 9.0), (1, "impression", 9.0)),  # request 5 showed one variant,
+        *((0, "select_item", 8.0), (3, "purchase", 7.0), (2, "purchase", 7.0)),
+        *((0, "impression", 6.0), (3, "impression", 6.0)),  # request 6 both,
+        *((3, "purchase", 5.0),),
+        *((3, "purchase", 4.0),),  # and nothing led to this
+    )
+    deeds = replace(deeds, request=np.array([5, 5, 5, 5, 5, 6, 6, 6, -1], np.int32))
+
+    assert deeds.as_shown(catalogue.group).row.tolist() == [0, 1, 0, 0, 2, 0, 3, 3, 3]
+    alone = np.arange(4, dtype=np.int32)
+    assert deeds.as_shown(alone).row.tolist() == deeds.row.tolist()
+    assert len(deeds.take(np.zeros(0, np.int64)).as_shown(catalogue.group)) == 0

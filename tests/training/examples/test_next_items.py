@@ -10,6 +10,7 @@ from shopfuse.training.data.user_histories import UserHistories, user_histories
 from shopfuse.training.examples.next_items import NextItemBatch, NextItemSampler, windows_before, windows_since
 
 ITEMS = 30
+EVERY = np.arange(ITEMS, dtype=np.int32)  # each is a product of its own
 
 
 def histories(*lengths: int) -> UserHistories:
@@ -33,7 +34,7 @@ def histories(*lengths: int) -> UserHistories:
 def whole(past: UserHistories, count: int = ITEMS) -> NextItemBatch:
     """One batch of all windows, compared with every item unless fewer are asked for."""
     windows = windows_before(past, np.inf, 1000)
-    return NextItemSampler.of(windows, ITEMS, count).batch(windows, np.random.default_rng(0))
+    return NextItemSampler.of(windows, EVERY, count).batch(windows, np.random.default_rng(0))
 
 
 def test_every_event_but_a_users_first_is_a_target_once() -> None:
@@ -60,7 +61,7 @@ def test_nothing_at_or_after_the_cut_is_in_a_window() -> None:
 def test_later_windows_only_want_what_came_after_the_cut() -> None:
     cut = 1e9 + 10 * 3600.0
     windows = windows_since(histories(20, 5, 12), cut, np.inf, 1000)
-    batch = NextItemSampler.of(windows, ITEMS, ITEMS).batch(windows, np.random.default_rng(0))
+    batch = NextItemSampler.of(windows, EVERY, ITEMS).batch(windows, np.random.default_rng(0))
 
     assert len(windows) == 2  # the second user did nothing after it
     assert int((batch.weight > 0).sum()) == 10 + 2
@@ -99,7 +100,7 @@ def test_shorter_windows_are_padded_in_front() -> None:
 
 def test_the_softmax_over_a_sample_is_on_average_the_one_over_all() -> None:
     windows = windows_before(histories(*[3] * 300), np.inf, 1000)
-    sampler = NextItemSampler.of(windows, ITEMS, 8)
+    sampler = NextItemSampler.of(windows, EVERY, 8)
     logits = np.random.default_rng(0).normal(size=ITEMS)
     drawn = np.random.default_rng(1)
     sums = []
@@ -109,3 +110,15 @@ def test_the_softmax_over_a_sample_is_on_average_the_one_over_all() -> None:
         sums.append(np.exp(raised).sum())
 
     assert np.mean(sums) == pytest.approx(np.exp(logits).sum(), rel=0.1)
+
+
+@pytest.mark.parametrize("count", [4, ITEMS])
+def test_what_comes_next_is_a_product_which_no_variant_of_it_is_compared_with(count: int) -> None:
+    product = EVERY // 3 * 3  # three variants each
+    past = user_histories(histories(6, 9).events, 2, product)
+    windows = windows_before(past, np.inf, 1000)
+    batch = NextItemSampler.of(windows, product, count).batch(windows, np.random.default_rng(0))
+    before = batch.rows[batch.history[batch.mask > 0]].numpy()
+
+    assert set(batch.rows[batch.compared].tolist()) <= set(product.tolist())
+    assert np.unique(before % 3).tolist() == [0, 1, 2]  # of the history it knows which one it was

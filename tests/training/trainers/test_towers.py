@@ -11,7 +11,7 @@ from shopfuse.ranking.tensors import MODALITIES, TOKEN, VECTOR
 from shopfuse.training.examples.clicks import class_balance
 from shopfuse.training.examples.tower_batch import tower_batch
 from shopfuse.training.trainers.tower_losses import TowerHeads, tower_loss
-from shopfuse.training.trainers.tower_task import TowerTask
+from shopfuse.training.trainers.tower_task import TowerTask, new_towers
 from shopfuse.training.trainers.towers import train_towers, with_gaps
 from shopfuse.training.trainers.tuned_settings import with_values
 from tests.training.random_towers import CLICKS, ITEMS, SETTINGS, random_task
@@ -57,7 +57,7 @@ def test_the_newest_clicks_are_held_out_from_training(task: TowerTask) -> None:
 def test_the_mean_over_the_shards_of_a_batch_is_the_loss_of_the_batch(task: TowerTask, world_size: int) -> None:
     random = torch.Generator().manual_seed(0)
     size = 64
-    batch = tower_batch(task.examples.take(np.arange(size)), torch.arange(0, ITEMS, 4), 8, random)
+    batch = tower_batch(task.examples.take(np.arange(size)), torch.arange(0, ITEMS, 4), 8, random, torch.arange(ITEMS))
     users = torch.randn(size, VECTOR, generator=random)
     queries = torch.randn(size, VECTOR, generator=random) * batch.searched.unsqueeze(-1)
     vectors = normalize(torch.randn(len(batch.rows), VECTOR, generator=random), dim=-1)
@@ -113,3 +113,22 @@ def test_rare_outcomes_count_more_and_the_record_says_how_much(task: TowerTask) 
     assert sum(part["clicks"] for part in balance.values()) == CLICKS
     assert sum(part["share"] for part in balance.values()) == pytest.approx(1.0, abs=1e-3)
     assert balance["purchase"]["weight"] > balance["add_to_cart"]["weight"] > balance["select_item"]["weight"] == 1.0
+
+
+def test_variants_of_the_clicked_product_are_no_wrong_answers(task: TowerTask) -> None:
+    product, negatives = torch.arange(ITEMS) // 2 * 2, torch.arange(ITEMS)
+    batch = tower_batch(task.examples.take(np.arange(8)), negatives, 8, torch.Generator().manual_seed(0), product)
+
+    for clicked, hit in zip(task.examples.item[:8].tolist(), batch.hit, strict=True):
+        assert negatives[hit].tolist() == [clicked // 2 * 2, clicked // 2 * 2 + 1]
+
+
+def test_variants_learn_one_id_embedding(task: TowerTask) -> None:
+    product = (np.arange(ITEMS) // 2 * 2).astype(np.int32)
+    of_groups = replace(task, product=product, settings=replace(SETTINGS, epochs=1))
+    before = new_towers(of_groups).behaviour.weight.detach()
+    after = train_towers(of_groups)[0].behaviour.weight.detach()
+    moved = (after != before).any(1).numpy()
+
+    assert moved[product == np.arange(ITEMS)].any()
+    assert not moved[product != np.arange(ITEMS)].any()
