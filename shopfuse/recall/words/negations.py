@@ -29,6 +29,20 @@ BEFORE: dict[str, tuple[str, ...]] = {
     "ro": ("fara", "fără"),
     "sv": ("ingen",),
 }
+# Of queries alone, and behind a word: "printer not epson". Items write "not only red", and "do not disturb" is a name.
+BETWEEN: dict[str, tuple[str, ...]] = {
+    "da": ("ikke", "undtagen"),
+    "de": ("nicht", "außer"),
+    "en": ("not", "except"),
+    "es": ("excepto",),
+    "fr": ("sauf",),
+    "it": ("tranne",),
+    "nl": ("niet", "behalve"),
+    "no": ("ikke", "unntatt"),
+    "pt": ("exceto",),
+    "sv": ("inte", "utom"),
+}
+IN_A_NAME = ("do", "me", "if", "or", "is")  # before "not": "forget me not seeds"
 BEHIND: dict[str, str] = {"en": "free", "de": "frei", "da": "fri", "no": "fri", "sv": "fri", "nl": "vrij"}
 JOINED = frozenset(("de", "da", "no", "sv", "nl"))  # whose last word of a compound it may be: zuckerfrei
 # Of one word: "non-alcoholic beer", "zero sugar cola"; and of what a name follows: "no sugar cola".
@@ -37,7 +51,7 @@ OF_A_NAME = frozenset(("no", "kein", "keine", "keinen", "keiner", "geen", "ingen
 # Between the two: "no added sugar".
 FILLERS = (
     "a", "an", "any", "the", "added", "extra", "more", "artificial", "zugesetzten", "zusätzlichen", "zugesetzter",
-    "toegevoegde", "tilsatt", "tillsatt", "tilsat", "de", "d",
+    "toegevoegde", "tilsatt", "tillsatt", "tilsat", "de", "d", "for", "by", "für", "von",
 )  # fmt: skip
 # Behind it: "sans sucres ajoutés".
 ADDED = (
@@ -90,6 +104,7 @@ class Negations:
     def __init__(self, *languages: str) -> None:
         codes = [language.split("-")[0] for language in languages]
         self._before = frozenset((*EVERYWHERE, *(word for code in codes for word in BEFORE.get(code, BEFORE["en"]))))
+        self._between = frozenset(word for code in codes for word in BETWEEN.get(code, BETWEEN["en"]))
         self._behind = frozenset((BEHIND["en"], *(BEHIND[code] for code in codes if code in BEHIND)))
         joined = "|".join(sorted({BEHIND[code] for code in codes if code in JOINED}))
         self._joined = f"(?:{joined})" if joined else ""
@@ -106,7 +121,9 @@ class Negations:
         before, behind, ending, fillers, source = (
             "|".join(sorted(words)) for words in (self._before, self._behind, ENDING, FILLERS, FROM)
         )
-        before = rf"{before}|(?:{behind})\s+(?:{source})"
+        named = "".join(rf"(?<!\b{word}\s)" for word in IN_A_NAME)
+        between = rf"(?<=[^\W_]\s){named}(?:{'|'.join(sorted(self._between))})"
+        before = rf"{before}|(?:{behind})\s+(?:{source})|{between}"
         yield rf'(?<![\w-])(?:-|(?:{before})\s+)["“„](?P<quoted>[^"“”]*\w[^"“”]*)["“”]'
         yield rf"(?<![\w-])(?:{before})[\s-]+(?:(?:{fillers})\s+)*(?P<listed>{_WORD})"
         yield rf"(?<!\S)-(?P<minus>[^\W\d_]{{{MIN_LETTERS},}}(?:-[^\W_]+)*)(?!\w)"
