@@ -3,8 +3,8 @@
     python benchmarks/own_encoder.py WORKSPACE
     python benchmarks/own_encoder.py WORKSPACE --without-events
 
-The workspace is only read. Seconds are of the processor. It is trained and tried as a build does where `text_encoder = "catalogue"`; the second line
-is for what a shop without searches would get.
+The workspace is only read. Seconds are of the processor. It is trained and tried as a build does where `text_encoder =
+"catalogue"`; the second line is for what a shop without searches would get.
 """
 
 from __future__ import annotations
