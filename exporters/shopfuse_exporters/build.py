@@ -68,6 +68,7 @@ def build_workspace(workspace: Workspace, options: BuildOptions | None = None, p
         with times.step("read catalogue"):
             workspace, recognised = with_language(workspace)
             catalogue = load_catalogue_of(workspace)
+            foreign_prices = catalogue.foreign_prices
         with times.step("load text encoder"):
             encoder = load_text_encoder(workspace.settings.text_encoder)
         texts = encode_catalogue_texts(exporter, workspace, catalogue, encoder, progress)
@@ -90,6 +91,8 @@ def build_workspace(workspace: Workspace, options: BuildOptions | None = None, p
         made = {"seed": options.seed, **provenance(workspace), "fusion_asked": _fusion(workspace, options)}
         if recognised is not None:
             made["language"] = recognised.line
+        if foreign_prices:
+            made["currency"] = foreign_prices
         engines = Engines({}, {})
         if rtx:
             with times.step("build engines"):

@@ -79,6 +79,8 @@ def print_summary(manifest: Manifest) -> None:
         out.print(f"event log: {line}", markup=False)
     if recognised := manifest.made_by.get("language"):
         out.print(recognised, markup=False, soft_wrap=True)
+    if foreign_prices := manifest.made_by.get("currency"):
+        out.print(foreign_prices, style="yellow", markup=False, soft_wrap=True)
     out.print(f"release {manifest.release_id}: {manifest.items} items, fusion {manifest.fusion}")
     if manifest.without_meaning:
         out.print(manifest.without_meaning, style="yellow", markup=False, soft_wrap=True)
