@@ -68,6 +68,7 @@ def build_workspace(workspace: Workspace, options: BuildOptions | None = None, p
         with times.step("read catalogue"):
             workspace, recognised = with_language(workspace)
             catalogue = load_catalogue_of(workspace)
+            foreign_prices = catalogue.foreign_prices
         with times.step("load text encoder"):
             name = workspace.settings.text_encoder
             named = None if name == CATALOGUE else load_text_encoder(name)
@@ -95,6 +96,8 @@ def build_workspace(workspace: Workspace, options: BuildOptions | None = None, p
             made["language"] = recognised.line
         if taken.told:
             made["text_encoder"] = taken.told
+        if foreign_prices:
+            made["currency"] = foreign_prices
         engines = Engines({}, {})
         if rtx:
             with times.step("build engines"):

@@ -81,6 +81,8 @@ def print_summary(manifest: Manifest) -> None:
         out.print(recognised, markup=False, soft_wrap=True)
     if told := manifest.made_by.get("text_encoder"):
         out.print(told, markup=False, soft_wrap=True)
+    if foreign_prices := manifest.made_by.get("currency"):
+        out.print(foreign_prices, style="yellow", markup=False, soft_wrap=True)
     out.print(f"release {manifest.release_id}: {manifest.items} items, fusion {manifest.fusion}")
     if manifest.without_meaning:
         out.print(manifest.without_meaning, style="yellow", markup=False, soft_wrap=True)

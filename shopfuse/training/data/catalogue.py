@@ -36,6 +36,7 @@ class Catalogue:
     has_image: NDArray[np.bool_]
     group: NDArray[np.int32]  # the lowest row of the item's product group, its own where it stands alone
     languages: tuple[str, ...] = (DEFAULT_LANGUAGE,)  # of titles and queries, the main one first
+    foreign_prices: str = ""  # what is told of prices that are left out, being in other currencies
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -62,6 +63,7 @@ def load_catalogue(
 ) -> Catalogue:
     """The catalogue of a sorted ITEM_SCHEMA frame; `with_image` lists the ids of the items that have an image. Where no
     language is said, nor was recognised yet, it counts as English."""
+    items, foreign_prices = in_one_currency(items)
     paths = [tuple(path or ()) for path in items["category"].to_list()]
     return Catalogue(
         ids=items["item_id"].to_list(),
@@ -76,7 +78,24 @@ def load_catalogue(
         has_image=_members(items["item_id"], with_image),
         group=group_codes(items["group_id"].to_list()),
         languages=tuple(languages) or (DEFAULT_LANGUAGE,),
+        foreign_prices=foreign_prices,
     )
+
+
+def in_one_currency(items: pl.DataFrame) -> tuple[pl.DataFrame, str]:
+    """The items without prices in other currencies than most prices are in, and what is told of those: prices are
+    sorted, filtered and compared as numbers. One that says no currency is in the shop's."""
+    priced = items.filter(pl.col("price").is_not_null() & pl.col("currency").is_not_null())
+    counts = priced.group_by("currency").len().sort("len", "currency", descending=[True, False])
+    if len(counts) < 2:
+        return items, ""
+    main, *others = counts["currency"].to_list()
+    foreign = pl.col("currency").is_in(others)
+    told = (
+        f"prices of {counts['len'][1:].sum()} items left out: in {', '.join(others)}, where most are in {main}; "
+        "prices of one release are in one currency"
+    )
+    return items.with_columns(price=pl.when(foreign).then(None).otherwise(pl.col("price"))), told
 
 
 def catalogue_items(items: pl.DataFrame) -> Iterator[CatalogueItem]:
