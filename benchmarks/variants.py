@@ -46,6 +46,7 @@ from shopfuse_exporters.build import BuildOptions
 
 K, PAGE, TIMEOUT_S = 10, 50, 10.0
 KNOWN, FLOOD = "groups known", "groups unknown"
+FUSION = "moe"  # of both: another choice would be measured with them
 SCENES = ("", "campaign", "holiday")
 LOOKED_AT = 6  # topics of each surface that a list with a product twice is looked for with
 
@@ -112,7 +113,7 @@ def build_shops(folder: Path, seed: int, options: argparse.Namespace) -> tuple[W
 
 def _build(shop: Workspace, seed: int) -> None:
     if not read_channels(shop.root).stable:
-        build_and_publish(shop, BuildOptions(seed=seed), lambda *_: None)
+        build_and_publish(shop, BuildOptions(seed=seed, fusion=FUSION), lambda *_: None)
 
 
 def truth(shop: Workspace) -> Topics:
@@ -284,8 +285,8 @@ def _interval(values: Floats) -> str:
 
 
 def _means(one: Sequence[Measured], other: Sequence[Measured], name: str) -> str:
-    known, flood = (np.concatenate([getattr(part, name) for part in parts]).mean() for parts in (one, other))
-    return f"{known:.3f}, {flood:.3f}"
+    values = (np.concatenate([getattr(part, name) for part in parts]) for parts in (one, other))
+    return ", ".join(f"{part.mean():.3f}" if len(part) else "-" for part in values)
 
 
 if __name__ == "__main__":

@@ -127,9 +127,9 @@ def build_indexes(layout: ReleaseLayout) -> None:
     build_categories(layout.categories, codes, unit_rows(1, ITEMS, TEXT_DIM))
     build_vectors(layout.visual, looks())
     build_vectors(layout.behaviour, unit_rows(2, ITEMS, VECTOR))
-    rows = np.array([0, 4, 8, 12, 0, 4, 8], np.int32)
-    sessions = np.array([0, 0, 0, 0, 1, 1, 1], np.int64)
-    build_pair_indexes(layout.indexes, (sessions, rows, np.ones(7, np.float32), np.full(7, NOW)), ITEMS)
+    rows = np.array([0, 4, 8, 12, 0, 4, 8, *range(20, 40)], np.int32)
+    sessions = np.array([0, 0, 0, 0, 1, 1, 1, *range(2, 22)], np.int64)  # the last twenty have an item each
+    build_pair_indexes(layout.indexes, (sessions, rows, np.ones(27, np.float32), np.full(27, NOW)), ITEMS)
     build_popular(layout.indexes, np.linspace(1.0, 0.0, ITEMS, dtype=np.float32))
     rates = np.where(np.arange(ITEMS) % 2, 0.5, 0.0).astype(np.float32)  # every second item is bought again
     build_again(layout.indexes, rates, rates, np.full(ITEMS, 10 * DAY_S, np.float32))
