@@ -48,7 +48,7 @@ def items_of_many_names(items: int = 600) -> pl.DataFrame:
 
 
 def shop_of_many_names(items: int = 600) -> Catalogue:
-    return load_catalogue(items_of_many_names(items), language="und")
+    return load_catalogue(items_of_many_names(items), languages=("und",))
 
 
 def slang_searches(items: int = 600) -> list[tuple[str, int]]:

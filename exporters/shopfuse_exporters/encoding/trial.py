@@ -225,8 +225,8 @@ def _searched_shop(catalogue: Catalogue, questions: Sequence[Question]) -> tuple
         _without(item, lacks[row]) if row in lacks else item
         for row, item in zip(rows.tolist(), frame.iter_rows(named=True), strict=True)
     ]
-    shop = load_catalogue(pl.DataFrame(changed, frame.schema), language=catalogue.language)
-    words = Analyser(catalogue.language).surface
+    shop = load_catalogue(pl.DataFrame(changed, frame.schema), languages=catalogue.languages)
+    words = Analyser(catalogue.language, catalogue.languages[1:]).surface
     placed = list[Question]()
     for question in questions:
         right = tuple(np.searchsorted(rows, question.right).tolist())

@@ -72,7 +72,7 @@ def item_texts(
     catalogue: Catalogue, rows: Sequence[int], searches: dict[int, list[str]] | None = None
 ) -> list[ItemTexts]:
     """Of the rows, by the words of the catalogue's language."""
-    words = Analyser(catalogue.language).surface
+    words = Analyser(catalogue.language, catalogue.languages[1:]).surface
     columns = ("title", "description", "category", "brand", "attributes")
     frame = catalogue.frame.select(columns)[list(rows)]
     return [
