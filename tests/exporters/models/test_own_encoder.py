@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,11 @@ from shopfuse.release.manifest import Manifest, parse_manifest
 from shopfuse.training.checkpoints.own_encoder import encoder_name
 from shopfuse.training.models.subword_encoder import TOKENIZER, WEIGHTS
 from shopfuse.training.models.text_encoder import LoadedTextEncoder, load_text_encoder
+from shopfuse.training.trainers.subword_encoder import SubwordTraining, train_subword_encoder
 from shopfuse_exporters import build
 from shopfuse_exporters.build import BuildOptions, build_workspace
 from shopfuse_exporters.encoding.workspace import encode_workspace
+from shopfuse_exporters.models import own_encoder
 from shopfuse_exporters.models.exporter import ModelExporter
 from shopfuse_exporters.models.own_encoder import known_encoder, learn_encoder
 from shopfuse_exporters.models.shop import load_catalogue_of
@@ -63,6 +66,11 @@ def write_shop(root: Path, items: int = 600, searches: bool = True, named: str =
     return workspace
 
 
+def learn_quickly(patch: pytest.MonkeyPatch) -> None:
+    short = SubwordTraining(steps=(100, 100), dims=32)
+    patch.setattr(own_encoder, "train_subword_encoder", partial(train_subword_encoder, training=short))
+
+
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory, export_once: Export) -> Path:
     """With one release, whose text encoder was trained on its texts."""
@@ -70,6 +78,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory, export_once: Export) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(verified_model, "export_submodel", export_once)
         patch.setattr(build, "build_models", fit)
+        learn_quickly(patch)
         build_workspace(workspace)
     return workspace.root
 
@@ -78,6 +87,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory, export_once: Export) -> Path:
 def quick(monkeypatch: pytest.MonkeyPatch, export_once: Export) -> None:
     monkeypatch.setattr(verified_model, "export_submodel", export_once)
     monkeypatch.setattr(build, "build_models", fit)
+    learn_quickly(monkeypatch)
 
 
 def take(workspace: Workspace, named: LoadedTextEncoder | None) -> TakenEncoder:
@@ -131,7 +141,7 @@ def test_what_was_trained_is_found_again_with_how_it_did(shop: Path) -> None:
     assert trial is not None and trial.record() == manifest.metrics["texts"]["own_encoder"]
 
 
-def test_another_training_gives_the_same_weights(shop: Path, tmp_path: Path) -> None:
+def test_another_training_gives_the_same_weights(shop: Path, tmp_path: Path, quick: None) -> None:
     shutil.copytree(shop, tmp_path / "shop")
     first, again = Workspace.open(shop), Workspace.open(tmp_path / "shop")
     shutil.rmtree(again.paths.own_text_encoder)
