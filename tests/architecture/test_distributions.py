@@ -19,8 +19,7 @@ from tests.architecture.test_arrows import SERVED
 
 FOLDERS = {"shopfuse": ROOT, "shopfuse-gateway": ROOT / "gateway", "shopfuse-exporters": ROOT / "exporters"}
 DEV = "dev"  # the extra that code of ours must not need
-NAMESPACES = {  # parts of one package of Python, and what lies in a distribution of another name
-    "buf": "shopfuse",
+NAMESPACES = {  # parts of one package of Python
     "google.protobuf": "protobuf",
     "google.rpc": "googleapis-common-protos",
     "opentelemetry.exporter": "opentelemetry-exporter-otlp-proto-grpc",
@@ -28,6 +27,7 @@ NAMESPACES = {  # parts of one package of Python, and what lies in a distributio
     "opentelemetry": "opentelemetry-api",
 }
 BROUGHT_BY_TRITON = {"triton_python_backend_utils"}
+OURS = ("shopfuse", "buf")  # the schema of the rules in our .proto files lies in the wheel of shopfuse
 BESIDE_IT = {"rtx_engine"}  # Triton loads a backend from a folder of its own, which is no package
 
 
@@ -81,7 +81,7 @@ def third_parties(code: Iterable[Module]) -> dict[str, str]:
     for module in code:
         for name in module.imports:
             top = name.split(".")[0]
-            if top not in sys.stdlib_module_names | BROUGHT_BY_TRITON | BESIDE_IT and not top.startswith("shopfuse"):
+            if top not in sys.stdlib_module_names | BROUGHT_BY_TRITON | BESIDE_IT and not top.startswith(OURS):
                 needed[distribution_of(name)] = module.name
     return needed
 
