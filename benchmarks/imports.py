@@ -25,6 +25,8 @@ from xml.sax.saxutils import escape
 
 import polars as pl
 
+from shopfuse.core.processes import peak_memory_mb
+
 COLUMNS = ("id", "title", "description", "link", "price", "brand", "product_type", "availability", "gtin")
 MAX_SHEET_ROWS = 1_048_575
 
@@ -204,14 +206,13 @@ def import_one(file: Path, shop: Path) -> None:
 
 
 def print_cost(count: int, seconds: float) -> None:
-    cost = {"rows": count, "seconds": round(seconds, 2), "cpu_s": round(time.process_time(), 2), "peak_mb": peak_mb()}
+    cost = {
+        "rows": count,
+        "seconds": round(seconds, 2),
+        "cpu_s": round(time.process_time(), 2),
+        "peak_mb": peak_memory_mb(),
+    }
     print(json.dumps(cost))
-
-
-def peak_mb() -> int:
-    """Of this process alone: what getrusage tells begins with the memory of the process that started it."""
-    (line,) = (line for line in Path("/proc/self/status").read_text("ascii").splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) >> 10
 
 
 def read_one(file: Path, reader: str) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from shopfuse.core.processes import peak_memory_mb
 from shopfuse.datasets.workspace import Workspace
 from shopfuse.training.data.event_log import load_event_log
 from shopfuse.training.data.led_searches import NO_SEARCHES
@@ -27,7 +28,6 @@ from shopfuse.training.models.subword_encoder import directions
 from shopfuse.training.trainers.subword_encoder import TrainedEncoder, train_subword_encoder
 from shopfuse_exporters.encoding.trial import hold_out, try_encoder
 from shopfuse_exporters.models.shop import load_catalogue_of
-from shopfuse_exporters.steps import peak_memory_mb
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,8 +41,3 @@ def disk_errors_named(step: str) -> Iterator[None]:
         raise BuildError(f"{step}: {where}{error.strerror or error}") from error
     except SafetensorError as error:  # what safetensors raises for a full disk
         raise BuildError(f"{step}: {error}") from error
-
-
-def peak_memory_mb() -> int:
-    """The most memory that this process has held so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

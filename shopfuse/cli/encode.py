@@ -10,6 +10,7 @@ import typer
 
 from shopfuse.cli.console import err, out, print_json, progress_bars
 from shopfuse.cli.options import JsonOption, WorkspaceOption
+from shopfuse.core.processes import peak_memory_mb
 from shopfuse.core.progress import Progress
 from shopfuse.datasets.workspace import Workspace
 from shopfuse_exporters.encoding.plan import EncodingError, Shard
@@ -17,7 +18,6 @@ from shopfuse_exporters.encoding.run import STAGE
 from shopfuse_exporters.encoding.triton import IN_FLIGHT
 from shopfuse_exporters.encoding.workspace import encode_workspace, merge_workspace
 from shopfuse_exporters.precision.precisions import FULL
-from shopfuse_exporters.steps import peak_memory_mb
 
 SAY_EVERY_S = 30.0
 

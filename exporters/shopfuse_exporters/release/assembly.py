@@ -15,6 +15,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from shopfuse.core.atomic_files import atomic_folder, write_bytes
+from shopfuse.core.processes import peak_memory_mb
 from shopfuse.core.progress import Progress
 from shopfuse.core.workspace_paths import WorkspacePaths
 from shopfuse.datasets.shop_settings import ShopSettings
@@ -53,7 +54,7 @@ from shopfuse_exporters.models.shop import Shop
 from shopfuse_exporters.models.text_encoder import EncodedTexts
 from shopfuse_exporters.models.text_heads import label_counts
 from shopfuse_exporters.release.golden_set import write_golden
-from shopfuse_exporters.steps import StepTimes, peak_memory_mb
+from shopfuse_exporters.steps import StepTimes
 from shopfuse_exporters.tensorrt.engines import Engines
 from shopfuse_exporters.triton.ensembles import ensemble_config, roles_of
 from shopfuse_exporters.triton.repository import known_models, put_ensemble, put_models

@@ -109,7 +109,7 @@ class Negations:
         joined = "|".join(sorted({BEHIND[code] for code in codes if code in JOINED}))
         self._joined = f"(?:{joined})" if joined else ""
         # No phrase goes on over them.
-        self._bounds = ENDING.union(COORDINATING, ADDED, self._before, self._behind)
+        self._bounds = ENDING.union(COORDINATING, ADDED, self._before, self._between, self._behind)
         self._compound = re.compile(rf"([^\W\d_]{{4,}}){self._joined}\w{{0,2}}")  # zuckerfreie
         self._query = re.compile("|".join(self._sayings()), re.IGNORECASE)
         joining, ending = ("|".join(sorted(words)) for words in (COORDINATING, ENDING))
